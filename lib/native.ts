@@ -1,0 +1,240 @@
+// Loads the native addon and types what it exports. Nothing else in lib/ touches the addon's raw shape.
+// All methods that compute return promises: the work runs on the engine's own thread, in submission order.
+
+export interface ModelConfig {
+  vocabSize: number
+  hiddenSize: number
+  layers: number
+  heads: number
+  kvHeads: number
+  headDim: number
+  intermediateSize: number
+  maxPositions: number
+  ropeTheta: number
+  rmsNormEpsilon: number
+  tieEmbeddings: boolean
+  qkvBias: boolean
+  qkNorm: boolean
+}
+
+export interface EngineOptions {
+  config: ModelConfig
+  /** CPU threads; 0 or absent: every core of this process. */
+  threads?: number
+  /** Initial weights are drawn from this seed. Default 0. */
+  seed?: number
+  /** Bytes for cached keys and values. Default 128 MiB. */
+  kvBudgetBytes?: number
+  /** Rows of one generation step. Default 256. */
+  maxBatchRows?: number
+  /** Bytes that each token decodes to (empty for special tokens), for stop strings. */
+  tokenBytes?: Uint8Array[]
+  /** Run each layer again in backward instead of keeping its activations. Default false. */
+  recompute?: boolean
+}
+
+export type Aggregation = 'token-mean' | 'seq-mean-token-mean' | 'seq-mean-token-sum'
+
+export interface PolicyLossOptions {
+  temperature?: number
+  aggregation?: Aggregation
+  clipLow?: number
+  clipHigh?: number
+  dualClip?: number
+  accuracyWeight?: number
+  efficiencyWeight?: number
+  klCoefficient?: number
+  entropyCoefficient?: number
+}
+
+export interface OptimizerOptions {
+  learningRate: number
+  beta1?: number
+  beta2?: number
+  epsilon?: number
+  weightDecay?: number
+  /** Global-norm clipping; 0: none. Default 1. */
+  maxGradientNorm?: number
+  /** Tokens of one micro-batch. Default 4096. */
+  microBatchTokens?: number
+}
+
+/** Sequences laid end to end: sequence s is tokens [offsets[s], offsets[s + 1]); mask 1 marks trained tokens. */
+export interface PackedSequences {
+  tokens: Int32Array
+  offsets: Int32Array
+  mask: Uint8Array
+}
+
+export interface PolicyBatch extends PackedSequences {
+  oldLogprobs: Float32Array
+  referenceLogprobs?: Float32Array
+  accuracyAdvantages: Float32Array
+  efficiencyAdvantages: Float32Array
+}
+
+export interface StepResult {
+  loss: number
+  accuracyLoss: number
+  efficiencyLoss: number
+  kl: number
+  supervisedLoss: number
+  /** Mean over trained tokens, nats. */
+  entropy: number
+  /** Largest |logprob while training - logprob while sampling| over trained tokens, before this update. */
+  logprobDifference: number
+  /** Shares of trained tokens, 0 to 1. */
+  clippedLow: number
+  clippedHigh: number
+  dualClipped: number
+  trainedTokens: number
+  tokens: number
+  microBatches: number
+  gradientNorm: number
+  /** Loss or gradient was not finite: nothing was changed. */
+  skipped: boolean
+  workspaceBytes: number
+}
+
+export interface SamplingOptions {
+  maxTokens?: number
+  temperature?: number
+  topP?: number
+  topK?: number
+  minP?: number
+  /** Integer below 2^53. */
+  seed?: number
+  stopTokens?: number[]
+  stop?: string[]
+  logitBias?: ReadonlyMap<number, number>
+  signal?: AbortSignal
+}
+
+export interface Sample {
+  tokens: Int32Array
+  logprobs: Float32Array
+  finishReason: 'stop-token' | 'stop-string' | 'length' | 'aborted'
+  stopToken?: number
+  stopString?: string
+}
+
+export interface GenerationStats {
+  steps: number
+  rows: number
+  sampledTokens: number
+  prefillTokens: number
+  evictions: number
+  seconds: number
+  kvBytesUsed: number
+  kvBytesBudget: number
+  live: number
+  sampling: number
+  waiting: number
+}
+
+export interface ProfileEntry {
+  name: string
+  calls: number
+  seconds: number
+  flops: number
+}
+
+/** What native/binding/engine.cpp exports as `Engine`. Arguments have been checked by lib/ before they come here. */
+export interface NativeEngine {
+  readonly parameterCount: number
+  policyStep(batch: PolicyBatch, loss: PolicyLossOptions, optimizer: OptimizerOptions): Promise<StepResult>
+  supervisedStep(batch: PackedSequences, optimizer: OptimizerOptions): Promise<StepResult>
+  /** Logprob of every token given those before it; `reference`: under the frozen reference weights. */
+  logprobs(
+    tokens: Int32Array,
+    offsets: Int32Array,
+    temperature: number,
+    reference: boolean,
+  ): Promise<{ logprobs: Float32Array; entropies: Float32Array }>
+  /** Copies the present weights as the KL reference. */
+  freezeReference(): Promise<void>
+  saveWeights(path: string): Promise<void>
+  loadWeights(path: string): Promise<void>
+  saveOptimizer(path: string): Promise<void>
+  loadOptimizer(path: string): Promise<void>
+  /** Ends the running policyStep / supervisedStep / logprobs at the next micro-batch with ERR_ABORTED. */
+  abortTraining(): void
+  createSequence(tokens: Int32Array): number
+  forkSequence(id: number): number
+  appendTokens(id: number, tokens: Int32Array): void
+  prefill(id: number): Promise<void>
+  sample(id: number, options: Omit<SamplingOptions, 'signal' | 'logitBias'> & { logitBias?: [number, number][] }): Promise<Sample>
+  abortSample(id: number): void
+  releaseSequence(id: number): void
+  generationStats(): Promise<GenerationStats>
+  enableProfile(on: boolean): Promise<void>
+  profile(): Promise<ProfileEntry[]>
+  /** Frees everything; later calls reject with ERR_CLOSED. Outstanding promises reject. */
+  close(): Promise<void>
+}
+
+export interface NativeKernels {
+  groupAdvantages(input: {
+    groupIds: Int32Array
+    accuracyRewards: Float32Array
+    correct: Uint8Array
+    toolCalls: Int32Array
+    epsilon: number
+    scaleByStd: boolean
+  }): Promise<{ efficiencyRewards: Float32Array; accuracyAdvantages: Float32Array; efficiencyAdvantages: Float32Array }>
+  policyLoss(input: {
+    logits: Float32Array
+    vocabSize: number
+    targets: Int32Array
+    lossMask: Uint8Array
+    sequenceLengths: Int32Array
+    oldLogprobs: Float32Array
+    referenceLogprobs?: Float32Array
+    accuracyAdvantages: Float32Array
+    efficiencyAdvantages: Float32Array
+    options: Required<PolicyLossOptions>
+  }): Promise<PolicyLossResult>
+  linearPolicyLoss(input: {
+    hidden: Float32Array
+    weight: Float32Array
+    hiddenSize: number
+    vocabSize: number
+    targets: Int32Array
+    lossMask: Uint8Array
+    sequenceLengths: Int32Array
+    oldLogprobs: Float32Array
+    referenceLogprobs?: Float32Array
+    accuracyAdvantages: Float32Array
+    efficiencyAdvantages: Float32Array
+    options: Required<PolicyLossOptions>
+  }): Promise<LinearPolicyLossResult>
+}
+
+interface PolicyLossNumbers {
+  loss: number
+  accuracyLoss: number
+  efficiencyLoss: number
+  kl: number
+  logprobs: Float32Array
+  entropy: Float32Array
+  /** Shares of trained tokens whose accuracy-channel gradient a clip removed. */
+  clippedLow: number
+  clippedHigh: number
+  dualClipped: number
+  workspaceBytes: number
+}
+export interface PolicyLossResult extends PolicyLossNumbers {
+  gradLogprobs: Float32Array
+  gradLogits: Float32Array
+}
+export interface LinearPolicyLossResult extends PolicyLossNumbers {
+  gradHidden: Float32Array
+  gradWeight: Float32Array
+}
+
+export interface NativeAddon {
+  Engine: new (options: EngineOptions) => NativeEngine
+  kernels: NativeKernels
+  /** Compiler, instruction set, oneDNN version, of this build. */
+  buildInfo(): { compiler: string; instructionSet: string; onednn: string; cuda: boolean }
+}

@@ -1,0 +1,66 @@
+// What rollouts and the trainer need of a policy. `Policy` (policy.ts) implements it over the native engine; tests of rollouts
+// implement it with a script.
+import type { Sample, SamplingOptions } from '../native.js'
+
+export type { Sample, SamplingOptions }
+
+export interface ToolCall {
+  name: string
+  arguments: unknown
+}
+
+export interface Message {
+  role: 'system' | 'user' | 'assistant' | 'tool'
+  content: string
+  /** Tool messages: the tool's name. */
+  name?: string
+  /** Assistant messages: calls, in order. */
+  toolCalls?: ToolCall[]
+}
+
+/** A tool as the chat template sees it (OpenAI function format's `function` part). */
+export interface ToolDescription {
+  name: string
+  description: string
+  /** JSON Schema. */
+  parameters: Record<string, unknown>
+}
+
+export interface Tokenizer {
+  readonly vocabSize: number
+  encode(text: string): number[]
+  decode(tokens: ArrayLike<number>): string
+  /** The id of a token that is one entry of the vocabulary, e.g. '<tool_call>'; undefined where it is not one. */
+  tokenId(token: string): number | undefined
+  /** Bytes of each token, empty for special tokens. */
+  tokenBytes(): Uint8Array[]
+}
+
+export interface ChatTemplate {
+  /** Tokens of the conversation with the generation prompt of the next assistant turn. */
+  prompt(messages: Message[], tools: ToolDescription[]): number[]
+  /** Tokens that follow an assistant turn already in the sequence (its end-of-turn token included): the tool messages and the next
+   * generation prompt. `turnEnded`: whether the policy sampled its end-of-turn token itself. */
+  observation(toolMessages: Message[], turnEnded: boolean): number[]
+  /** Tokens of a whole conversation for supervised training, with mask 1 on what the assistant writes (end-of-turn included). */
+  supervised(messages: Message[], tools: ToolDescription[]): { tokens: number[]; mask: number[] }
+  readonly endOfTurn: number
+}
+
+/** A handle on native state. Methods without a promise take effect in order on the engine's thread. */
+export interface Sequence {
+  /** Shares the cached prefix. */
+  fork(): Sequence
+  append(tokens: ArrayLike<number>): void
+  prefill(): Promise<void>
+  sample(options: SamplingOptions): Promise<Sample>
+  release(): void
+}
+
+export interface RolloutPolicy {
+  readonly tokenizer: Tokenizer
+  readonly template: ChatTemplate
+  /** Longest sequence in tokens. */
+  readonly maxTokens: number
+  createSequence(tokens: ArrayLike<number>): Sequence
+}

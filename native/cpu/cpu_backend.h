@@ -1,0 +1,61 @@
+// The CPU backend: float32, oneDNN for the large products, OpenMP (the pool oneDNN uses too) for everything else.
+// Each override is defined in the file of its kernel family.
+#pragma once
+
+#include "ops/backend.h"
+
+namespace hdpo {
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(int threads);
+  const char* name() const override { return "cpu"; }
+  int threads() const override { return threads_; }
+
+  void* allocate(size_t bytes) override;
+  void release(void* pointer) noexcept override;
+  void copyFromHost(void* destination, const void* source, size_t bytes) override;
+  void copyToHost(void* destination, const void* source, size_t bytes) override;
+  void zero(void* destination, size_t bytes) override;
+
+  void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+              float beta) override;
+  void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
+               float epsilon) override;
+  void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
+                       const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override;
+  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions, float theta,
+              int direction) override;
+  void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,
+                 int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) override;
+  void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor& out,
+                         const Tensor& logSumExp, const int32_t* offsets, int64_t sequences, int64_t heads,
+                         int64_t kvHeads, int64_t headDim) override;
+  void swiglu(const Tensor& out, const Tensor& gateUp) override;
+  void swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) override;
+  void embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) override;
+  void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) override;
+  void add(const Tensor& out, const Tensor& a, const Tensor& b) override;
+  void addBias(const Tensor& rows, const Tensor& bias) override;
+  void biasBackward(const Tensor& gradBias, const Tensor& gradRows) override;
+  void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
+  void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
+  double sumOfSquares(const Tensor& values) override;
+  void adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum, const Tensor& variance,
+             const AdamWOptions& options) override;
+  void groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) override;
+  PolicyLossSums policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) override;
+  PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) override;
+  size_t packedBytes(int64_t outputs, int64_t inputs) override;
+  void packWeight(const PackedWeight& packed, const Tensor& weight) override;
+  void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
+  void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
+                  int64_t kvHeads, int64_t headDim) override;
+  void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                       int64_t heads, int64_t kvHeads, int64_t headDim) override;
+
+ private:
+  int threads_;
+};
+
+}  // namespace hdpo

@@ -1,0 +1,85 @@
+// Generation with continuous batching: sequences are handles; each step() decodes one token for every sequence that is sampling.
+// Used from the engine thread alone.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/parameters.h"
+
+namespace hdpo {
+
+using SequenceId = int64_t;
+
+struct GenerationOptions {
+  size_t kvBudgetBytes = size_t{128} << 20;  // at least one block per layer; sequences beyond it wait
+  int64_t maxBatchRows = 256;                // rows (tokens) of one step, prefill included
+};
+
+struct SamplingOptions {
+  int64_t maxTokens = 256;
+  float temperature = 1;  // 0: greedy
+  float topP = 1, minP = 0;
+  int32_t topK = 0;  // 0: off
+  uint64_t seed = 0; // draws are a function of (seed, position of the token in the sequence)
+  std::vector<int32_t> stopTokens;
+  std::vector<std::string> stopStrings;                // matched on decoded bytes across token boundaries
+  std::vector<std::pair<int32_t, float>> logitBias;    // -infinity bans a token
+};
+
+enum class FinishReason : uint8_t { StopToken, StopString, Length, Aborted };
+
+struct SampleResult {
+  std::vector<int32_t> tokens;    // sampled now, the stop token included
+  std::vector<float> logprobs;    // of the model at the sampling temperature over the whole vocabulary (temperature 0: at 1), before
+                                  // top-k/top-p/min-p and bias, so that it equals the training forward
+  FinishReason reason = FinishReason::Length;
+  int32_t stopToken = -1;
+  int32_t stopString = -1;  // index into stopStrings
+};
+
+struct GenerationStats {
+  uint64_t steps = 0, rows = 0, sampledTokens = 0, prefillTokens = 0, evictions = 0;
+  double seconds = 0;
+  size_t kvBytesUsed = 0, kvBytesBudget = 0;
+  int64_t live = 0, sampling = 0, waiting = 0;
+};
+
+class Generator {
+ public:
+  // tokenBytes[v]: the bytes token v decodes to (empty for special tokens), for stop strings. May be empty: stop strings are refused then.
+  Generator(Backend& backend, const Parameters& parameters, const GenerationOptions& options,
+            std::vector<std::string> tokenBytes);
+  ~Generator();
+
+  // Weights have changed: repacks them before the next step and drops every cached key and value (recomputed on demand).
+  void weightsChanged();
+
+  // Tokens of a new sequence; nothing is computed until it is sampled or prefilled.
+  void create(SequenceId id, std::vector<int32_t> tokens);
+  void fork(SequenceId id, SequenceId parent);  // shares the cached prefix, copy on write
+  void append(SequenceId id, const std::vector<int32_t>& tokens);
+  void release(SequenceId id);  // while sampling: aborts first
+
+  // Computes keys and values of all but the last token; `done` is called from step().
+  void prefill(SequenceId id, std::function<void(std::exception_ptr)> done);
+  // One outstanding sample or prefill a sequence (ERR_BUSY otherwise). The sampled tokens are part of the sequence afterwards.
+  // A sequence that reaches config.maxPositions or could never fit the KV budget ends with Length / ERR_KV_BUDGET at the call.
+  void sample(SequenceId id, SamplingOptions options, std::function<void(std::exception_ptr, SampleResult)> done);
+  void abort(SequenceId id);  // ends its sample with what it has, reason Aborted
+
+  bool hasWork() const;
+  void step();  // one batched forward over what is waiting; callbacks run inside
+  GenerationStats stats() const;
+  const std::vector<int32_t>& tokens(SequenceId id) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hdpo
