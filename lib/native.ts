@@ -1,5 +1,10 @@
 // Loads the native addon and types what it exports. Nothing else in lib/ touches the addon's raw shape.
 // All methods that compute return promises: the work runs on the engine's own thread, in submission order.
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { HdpoError } from './errors.js'
 
 export interface ModelConfig {
   vocabSize: number
@@ -142,6 +147,8 @@ export interface ProfileEntry {
 /** What native/binding/engine.cpp exports as `Engine`. Arguments have been checked by lib/ before they come here. */
 export interface NativeEngine {
   readonly parameterCount: number
+  /** Resolves when the weights are drawn; rejects with what went wrong in making the engine. */
+  ready(): Promise<void>
   policyStep(batch: PolicyBatch, loss: PolicyLossOptions, optimizer: OptimizerOptions): Promise<StepResult>
   supervisedStep(batch: PackedSequences, optimizer: OptimizerOptions): Promise<StepResult>
   /** Logprob of every token given those before it; `reference`: under the frozen reference weights. */
@@ -237,4 +244,44 @@ export interface NativeAddon {
   kernels: NativeKernels
   /** Compiler, instruction set, oneDNN version, of this build. */
   buildInfo(): { compiler: string; instructionSet: string; onednn: string; cuda: boolean }
+}
+
+let addon: NativeAddon | undefined
+
+/** The addon, loaded on first use. Throws HdpoError ERR_ADDON with what to do when it is missing or does not load. */
+export function loadAddon(): NativeAddon {
+  if (addon) return addon
+  const root = packageRoot()
+  const path = join(root, 'build', 'Release', 'hdpo.node')
+  if (!existsSync(path)) {
+    throw new HdpoError('ERR_ADDON', `the native addon has not been built (looked for ${path}); run "npm run build" in ${root}`)
+  }
+  try {
+    addon = createRequire(import.meta.url)(path) as NativeAddon
+  } catch (error) {
+    throw new HdpoError(
+      'ERR_ADDON',
+      `the native addon ${path} does not load: ${(error as Error).message}\n` +
+        'Built for another Node, processor or system? Rebuild it here: npm run build\n' +
+        'libdnnl missing? Debian and Ubuntu: apt-get install libdnnl-dev',
+      { cause: error },
+    )
+  }
+  return addon
+}
+
+// lib/native.ts when run from source, dist/native.js when installed: both one folder below package.json.
+function packageRoot(): string {
+  return join(dirname(fileURLToPath(import.meta.url)), '..')
+}
+
+/** Awaits native work; a failure becomes an HdpoError with the native code and a stack that shows who awaited. */
+export async function fromNative<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    const native = error as Error & { code?: string }
+    if (typeof native.code !== 'string') throw error
+    throw new HdpoError(native.code, native.message, { cause: error })
+  }
 }

@@ -16,7 +16,12 @@ export interface Message {
   name?: string
   /** Assistant messages: calls, in order. */
   toolCalls?: ToolCall[]
+  /** Assistant messages in supervised training: which of the turn's tokens are trained. Default 'all'. */
+  trained?: TrainedPart
 }
+
+/** 'after-first' teaches what a turn says without making it likelier that the turn begins this way; 'first' the reverse. */
+export type TrainedPart = 'all' | 'after-first' | 'first' | 'none'
 
 /** A tool as the chat template sees it (OpenAI function format's `function` part). */
 export interface ToolDescription {
@@ -42,7 +47,8 @@ export interface ChatTemplate {
   /** Tokens that follow an assistant turn already in the sequence (its end-of-turn token included): the tool messages and the next
    * generation prompt. `turnEnded`: whether the policy sampled its end-of-turn token itself. */
   observation(toolMessages: Message[], turnEnded: boolean): number[]
-  /** Tokens of a whole conversation for supervised training, with mask 1 on what the assistant writes (end-of-turn included). */
+  /** Tokens of a whole conversation for supervised training, with mask 1 on what the assistant writes (end-of-turn included),
+   * as far as each message's `trained` says. */
   supervised(messages: Message[], tools: ToolDescription[]): { tokens: number[]; mask: number[] }
   readonly endOfTurn: number
 }

@@ -8,13 +8,33 @@ export interface Task {
   metadata?: Record<string, unknown>
 }
 
-export type ToolCallOutcome = 'ok' | 'malformed' | 'unknown-tool' | 'bad-arguments' | 'error' | 'timeout'
+export const toolCallOutcomes = [
+  'ok',
+  'malformed',
+  'unknown-tool',
+  'bad-arguments',
+  'error',
+  'timeout',
+] as const
+
+/**
+ * 'malformed': no call could be read between the tags, or the tags do not balance. 'bad-arguments': the
+ * tool's input schema refuses them. 'error': the tool threw. 'timeout': it took longer than it may.
+ */
+export type ToolCallOutcome = (typeof toolCallOutcomes)[number]
+
+/** 'answer': the policy ended its turn without a call. 'turns' and 'tokens': a cap. */
+export const trajectoryEnds = ['answer', 'turns', 'tokens', 'aborted'] as const
 
 export interface ToolCallRecord {
+  /** Empty where a malformed call has none. */
   name: string
+  /** Of a malformed call: the text between its tags. */
   arguments: unknown
   outcome: ToolCallOutcome
+  /** What the policy reads (or would, had the rollout gone on), truncation included. */
   observation: string
+  /** Of the call itself, without its wait for a free place. */
   milliseconds: number
 }
 
@@ -26,21 +46,30 @@ export interface Trajectory {
   mask: Uint8Array
   logprobs: Float32Array
   promptTokens: number
+  /**
+   * The task's messages, then those of the rollout. A last turn's calls have been run, their results are in
+   * no message.
+   */
   messages: Message[]
+  /** Every call that the policy attempted, in order: T of the efficiency reward is its length. */
   toolCalls: ToolCallRecord[]
+  /** Assistant turns. */
   turns: number
-  /** Why it ended. 'turns' and 'tokens': a cap. */
-  end: 'answer' | 'turns' | 'tokens' | 'aborted'
-  /** Text of the final answer (inside <answer> tags), undefined without one. */
+  /** Why it ended. */
+  end: (typeof trajectoryEnds)[number]
+  /** Text of the final answer (inside <answer> tags, the last turn's last), undefined without one. */
   finalAnswer: string | undefined
   /** Markup tags balance and there is exactly one final answer. */
   wellFormed: boolean
+  /** The task's. */
+  metadata?: Record<string, unknown>
 }
 
 /** A trajectory with its rewards; the trainer adds both advantages. */
 export interface ScoredTrajectory extends Trajectory {
-  /** 0 or 1. */
+  /** 0 to 1; the answer is correct (`answer` of the algorithm) where it is 1. */
   answerReward: number
+  /** 0 or 1. */
   formatReward: number
   accuracyReward: number
   accuracyAdvantage?: number

@@ -24,6 +24,11 @@ class CpuBackend final : public Backend {
                float epsilon) override;
   void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
                        const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override;
+  void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
+                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim, float epsilon) override;
+  void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
+                        const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
+                        const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override;
   void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions, float theta,
               int direction) override;
   void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,

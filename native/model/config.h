@@ -1,4 +1,5 @@
-// Shape of a decoder-only transformer of the Llama / Qwen family; the fields mirror Hugging Face's config.json.
+// Shape of a decoder-only transformer of the Llama / Qwen family; the fields mirror Hugging Face's
+// config.json.
 #pragma once
 
 #include <cstdint>

@@ -65,6 +65,15 @@ class Backend {
   virtual void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
                                const Tensor& x, const Tensor& weight, const Tensor& inverseRms) = 0;
 
+  // head_norm.cpp (QK-norm, Qwen3): rmsNorm over E of every query head (times queryWeight [E]) and key head (times keyWeight [E])
+  // of qkv [N, (H + 2K) * E]; values are copied. out may be qkv. inverseRms [N, H + K] may be empty in inference.
+  virtual void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
+                        const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim, float epsilon) = 0;
+  // In place: gradQkv holds the gradient of `out` and then that of qkv (the input of headNorm). gradQueryWeight, gradKeyWeight += [E].
+  virtual void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
+                                const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
+                                const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
+
   // rotary.cpp: rotates in place the first `heads` heads of each row of qkv [N, stride / E, E] (half-split pairs (i, i + E/2),
   // angle = position * theta^(-2i/E)). direction +1 forward, -1 backward (the inverse rotation). positions [N] host memory.
   virtual void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions, float theta,

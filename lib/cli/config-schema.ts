@@ -1,0 +1,162 @@
+// The keys of a config file. Unknown ones are refused. Defaults live with what they configure (lib/trainer),
+// not here.
+import { z } from 'zod'
+import { algorithmNames } from '../hdpo/algorithms.js'
+import type { Message } from '../policy/types.js'
+import type { Task } from '../rollout/types.js'
+import type { Tool } from '../tools/types.js'
+import { scheduleNames } from '../trainer/schedule.js'
+
+const count = z.int().min(1)
+const share = z.number().min(0).max(1)
+const notNegative = z.number().min(0)
+const positive = z.number().positive()
+
+const task = z.custom<Task>(
+  (value) =>
+    isObject(value) && typeof value.id === 'string' && Array.isArray(value.messages) && 'answer' in value,
+  'must be a task: { id, messages, answer }',
+)
+const tool = z.custom<Tool>(
+  (value) => isObject(value) && typeof value.name === 'string' && typeof value.run === 'function',
+  'must be a tool made by defineTool',
+)
+const conversation = z.custom<{ messages: Message[] }>(
+  (value) => isObject(value) && Array.isArray(value.messages),
+  'must be a conversation: { messages }',
+)
+
+const optimizer = z.strictObject({
+  learningRate: positive,
+  schedule: z.enum(scheduleNames).exactOptional(),
+  warmupSteps: z.int().min(0).exactOptional(),
+  finalLearningRateShare: share.exactOptional(),
+  beta1: share.exactOptional(),
+  beta2: share.exactOptional(),
+  epsilon: positive.exactOptional(),
+  weightDecay: notNegative.exactOptional(),
+  maxGradientNorm: notNegative.exactOptional(),
+  microBatchTokens: count.exactOptional(),
+})
+
+/** Where the questions come from: an environment, or tasks with tools. */
+const data = {
+  /** 'atlas', or a module whose default export is an environment or a function of { seed } that makes one. */
+  environment: z.string().exactOptional(),
+  /**
+   * JSONL: a line { id?, question | messages, answer, metadata? }. In a TypeScript config also the tasks
+   * themselves.
+   */
+  tasks: z.union([z.string(), z.array(task)]).exactOptional(),
+  evaluationTasks: z.union([z.string(), z.array(task)]).exactOptional(),
+  /**
+   * Names of built-in tools and paths of modules that export tools. In a TypeScript config also tools
+   * themselves.
+   */
+  tools: z.array(z.union([z.string(), tool])).exactOptional(),
+  reward: z
+    .strictObject({
+      answer: z.enum(['exact-match', 'numeric-match']).exactOptional(),
+      answerWeight: notNegative.exactOptional(),
+      formatWeight: notNegative.exactOptional(),
+    })
+    .exactOptional(),
+}
+
+const common = {
+  output: z.string(),
+  seed: z.int().min(0).exactOptional(),
+  threads: z.int().min(0).exactOptional(),
+  kvBudgetMiB: positive.exactOptional(),
+  recompute: z.boolean().exactOptional(),
+  checkpointEvery: count.exactOptional(),
+  keepCheckpoints: count.exactOptional(),
+  maxSkippedSteps: count.exactOptional(),
+  optimizer,
+}
+
+const rollout = z.strictObject({
+  maxTurns: count.exactOptional(),
+  maxTokens: count.exactOptional(),
+  maxTurnTokens: count.exactOptional(),
+  temperature: notNegative.exactOptional(),
+  topP: positive.max(1).exactOptional(),
+  topK: z.int().min(0).exactOptional(),
+  minP: share.exactOptional(),
+  stop: z.array(z.string().min(1)).exactOptional(),
+  toolChoice: z.enum(['auto', 'none', 'required']).exactOptional(),
+  toolTimeout: positive.exactOptional(),
+  toolConcurrency: count.exactOptional(),
+  maxObservationCharacters: count.exactOptional(),
+})
+
+export const trainSchema = z.strictObject({
+  policy: z.string(),
+  ...data,
+  ...common,
+  algorithm: z.strictObject({
+    name: z.enum(algorithmNames),
+    accuracyWeight: notNegative.exactOptional(),
+    efficiencyWeight: notNegative.exactOptional(),
+    alpha: notNegative.exactOptional(),
+    epsilon: positive.exactOptional(),
+    scaleByStd: z.boolean().exactOptional(),
+  }),
+  groupSize: count,
+  promptsPerStep: count,
+  steps: count,
+  rollout: rollout.exactOptional(),
+  loss: z
+    .strictObject({
+      aggregation: z.enum(['token-mean', 'seq-mean-token-mean', 'seq-mean-token-sum']).exactOptional(),
+      clipLow: notNegative.exactOptional(),
+      clipHigh: notNegative.exactOptional(),
+      dualClip: z.number().min(1).exactOptional(),
+      entropyCoefficient: notNegative.exactOptional(),
+    })
+    .exactOptional(),
+  klCoefficient: notNegative.exactOptional(),
+  passes: count.exactOptional(),
+  miniBatches: count.exactOptional(),
+  evaluate: z
+    .strictObject({ every: count, samples: count.exactOptional(), tasks: count.exactOptional() })
+    .exactOptional(),
+})
+
+export const sftSchema = z.strictObject({
+  /** A policy folder to go on from; without it a fresh model of the sizes in `model`. */
+  policy: z.string().exactOptional(),
+  model: z
+    .strictObject({
+      /** A folder with tokenizer.json and tokenizer_config.json; default: the environment's own. */
+      tokenizer: z.string().exactOptional(),
+      hiddenSize: count,
+      layers: count,
+      heads: count,
+      kvHeads: count.exactOptional(),
+      headDim: count.exactOptional(),
+      intermediateSize: count,
+      maxPositions: count,
+      ropeTheta: positive.exactOptional(),
+      rmsNormEpsilon: positive.exactOptional(),
+      tieEmbeddings: z.boolean().exactOptional(),
+      qkvBias: z.boolean().exactOptional(),
+      qkNorm: z.boolean().exactOptional(),
+    })
+    .exactOptional(),
+  environment: data.environment,
+  tools: data.tools,
+  /** JSONL: a line { messages }. In a TypeScript config also the conversations themselves. */
+  conversations: z.union([z.string(), z.array(conversation)]).exactOptional(),
+  ...common,
+  epochs: positive.exactOptional(),
+  steps: count.exactOptional(),
+  tokensPerStep: count,
+})
+
+export type TrainConfig = z.infer<typeof trainSchema>
+export type SftConfig = z.infer<typeof sftSchema>
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

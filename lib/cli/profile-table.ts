@@ -1,0 +1,20 @@
+// Where native time went: one row an op, largest first.
+import type { ProfileEntry } from '../native.js'
+import { formatTable, percent } from './table.js'
+
+export function formatProfile(entries: readonly ProfileEntry[]): string {
+  const total = entries.reduce((sum, entry) => sum + entry.seconds, 0)
+  const rows = [...entries]
+    .sort((a, b) => b.seconds - a.seconds)
+    .map(({ name, calls, seconds, flops }) => [
+      name,
+      calls,
+      seconds.toFixed(3),
+      percent(total > 0 ? seconds / total : 0),
+      flops > 0 ? (flops / seconds / 1e9).toFixed(1) : '-',
+    ])
+  return formatTable(
+    ['op', 'calls', 'seconds', 'share', 'GFLOP/s'],
+    [...rows, ['total', '', total.toFixed(3), percent(total > 0 ? 1 : 0), '']],
+  )
+}

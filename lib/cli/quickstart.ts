@@ -1,0 +1,115 @@
+// hdpo quickstart: the built-in task from nothing to a trained policy, with a report.
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { type QuickstartObserver, type QuickstartResult, runQuickstart } from '../trainer/quickstart-run.js'
+import { quickstartSettings } from '../trainer/quickstart-settings.js'
+import { comparisonRows, redundantFold } from '../trainer/report.js'
+import { examples } from './examples.js'
+import { wholeNumber } from './flags.js'
+import { listenForInterrupt } from './interrupt.js'
+import { policyOptions } from './policy-options.js'
+import { describeStep, describeSupervisedStep, Eta } from './progress.js'
+import { duration, formatTable } from './table.js'
+import { Terminal } from './terminal.js'
+
+interface QuickstartFlags {
+  seed: number
+  output: string
+  steps: number
+  threads?: number
+  resume?: boolean
+}
+
+export function addQuickstartCommand(program: Command): void {
+  program
+    .command('quickstart')
+    .description(
+      'cold-start a small policy on the built-in atlas task, train it with HDPO, and show what changed',
+    )
+    .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 0)
+    .option('--output <folder>', 'where both runs, the policies and the report go', 'runs/quickstart')
+    .option('--steps <number>', 'HDPO steps', wholeNumber(1), quickstartSettings.train.steps)
+    .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
+    .option('--resume', 'go on where an interrupted quickstart stopped')
+    .addHelpText('after', examples('hdpo quickstart', 'hdpo quickstart --seed 7 --output runs/seven'))
+    .action(quickstart)
+}
+
+async function quickstart(flags: QuickstartFlags): Promise<void> {
+  const terminal = new Terminal()
+  const interrupt = listenForInterrupt((line) => terminal.line(line))
+  const start = performance.now()
+  try {
+    const result = await runQuickstart({
+      seed: flags.seed,
+      output: resolve(flags.output),
+      steps: flags.steps,
+      policy: policyOptions(flags),
+      resume: flags.resume === true,
+      signal: interrupt.signal,
+      observer: new TerminalObserver(terminal, flags.steps),
+    })
+    terminal.done()
+    if (result) terminal.line(describeResult(result, (performance.now() - start) / 1000))
+    else
+      terminal.line(
+        `Stopped. Go on with: hdpo quickstart --resume --seed ${flags.seed} --output ${flags.output}`,
+      )
+  } finally {
+    interrupt.dispose()
+  }
+}
+
+class TerminalObserver implements QuickstartObserver {
+  #eta: Eta | undefined
+
+  constructor(
+    private readonly terminal: Terminal,
+    private readonly steps: number,
+  ) {}
+
+  stage(description: string): void {
+    this.terminal.done()
+    this.terminal.line(description)
+    this.#eta = undefined
+  }
+
+  coldStartStep(metrics: Parameters<QuickstartObserver['coldStartStep']>[0], steps: number): void {
+    this.#eta ??= new Eta(steps)
+    const eta = this.#eta.after(metrics.step)
+    // A line for each of some hundred steps would bury the rest of a log.
+    if (this.terminal.interactive || metrics.step % 25 === 0 || metrics.step === steps) {
+      this.terminal.status(describeSupervisedStep(metrics, steps, eta))
+    }
+  }
+
+  trainStep(metrics: Parameters<QuickstartObserver['trainStep']>[0], steps: number): void {
+    this.#eta ??= new Eta(this.steps)
+    this.terminal.status(describeStep(metrics, steps, this.#eta.after(metrics.step)))
+  }
+
+  note(line: string): void {
+    this.terminal.line(line)
+  }
+}
+
+export function describeResult(
+  { report, reportPath, policyPath }: QuickstartResult,
+  seconds: number,
+): string {
+  const { before, after } = report
+  const rows = comparisonRows(before, after).map((row) => [row.name, row.before, row.after])
+  const fold = redundantFold(before, after)
+  return [
+    '',
+    formatTable([`Held-out questions: ${after.questions}`, 'before', 'after'], rows),
+    '',
+    ...(fold ? [`Redundant calls: ${fold} fewer.`] : []),
+    `Took ${duration(seconds)}: ${Object.entries(report.seconds)
+      .filter(([, spent]) => spent >= 0.5)
+      .map(([stage, spent]) => `${stage} ${duration(spent)}`)
+      .join(', ')}.`,
+    `Charts: ${reportPath}`,
+    `Talk to it: hdpo chat ${policyPath} --environment atlas`,
+  ].join('\n')
+}

@@ -1,0 +1,138 @@
+// hdpo sft: supervised training from a config file, the cold start before `hdpo train`.
+import { join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { HdpoError } from '../errors.js'
+import type { ModelConfig } from '../native.js'
+import { Policy } from '../policy/policy.js'
+import { loadTokenizer, readTokenizerFiles } from '../policy/tokenizer.js'
+import { SupervisedTrainer } from '../trainer/supervised-trainer.js'
+import { loadConfig } from './config.js'
+import { type SftConfig, sftSchema } from './config-schema.js'
+import { type Environment, loadEnvironment, resolveConversations, resolveTools } from './environment.js'
+import { examples } from './examples.js'
+import { listenForInterrupt } from './interrupt.js'
+import { policyOptions } from './policy-options.js'
+import { describeSupervisedStep, Eta } from './progress.js'
+import { Terminal } from './terminal.js'
+
+interface SftFlags {
+  resume?: boolean
+  output?: string
+}
+
+export function addSftCommand(program: Command): void {
+  program
+    .command('sft')
+    .description('supervised training on conversations')
+    .argument('<config>', 'YAML or TypeScript file')
+    .option('--resume', "go on from the run folder's newest whole checkpoint")
+    .option('--output <folder>', 'run folder, instead of the one in the config')
+    .addHelpText('after', examples('hdpo sft cold-start.yaml', 'hdpo sft cold-start.yaml --resume'))
+    .action(runSft)
+}
+
+async function runSft(path: string, flags: SftFlags): Promise<void> {
+  const { config, folder } = await loadConfig(path, sftSchema)
+  const output = resolve(flags.output ?? resolve(folder, config.output))
+  const context = { seed: config.seed ?? 0, folder }
+  const environment =
+    config.environment === undefined ? undefined : await loadEnvironment(config.environment, context)
+  const source = config.conversations ?? environment?.conversations
+  if (!source) {
+    throw new HdpoError('ERR_CONFIG', `${path}: conversations must be given, or an environment that has some`)
+  }
+  const conversations = await resolveConversations(source, folder)
+  const tools = config.tools ? await resolveTools(config.tools, folder) : (environment?.tools ?? [])
+  const terminal = new Terminal()
+  const policy = await openPolicy(config, path, folder, environment)
+  const interrupt = listenForInterrupt((line) => terminal.line(line))
+  try {
+    const { policy: _, model: __, environment: ___, threads, kvBudgetMiB, recompute, ...settings } = config
+    const trainer = new SupervisedTrainer({
+      ...settings,
+      policy,
+      conversations,
+      tools,
+      output,
+      onWarning: (message) => terminal.line(`warning: ${message}`),
+    })
+    const eta = new Eta(trainer.steps)
+    let last = 0
+    for await (const { step, metrics } of trainer.run({
+      signal: interrupt.signal,
+      resume: flags.resume === true,
+    })) {
+      terminal.status(describeSupervisedStep(metrics, trainer.steps, eta.after(step)))
+      last = step
+    }
+    terminal.done()
+    await policy.save(join(output, 'policy'))
+    terminal.line(last < trainer.steps && interrupt.signal.aborted ? `stopped after step ${last}` : 'done')
+    terminal.line(`policy: ${join(output, 'policy')}`)
+  } finally {
+    interrupt.dispose()
+    await policy.close()
+  }
+}
+
+/** The policy to go on from, or a fresh one of the sizes in the config. */
+async function openPolicy(
+  config: SftConfig,
+  path: string,
+  folder: string,
+  environment: Environment | undefined,
+): Promise<Policy> {
+  if ((config.policy === undefined) === (config.model === undefined)) {
+    throw new HdpoError(
+      'ERR_CONFIG',
+      `${path}: exactly one of policy (a folder) and model (sizes of a fresh one) must be given`,
+    )
+  }
+  if (config.policy !== undefined) return Policy.load(resolve(folder, config.policy), policyOptions(config))
+  const { tokenizer: tokenizerFolder, ...sizes } = config.model as NonNullable<SftConfig['model']>
+  const files = tokenizerFolder
+    ? readTokenizerFiles(resolve(folder, tokenizerFolder))
+    : environment?.tokenizer
+  if (!files) {
+    throw new HdpoError('ERR_CONFIG', `${path}: model.tokenizer must be given: a folder with tokenizer.json`)
+  }
+  const template = files.config?.chat_template
+  const source =
+    typeof template === 'string'
+      ? { template, endOfTurn: String(files.config?.eos_token ?? '<|im_end|>') }
+      : environment?.template
+  if (!source) {
+    throw new HdpoError(
+      'ERR_CONFIG',
+      `${path}: tokenizer_config.json in model.tokenizer has no chat_template`,
+    )
+  }
+  return Policy.create({
+    ...policyOptions(config),
+    config: freshModel(sizes, loadTokenizer(files).vocabSize),
+    tokenizer: files,
+    template: source,
+    seed: config.seed ?? 0,
+  })
+}
+
+type ModelSizes = Omit<NonNullable<SftConfig['model']>, 'tokenizer'>
+
+function freshModel(sizes: ModelSizes, vocabSize: number): ModelConfig {
+  const { hiddenSize, heads } = sizes
+  return {
+    vocabSize,
+    hiddenSize,
+    layers: sizes.layers,
+    heads,
+    kvHeads: sizes.kvHeads ?? heads,
+    headDim: sizes.headDim ?? hiddenSize / heads,
+    intermediateSize: sizes.intermediateSize,
+    maxPositions: sizes.maxPositions,
+    ropeTheta: sizes.ropeTheta ?? 10000,
+    rmsNormEpsilon: sizes.rmsNormEpsilon ?? 1e-6,
+    tieEmbeddings: sizes.tieEmbeddings ?? true,
+    qkvBias: sizes.qkvBias ?? false,
+    qkNorm: sizes.qkNorm ?? true,
+  }
+}

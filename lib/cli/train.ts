@@ -1,0 +1,114 @@
+// hdpo train: reinforcement learning from a config file.
+import { join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { Policy } from '../policy/policy.js'
+import { measureKnown } from '../trainer/evaluate.js'
+import { Trainer } from '../trainer/trainer.js'
+import type { TrainerEvaluation } from '../trainer/trainer-options.js'
+import { loadConfig } from './config.js'
+import { type TrainConfig, trainSchema } from './config-schema.js'
+import { type Environment, resolveEnvironment } from './environment.js'
+import { examples } from './examples.js'
+import { listenForInterrupt } from './interrupt.js'
+import { policyOptions } from './policy-options.js'
+import { formatProfile } from './profile-table.js'
+import { describeStep, Eta } from './progress.js'
+import { Terminal } from './terminal.js'
+
+interface TrainFlags {
+  resume?: boolean
+  profile?: boolean
+  output?: string
+}
+
+export function addTrainCommand(program: Command): void {
+  program
+    .command('train')
+    .description('train a policy with HDPO or a baseline')
+    .argument('<config>', 'YAML or TypeScript file')
+    .option('--resume', "go on from the run folder's newest whole checkpoint")
+    .option('--profile', 'show the share of every native op at the end')
+    .option('--output <folder>', 'run folder, instead of the one in the config')
+    .addHelpText(
+      'after',
+      examples('hdpo train train.yaml', 'hdpo train train.yaml --resume', 'hdpo train train.ts --profile'),
+    )
+    .action(runTrain)
+}
+
+async function runTrain(path: string, flags: TrainFlags): Promise<void> {
+  const { config, folder } = await loadConfig(path, trainSchema)
+  const output = resolve(flags.output ?? resolve(folder, config.output))
+  const environment = await resolveEnvironment(config, { seed: config.seed ?? 0, folder })
+  const terminal = new Terminal()
+  const policy = await Policy.load(resolve(folder, config.policy), policyOptions(config))
+  const interrupt = listenForInterrupt((line) => terminal.line(line))
+  try {
+    if (flags.profile) await policy.enableProfile(true)
+    const trainer = new Trainer({
+      ...trainerSettings(config),
+      policy,
+      output,
+      tasks: environment.tasks,
+      tools: environment.tools,
+      reward: environment.reward,
+      ...(config.evaluate && { evaluate: await prepareEvaluation(config, policy, environment, terminal) }),
+      onWarning: (message) => terminal.line(`warning: ${message}`),
+    })
+    const eta = new Eta(config.steps)
+    let last = 0
+    for await (const { step, metrics } of trainer.run({
+      signal: interrupt.signal,
+      resume: flags.resume === true,
+    })) {
+      terminal.status(describeStep(metrics, config.steps, eta.after(step)))
+      last = step
+    }
+    terminal.done()
+    await policy.save(join(output, 'policy'))
+    terminal.line(last < config.steps && interrupt.signal.aborted ? `stopped after step ${last}` : 'done')
+    terminal.line(`policy: ${join(output, 'policy')}`)
+    if (flags.profile) terminal.line(formatProfile(await policy.profile()))
+  } finally {
+    interrupt.dispose()
+    await policy.close()
+  }
+}
+
+/** The keys of the config that the Trainer takes as they are. */
+function trainerSettings(config: TrainConfig) {
+  const { policy, environment, tasks, evaluationTasks, tools, reward, output, evaluate, ...rest } = config
+  const { threads, kvBudgetMiB, recompute, ...settings } = rest
+  return settings
+}
+
+/**
+ * Measures what the policy knows before training, so that the evaluations can tell redundant calls from
+ * needed ones.
+ */
+async function prepareEvaluation(
+  config: TrainConfig,
+  policy: Policy,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<TrainerEvaluation> {
+  const { every, samples, tasks: limit } = config.evaluate ?? { every: config.steps }
+  const tasks = environment.heldOutTasks?.slice(0, limit)
+  if (!tasks?.length)
+    throw new TypeError('evaluate: needs evaluationTasks, or an environment with held-out tasks')
+  terminal.status(`measuring what the policy knows: ${tasks.length} questions, 8 times each, tools off`)
+  const { tools, reward } = environment
+  const knowledge = await measureKnown({
+    policy,
+    tasks,
+    tools,
+    reward,
+    ...(config.rollout && { rollout: config.rollout }),
+    seed: config.seed ?? 0,
+  })
+  terminal.done()
+  terminal.line(
+    `held-out questions: ${tasks.length}, known ${knowledge.known.size}, needed ${knowledge.needed.size}`,
+  )
+  return { tasks, every, knowledge, ...(samples !== undefined && { samples }) }
+}

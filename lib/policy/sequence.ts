@@ -1,0 +1,62 @@
+// A sequence handle over the native generator. The state is freed by release(), or by the garbage collector when a handle is lost.
+import { fromNative, type NativeEngine, type Sample, type SamplingOptions } from '../native.js'
+import type { Sequence } from './types.js'
+
+const lostHandles = new FinalizationRegistry<{ engine: NativeEngine; id: number }>(({ engine, id }) =>
+  engine.releaseSequence(id),
+)
+
+export class NativeSequence implements Sequence {
+  #released = false
+
+  private constructor(
+    private readonly engine: NativeEngine,
+    private readonly id: number,
+  ) {
+    lostHandles.register(this, { engine, id }, this)
+  }
+
+  static create(engine: NativeEngine, tokens: Int32Array): NativeSequence {
+    return new NativeSequence(engine, engine.createSequence(tokens))
+  }
+
+  fork(): Sequence {
+    this.#check()
+    return new NativeSequence(this.engine, this.engine.forkSequence(this.id))
+  }
+
+  append(tokens: ArrayLike<number>): void {
+    this.#check()
+    this.engine.appendTokens(this.id, Int32Array.from(tokens))
+  }
+
+  prefill(): Promise<void> {
+    this.#check()
+    return fromNative(this.engine.prefill(this.id))
+  }
+
+  /** With an aborted `signal` the sample resolves at once with what it has, finishReason 'aborted'. */
+  async sample({ signal, logitBias, ...options }: SamplingOptions): Promise<Sample> {
+    this.#check()
+    const onAbort = () => this.engine.abortSample(this.id)
+    const pending = this.engine.sample(this.id, { ...options, ...(logitBias && { logitBias: [...logitBias] }) })
+    if (signal?.aborted) onAbort()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await fromNative(pending)
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  release(): void {
+    if (this.#released) return
+    this.#released = true
+    lostHandles.unregister(this)
+    this.engine.releaseSequence(this.id)
+  }
+
+  #check(): void {
+    if (this.#released) throw new TypeError('this sequence has been released')
+  }
+}

@@ -1,0 +1,214 @@
+// One rollout: sample a turn, run the calls in it, append what they returned, go on.
+//
+// Token in, token out: sampled tokens are decoded to find calls and answers, and never encoded again. Every
+// call that the policy attempts is run and counted, malformed ones and those of a turn that a cap cuts short
+// included: T leaves nothing out.
+import type { Message, RolloutPolicy, Sample, SamplingOptions, Sequence, ToolCall } from '../policy/types.js'
+import type { Tool } from '../tools/types.js'
+import { findAnswers, isWellFormed } from './markup.js'
+import type { RolloutOptions } from './options.js'
+import { runToolCall } from './run-tool-call.js'
+import { checkSeed } from './seed.js'
+import { createSetting, type Setting } from './setting.js'
+import { stopSignal } from './stop-signal.js'
+import { TokenRecord } from './token-record.js'
+import { callTag, type ParsedToolCall, parseToolCalls, withoutToolCalls } from './tool-call-parser.js'
+import type { Task, ToolCallRecord, Trajectory } from './types.js'
+
+export type { RolloutOptions }
+
+export interface EpisodeOptions extends RolloutOptions {
+  /**
+   * Integer in [0, 2^53). Default 0. Draws follow from it and the place of a token, so one seed serves all
+   * turns.
+   */
+  seed?: number
+  /** Default: the task's id. */
+  id?: string
+  /** Ends the rollout, its trajectory having end 'aborted'. */
+  signal?: AbortSignal
+}
+
+export interface EpisodeIdentity {
+  id: string
+  seed: number
+  signal: AbortSignal
+}
+
+/**
+ * A rollout that shares no prompt. Rejects only for what no policy and no tool did: options, or the engine.
+ */
+export async function runEpisode(
+  policy: RolloutPolicy,
+  task: Task,
+  tools: readonly Tool[],
+  { seed = 0, id = task.id, signal, ...options }: EpisodeOptions = {},
+): Promise<Trajectory> {
+  const setting = createSetting(policy, task, tools, options)
+  const sequence = policy.createSequence(setting.prompt)
+  try {
+    return await playEpisode(setting, sequence, { id, seed: checkSeed(seed), signal: stopSignal(signal) })
+  } finally {
+    sequence.release()
+  }
+}
+
+/** Plays on `sequence`, which holds the prompt; the caller releases it. */
+export function playEpisode(
+  setting: Setting,
+  sequence: Sequence,
+  identity: EpisodeIdentity,
+): Promise<Trajectory> {
+  return new Episode(setting, sequence, identity).play()
+}
+
+interface Turn {
+  text: string
+  calls: ParsedToolCall[]
+  /** The policy wrote its end-of-turn token. */
+  ended: boolean
+  finishReason: Sample['finishReason']
+}
+
+class Episode {
+  readonly #record: TokenRecord
+  readonly #texts: string[] = []
+  readonly #messages: Message[] = []
+  readonly #toolCalls: ToolCallRecord[] = []
+
+  constructor(
+    private readonly setting: Setting,
+    private readonly sequence: Sequence,
+    private readonly identity: EpisodeIdentity,
+  ) {
+    this.#record = new TokenRecord(setting.prompt)
+  }
+
+  async play(): Promise<Trajectory> {
+    if (this.setting.options.toolChoice === 'required') this.#give([this.setting.callToken as number])
+    for (;;) {
+      const end = await this.#playTurn()
+      if (end !== undefined) return this.#trajectory(end)
+    }
+  }
+
+  /** Undefined where the rollout goes on. */
+  async #playTurn(): Promise<Trajectory['end'] | undefined> {
+    if (this.#aborted) return 'aborted'
+    const turn = await this.#sampleTurn()
+    if (turn.finishReason === 'aborted') return 'aborted'
+    const records = await Promise.all(turn.calls.map((call) => this.#runCall(call)))
+    this.#toolCalls.push(...records)
+    if (this.#aborted) return 'aborted'
+    if (turn.calls.length === 0) return turn.finishReason === 'length' ? 'tokens' : 'answer'
+    if (this.#texts.length === this.setting.options.maxTurns) return 'turns'
+    return this.#observe(records, turn.ended) ? undefined : 'tokens'
+  }
+
+  async #sampleTurn(): Promise<Turn> {
+    const { policy, options } = this.setting
+    const sample = await this.sequence.sample(this.#samplingOptions())
+    this.#record.sampled(sample.tokens, sample.logprobs)
+    const ended = sample.tokens.at(-1) === policy.template.endOfTurn
+    const text =
+      this.#forcedText() + policy.tokenizer.decode(ended ? sample.tokens.subarray(0, -1) : sample.tokens)
+    const calls = options.toolChoice === 'none' ? [] : parseToolCalls(text)
+    this.#texts.push(text)
+    this.#messages.push(assistantMessage(text, calls))
+    return { text, calls, ended, finishReason: sample.finishReason }
+  }
+
+  #samplingOptions(): SamplingOptions {
+    const { policy, tokenLimit, callToken, options } = this.setting
+    const {
+      temperature,
+      topP,
+      topK,
+      minP,
+      stop,
+      toolChoice,
+      maxTurnTokens = Number.POSITIVE_INFINITY,
+    } = options
+    const { seed, signal } = this.identity
+    return {
+      maxTokens: Math.min(tokenLimit - this.#record.length, maxTurnTokens),
+      stopTokens: [policy.template.endOfTurn],
+      temperature,
+      seed,
+      signal,
+      ...(topP !== undefined && { topP }),
+      ...(topK !== undefined && { topK }),
+      ...(minP !== undefined && { minP }),
+      ...(stop !== undefined && { stop }),
+      ...(toolChoice === 'none' && { logitBias: new Map([[callToken as number, Number.NEGATIVE_INFINITY]]) }),
+    }
+  }
+
+  /** What was given at the start of the present turn. */
+  #forcedText(): string {
+    return this.setting.options.toolChoice === 'required' && this.#texts.length === 0 ? callTag : ''
+  }
+
+  #runCall(call: ParsedToolCall): Promise<ToolCallRecord> {
+    const { tools, options } = this.setting
+    const { toolTimeout, toolConcurrency, maxObservationCharacters } = options
+    const { id, signal } = this.identity
+    return runToolCall(call, {
+      tools,
+      toolTimeout,
+      toolConcurrency,
+      maxObservationCharacters,
+      rolloutId: id,
+      signal,
+    })
+  }
+
+  /** False, with nothing appended, where the results leave no room for another turn. */
+  #observe(records: readonly ToolCallRecord[], turnEnded: boolean): boolean {
+    const messages = records.map(
+      ({ name, observation }): Message => ({
+        role: 'tool',
+        content: observation,
+        ...(name !== '' && { name }),
+      }),
+    )
+    const tokens = this.setting.policy.template.observation(messages, turnEnded)
+    if (this.#record.length + tokens.length >= this.setting.tokenLimit) return false
+    this.#messages.push(...messages)
+    this.#give(tokens)
+    return true
+  }
+
+  #give(tokens: readonly number[]): void {
+    this.sequence.append(tokens)
+    this.#record.given(tokens)
+  }
+
+  get #aborted(): boolean {
+    return this.identity.signal.aborted
+  }
+
+  #trajectory(end: Trajectory['end']): Trajectory {
+    const { task } = this.setting
+    return {
+      id: this.identity.id,
+      taskId: task.id,
+      ...this.#record.toArrays(),
+      messages: [...task.messages, ...this.#messages],
+      toolCalls: this.#toolCalls,
+      turns: this.#texts.length,
+      end,
+      finalAnswer: findAnswers(this.#texts.at(-1) ?? '').at(-1),
+      wellFormed: isWellFormed(this.#texts),
+      ...(task.metadata && { metadata: task.metadata }),
+    }
+  }
+}
+
+/** Calls apart from the content where all could be read, else the text as it was written. */
+function assistantMessage(text: string, calls: readonly ParsedToolCall[]): Message {
+  const read = calls.filter((call) => call.kind === 'call')
+  if (calls.length === 0 || read.length < calls.length) return { role: 'assistant', content: text }
+  const toolCalls = read.map((call): ToolCall => ({ name: call.name, arguments: call.arguments }))
+  return { role: 'assistant', content: withoutToolCalls(text), toolCalls }
+}

@@ -1,0 +1,69 @@
+// The rollouts of one prompt: prefilled once, forked for each.
+import type { RolloutPolicy, Sequence } from '../policy/types.js'
+import type { Tool } from '../tools/types.js'
+import { playEpisode } from './episode.js'
+import type { RolloutOptions } from './options.js'
+import { checkSeed, deriveSeed } from './seed.js'
+import { createSetting } from './setting.js'
+import { stopSignal } from './stop-signal.js'
+import type { Task, Trajectory } from './types.js'
+
+export interface GroupOptions extends RolloutOptions {
+  /** Rollouts. */
+  size: number
+  /** Integer in [0, 2^53). Default 0. Rollout i draws from deriveSeed(seed, 'rollout', i). */
+  seed?: number
+  /** Ends all rollouts, their trajectories having end 'aborted'. */
+  signal?: AbortSignal
+}
+
+/**
+ * In order of their seeds. Where one rejects, the others are stopped and every sequence is released before
+ * this rejects.
+ */
+export async function runGroup(
+  policy: RolloutPolicy,
+  task: Task,
+  tools: readonly Tool[],
+  { size, seed = 0, signal, ...options }: GroupOptions,
+): Promise<Trajectory[]> {
+  checkSize(size)
+  checkSeed(seed)
+  const setting = createSetting(policy, task, tools, options)
+  const failed = new AbortController()
+  const stop = stopSignal(signal, failed.signal)
+  const prompt = policy.createSequence(setting.prompt)
+  const forks: Sequence[] = []
+  try {
+    await prompt.prefill()
+    for (let index = 0; index < size; index++) forks.push(prompt.fork())
+    const episodes = forks.map((fork, index) =>
+      playEpisode(setting, fork, {
+        id: `${task.id}#${index}`,
+        seed: deriveSeed(seed, 'rollout', index),
+        signal: stop,
+      }),
+    )
+    return await allOrFailed(episodes, failed)
+  } finally {
+    for (const sequence of [...forks, prompt]) sequence.release()
+  }
+}
+
+/** As Promise.all, but aborts `failed` on the first rejection and waits for all to end. */
+async function allOrFailed<Value>(
+  work: readonly Promise<Value>[],
+  failed: AbortController,
+): Promise<Value[]> {
+  const all = Promise.all(work)
+  all.catch((error: unknown) => failed.abort(error))
+  await Promise.allSettled(work)
+  return all
+}
+
+function checkSize(size: unknown): void {
+  if (typeof size !== 'number')
+    throw new TypeError(`size: must be a whole number of rollouts, got ${typeof size}`)
+  if (!Number.isSafeInteger(size) || size < 1)
+    throw new RangeError(`size: must be a whole number of at least 1, got ${size}`)
+}

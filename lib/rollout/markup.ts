@@ -1,0 +1,35 @@
+// The tags that a policy writes: <tool_call>, <reason> and <answer>.
+
+const anyTag = /<(\/?)(tool_call|reason|answer)>/g
+// The innermost of nested ones.
+const answers = /<answer>((?:(?!<answer>)[\s\S])*?)<\/answer>/g
+
+/** Text inside each <answer>...</answer>, trimmed, in order. */
+export function findAnswers(text: string): string[] {
+  return Array.from(text.matchAll(answers), (match) => (match[1] as string).trim())
+}
+
+/**
+ * Every tag is closed by its own closing tag, and none of a kind is inside another of that kind. Different
+ * kinds may nest.
+ */
+export function tagsBalance(text: string): boolean {
+  const open: string[] = []
+  for (const [, slash, tag] of text.matchAll(anyTag) as Iterable<[string, string, string]>) {
+    if (slash === '') {
+      if (open.includes(tag)) return false
+      open.push(tag)
+    } else if (open.pop() !== tag) {
+      return false
+    }
+  }
+  return open.length === 0
+}
+
+/**
+ * The format reward of hdpo.md over the assistant's turns of one rollout. A tag opened in one turn is closed
+ * in it.
+ */
+export function isWellFormed(turns: readonly string[]): boolean {
+  return turns.every(tagsBalance) && turns.flatMap(findAnswers).length === 1
+}

@@ -1,0 +1,48 @@
+// What a list of trajectories says about itself, before anybody scores it. Means and shares of an empty list
+// are 0.
+import { type ToolCallOutcome, type Trajectory, toolCallOutcomes, trajectoryEnds } from './types.js'
+
+export interface TrajectoryMetrics {
+  rollouts: number
+  callsPerRollout: number
+  /** Share of rollouts that attempt a call at all. */
+  callShare: number
+  /** Calls by outcome. */
+  calls: Record<ToolCallOutcome, number>
+  /** Rollouts by why they ended. */
+  ends: Record<Trajectory['end'], number>
+  /** Mean. */
+  turns: number
+  /** Sum: the tokens that may be trained. */
+  sampledTokens: number
+}
+
+export function trajectoryMetrics(trajectories: readonly Trajectory[]): TrajectoryMetrics {
+  const mean = (value: (trajectory: Trajectory) => number) =>
+    sum(trajectories.map(value)) / Math.max(trajectories.length, 1)
+  return {
+    rollouts: trajectories.length,
+    callsPerRollout: mean(({ toolCalls }) => toolCalls.length),
+    callShare: mean(({ toolCalls }) => Number(toolCalls.length > 0)),
+    calls: countBy(
+      toolCallOutcomes,
+      trajectories.flatMap(({ toolCalls }) => toolCalls.map(({ outcome }) => outcome)),
+    ),
+    ends: countBy(
+      trajectoryEnds,
+      trajectories.map(({ end }) => end),
+    ),
+    turns: mean(({ turns }) => turns),
+    sampledTokens: sum(trajectories.map(({ mask }) => mask.reduce((count, bit) => count + bit, 0))),
+  }
+}
+
+function countBy<Key extends string>(keys: readonly Key[], found: readonly Key[]): Record<Key, number> {
+  const counts = Object.fromEntries(keys.map((key) => [key, 0])) as Record<Key, number>
+  for (const key of found) counts[key]++
+  return counts
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}

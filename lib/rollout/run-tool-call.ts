@@ -1,0 +1,119 @@
+// One call of a tool, whatever becomes of it, as a record. Nothing that a policy or a tool does wrong throws
+// here.
+import { ToolInputError } from '../tools/tool-input-error.js'
+import type { Tool } from '../tools/types.js'
+import { formatResult, truncate } from './observation.js'
+import type { ParsedToolCall } from './tool-call-parser.js'
+import { toolLimit } from './tool-limit.js'
+import type { ToolCallOutcome, ToolCallRecord } from './types.js'
+
+export interface ToolCallSettings {
+  tools: readonly Tool[]
+  toolTimeout: number
+  toolConcurrency: number
+  maxObservationCharacters: number
+  rolloutId: string
+  signal: AbortSignal
+}
+
+interface Result {
+  outcome: ToolCallOutcome
+  observation: string
+  milliseconds: number
+}
+
+export async function runToolCall(call: ParsedToolCall, settings: ToolCallSettings): Promise<ToolCallRecord> {
+  const { observation, ...result } = await resultOf(call, settings)
+  return {
+    name: call.kind === 'call' ? call.name : '',
+    arguments: call.kind === 'call' ? call.arguments : call.text,
+    ...result,
+    observation: truncate(observation, settings.maxObservationCharacters),
+  }
+}
+
+async function resultOf(call: ParsedToolCall, settings: ToolCallSettings): Promise<Result> {
+  if (call.kind === 'malformed') return refused('malformed', `Malformed tool call: ${call.problem}`)
+  const tool = settings.tools.find(({ name }) => name === call.name)
+  if (!tool) {
+    const names = settings.tools.map(({ name }) => name).join(', ') || 'none'
+    return refused('unknown-tool', `There is no tool "${call.name}". Tools: ${names}`)
+  }
+  let input: unknown
+  try {
+    input = tool.validate(call.arguments)
+  } catch (error) {
+    if (error instanceof ToolInputError)
+      return refused('bad-arguments', `Invalid arguments for ${tool.name}: ${error.message}`)
+    return refused('error', failure(tool, error))
+  }
+  return toolLimit(tool, settings.toolConcurrency)(() => runInTime(tool, input, settings))
+}
+
+/**
+ * Ends with its time, or with the run's, whether or not the tool heeds its signal; the tool's place is free
+ * then.
+ */
+async function runInTime(tool: Tool, input: unknown, settings: ToolCallSettings): Promise<Result> {
+  const timeout = tool.timeout ?? settings.toolTimeout
+  const start = performance.now()
+  const result = (outcome: ToolCallOutcome, observation: string): Result => ({
+    outcome,
+    observation,
+    milliseconds: performance.now() - start,
+  })
+  const ended = new AbortController()
+  const stop = () => ended.abort(settings.signal.reason)
+  const timer = setTimeout(
+    () => ended.abort(new DOMException(`${tool.name} timed out`, 'TimeoutError')),
+    timeout,
+  )
+  settings.signal.addEventListener('abort', stop, { once: true })
+  if (settings.signal.aborted) stop()
+  try {
+    return result(
+      'ok',
+      await untilAborted(ended.signal, () => runTool(tool, input, ended.signal, settings.rolloutId)),
+    )
+  } catch (error) {
+    if (settings.signal.aborted) return result('error', `${tool.name} was stopped`)
+    if (ended.signal.aborted) return result('timeout', `${tool.name} timed out after ${timeout} ms`)
+    return result('error', failure(tool, error))
+  } finally {
+    clearTimeout(timer)
+    settings.signal.removeEventListener('abort', stop)
+  }
+}
+
+async function runTool(tool: Tool, input: unknown, signal: AbortSignal, rolloutId: string): Promise<string> {
+  return formatResult(await tool.run(input, { signal, rolloutId }))
+}
+
+/** Rejects once `signal` is aborted; what `work` does after that has no effect. */
+function untilAborted<Value>(signal: AbortSignal, work: () => Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    work().then(resolve, reject)
+  })
+}
+
+function refused(outcome: ToolCallOutcome, observation: string): Result {
+  return { outcome, observation, milliseconds: 0 }
+}
+
+/** Tools may throw anything. */
+function failure(tool: Tool, error: unknown): string {
+  return `${tool.name} failed: ${messageOf(error)}`
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof Error) return error.message || error.name
+  if (typeof error === 'string') return error
+  try {
+    return formatResult(error)
+  } catch {
+    // Circular, or a BigInt: its type is all that can be said.
+    return Object.prototype.toString.call(error)
+  }
+}

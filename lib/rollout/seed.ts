@@ -1,0 +1,21 @@
+import { createHash } from 'node:crypto'
+
+/**
+ * A seed in [0, 2^53) for one purpose: the first 53 bits of SHA-256 over the JSON of [seed, ...purpose]. The
+ * seed of a rollout is deriveSeed(deriveSeed(run seed, 'rollouts', step, place of the prompt), 'rollout',
+ * index in the group): it depends on no generator's state, so rollouts may run in any order and a resumed run
+ * draws what the unbroken one drew.
+ */
+export function deriveSeed(seed: number, ...purpose: (string | number)[]): number {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([seed, ...purpose]))
+    .digest()
+  return Number(digest.readBigUInt64BE(0) >> 11n)
+}
+
+export function checkSeed(seed: unknown): number {
+  if (typeof seed !== 'number') throw new TypeError(`seed: must be a whole number, got ${typeof seed}`)
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new RangeError(`seed: must be a whole number from 0 to 2^53 - 1, got ${seed}`)
+  return seed
+}

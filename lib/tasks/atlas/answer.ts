@@ -1,0 +1,12 @@
+import type { Task } from '../../rollout/types.js'
+
+/** Atlas's answers are short and of one form: numbers compare as numbers, names without case and surplus spaces. */
+export function isRightAnswer(given: string | undefined, task: Pick<Task, 'answer'>): boolean {
+  if (given === undefined || given.trim() === '') return false
+  if (typeof task.answer === 'number') return Number(given) === task.answer
+  return normalize(given) === normalize(String(task.answer))
+}
+
+function normalize(text: string): string {
+  return text.trim().replace(/\s+/g, ' ').toLowerCase()
+}

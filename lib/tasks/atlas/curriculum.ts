@@ -1,0 +1,115 @@
+// Which questions there are for a seed, which of them the cold start teaches by heart, and what each is used for.
+import { Random } from '../random.js'
+import { countries, type Country } from './countries.js'
+import {
+  arithmeticQuestion,
+  type Comparison,
+  comparisonQuestion,
+  factQuestion,
+  type Operator,
+  type Question,
+} from './questions.js'
+
+export interface CurriculumQuestion extends Question {
+  /** The cold start teaches the answer by heart. */
+  taught: boolean
+  /** 'training': asked in RL. 'held-out': kept for evaluation. 'practice': traces of the cold start and nothing else. */
+  use: 'training' | 'held-out' | 'practice'
+}
+
+// Operands of the arithmetic that is taught, both included.
+const smallOperand = { low: 2, high: 9 }
+const largeQuestions = 600
+const comparisonsPerFamily = 150
+// Copying digits between question, call and result takes more examples to learn than everything else.
+const practisedLargeQuestions = 1000
+const practisedComparisonsPerFamily = 60
+
+export function createCurriculum(seed: number, heldOutShare: number): CurriculumQuestion[] {
+  const splitter = new Random(seed, 'held out')
+  const split = (questions: Question[], taught: boolean): CurriculumQuestion[] => {
+    const heldOut = new Set(splitter.shuffle(questions).slice(0, Math.round(heldOutShare * questions.length)))
+    return questions.map((question) => ({ ...question, taught, use: heldOut.has(question) ? 'held-out' : 'training' }))
+  }
+  const practise = (questions: Question[]): CurriculumQuestion[] =>
+    questions.map((question) => ({ ...question, taught: false, use: 'practice' }))
+  const { taughtFacts, otherFacts } = factQuestions(seed)
+  const large = largeArithmetic(new Random(seed, 'large arithmetic'), largeQuestions + practisedLargeQuestions)
+  const compared = comparisons(new Random(seed, 'comparisons'), comparisonsPerFamily + practisedComparisonsPerFamily)
+  return [
+    ...split(taughtFacts, true),
+    ...split(otherFacts, false),
+    ...split(smallArithmetic(), true),
+    ...split(large.slice(0, largeQuestions), false),
+    ...practise(large.slice(largeQuestions)),
+    ...compared.flatMap((family) => [
+      ...split(family.slice(0, comparisonsPerFamily), false),
+      ...practise(family.slice(comparisonsPerFamily)),
+    ]),
+  ]
+}
+
+/** Of a random half of the countries everything but the area is taught: digits of areas nobody knows by heart. */
+function factQuestions(seed: number): { taughtFacts: Question[]; otherFacts: Question[] } {
+  const shuffled = new Random(seed, 'taught countries').shuffle(countries)
+  const taughtCountries = new Set(shuffled.slice(0, Math.floor(countries.length / 2)))
+  const taughtFacts: Question[] = []
+  const otherFacts: Question[] = []
+  for (const country of countries) {
+    for (const attribute of country.askable) {
+      const taught = taughtCountries.has(country) && attribute !== 'area'
+      ;(taught ? taughtFacts : otherFacts).push(factQuestion(country, attribute))
+    }
+  }
+  return { taughtFacts, otherFacts }
+}
+
+function smallArithmetic(): Question[] {
+  const questions: Question[] = []
+  for (const operator of ['+', '*'] as const) {
+    for (let left = smallOperand.low; left <= smallOperand.high; left++) {
+      for (let right = smallOperand.low; right <= smallOperand.high; right++) {
+        questions.push(arithmeticQuestion('small-arithmetic', left, operator, right))
+      }
+    }
+  }
+  return questions
+}
+
+function largeArithmetic(random: Random, count: number): Question[] {
+  const number = (digits: number) => random.integer(10 ** (digits - 1), 10 ** digits - 1)
+  return distinct(count, () => {
+    const operator = random.pick<Operator>(['*', '+', '-'])
+    // Products of three digits by two, sums and differences of three to six digits.
+    const [left, right] =
+      operator === '*'
+        ? [number(3), random.integer(13, 99)]
+        : [number(random.integer(3, 6)), number(random.integer(3, 6))]
+    return arithmeticQuestion('large-arithmetic', left, operator, right)
+  })
+}
+
+/** `count` questions of each family. */
+function comparisons(random: Random, count: number): Question[][] {
+  const measured = countries.filter((country) => country.area !== undefined)
+  const families: Comparison[] = ['area-larger', 'area-difference', 'area-sum']
+  return families.map((family) =>
+    distinct(count, () => {
+      const one = random.pick(measured)
+      return comparisonQuestion(family, one, pickOther(random, measured, one))
+    }),
+  )
+}
+
+function pickOther(random: Random, choices: readonly Country[], one: Country): Country {
+  return random.pick(choices.filter((other) => other.area !== one.area))
+}
+
+function distinct(count: number, draw: () => Question): Question[] {
+  const questions = new Map<string, Question>()
+  while (questions.size < count) {
+    const question = draw()
+    questions.set(question.id, question)
+  }
+  return [...questions.values()]
+}

@@ -1,0 +1,102 @@
+// A tool's input, declared as a zod 4 schema or as JSON Schema, made into what a rollout needs: the JSON
+// Schema that the policy reads, and a check whose complaints the policy can read.
+import { Ajv, type ErrorObject, type Options } from 'ajv'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { z } from 'zod'
+import { ToolInputError } from './tool-input-error.js'
+
+export type JsonSchema = Record<string, unknown>
+
+export interface InputSchema<Input> {
+  parameters: JsonSchema
+  /** Throws a ToolInputError. */
+  validate(input: unknown): Input
+}
+
+/** Throws a TypeError that names `input` where it declares no arguments object. */
+export function resolveInputSchema(input: unknown): InputSchema<unknown> {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw new TypeError(`input: must be a zod schema or a JSON Schema object, got ${describe(input)}`)
+  }
+  if ('_zod' in input) return fromZod(input as z.ZodType)
+  if ('_def' in input) throw new TypeError('input: schemas of zod 3 are not supported, use zod 4')
+  return fromJsonSchema(input as JsonSchema)
+}
+
+function fromZod(schema: z.ZodType): InputSchema<unknown> {
+  const { $schema: _, ...parameters } = zodToJsonSchema(schema)
+  checkIsObject(parameters)
+  return {
+    parameters,
+    validate(input) {
+      const parsed = schema.safeParse(input)
+      if (parsed.success) return parsed.data
+      throw new ToolInputError(
+        parsed.error.issues.map(({ path, message }) => complaint(path, message)).join('; '),
+      )
+    },
+  }
+}
+
+/** What the policy writes is the schema's input; defaults and transformations come after. */
+function zodToJsonSchema(schema: z.ZodType): JsonSchema {
+  try {
+    return z.toJSONSchema(schema, { io: 'input' })
+  } catch (error) {
+    throw new TypeError(`input: has no JSON Schema: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function fromJsonSchema(schema: JsonSchema): InputSchema<unknown> {
+  checkIsObject(schema)
+  const check = compile(schema)
+  return {
+    parameters: schema,
+    validate(input) {
+      if (check(input)) return input
+      const errors = (check.errors ?? []) as ErrorObject[]
+      throw new ToolInputError(errors.map((error) => complaint(pathOf(error), explain(error))).join('; '))
+    },
+  }
+}
+
+function compile(schema: JsonSchema) {
+  // `format` is not asserted, as JSON Schema 2020-12 has it by default.
+  const options: Options = { allErrors: true, strictTypes: false, validateFormats: false }
+  const draft07 = String(schema.$schema ?? '').includes('draft-07')
+  try {
+    return new (draft07 ? Ajv : Ajv2020)(options).compile(schema)
+  } catch (error) {
+    throw new TypeError(`input: is not a valid JSON Schema: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function checkIsObject(parameters: JsonSchema): void {
+  if (parameters.type === 'object') return
+  throw new TypeError(`input: must describe an object, got type ${JSON.stringify(parameters.type)}`)
+}
+
+/** RFC 6901 to a list of keys. */
+function pathOf({ instancePath }: ErrorObject): string[] {
+  return instancePath
+    .split('/')
+    .slice(1)
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'))
+}
+
+function explain({ keyword, params, message = keyword }: ErrorObject): string {
+  if (keyword === 'additionalProperties')
+    return `must NOT have additional property "${params.additionalProperty}"`
+  if (keyword === 'enum')
+    return `must be one of ${params.allowedValues.map((value: unknown) => JSON.stringify(value)).join(', ')}`
+  return message
+}
+
+function complaint(path: readonly PropertyKey[], message: string): string {
+  return path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'an array' : typeof value
+}

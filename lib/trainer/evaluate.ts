@@ -1,0 +1,122 @@
+// Rollouts without training: accuracy and calls on a set of tasks, and what the policy knows without tools.
+import type { RolloutPolicy } from '../policy/types.js'
+import { isCorrect, type RewardOptions, scoreTrajectories } from '../rewards/rewards.js'
+import { runGroup } from '../rollout/group.js'
+import type { RolloutOptions } from '../rollout/options.js'
+import { deriveSeed } from '../rollout/seed.js'
+import type { ScoredTrajectory, Task } from '../rollout/types.js'
+import type { Tool } from '../tools/types.js'
+import { mapConcurrent } from './map-concurrent.js'
+import { mean, type RolloutMetrics, rolloutMetrics } from './metrics.js'
+import { checkCount } from './option-checks.js'
+
+export interface EvaluateOptions {
+  policy: RolloutPolicy
+  tasks: readonly Task[]
+  tools: readonly Tool[]
+  reward: RewardOptions
+  rollout?: RolloutOptions
+  /** Rollouts of each task. Default 1. */
+  samples?: number
+  /** Default 0. The same seed asks the same questions with the same random numbers. */
+  seed?: number
+  /** Adds the redundant-call and needed-call rate. */
+  knowledge?: Knowledge
+  /** Tasks under way at once. Default 64. */
+  concurrency?: number
+  signal?: AbortSignal
+}
+
+/**
+ * What a policy knows without tools, by task id. Tasks answered right in some samples only are in neither
+ * set.
+ */
+export interface Knowledge {
+  /** Right in every sample. */
+  known: ReadonlySet<string>
+  /** Right in none. */
+  needed: ReadonlySet<string>
+  /** Share of right samples of every task asked. */
+  rightShare: ReadonlyMap<string, number>
+  samples: number
+}
+
+/** Rollouts are not grouped for training here, so nothing qualifies. */
+export interface EvaluationSummary extends Omit<RolloutMetrics, 'qualifyingGroups' | 'qualifyingRatio'> {
+  questions: number
+  /** Of rollouts on known questions: share that calls a tool; undefined where none was asked. */
+  redundantCallRate?: number
+  /** Of rollouts on needed questions: share that calls a tool. */
+  neededCallRate?: number
+  knownQuestions?: number
+  neededQuestions?: number
+  knownAccuracy?: number
+  neededAccuracy?: number
+}
+
+export interface Evaluation {
+  summary: EvaluationSummary
+  /** One list a task, in order of the tasks. */
+  groups: ScoredTrajectory[][]
+}
+
+export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+  const { policy, tasks, tools, reward, rollout, samples = 1, seed = 0, concurrency = 64, signal } = options
+  checkCount('samples', samples)
+  checkCount('concurrency', concurrency)
+  const groups = await mapConcurrent(tasks, concurrency, async (task, index) => {
+    signal?.throwIfAborted()
+    const group = await runGroup(policy, task, tools, {
+      ...rollout,
+      size: samples,
+      seed: deriveSeed(seed, 'evaluate', index),
+      ...(signal && { signal }),
+    })
+    return scoreTrajectories(group, task, reward)
+  })
+  signal?.throwIfAborted()
+  return { summary: summarize(groups, options.knowledge), groups }
+}
+
+/**
+ * Asks every task `samples` times (default 8) with tools off: `known` is right every time, `needed` never.
+ */
+export async function measureKnown(options: Omit<EvaluateOptions, 'knowledge'>): Promise<Knowledge> {
+  const samples = options.samples ?? 8
+  const { groups } = await evaluate({
+    ...options,
+    samples,
+    rollout: { ...options.rollout, toolChoice: 'none' },
+  })
+  const rightShare = new Map(options.tasks.map((task, index) => [task.id, mean(groups[index] ?? [], right)]))
+  const idsWith = (share: number) =>
+    new Set([...rightShare].filter(([, found]) => found === share).map(([id]) => id))
+  return { known: idsWith(1), needed: idsWith(0), rightShare, samples }
+}
+
+/** One list of rollouts a question. */
+export function summarize(
+  groups: readonly (readonly ScoredTrajectory[])[],
+  knowledge?: Knowledge,
+): EvaluationSummary {
+  const { qualifyingGroups: _, qualifyingRatio: __, ...metrics } = rolloutMetrics(groups)
+  return {
+    questions: groups.length,
+    ...metrics,
+    ...(knowledge && callRates(groups.flat(), knowledge)),
+  }
+}
+
+const right = (rollout: ScoredTrajectory) => Number(isCorrect(rollout))
+
+function callRates(rollouts: readonly ScoredTrajectory[], knowledge: Knowledge) {
+  const known = rollouts.filter((rollout) => knowledge.known.has(rollout.taskId))
+  const needed = rollouts.filter((rollout) => knowledge.needed.has(rollout.taskId))
+  const calls = (rollout: ScoredTrajectory) => Number(rollout.toolCalls.length > 0)
+  return {
+    knownQuestions: new Set(known.map((rollout) => rollout.taskId)).size,
+    neededQuestions: new Set(needed.map((rollout) => rollout.taskId)).size,
+    ...(known.length > 0 && { redundantCallRate: mean(known, calls), knownAccuracy: mean(known, right) }),
+    ...(needed.length > 0 && { neededCallRate: mean(needed, calls), neededAccuracy: mean(needed, right) }),
+  }
+}

@@ -1,0 +1,122 @@
+// What a step says about itself: one object a step, a line of metrics.jsonl. Rates and shares are 0 to 1.
+import type { StepResult } from '../native.js'
+import { isCorrect } from '../rewards/rewards.js'
+import { type TrajectoryMetrics, trajectoryMetrics } from '../rollout/metrics.js'
+import type { ScoredTrajectory } from '../rollout/types.js'
+import type { EvaluationSummary } from './evaluate.js'
+
+/** Of all rollouts of a step. */
+export interface RolloutMetrics extends TrajectoryMetrics {
+  /** Share of rollouts with the right answer. */
+  accuracy: number
+  /** Share whose markup is whole and that answer exactly once. */
+  format: number
+  accuracyReward: number
+  /** Share of groups with two right rollouts or more: those that train efficiency. */
+  qualifyingGroups: number
+  /** Share of rollouts that are right in such a group: those that can have an efficiency advantage. */
+  qualifyingRatio: number
+}
+
+export interface LossMetrics {
+  loss: number
+  accuracyLoss: number
+  efficiencyLoss: number
+  kl: number
+  entropy: number
+  clippedLow: number
+  clippedHigh: number
+  dualClipped: number
+  gradientNorm: number
+  /** Largest |logprob while training - logprob while sampling| before the step's first update. */
+  logprobDifference: number
+  trainedTokens: number
+  tokens: number
+}
+
+export interface PhaseSeconds {
+  rollout: number
+  advantages: number
+  train: number
+  evaluate: number
+}
+
+export interface StepMetrics extends RolloutMetrics, LossMetrics {
+  step: number
+  epoch: number
+  learningRate: number
+  /** Loss or gradient was not finite: the step changed nothing. */
+  skipped: boolean
+  /** Skipped steps of the run so far. */
+  skippedSteps: number
+  /** Sampled tokens per second of the rollout phase. */
+  tokensPerSecond: number
+  seconds: PhaseSeconds
+  /** On the steps that evaluate. */
+  evaluation?: EvaluationSummary
+}
+
+export interface SupervisedMetrics {
+  step: number
+  epoch: number
+  loss: number
+  gradientNorm: number
+  learningRate: number
+  conversations: number
+  tokens: number
+  trainedTokens: number
+  skipped: boolean
+  skippedSteps: number
+  tokensPerSecond: number
+  seconds: { train: number }
+}
+
+export function rolloutMetrics(groups: readonly (readonly ScoredTrajectory[])[]): RolloutMetrics {
+  const rollouts = groups.flat()
+  const qualifying = groups.map(rightRollouts).filter((right) => right >= 2)
+  return {
+    ...trajectoryMetrics(rollouts),
+    accuracy: mean(rollouts, (rollout) => Number(isCorrect(rollout))),
+    format: mean(rollouts, (rollout) => rollout.formatReward),
+    accuracyReward: mean(rollouts, (rollout) => rollout.accuracyReward),
+    qualifyingGroups: qualifying.length / Math.max(groups.length, 1),
+    qualifyingRatio: qualifying.reduce((sum, right) => sum + right, 0) / Math.max(rollouts.length, 1),
+  }
+}
+
+/**
+ * One step's numbers out of those of its updates: means weighted by trained tokens, the first update's
+ * logprobDifference.
+ */
+export function lossMetrics(updates: readonly StepResult[]): LossMetrics {
+  const [first] = updates
+  if (!first) throw new RangeError('updates: at least one is needed')
+  const trainedTokens = updates.reduce((sum, update) => sum + update.trainedTokens, 0)
+  const weighted = (value: (update: StepResult) => number) => {
+    if (updates.length === 1 || trainedTokens === 0) return value(first)
+    return updates.reduce((sum, update) => sum + value(update) * update.trainedTokens, 0) / trainedTokens
+  }
+  return {
+    loss: weighted((update) => update.loss),
+    accuracyLoss: weighted((update) => update.accuracyLoss),
+    efficiencyLoss: weighted((update) => update.efficiencyLoss),
+    kl: weighted((update) => update.kl),
+    entropy: weighted((update) => update.entropy),
+    clippedLow: weighted((update) => update.clippedLow),
+    clippedHigh: weighted((update) => update.clippedHigh),
+    dualClipped: weighted((update) => update.dualClipped),
+    gradientNorm: weighted((update) => update.gradientNorm),
+    logprobDifference: first.logprobDifference,
+    trainedTokens,
+    tokens: updates.reduce((sum, update) => sum + update.tokens, 0),
+  }
+}
+
+function rightRollouts(group: readonly ScoredTrajectory[]): number {
+  return group.filter(isCorrect).length
+}
+
+/** 0 of nothing, so that an empty step stays readable. */
+export function mean<Item>(items: readonly Item[], value: (item: Item) => number): number {
+  return items.length === 0 ? 0 : items.reduce((sum, item) => sum + value(item), 0) / items.length
+}

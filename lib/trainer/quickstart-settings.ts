@@ -1,0 +1,47 @@
+// The quickstart's training settings, the same for every seed.
+import type { AlgorithmOptions } from '../hdpo/algorithms.js'
+import type { RolloutOptions } from '../rollout/options.js'
+import type { TrainerOptimizerOptions } from './schedule.js'
+
+export interface QuickstartSettings {
+  coldStart: { epochs: number; tokensPerStep: number; optimizer: TrainerOptimizerOptions }
+  train: {
+    algorithm: AlgorithmOptions
+    groupSize: number
+    promptsPerStep: number
+    steps: number
+    optimizer: TrainerOptimizerOptions
+  }
+  rollout: RolloutOptions
+  /** Samples of each held-out question, tools off, that decide what is known. */
+  knownSamples: number
+  /** Rollouts of each held-out question, before and after. */
+  evaluationSamples: number
+  /** While training: steps between evaluations, and the most known and needed questions each asks. */
+  curve: { every: number; questions: number }
+}
+
+export const quickstartSettings: QuickstartSettings = {
+  coldStart: {
+    epochs: 6,
+    tokensPerStep: 4096,
+    optimizer: {
+      learningRate: 2e-3,
+      schedule: 'cosine',
+      warmupSteps: 20,
+      finalLearningRateShare: 0.05,
+      weightDecay: 0.01,
+    },
+  },
+  train: {
+    algorithm: { name: 'hdpo', accuracyWeight: 1, efficiencyWeight: 0.15 },
+    groupSize: 16,
+    promptsPerStep: 32,
+    steps: 40,
+    optimizer: { learningRate: 3e-4 },
+  },
+  rollout: { temperature: 1 },
+  knownSamples: 8,
+  evaluationSamples: 4,
+  curve: { every: 4, questions: 32 },
+}

@@ -1,0 +1,117 @@
+// What both trainers share: take a step, record it, save when due, go on where an earlier process stopped.
+import { join } from 'node:path'
+import { RunFolder } from './run-folder.js'
+import { type RunState, readState, writeState } from './run-state.js'
+import { SkipGuard } from './skip-guard.js'
+import type { TrainablePolicy } from './trainable-policy.js'
+
+export interface RunOptions {
+  /** Aborting finishes the running step, saves and ends the loop. */
+  signal?: AbortSignal
+  /**
+   * Go on from the run folder's newest whole checkpoint. Default false: a folder that holds a run is refused.
+   */
+  resume?: boolean
+}
+
+/** Where a run stands; a step moves `position` on. */
+export interface Progress {
+  /** Supervised runs: examples taken so far. */
+  position: number
+  readonly skips: SkipGuard
+}
+
+export interface RecordedStep {
+  step: number
+  metrics: { step: number; skipped: boolean }
+  /** Folder of the checkpoint, on the steps that write one. */
+  checkpoint?: string
+}
+
+export interface LoopOptions<Step extends RecordedStep> {
+  kind: RunState['kind']
+  policy: TrainablePolicy
+  steps: number
+  /** What a resumed run may not change. */
+  identity: RunState['identity']
+  output: string
+  checkpointEvery: number
+  keepCheckpoints: number
+  maxSkippedSteps: number
+  onWarning: (message: string) => void
+  /** Before the weights of a checkpoint are loaded. */
+  prepare?: (folder: RunFolder) => Promise<void>
+  takeStep: (step: number, progress: Progress) => Promise<Step>
+  /** Lines of rollouts/step-<N>.jsonl. */
+  describeRollouts?: (step: Step) => object[]
+}
+
+/** Yields after each step; by then its metrics, rollouts and checkpoint are in the run folder. */
+export async function* runLoop<Step extends RecordedStep>(
+  options: LoopOptions<Step>,
+  { signal, resume = false }: RunOptions,
+): AsyncGenerator<Step, void, void> {
+  const { steps, checkpointEvery, onWarning } = options
+  const folder = await RunFolder.open(options.output, {
+    resume,
+    keepCheckpoints: options.keepCheckpoints,
+    warn: onWarning,
+  })
+  const state = await restore(options, folder)
+  const progress = { position: state.position, skips: new SkipGuard(options.maxSkippedSteps, state.skipped) }
+  const { skips } = progress
+  let step = state.step
+  let savedAt = step
+  let lastGood = folder.resumedFrom?.folder
+  const save = async () => {
+    // After a skipped step nobody knows yet whether the weights are sound; the next good step tells, and
+    // saves.
+    if (skips.state.inARow > 0 || savedAt === step) return
+    const checkpoint = await folder.saveCheckpoint(step, (path) =>
+      writeCheckpoint(options, path, step, progress),
+    )
+    savedAt = step
+    lastGood = checkpoint.folder
+  }
+
+  while (step < steps && !signal?.aborted) {
+    step++
+    const taken = await options.takeStep(step, progress)
+    if (options.describeRollouts) await folder.writeRollouts(step, options.describeRollouts(taken))
+    await folder.appendMetrics(taken.metrics)
+    if (taken.metrics.skipped) onWarning(`step ${step} was skipped: its loss or gradient was not finite`)
+    if (skips.exhausted) throw skips.error(step, lastGood)
+    if (step - savedAt >= checkpointEvery || step === steps || signal?.aborted) await save()
+    yield savedAt === step && lastGood !== undefined ? { ...taken, checkpoint: lastGood } : taken
+  }
+  // Interrupted while the caller held the last step.
+  await save()
+}
+
+async function restore<Step extends RecordedStep>(
+  options: LoopOptions<Step>,
+  folder: RunFolder,
+): Promise<RunState> {
+  const { kind, identity, policy } = options
+  const checkpoint = folder.resumedFrom
+  const state: RunState = checkpoint
+    ? await readState(checkpoint.folder, { kind, identity })
+    : { kind, step: 0, position: 0, skipped: { inARow: 0, total: 0 }, identity }
+  await options.prepare?.(folder)
+  if (checkpoint) {
+    await policy.loadWeights(join(checkpoint.folder, 'model.safetensors'))
+    await policy.loadOptimizer(join(checkpoint.folder, 'optimizer.safetensors'))
+  }
+  return state
+}
+
+async function writeCheckpoint<Step extends RecordedStep>(
+  { kind, identity, policy }: LoopOptions<Step>,
+  path: string,
+  step: number,
+  { position, skips }: Progress,
+): Promise<void> {
+  await policy.save(path)
+  await policy.saveOptimizer(join(path, 'optimizer.safetensors'))
+  await writeState(path, { kind, step, position, skipped: skips.state, identity })
+}

@@ -1,0 +1,49 @@
+// A long job in named stages. The result of each is kept as <folder>/<stage>.json, so that a resumed job
+// takes it from there.
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import { HdpoError } from '../errors.js'
+
+interface Kept<Result> {
+  seconds: number
+  result: Result
+}
+
+export class Stages {
+  /** Wall-clock seconds by stage; of an interrupted stage only the part after the last resume. */
+  readonly seconds: Record<string, number> = {}
+
+  private constructor(
+    private readonly folder: string,
+    private readonly resume: boolean,
+  ) {}
+
+  static async open(folder: string, resume: boolean): Promise<Stages> {
+    await mkdir(folder, { recursive: true })
+    return new Stages(folder, resume)
+  }
+
+  /** `work`, or what it returned before. A stage that throws keeps nothing. */
+  async run<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const path = join(this.folder, `${name}.json`)
+    if (existsSync(path)) {
+      if (!this.resume) {
+        throw new HdpoError(
+          'ERR_RUN_EXISTS',
+          `output: ${this.folder} already holds a run; resume it, or choose another folder`,
+        )
+      }
+      const kept = JSON.parse(await readFile(path, 'utf8')) as Kept<Result>
+      this.seconds[name] = kept.seconds
+      return kept.result
+    }
+    const start = performance.now()
+    const result = await work()
+    const seconds = (performance.now() - start) / 1000
+    this.seconds[name] = seconds
+    await writeFileAtomic(path, `${JSON.stringify({ seconds, result } satisfies Kept<Result>, null, 2)}\n`)
+    return result
+  }
+}

@@ -1,0 +1,36 @@
+// What the trainers need of a policy beyond rolling out. `Policy` implements it; tests implement it with a
+// script.
+import type {
+  GenerationStats,
+  OptimizerOptions,
+  PackedSequences,
+  PolicyBatch,
+  PolicyLossOptions,
+  ProfileEntry,
+  StepResult,
+} from '../native.js'
+import type { RolloutPolicy } from '../policy/types.js'
+
+export interface TrainablePolicy extends RolloutPolicy {
+  policyStep(batch: PolicyBatch, loss: PolicyLossOptions, optimizer: OptimizerOptions): Promise<StepResult>
+  supervisedStep(batch: PackedSequences, optimizer: OptimizerOptions): Promise<StepResult>
+  logprobs(
+    tokens: Int32Array,
+    offsets: Int32Array,
+    options?: { temperature?: number; reference?: boolean },
+  ): Promise<{ logprobs: Float32Array; entropies: Float32Array }>
+  freezeReference(): Promise<void>
+  /** Writes a policy folder: configuration, tokenizer and model.safetensors. */
+  save(folder: string): Promise<void>
+  saveWeights(path: string): Promise<void>
+  loadWeights(path: string): Promise<void>
+  saveOptimizer(path: string): Promise<void>
+  loadOptimizer(path: string): Promise<void>
+}
+
+/** Policies that can tell where their time goes. */
+export interface ProfiledPolicy {
+  enableProfile(on: boolean): Promise<void>
+  profile(): Promise<ProfileEntry[]>
+  generationStats(): Promise<GenerationStats>
+}

@@ -1,0 +1,122 @@
+// What a Trainer takes, and the checks it makes before any work starts.
+import { type AlgorithmOptions, algorithmNames } from '../hdpo/algorithms.js'
+import type { PolicyLossOptions } from '../native.js'
+import type { RewardOptions } from '../rewards/rewards.js'
+import {
+  type ResolvedRolloutOptions,
+  type RolloutOptions,
+  resolveRolloutOptions,
+} from '../rollout/options.js'
+import type { Task } from '../rollout/types.js'
+import type { Tool } from '../tools/types.js'
+import type { Knowledge } from './evaluate.js'
+import {
+  checkCount,
+  checkNotNegative,
+  checkOneOf,
+  checkOptimizerOptions,
+  checkPositive,
+  withoutUndefined,
+} from './option-checks.js'
+import type { TrainerOptimizerOptions } from './schedule.js'
+import type { TrainablePolicy } from './trainable-policy.js'
+
+export interface TrainerOptions {
+  policy: TrainablePolicy
+  tasks: readonly Task[]
+  tools: readonly Tool[]
+  reward: RewardOptions
+  algorithm: AlgorithmOptions
+  /** Rollouts of one prompt. */
+  groupSize: number
+  promptsPerStep: number
+  steps: number
+  /** Turns, tokens, temperature ... of a rollout. */
+  rollout?: RolloutOptions
+  optimizer: TrainerOptimizerOptions
+  /** Clipping and aggregation. The channel weights come from `algorithm`, the temperature from `rollout`. */
+  loss?: Pick<PolicyLossOptions, 'aggregation' | 'clipLow' | 'clipHigh' | 'dualClip' | 'entropyCoefficient'>
+  /** Weight of KL(policy || policy at the start of the run). Default 0. */
+  klCoefficient?: number
+  /** How often a step trains on its rollouts. Default 1. */
+  passes?: number
+  /** Optimiser updates that one pass is split into, by prompts. Default 1. */
+  miniBatches?: number
+  /** The run folder. */
+  output: string
+  /** Everything random follows from it and the step number. Default 0. */
+  seed?: number
+  /** Steps between checkpoints. Default 10. The last step of a run is always saved. */
+  checkpointEvery?: number
+  /** Newest checkpoints that stay. Default 3. */
+  keepCheckpoints?: number
+  /** Steps in a row whose loss or gradient is not finite that end the run. Default 5. */
+  maxSkippedSteps?: number
+  evaluate?: TrainerEvaluation
+  /**
+   * Told of things that do not stop the run: a damaged checkpoint, a skipped step. Default:
+   * process.emitWarning.
+   */
+  onWarning?: (message: string) => void
+}
+
+export interface TrainerEvaluation {
+  tasks: readonly Task[]
+  /** Steps between evaluations; the last step is always evaluated. */
+  every: number
+  /** Rollouts of each task. Default 1. */
+  samples?: number
+  /** From measureKnown: adds the redundant-call and needed-call rate. */
+  knowledge?: Knowledge
+}
+
+type Defaulted = 'loss' | 'klCoefficient' | 'passes' | 'miniBatches' | 'seed'
+type DefaultedSaving = 'checkpointEvery' | 'keepCheckpoints' | 'maxSkippedSteps' | 'onWarning'
+export type ResolvedTrainerOptions = TrainerOptions &
+  Required<Pick<TrainerOptions, Defaulted | DefaultedSaving>> & { rollout: ResolvedRolloutOptions }
+
+export function resolveTrainerOptions(options: TrainerOptions): ResolvedTrainerOptions {
+  const resolved = {
+    loss: {},
+    klCoefficient: 0,
+    passes: 1,
+    miniBatches: 1,
+    seed: 0,
+    checkpointEvery: 10,
+    keepCheckpoints: 3,
+    maxSkippedSteps: 5,
+    onWarning: (message: string) => process.emitWarning(message, 'HdpoWarning'),
+    ...withoutUndefined(options),
+    rollout: resolveRolloutOptions(options.rollout ?? {}),
+  }
+  checkTrainerOptions(resolved)
+  return resolved
+}
+
+function checkTrainerOptions(options: ResolvedTrainerOptions): void {
+  if (options.tasks.length === 0) throw new RangeError('tasks: at least one is needed, got none')
+  checkOneOf('algorithm.name', options.algorithm.name, algorithmNames)
+  for (const name of ['groupSize', 'promptsPerStep', 'steps', 'passes', 'miniBatches'] as const) {
+    checkCount(name, options[name])
+  }
+  for (const name of ['checkpointEvery', 'keepCheckpoints', 'maxSkippedSteps'] as const) {
+    checkCount(name, options[name])
+  }
+  checkCount('seed', options.seed, 0)
+  checkNotNegative('klCoefficient', options.klCoefficient)
+  checkOptimizerOptions(options.optimizer)
+  // The likeliest token alone has logprob 0: nothing could be learnt from it.
+  checkPositive('rollout.temperature', options.rollout.temperature)
+  if (options.miniBatches > options.promptsPerStep) {
+    throw new RangeError(
+      `miniBatches must be at most promptsPerStep (${options.promptsPerStep}), got ${options.miniBatches}`,
+    )
+  }
+  if (options.evaluate) {
+    checkCount('evaluate.every', options.evaluate.every)
+    checkCount('evaluate.samples', options.evaluate.samples ?? 1)
+  }
+  if (typeof options.output !== 'string' || options.output === '') {
+    throw new TypeError(`output must be the path of the run folder, got ${JSON.stringify(options.output)}`)
+  }
+}

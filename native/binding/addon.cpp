@@ -1,0 +1,43 @@
+// Entry point of the addon: what `require('hdpo.node')` returns.
+#include "binding/napi.h"
+
+#include <dnnl.h>
+
+#include <string>
+
+namespace hdpo {
+
+Napi::Object exportKernels(Napi::Env env);
+Napi::Function exportEngine(Napi::Env env);
+
+namespace {
+
+#ifndef HDPO_INSTRUCTION_SET
+#define HDPO_INSTRUCTION_SET "unknown"
+#endif
+
+Napi::Value buildInfo(const Napi::CallbackInfo& info) {
+  const dnnl_version_t* version = dnnl_version();
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("compiler", __VERSION__);
+  result.Set("instructionSet", HDPO_INSTRUCTION_SET);
+  result.Set("onednn", std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+                           std::to_string(version->patch));
+  result.Set("cuda", false);
+  return result;
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  exports.Set("kernels", exportKernels(env));
+  exports.Set("Engine", exportEngine(env));
+  exports.Set("buildInfo", Napi::Function::New(env, buildInfo, "buildInfo"));
+  return exports;
+}
+
+}  // namespace
+
+Napi::Object initializeAddon(Napi::Env env, Napi::Object exports) { return initialize(env, exports); }
+
+}  // namespace hdpo
+
+NODE_API_MODULE(hdpo, hdpo::initializeAddon)

@@ -1,0 +1,188 @@
+// Construction, life and death of an engine; see engine.h for the lifetimes.
+#include "binding/engine.h"
+
+#include <utility>
+
+#include "binding/arguments.h"
+#include "core/error.h"
+
+namespace hdpo {
+
+EngineCore::EngineCore(EngineOptions options) {
+  backend = createCpuBackend(options.threads);
+  learner = std::make_unique<Learner>(*backend, options.config, options.recompute);
+  learner->parameters().initialize(options.seed);
+  generator = std::make_unique<Generator>(*backend, learner->parameters(), options.generation,
+                                          std::move(options.tokenBytes));
+}
+
+Napi::Function exportEngine(Napi::Env env) { return Engine::define(env); }
+
+Napi::Function Engine::define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {
+                         InstanceAccessor("parameterCount", &Engine::parameterCountAccessor, nullptr),
+                         InstanceMethod("ready", &Engine::ready),
+                         InstanceMethod("close", &Engine::close),
+                         InstanceMethod("enableProfile", &Engine::enableProfile),
+                         InstanceMethod("profile", &Engine::profile),
+                         InstanceMethod("policyStep", &Engine::policyStep),
+                         InstanceMethod("supervisedStep", &Engine::supervisedStep),
+                         InstanceMethod("logprobs", &Engine::logprobs),
+                         InstanceMethod("freezeReference", &Engine::freezeReference),
+                         InstanceMethod("saveWeights", &Engine::saveWeights),
+                         InstanceMethod("loadWeights", &Engine::loadWeights),
+                         InstanceMethod("saveOptimizer", &Engine::saveOptimizer),
+                         InstanceMethod("loadOptimizer", &Engine::loadOptimizer),
+                         InstanceMethod("abortTraining", &Engine::abortTraining),
+                         InstanceMethod("createSequence", &Engine::createSequence),
+                         InstanceMethod("forkSequence", &Engine::forkSequence),
+                         InstanceMethod("appendTokens", &Engine::appendTokens),
+                         InstanceMethod("prefill", &Engine::prefill),
+                         InstanceMethod("sample", &Engine::sample),
+                         InstanceMethod("abortSample", &Engine::abortSample),
+                         InstanceMethod("releaseSequence", &Engine::releaseSequence),
+                         InstanceMethod("generationStats", &Engine::generationStats),
+                     });
+}
+
+Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
+  EngineOptions options = parseEngineOptions(info[0]);
+  validate(options.config);
+  config_ = options.config;
+  completions_ = std::make_unique<CompletionQueue>(info.Env());
+  thread_ = std::make_unique<EngineThread>([this] { return generate(); });
+  // The weights are allocated and drawn on the engine thread: a large model must not block the event loop. ready() reports.
+  thread_->submit([this, options = std::move(options)]() mutable {
+    try {
+      core_ = std::make_unique<EngineCore>(std::move(options));
+    } catch (...) {
+      constructionError_ = std::current_exception();
+    }
+  });
+  napi_add_env_cleanup_hook(info.Env(), &Engine::onEnvironmentEnd, this);
+}
+
+Engine::~Engine() {
+  if (!thread_) return;  // the constructor threw
+  napi_remove_env_cleanup_hook(Env(), &Engine::onEnvironmentEnd, this);
+  stop();
+  completions_.reset();
+}
+
+// Runs before the environment frees its thread-safe functions: hooks run in reverse order of their registration.
+void Engine::onEnvironmentEnd(void* engine) { static_cast<Engine*>(engine)->stop(); }
+
+void Engine::stop() {
+  setAbortFlags();
+  closed_ = true;
+  thread_.reset();
+}
+
+EngineCore& Engine::core() {
+  if (constructionError_) std::rethrow_exception(constructionError_);
+  require(core_ != nullptr, "ERR_CLOSED", "the engine has been closed");
+  return *core_;
+}
+
+bool Engine::generate() {
+  if (!core_ || !core_->generator->hasWork()) return false;
+  core_->generator->step();
+  return true;
+}
+
+Napi::Value Engine::ready(const Napi::CallbackInfo& info) {
+  return runVoid(info.Env(), [](EngineCore&) {});
+}
+
+Napi::Value Engine::close(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (closed_) return rejectClosed(env);
+  setAbortFlags();
+  const Napi::Value promise = runVoid(env, [this](EngineCore& core) {
+    const auto error = std::make_exception_ptr(Error("ERR_CLOSED", "the engine was closed while this was waiting"));
+    auto waiting = std::move(core.waiting);
+    core.waiting.clear();
+    for (auto& [id, reject] : waiting) reject(error);
+    core_.reset();
+  });
+  closed_ = true;
+  return promise;
+}
+
+Napi::Value Engine::rejectClosed(Napi::Env env) {
+  auto deferred = Napi::Promise::Deferred::New(env);
+  deferred.Reject(toJsError(env, std::make_exception_ptr(Error("ERR_CLOSED", "the engine has been closed"))).Value());
+  return deferred.Promise();
+}
+
+Napi::Value Engine::parameterCountAccessor(const Napi::CallbackInfo& info) {
+  int64_t count = 0;
+  for (const ParameterEntry& entry : parameterEntries(config_)) count += entry.count;
+  return Napi::Number::New(info.Env(), static_cast<double>(count));
+}
+
+Napi::Value Engine::enableProfile(const Napi::CallbackInfo& info) {
+  const bool on = info[0].ToBoolean();
+  return runVoid(info.Env(), [on](EngineCore& core) {
+    core.backend->profiler().enable(on);
+    core.backend->profiler().reset();
+  });
+}
+
+Napi::Value Engine::profile(const Napi::CallbackInfo& info) {
+  return run(
+      info.Env(), [](EngineCore& core) { return core.backend->profiler().entries(); },
+      [](Napi::Env env, const std::map<std::string, Profiler::Entry>& entries) {
+        Napi::Array result = Napi::Array::New(env, entries.size());
+        uint32_t index = 0;
+        for (const auto& [name, entry] : entries) {
+          Napi::Object row = Napi::Object::New(env);
+          row.Set("name", name);
+          row.Set("calls", static_cast<double>(entry.calls));
+          row.Set("seconds", entry.seconds);
+          row.Set("flops", entry.flops);
+          result.Set(index++, row);
+        }
+        return Napi::Value(result);
+      });
+}
+
+Engine::Settler::Settler(Engine& engine, Napi::Env env)
+    : engine_(engine), deferred_(std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env))) {
+  engine_.completions_->expect(env);
+  engine_.Ref();
+}
+
+void Engine::Settler::resolve(std::function<Napi::Value(Napi::Env)> convert) const {
+  engine_.completions_->settle([engine = &engine_, deferred = deferred_, convert = std::move(convert)](Napi::Env env) {
+    try {
+      deferred->Resolve(convert(env));
+    } catch (const Napi::Error& error) {
+      deferred->Reject(error.Value());
+    }
+    engine->Unref();
+  });
+}
+
+void Engine::Settler::reject(std::exception_ptr error) const {
+  engine_.completions_->settle([engine = &engine_, deferred = deferred_, error](Napi::Env env) {
+    deferred->Reject(toJsError(env, error).Value());
+    engine->Unref();
+  });
+}
+
+Engine::AbortFlag Engine::newAbortFlag() {
+  std::erase_if(abortFlags_, [](const auto& flag) { return flag.expired(); });
+  auto flag = std::make_shared<std::atomic<bool>>(false);
+  abortFlags_.push_back(flag);
+  return flag;
+}
+
+void Engine::setAbortFlags() {
+  for (const auto& weak : abortFlags_) {
+    if (const AbortFlag flag = weak.lock()) flag->store(true);
+  }
+}
+
+}  // namespace hdpo

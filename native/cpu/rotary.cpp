@@ -1,0 +1,65 @@
+// Rotary position embedding, in place: the first `heads` heads of each row of qkv [N, width]. With half-split pairs and
+// angle a = position * theta^(-2i/E):
+//   x_i' = x_i cos a - x_(i + E/2) sin a        x_(i + E/2)' = x_(i + E/2) cos a + x_i sin a
+// Backward is the inverse rotation, -a.
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/parallel.h"
+
+namespace hdpo {
+
+// Cosines, then sines of one position: [positions][2][E / 2]. Angles in float64: float32 has lost a radian's digits long
+// before the end of a long context.
+const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, float theta) {
+  RotaryTable& table = rotary_;
+  if (table.headDim != headDim || table.theta != theta) table = RotaryTable{theta, headDim, 0, {}};
+  if (positions <= table.positions) return table.cosSin.data();
+  const int64_t half = headDim / 2, begin = table.positions;
+  const int64_t end = std::max(positions, 2 * table.positions);
+  table.cosSin.resize(static_cast<size_t>(end * headDim));
+  for (int64_t i = 0; i < half; ++i) {
+    const double frequency =
+        std::pow(static_cast<double>(theta), -2.0 * static_cast<double>(i) / static_cast<double>(headDim));
+    for (int64_t position = begin; position < end; ++position) {
+      float* entry = table.cosSin.data() + position * headDim;
+      const double angle = static_cast<double>(position) * frequency;
+      entry[i] = static_cast<float>(std::cos(angle));
+      entry[half + i] = static_cast<float>(std::sin(angle));
+    }
+  }
+  table.positions = end;
+  return table.cosSin.data();
+}
+
+void CpuBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions, float theta,
+                        int direction) {
+  const int64_t rows = qkv.shape[0], half = headDim / 2;
+  if (rows == 0) return;
+  const int64_t width = qkv.count() / rows, rotated = rows * heads * headDim;
+  Profiler::Scope scope(profiler(), "rotary", 3.0 * static_cast<double>(rotated));
+  assert(headDim % 2 == 0 && heads * headDim <= width && (direction == 1 || direction == -1));
+  assert(*std::min_element(positions, positions + rows) >= 0);
+  const float* table = rotaryTable(int64_t{*std::max_element(positions, positions + rows)} + 1, headDim, theta);
+  const float sign = static_cast<float>(direction);
+  float* data = qkv.f32();
+#pragma omp parallel for schedule(static) if (rotated > kParallelElements)
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* cosine = table + positions[row] * headDim;
+    const float* sine = cosine + half;
+    for (int64_t head = 0; head < heads; ++head) {
+      float* first = data + row * width + head * headDim;
+      float* second = first + half;
+#pragma omp simd
+      for (int64_t i = 0; i < half; ++i) {
+        const float a = first[i], b = second[i], s = sign * sine[i];
+        first[i] = a * cosine[i] - b * s;
+        second[i] = b * cosine[i] + a * s;
+      }
+    }
+  }
+}
+
+}  // namespace hdpo

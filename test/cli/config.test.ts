@@ -1,0 +1,127 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { checkConfig, loadConfig } from '../../lib/cli/config.js'
+import { trainSchema } from '../../lib/cli/config-schema.js'
+
+const valid = {
+  policy: 'policy',
+  environment: 'atlas',
+  output: 'runs/one',
+  algorithm: { name: 'hdpo' },
+  groupSize: 8,
+  promptsPerStep: 4,
+  steps: 10,
+  optimizer: { learningRate: 1e-4 },
+}
+
+function messageFor(change: Record<string, unknown>): string {
+  try {
+    checkConfig({ ...valid, ...change }, trainSchema, 'run.yaml')
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'ERR_CONFIG' })
+    return (error as Error).message
+  }
+  throw new Error('the config was accepted')
+}
+
+describe('checkConfig', () => {
+  it('takes a valid config as it is', () => {
+    expect(checkConfig(valid, trainSchema, 'run.yaml')).toEqual(valid)
+  })
+
+  const mistakes: [string, Record<string, unknown>, string][] = [
+    ['a misspelt key', { groupsize: 8 }, 'run.yaml: unknown key groupsize; did you mean groupSize?'],
+    [
+      'a misspelt nested key',
+      { optimizer: { learningRate: 1e-4, warmupStep: 3 } },
+      'run.yaml: unknown key optimizer.warmupStep; did you mean optimizer.warmupSteps?',
+    ],
+    [
+      'a wrong choice',
+      { algorithm: { name: 'ppo' } },
+      'run.yaml: algorithm.name must be one of hdpo, grpo, grpo-coupled, gdpo; got "ppo"',
+    ],
+    ['a wrong type', { steps: 'ten' }, 'run.yaml: steps must be a number; got "ten"'],
+    ['a fraction', { steps: 1.5 }, 'run.yaml: steps must be a whole number; got 1.5'],
+    ['too small a number', { groupSize: 0 }, 'run.yaml: groupSize must be at least 1; got 0'],
+    [
+      'nothing to learn with',
+      { optimizer: { learningRate: 0 } },
+      'run.yaml: optimizer.learningRate must be greater than 0; got 0',
+    ],
+    ['a missing key', { optimizer: {} }, 'run.yaml: optimizer.learningRate is missing; it must be a number'],
+  ]
+  it.each(mistakes)('names %s', (_, change, message) => {
+    expect(messageFor(change)).toBe(message)
+  })
+
+  it('lists the known keys when nothing is near', () => {
+    expect(messageFor({ evaluate: { every: 2, colour: 'red' } })).toBe(
+      'run.yaml: unknown key evaluate.colour; known keys: every, samples, tasks',
+    )
+  })
+
+  it('reports every mistake, a line each', () => {
+    expect(messageFor({ steps: 0, groupSize: 0 }).split('\n')).toHaveLength(2)
+  })
+
+  it('refuses an empty file', () => {
+    expect(() => checkConfig(null, trainSchema, 'run.yaml')).toThrow(
+      'run.yaml: must hold a mapping of keys to values; got null',
+    )
+  })
+})
+
+describe('loadConfig', () => {
+  let folder: string
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hdpo-config-'))
+  })
+  afterEach(() => rm(folder, { recursive: true, force: true }))
+
+  async function load(name: string, text: string) {
+    await writeFile(join(folder, name), text)
+    return loadConfig(join(folder, name), trainSchema)
+  }
+
+  it('reads YAML', async () => {
+    const yaml = [
+      'policy: policy',
+      'environment: atlas',
+      'output: runs/one',
+      'algorithm: { name: hdpo }',
+      'groupSize: 8',
+      'promptsPerStep: 4',
+      'steps: 10',
+      'optimizer:',
+      '  learningRate: 1.0e-4',
+    ].join('\n')
+    expect(await load('run.yaml', yaml)).toEqual({ config: valid, folder })
+  })
+
+  it('reads TypeScript, with tasks and tools in it', async () => {
+    const text = `
+      const steps: number = 10
+      export default {
+        ...${JSON.stringify(valid)},
+        steps,
+        tasks: [{ id: 'one', messages: [{ role: 'user', content: '1 + 1' }], answer: 2 }],
+        tools: ['calculator', { name: 'echo', description: '', parameters: {}, validate: (x: unknown) => x, run: (x: unknown) => x }],
+      }`
+    const { config } = await load('run.ts', text)
+    expect(config).toMatchObject({
+      steps: 10,
+      tasks: [{ answer: 2 }],
+      tools: ['calculator', { name: 'echo' }],
+    })
+  })
+
+  it('says what is wrong with a file', async () => {
+    await expect(load('run.yaml', 'a: [1')).rejects.toThrow(/run\.yaml: is not YAML/)
+    await expect(load('run.toml', '')).rejects.toThrow(/ends in one of \.yaml/)
+    await expect(load('run.mjs', 'export const steps = 1')).rejects.toThrow(/has no default export/)
+    await expect(loadConfig(join(folder, 'absent.yaml'), trainSchema)).rejects.toThrow(/absent\.yaml: ENOENT/)
+  })
+})

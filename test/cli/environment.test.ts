@@ -1,0 +1,80 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import {
+  loadEnvironment,
+  resolveConversations,
+  resolveEnvironment,
+  resolveTools,
+} from '../../lib/cli/environment.js'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hdpo-environment-'))
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const context = () => ({ seed: 3, folder })
+const write = (name: string, text: string) => writeFile(join(folder, name), text)
+
+const module = `
+  const echo = { name: 'echo', description: '', parameters: {}, validate: (input) => input, run: (input) => input }
+  export default ({ seed }) => ({
+    tools: [echo],
+    tasks: [{ id: 'one', messages: [{ role: 'user', content: 'seed ' + seed }], answer: seed }],
+    reward: { answer: () => true },
+  })`
+
+describe('resolveEnvironment', () => {
+  it('reads tasks from JSONL and tools by name', async () => {
+    await write('questions.jsonl', '{"question": "1 + 1", "answer": 2}\n')
+    const environment = await resolveEnvironment(
+      { tasks: 'questions.jsonl', tools: ['calculator'] },
+      context(),
+    )
+    expect(environment.tasks).toMatchObject([{ messages: [{ role: 'user', content: '1 + 1' }], answer: 2 }])
+    expect(environment.tools.map((tool) => tool.name)).toEqual(['calculator'])
+    expect(environment.reward.answer).toBeTypeOf('function')
+  })
+
+  it('calls the function that a module exports with the seed', async () => {
+    await write('mine.js', module)
+    const environment = await resolveEnvironment({ environment: './mine.js' }, context())
+    expect(environment.tasks).toMatchObject([{ id: 'one', answer: 3 }])
+    expect(environment.tools.map((tool) => tool.name)).toEqual(['echo'])
+  })
+
+  it('has atlas built in', async () => {
+    const atlas = await resolveEnvironment({ environment: 'atlas' }, context())
+    expect(atlas.tasks.length).toBeGreaterThan(100)
+    expect(atlas.heldOutTasks?.length).toBeGreaterThan(100)
+    expect(atlas.tools.map((tool) => tool.name)).toEqual(['search', 'calculator'])
+  })
+
+  it('wants to know where the questions come from', async () => {
+    await expect(resolveEnvironment({}, context())).rejects.toThrow('environment or tasks must be given')
+  })
+})
+
+it('names what is wrong with an environment', async () => {
+  await expect(loadEnvironment('atlass', context())).rejects.toThrow('environment must be atlas or the path')
+  await write('empty.js', 'export default {}')
+  await expect(loadEnvironment('./empty.js', context())).rejects.toThrow(
+    'environment ./empty.js: tools must be a list',
+  )
+})
+
+it('suggests a built-in tool', async () => {
+  await expect(resolveTools(['calculater'], folder)).rejects.toThrow(
+    'there is no tool "calculater"; did you mean calculator?',
+  )
+})
+
+it('names the line of a conversation that cannot be read', async () => {
+  await write('conversations.jsonl', '{"messages": []}\n\n{"message": []}\n')
+  await expect(resolveConversations('conversations.jsonl', folder)).rejects.toThrow(
+    'conversations.jsonl:3: messages must be a list',
+  )
+})

@@ -1,0 +1,401 @@
+// What every training op means, in plain loops over float64: nothing here is fast and nothing is clever.
+// Tensors stay float32, as the interface has them; arithmetic between loading and storing is float64. Ops of
+// generation are refused.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "core/error.h"
+#include "ops/backend.h"
+
+namespace hdpo {
+
+class ReferenceBackend final : public Backend {
+ public:
+  const char* name() const override { return "reference"; }
+  int threads() const override { return 1; }
+
+  void* allocate(size_t bytes) override { return std::aligned_alloc(64, (bytes + 64) / 64 * 64); }
+  void release(void* pointer) noexcept override { std::free(pointer); }
+  void copyFromHost(void* destination, const void* source, size_t bytes) override {
+    std::memcpy(destination, source, bytes);
+  }
+  void copyToHost(void* destination, const void* source, size_t bytes) override {
+    std::memcpy(destination, source, bytes);
+  }
+  void zero(void* destination, size_t bytes) override { std::memset(destination, 0, bytes); }
+
+  void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+              float beta) override {
+    const int64_t rows = out.shape[0], columns = out.shape[1], inner = a.shape[transposeA ? 0 : 1];
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < columns; ++j) {
+        double sum = beta == 0 ? 0 : double{beta} * at(out, i, j);
+        for (int64_t k = 0; k < inner; ++k) {
+          sum += double{transposeA ? at(a, k, i) : at(a, i, k)} * (transposeB ? at(b, j, k) : at(b, k, j));
+        }
+        at(out, i, j) = static_cast<float>(sum);
+      }
+    }
+  }
+
+  void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
+               float epsilon) override {
+    for (int64_t r = 0; r < x.shape[0]; ++r) {
+      const float inverse = normalise(row(y, r), row(x, r), weight.f32(), x.shape[1], epsilon);
+      if (inverseRms) inverseRms.f32()[r] = inverse;
+    }
+  }
+  void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
+                       const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override {
+    const int64_t columns = x.shape[1];
+    std::vector<float> grad(static_cast<size_t>(columns));
+    for (int64_t r = 0; r < x.shape[0]; ++r) {
+      std::copy_n(row(gradY, r), columns, grad.data());
+      normaliseBackward(grad.data(), gradWeight.f32(), row(x, r), weight.f32(), inverseRms.f32()[r], columns);
+      for (int64_t c = 0; c < columns; ++c) at(gradX, r, c) = grad[c] + (accumulate ? at(gradX, r, c) : 0.0f);
+    }
+  }
+
+  void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
+                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim,
+                float epsilon) override {
+    if (out.data != qkv.data) std::memcpy(out.data, qkv.data, qkv.bytes());
+    for (int64_t r = 0; r < qkv.shape[0]; ++r) {
+      for (int64_t h = 0; h < heads + kvHeads; ++h) {
+        float* head = row(out, r) + h * headDim;
+        const Tensor& weight = h < heads ? queryWeight : keyWeight;
+        const float inverse = normalise(head, head, weight.f32(), headDim, epsilon);
+        if (inverseRms) at(inverseRms, r, h) = inverse;
+      }
+    }
+  }
+  void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
+                        const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
+                        const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override {
+    for (int64_t r = 0; r < qkv.shape[0]; ++r) {
+      for (int64_t h = 0; h < heads + kvHeads; ++h) {
+        const bool query = h < heads;
+        normaliseBackward(row(gradQkv, r) + h * headDim, (query ? gradQueryWeight : gradKeyWeight).f32(),
+                          row(qkv, r) + h * headDim, (query ? queryWeight : keyWeight).f32(),
+                          at(inverseRms, r, h), headDim);
+      }
+    }
+  }
+
+  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions, float theta,
+              int direction) override {
+    const int64_t half = headDim / 2, width = qkv.count() / qkv.shape[0];
+    for (int64_t r = 0; r < qkv.shape[0]; ++r) {
+      for (int64_t h = 0; h < heads; ++h) {
+        float* head = qkv.f32() + r * width + h * headDim;
+        for (int64_t i = 0; i < half; ++i) {
+          const double frequency =
+              std::pow(double{theta}, -2.0 * static_cast<double>(i) / static_cast<double>(headDim));
+          const double angle = direction * positions[r] * frequency;
+          const double first = head[i], second = head[i + half];
+          head[i] = static_cast<float>(first * std::cos(angle) - second * std::sin(angle));
+          head[i + half] = static_cast<float>(second * std::cos(angle) + first * std::sin(angle));
+        }
+      }
+    }
+  }
+
+  void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,
+                 int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) override {
+    for (int64_t s = 0; s < sequences; ++s) {
+      for (int64_t r = offsets[s]; r < offsets[s + 1]; ++r) {
+        for (int64_t h = 0; h < heads; ++h) {
+          const std::vector<double> scores = attentionScores(qkv, offsets[s], r, h, heads, kvHeads, headDim);
+          const double total = logSum(scores);
+          at(logSumExp, r, h) = static_cast<float>(total);
+          for (int64_t i = 0; i < headDim; ++i) {
+            double sum = 0;
+            for (int64_t k = offsets[s]; k <= r; ++k) {
+              sum += std::exp(scores[k - offsets[s]] - total) * value(qkv, k, h, heads, kvHeads, headDim)[i];
+            }
+            row(out, r)[h * headDim + i] = static_cast<float>(sum);
+          }
+        }
+      }
+    }
+  }
+  // With P the softmax row and dP_k = gradOut . v_k: dV_k += P_k gradOut, dS_k = P_k (dP_k - sum_j P_j dP_j).
+  void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor&,
+                         const Tensor&, const int32_t* offsets, int64_t sequences, int64_t heads,
+                         int64_t kvHeads, int64_t headDim) override {
+    const int64_t width = (heads + 2 * kvHeads) * headDim;
+    std::vector<double> grad(static_cast<size_t>(qkv.count()), 0.0);
+    for (int64_t s = 0; s < sequences; ++s) {
+      const int64_t first = offsets[s];
+      for (int64_t r = first; r < offsets[s + 1]; ++r) {
+        for (int64_t h = 0; h < heads; ++h) {
+          const std::vector<double> scores = attentionScores(qkv, first, r, h, heads, kvHeads, headDim);
+          const double total = logSum(scores), scale = 1.0 / std::sqrt(static_cast<double>(headDim));
+          const float* gradHead = row(gradOut, r) + h * headDim;
+          std::vector<double> gradProbability(scores.size(), 0.0);
+          double mean = 0;
+          for (size_t k = 0; k < scores.size(); ++k) {
+            const float* v = value(qkv, first + static_cast<int64_t>(k), h, heads, kvHeads, headDim);
+            for (int64_t i = 0; i < headDim; ++i) gradProbability[k] += double{gradHead[i]} * v[i];
+            mean += std::exp(scores[k] - total) * gradProbability[k];
+          }
+          const int64_t keyHead = heads + h / (heads / kvHeads), valueHead = keyHead + kvHeads;
+          for (size_t k = 0; k < scores.size(); ++k) {
+            const double probability = std::exp(scores[k] - total);
+            const double gradScore = probability * (gradProbability[k] - mean) * scale;
+            const int64_t keyRow = first + static_cast<int64_t>(k);
+            for (int64_t i = 0; i < headDim; ++i) {
+              grad[keyRow * width + valueHead * headDim + i] += probability * gradHead[i];
+              grad[keyRow * width + keyHead * headDim + i] += gradScore * row(qkv, r)[h * headDim + i];
+              grad[r * width + h * headDim + i] += gradScore * row(qkv, keyRow)[keyHead * headDim + i];
+            }
+          }
+        }
+      }
+    }
+    for (size_t i = 0; i < grad.size(); ++i) gradQkv.f32()[i] = static_cast<float>(grad[i]);
+  }
+
+  void swiglu(const Tensor& out, const Tensor& gateUp) override {
+    const int64_t width = out.shape[1];
+    for (int64_t r = 0; r < out.shape[0]; ++r) {
+      for (int64_t i = 0; i < width; ++i) {
+        const double gate = at(gateUp, r, i), up = at(gateUp, r, width + i);
+        at(out, r, i) = static_cast<float>(gate / (1 + std::exp(-gate)) * up);
+      }
+    }
+  }
+  void swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) override {
+    const int64_t width = gradOut.shape[1];
+    for (int64_t r = 0; r < gradOut.shape[0]; ++r) {
+      for (int64_t i = 0; i < width; ++i) {
+        const double gate = at(gateUp, r, i), up = at(gateUp, r, width + i), grad = at(gradOut, r, i);
+        const double sigmoid = 1 / (1 + std::exp(-gate));
+        at(gradGateUp, r, i) = static_cast<float>(grad * up * sigmoid * (1 + gate * (1 - sigmoid)));
+        at(gradGateUp, r, width + i) = static_cast<float>(grad * gate * sigmoid);
+      }
+    }
+  }
+
+  void embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) override {
+    for (int64_t r = 0; r < out.shape[0]; ++r) std::copy_n(row(table, tokens[r]), out.shape[1], row(out, r));
+  }
+  void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) override {
+    for (int64_t r = 0; r < gradOut.shape[0]; ++r) {
+      for (int64_t c = 0; c < gradOut.shape[1]; ++c) at(gradTable, tokens[r], c) += at(gradOut, r, c);
+    }
+  }
+
+  void add(const Tensor& out, const Tensor& a, const Tensor& b) override {
+    for (int64_t i = 0; i < out.count(); ++i) out.f32()[i] = a.f32()[i] + b.f32()[i];
+  }
+  void addBias(const Tensor& rows, const Tensor& bias) override {
+    for (int64_t r = 0; r < rows.shape[0]; ++r) {
+      for (int64_t c = 0; c < rows.shape[1]; ++c) at(rows, r, c) += bias.f32()[c];
+    }
+  }
+  void biasBackward(const Tensor& gradBias, const Tensor& gradRows) override {
+    for (int64_t r = 0; r < gradRows.shape[0]; ++r) {
+      for (int64_t c = 0; c < gradRows.shape[1]; ++c) gradBias.f32()[c] += at(gradRows, r, c);
+    }
+  }
+  void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) override {
+    for (int64_t r = 0; r < out.shape[0]; ++r) std::copy_n(row(rows, index[r]), out.shape[1], row(out, r));
+  }
+  void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) override {
+    std::fill_n(out.f32(), out.count(), 0.0f);
+    for (int64_t r = 0; r < rows.shape[0]; ++r) std::copy_n(row(rows, r), rows.shape[1], row(out, index[r]));
+  }
+
+  double sumOfSquares(const Tensor& values) override {
+    double sum = 0;
+    for (int64_t i = 0; i < values.count(); ++i) sum += double{values.f32()[i]} * values.f32()[i];
+    return sum;
+  }
+  void adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum, const Tensor& variance,
+             const AdamWOptions& options) override {
+    const double correction1 = 1 - std::pow(double{options.beta1}, static_cast<double>(options.step));
+    const double correction2 = 1 - std::pow(double{options.beta2}, static_cast<double>(options.step));
+    for (int64_t i = 0; i < weight.count(); ++i) {
+      const double grad = double{gradient.f32()[i]} * options.gradientScale;
+      const double first = options.beta1 * momentum.f32()[i] + (1 - double{options.beta1}) * grad;
+      const double second = options.beta2 * variance.f32()[i] + (1 - double{options.beta2}) * grad * grad;
+      momentum.f32()[i] = static_cast<float>(first);
+      variance.f32()[i] = static_cast<float>(second);
+      const double update = first / correction1 / (std::sqrt(second / correction2) + options.epsilon);
+      const double decayed = weight.f32()[i] * (1 - double{options.learningRate} * options.weightDecay);
+      weight.f32()[i] = static_cast<float>(decayed - options.learningRate * update);
+    }
+  }
+
+  PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) override {
+    const int64_t vocab = input.weight.shape[0], width = input.weight.shape[1];
+    PolicyLossSums sums;
+    std::vector<double> logits(static_cast<size_t>(vocab)), grad(static_cast<size_t>(vocab));
+    for (int64_t r = 0; r < input.hidden.shape[0]; ++r) {
+      for (int64_t v = 0; v < vocab; ++v) {
+        double sum = 0;
+        for (int64_t i = 0; i < width; ++i) sum += double{at(input.hidden, r, i)} * at(input.weight, v, i);
+        logits[v] = sum / input.options.temperature;
+      }
+      const double total = logSum(logits), logprob = logits[input.targets[r]] - total;
+      double entropy = 0;
+      for (const double logit : logits) entropy -= std::exp(logit - total) * (logit - total);
+      output.logprobs[r] = static_cast<float>(logprob);
+      if (output.entropy) output.entropy[r] = static_cast<float>(entropy);
+
+      const TokenTerms& terms = input.terms[r];
+      const double gradLogprob = tokenLoss(sums, terms, input.options, logprob, entropy);
+      if (!output.gradHidden) continue;
+      for (int64_t v = 0; v < vocab; ++v) {
+        const double logProbability = logits[v] - total, probability = std::exp(logProbability);
+        const double target = v == input.targets[r] ? 1 : 0;
+        grad[v] = gradLogprob * (target - probability);
+        grad[v] += double{input.options.entropyCoefficient} * terms.accuracyScale * probability *
+                   (logProbability + entropy);
+        grad[v] /= input.options.temperature;
+      }
+      for (int64_t i = 0; i < width; ++i) {
+        double sum = 0;
+        for (int64_t v = 0; v < vocab; ++v) {
+          sum += grad[v] * at(input.weight, v, i);
+          at(output.gradWeight, v, i) += static_cast<float>(grad[v] * at(input.hidden, r, i));
+        }
+        at(output.gradHidden, r, i) = static_cast<float>(sum);
+      }
+    }
+    return sums;
+  }
+
+  // Not part of training a model.
+  void groupAdvantages(const GroupAdvantagesInput&, const GroupAdvantagesOutput&) override {
+    refuse("groupAdvantages");
+  }
+  PolicyLossSums policyLoss(const PolicyLossInput&, const PolicyLossOutput&) override {
+    refuse("policyLoss");
+  }
+  size_t packedBytes(int64_t, int64_t) override { refuse("packedBytes"); }
+  void packWeight(const PackedWeight&, const Tensor&) override { refuse("packWeight"); }
+  void packedMatmul(const Tensor&, const Tensor&, const PackedWeight&) override { refuse("packedMatmul"); }
+  void writeCache(const Tensor&, const Tensor&, const CachedAttentionRow*, int64_t, int64_t,
+                  int64_t) override {
+    refuse("writeCache");
+  }
+  void cachedAttention(const Tensor&, const Tensor&, const Tensor&, const CachedAttentionRow*, int64_t,
+                       int64_t, int64_t) override {
+    refuse("cachedAttention");
+  }
+
+ private:
+  [[noreturn]] static void refuse(const char* op) {
+    throw Error("ERR_UNSUPPORTED", std::string("the reference backend has no ") + op);
+  }
+  static float& at(const Tensor& matrix, int64_t r, int64_t c) {
+    return matrix.f32()[r * matrix.shape[1] + c];
+  }
+  static float* row(const Tensor& matrix, int64_t r) { return matrix.f32() + r * matrix.shape[1]; }
+
+  static float normalise(float* y, const float* x, const float* weight, int64_t count, float epsilon) {
+    double squares = 0;
+    for (int64_t i = 0; i < count; ++i) squares += double{x[i]} * x[i];
+    const double inverse = 1 / std::sqrt(squares / static_cast<double>(count) + epsilon);
+    for (int64_t i = 0; i < count; ++i) y[i] = static_cast<float>(x[i] * inverse * weight[i]);
+    return static_cast<float>(inverse);
+  }
+  static void normaliseBackward(float* grad, float* gradWeight, const float* x, const float* weight,
+                                double inverse, int64_t count) {
+    double dot = 0;
+    for (int64_t i = 0; i < count; ++i) dot += double{grad[i]} * weight[i] * x[i];
+    const double pull = dot * inverse * inverse / static_cast<double>(count);
+    for (int64_t i = 0; i < count; ++i) {
+      gradWeight[i] += static_cast<float>(grad[i] * x[i] * inverse);
+      grad[i] = static_cast<float>(inverse * (double{grad[i]} * weight[i] - x[i] * pull));
+    }
+  }
+
+  static const float* value(const Tensor& qkv, int64_t r, int64_t head, int64_t heads, int64_t kvHeads,
+                            int64_t headDim) {
+    return row(qkv, r) + (heads + kvHeads + head / (heads / kvHeads)) * headDim;
+  }
+  static std::vector<double> attentionScores(const Tensor& qkv, int64_t first, int64_t r, int64_t head,
+                                             int64_t heads, int64_t kvHeads, int64_t headDim) {
+    std::vector<double> scores;
+    const float* query = row(qkv, r) + head * headDim;
+    for (int64_t k = first; k <= r; ++k) {
+      const float* key = row(qkv, k) + (heads + head / (heads / kvHeads)) * headDim;
+      double sum = 0;
+      for (int64_t i = 0; i < headDim; ++i) sum += double{query[i]} * key[i];
+      scores.push_back(sum / std::sqrt(static_cast<double>(headDim)));
+    }
+    return scores;
+  }
+  static double logSum(const std::vector<double>& values) {
+    const double largest = *std::max_element(values.begin(), values.end());
+    double sum = 0;
+    for (const double v : values) sum += std::exp(v - largest);
+    return largest + std::log(sum);
+  }
+
+  // One clipped channel (docs/algorithm.md): its loss, and its gradient by the logprob into `grad`.
+  // `clipped`: 0 none, 1 low, 2 high, 3 dual.
+  static double channel(double advantage, double ratio, const PolicyLossOptions& options, double& grad,
+                        int& clipped) {
+    const double low = 1 - double{options.clipLow}, high = 1 + double{options.clipHigh};
+    const double plain = -advantage * ratio, bounded = -advantage * std::clamp(ratio, low, high);
+    double loss = plain;
+    grad = plain;  // d ratio / d logprob = ratio
+    clipped = 0;
+    if (bounded > plain) {
+      loss = bounded;
+      grad = 0;
+      clipped = ratio < low ? 1 : 2;
+    }
+    if (advantage < 0 && loss > -advantage * options.dualClip) {
+      loss = -advantage * options.dualClip;
+      grad = 0;
+      clipped = 3;
+    }
+    return loss;
+  }
+
+  // Adds one token to the sums and returns the gradient of the loss by its logprob.
+  static double tokenLoss(PolicyLossSums& sums, const TokenTerms& terms, const PolicyLossOptions& options,
+                          double logprob, double entropy) {
+    sums.tokens += 1;
+    sums.entropy += entropy;
+    if (terms.supervisedScale != 0) {
+      sums.supervisedLoss -= terms.supervisedScale * logprob;
+      sums.loss -= terms.supervisedScale * logprob;
+      return -double{terms.supervisedScale};
+    }
+    const double difference = logprob - terms.oldLogprob;
+    sums.logprobDifference = std::max(sums.logprobDifference, std::abs(difference));
+    const double ratio = std::exp(std::clamp(difference, -20.0, 20.0));
+    double gradAccuracy = 0, gradEfficiency = 0;
+    int clipped = 0, ignored = 0;
+    const double accuracy =
+        terms.accuracyScale * channel(terms.accuracyAdvantage, ratio, options, gradAccuracy, clipped);
+    const double efficiency =
+        terms.efficiencyScale * channel(terms.efficiencyAdvantage, ratio, options, gradEfficiency, ignored);
+    const double reference = terms.referenceLogprob - logprob, scale = terms.accuracyScale;
+    const double kl = options.klCoefficient == 0 ? 0 : std::exp(reference) - reference - 1;
+    sums.accuracyLoss += accuracy;
+    sums.efficiencyLoss += efficiency;
+    sums.kl += scale * kl;
+    sums.loss += options.accuracyWeight * accuracy + options.efficiencyWeight * efficiency +
+                 options.klCoefficient * scale * kl - options.entropyCoefficient * scale * entropy;
+    sums.clippedLow += clipped == 1;
+    sums.clippedHigh += clipped == 2;
+    sums.dualClipped += clipped == 3;
+    return double{options.accuracyWeight} * terms.accuracyScale * gradAccuracy +
+           double{options.efficiencyWeight} * terms.efficiencyScale * gradEfficiency +
+           double{options.klCoefficient} * scale * (1 - std::exp(reference));
+  }
+};
+
+}  // namespace hdpo

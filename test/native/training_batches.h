@@ -1,0 +1,52 @@
+// A training batch with every shape that matters, and learners of tiny models.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/error.h"
+#include "small_models.h"
+#include "training/learner.h"
+
+namespace hdpo {
+
+// Five sequences, one of a single token and one without a trained token; masks with holes, as tool
+// observations leave them.
+inline TrainingBatch policyBatch(const ModelConfig& config) {
+  TrainingBatch batch;
+  batch.offsets = {0, 7, 8, 19, 23, 32};
+  batch.tokens = randomTokens(32, config.vocabSize, 21);
+  batch.mask.assign(32, 0);
+  for (const int t : {2, 3, 5, 6, 10, 11, 12, 17, 18, 25, 26, 30, 31}) batch.mask[static_cast<size_t>(t)] = 1;
+  batch.accuracyAdvantages = {0.8f, 1, -1.1f, 0.3f, 0.4f};
+  batch.efficiencyAdvantages = {0.7f, 0, 0, 0, -0.9f};
+  for (uint64_t t = 0; t < 32; ++t) {
+    batch.oldLogprobs.push_back(-2.5f + 0.2f * normal(22, 0, t));
+    batch.referenceLogprobs.push_back(-2.5f + 0.2f * normal(23, 0, t));
+  }
+  return batch;
+}
+
+// "CODE message" of the error that the action throws, empty without one.
+inline std::string refusal(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.code() + " " + error.what();
+  }
+  return "";
+}
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+inline std::unique_ptr<Learner> learnerFor(Backend& backend, const ModelConfig& config, uint64_t seed,
+                                           bool recompute = false) {
+  auto learner = std::make_unique<Learner>(backend, config, recompute);
+  randomise(learner->parameters(), seed);
+  return learner;
+}
+
+}  // namespace hdpo

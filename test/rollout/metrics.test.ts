@@ -1,0 +1,57 @@
+import { expect, it } from 'vitest'
+import { trajectoryMetrics } from '../../lib/rollout/metrics.js'
+import type { ToolCallOutcome, Trajectory } from '../../lib/rollout/types.js'
+
+const trajectory = (
+  outcomes: ToolCallOutcome[],
+  end: Trajectory['end'],
+  turns: number,
+  mask: number[],
+): Trajectory => ({
+  id: 'a#0',
+  taskId: 'a',
+  tokens: new Int32Array(mask.length),
+  mask: Uint8Array.from(mask),
+  logprobs: new Float32Array(mask.length),
+  promptTokens: 1,
+  messages: [],
+  toolCalls: outcomes.map((outcome) => ({
+    name: 'a',
+    arguments: {},
+    outcome,
+    observation: '',
+    milliseconds: 1,
+  })),
+  turns,
+  end,
+  finalAnswer: undefined,
+  wellFormed: false,
+})
+
+it('counts calls by outcome and rollouts by end', () => {
+  const metrics = trajectoryMetrics([
+    trajectory(['ok', 'timeout', 'ok'], 'answer', 3, [0, 1, 1, 0, 1]),
+    trajectory(['malformed'], 'tokens', 1, [0, 1]),
+    trajectory([], 'answer', 1, [0, 0]),
+    trajectory(['error', 'bad-arguments', 'unknown-tool'], 'aborted', 3, [0, 1]),
+  ])
+  expect(metrics).toEqual({
+    rollouts: 4,
+    callsPerRollout: 7 / 4,
+    callShare: 3 / 4,
+    calls: { ok: 2, malformed: 1, 'unknown-tool': 1, 'bad-arguments': 1, error: 1, timeout: 1 },
+    ends: { answer: 2, turns: 0, tokens: 1, aborted: 1 },
+    turns: 2,
+    sampledTokens: 5,
+  })
+})
+
+it('is 0 of nothing', () => {
+  expect(trajectoryMetrics([])).toMatchObject({
+    rollouts: 0,
+    callsPerRollout: 0,
+    callShare: 0,
+    turns: 0,
+    sampledTokens: 0,
+  })
+})

@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { jsonl } from '../../lib/tasks/jsonl.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'hdpo-jsonl-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function load(...lines: string[]) {
+  const path = join(folder, 'tasks.jsonl')
+  writeFileSync(path, lines.join('\n'))
+  return jsonl(path)
+}
+
+describe('jsonl', () => {
+  it('reads questions, prompts and messages, and skips empty lines', () => {
+    const messages = [
+      { role: 'system', content: 's' },
+      { role: 'user', content: 'q' },
+    ]
+    const tasks = load(
+      '{"question": "one?", "answer": 1}',
+      '',
+      '{"prompt": "two?", "answer": "2", "id": "second", "metadata": {"family": "x"}}\r',
+      JSON.stringify({ messages, answer: ['a', 'b'], id: 3 }),
+      '',
+    )
+    expect(tasks).toEqual([
+      { id: 'line-1', messages: [{ role: 'user', content: 'one?' }], answer: 1 },
+      { id: 'second', messages: [{ role: 'user', content: 'two?' }], answer: '2', metadata: { family: 'x' } },
+      { id: '3', messages, answer: ['a', 'b'] },
+    ])
+  })
+
+  it.each([
+    ['{"question": "q"}', '"answer" is missing'],
+    ['{"answer": 1}', 'exactly one of question, prompt, messages is needed, got none'],
+    ['{"question": "q", "prompt": "p", "answer": 1}', 'got question and prompt'],
+    ['{"question": 5, "answer": 1}', '"question" must be text, got 5'],
+    ['{"messages": [], "answer": 1}', '"messages" must be a list'],
+    ['{"messages": [{"role": "robot", "content": "x"}], "answer": 1}', 'messages[0] must be'],
+    ['{"question": "q", "answer": 1, "anwser": 2}', 'unknown key "anwser"'],
+    ['{"question": "q", "answer": 1, "id": {}}', '"id" must be a string or a number'],
+    ['{"question": "q", "answer": 1, "metadata": 1}', '"metadata" must be an object'],
+    ['[1]', 'must hold an object, got [1]'],
+    ['{"question"', 'not JSON'],
+  ])('names file and line of %s', (line, message) => {
+    expect(() => load('{"question": "q", "answer": 1}', line)).toThrow('tasks.jsonl:2: ')
+    expect(() => load('{"question": "q", "answer": 1}', line)).toThrow(message)
+  })
+
+  it('refuses an id that comes twice, an empty file and no file', () => {
+    const line = '{"question": "q", "answer": 1, "id": "a"}'
+    expect(() => load(line, line)).toThrow('tasks.jsonl:2: id "a" is that of line 1 too')
+    expect(() => load('', '')).toThrow('has no tasks')
+    expect(() => jsonl(join(folder, 'absent.jsonl'))).toThrow(/cannot read .*absent\.jsonl/)
+  })
+})

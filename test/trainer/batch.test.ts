@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest'
+import { packPolicyBatch, packSequences } from '../../lib/trainer/batch.js'
+
+it('lays trajectories end to end in the order given', () => {
+  const batch = packPolicyBatch([
+    {
+      tokens: Int32Array.of(1, 2, 3),
+      mask: Uint8Array.of(0, 1, 1),
+      logprobs: Float32Array.of(0, -0.5, -0.25),
+      accuracyAdvantage: 1,
+      efficiencyAdvantage: 0,
+    },
+    {
+      tokens: Int32Array.of(4, 5),
+      mask: Uint8Array.of(0, 1),
+      logprobs: Float32Array.of(0, -2),
+      accuracyAdvantage: -1,
+      efficiencyAdvantage: 0.5,
+    },
+  ])
+  expect(batch).toEqual({
+    tokens: Int32Array.of(1, 2, 3, 4, 5),
+    offsets: Int32Array.of(0, 3, 5),
+    mask: Uint8Array.of(0, 1, 1, 0, 1),
+    oldLogprobs: Float32Array.of(0, -0.5, -0.25, 0, -2),
+    accuracyAdvantages: Float32Array.of(1, -1),
+    efficiencyAdvantages: Float32Array.of(0, 0.5),
+  })
+})
+
+it('refuses a mask of another length', () => {
+  expect(() => packSequences([{ tokens: [1, 2], mask: [0] }])).toThrow(
+    'sequence 0: mask has 1 entries for 2 tokens',
+  )
+})

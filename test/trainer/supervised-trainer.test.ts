@@ -1,0 +1,161 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { SupervisedMetrics } from '../../lib/trainer/metrics.js'
+import { readMetrics } from '../../lib/trainer/run-folder.js'
+import { SupervisedTrainer, type SupervisedTrainerOptions } from '../../lib/trainer/supervised-trainer.js'
+import { ScriptedPolicy } from './scripted-policy.js'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hdpo-supervised-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const conversations = Array.from({ length: 30 }, (_, index) => ({
+  messages: [
+    { role: 'user' as const, content: `question ${index}` },
+    { role: 'assistant' as const, content: 'x'.repeat(1 + (index % 7)) },
+  ],
+}))
+
+function train(policy: ScriptedPolicy, output: string, options: Partial<SupervisedTrainerOptions> = {}) {
+  return new SupervisedTrainer({
+    policy,
+    conversations,
+    tools: [],
+    tokensPerStep: 120,
+    epochs: 2,
+    optimizer: { learningRate: 0.01, schedule: 'cosine', warmupSteps: 3 },
+    output: join(folder, output),
+    seed: 5,
+    checkpointEvery: 4,
+    ...options,
+  })
+}
+
+async function drain<Step>(
+  steps: AsyncIterable<Step>,
+  until: (step: Step) => boolean = () => false,
+): Promise<Step[]> {
+  const seen: Step[] = []
+  for await (const step of steps) {
+    seen.push(step)
+    if (until(step)) break
+  }
+  return seen
+}
+
+/** Metrics without what the clock says. */
+const numbers = (metrics: SupervisedMetrics[]) =>
+  metrics.map(({ seconds: _, tokensPerSecond: __, ...rest }) => rest)
+
+describe('SupervisedTrainer', () => {
+  it('sees every conversation once an epoch in batches that fit the budget', async () => {
+    const policy = new ScriptedPolicy()
+    const trainer = train(policy, 'run', { epochs: 1 })
+    await drain(trainer.run())
+    const sequences = policy.calls.flatMap(({ batch }) =>
+      Array.from({ length: batch.offsets.length - 1 }, (_, index) =>
+        policy.tokenizer.decode(batch.tokens.subarray(batch.offsets[index], batch.offsets[index + 1])),
+      ),
+    )
+    // The last batch reaches into the next epoch.
+    const asked = sequences.slice(0, 30).map((text) => /question \d+/.exec(text)?.[0])
+    expect(new Set(asked).size).toBe(30)
+    expect(policy.calls.every(({ batch }) => batch.tokens.length <= 120)).toBe(true)
+    expect(policy.calls).toHaveLength(trainer.steps)
+  })
+
+  it('resumes to the numbers of an unbroken run', async () => {
+    const whole = new ScriptedPolicy()
+    await drain(train(whole, 'whole').run())
+
+    const cut = new ScriptedPolicy()
+    await drain(train(cut, 'cut').run(), ({ step }) => step === 6)
+    const resumed = new ScriptedPolicy()
+    const steps = await drain(train(resumed, 'cut').run({ resume: true }))
+    expect(steps[0]?.step).toBe(5)
+    expect(resumed.weights).toBe(whole.weights)
+    expect(numbers(await readMetrics(join(folder, 'cut')))).toEqual(
+      numbers(await readMetrics(join(folder, 'whole'))),
+    )
+  })
+
+  it('goes back past a damaged checkpoint and says so', async () => {
+    const whole = new ScriptedPolicy()
+    await drain(train(whole, 'whole').run())
+    await drain(train(new ScriptedPolicy(), 'cut').run(), ({ step }) => step === 9)
+    await writeFile(join(folder, 'cut', 'checkpoints', 'step-8', 'model.safetensors'), '0')
+
+    const warnings: string[] = []
+    const resumed = new ScriptedPolicy()
+    const onWarning = (message: string) => warnings.push(message)
+    const steps = await drain(train(resumed, 'cut', { onWarning }).run({ resume: true }))
+    expect(steps[0]?.step).toBe(5)
+    expect(warnings).toEqual([
+      expect.stringMatching(/step-8 is damaged and was not used: model\.safetensors/),
+    ])
+    expect(resumed.weights).toBe(whole.weights)
+  })
+
+  it('finishes the step, saves and ends when the signal is aborted', async () => {
+    const controller = new AbortController()
+    const policy = new ScriptedPolicy()
+    const seen: number[] = []
+    for await (const { step } of train(policy, 'run').run({ signal: controller.signal })) {
+      seen.push(step)
+      if (step === 2) controller.abort()
+    }
+    expect(seen).toEqual([1, 2])
+    const resumed = new ScriptedPolicy()
+    const [next] = await drain(train(resumed, 'run').run({ resume: true }))
+    expect(next?.step).toBe(3)
+  })
+
+  it('skips a step that is not finite, counts it, and does not save until the next good one', async () => {
+    const policy = new ScriptedPolicy()
+    policy.notFinite = (call) => call === 4
+    const warnings: string[] = []
+    const steps = await drain(train(policy, 'run', { onWarning: (message) => warnings.push(message) }).run())
+    expect(steps[3]?.metrics).toMatchObject({ step: 4, skipped: true, skippedSteps: 1 })
+    expect(steps[3]?.checkpoint).toBeUndefined()
+    expect(steps[4]?.checkpoint).toMatch(/step-5$/)
+    expect(steps.at(-1)?.metrics.skippedSteps).toBe(1)
+    expect(warnings).toEqual([expect.stringContaining('step 4 was skipped')])
+  })
+
+  it('stops after maxSkippedSteps in a row and keeps the last good checkpoint', async () => {
+    const policy = new ScriptedPolicy()
+    policy.notFinite = (call) => call > 5
+    const run = train(policy, 'run', { maxSkippedSteps: 3, onWarning: () => {} }).run()
+    await expect(drain(run)).rejects.toMatchObject({
+      code: 'ERR_NOT_FINITE',
+      message: expect.stringMatching(/^step 8: .* 3 steps in a row .*step-4$/),
+    })
+    expect((await readMetrics<SupervisedMetrics>(join(folder, 'run'))).map(({ skipped }) => skipped)).toEqual(
+      [...new Array(5).fill(false), ...new Array(3).fill(true)],
+    )
+    const [next] = await drain(train(new ScriptedPolicy(), 'run').run({ resume: true }))
+    expect(next?.step).toBe(5)
+  })
+
+  it('refuses to resume with other options, by name', async () => {
+    await drain(train(new ScriptedPolicy(), 'run').run(), ({ step }) => step === 4)
+    const changed = train(new ScriptedPolicy(), 'run', { seed: 6 }).run({ resume: true })
+    await expect(drain(changed)).rejects.toMatchObject({
+      code: 'ERR_RESUME',
+      message: expect.stringMatching(/^seed was 5 /),
+    })
+  })
+
+  it('refuses options that cannot work', () => {
+    const policy = new ScriptedPolicy()
+    expect(() => train(policy, 'run', { epochs: 0 })).toThrow('epochs must be greater than 0, got 0')
+    expect(() => train(policy, 'run', { steps: 3 })).toThrow('epochs or steps, not both')
+    expect(() => train(policy, 'run', { conversations: [] })).toThrow('conversations: at least one')
+    expect(() => train(policy, 'run', { tokensPerStep: 1.5 })).toThrow('tokensPerStep must be a whole number')
+    expect(() => train(policy, 'run', { optimizer: { learningRate: -1 } })).toThrow('optimizer.learningRate')
+  })
+})

@@ -1,0 +1,187 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { PolicyBatch } from '../../lib/native.js'
+import type { StepMetrics } from '../../lib/trainer/metrics.js'
+import { readMetrics } from '../../lib/trainer/run-folder.js'
+import { Trainer, type TrainerStep } from '../../lib/trainer/trainer.js'
+import type { TrainerOptions } from '../../lib/trainer/trainer-options.js'
+import { lookup, rightIf42, tasks } from './scripted-environment.js'
+import { ScriptedPolicy } from './scripted-policy.js'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hdpo-trainer-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+function train(policy: ScriptedPolicy, output: string, options: Partial<TrainerOptions> = {}): Trainer {
+  return new Trainer({
+    policy,
+    tasks: tasks(10),
+    tools: [lookup],
+    reward: rightIf42,
+    algorithm: { name: 'grpo' },
+    groupSize: 4,
+    promptsPerStep: 3,
+    steps: 8,
+    optimizer: { learningRate: 0.001, warmupSteps: 2 },
+    output: join(folder, output),
+    seed: 5,
+    checkpointEvery: 3,
+    ...options,
+  })
+}
+
+async function drain(
+  steps: AsyncIterable<TrainerStep>,
+  until = Number.POSITIVE_INFINITY,
+): Promise<TrainerStep[]> {
+  const seen: TrainerStep[] = []
+  for await (const step of steps) {
+    seen.push(step)
+    if (step.step >= until) break
+  }
+  return seen
+}
+
+/** Metrics without what the clock says. */
+const numbers = (metrics: StepMetrics[]) =>
+  metrics.map(({ seconds: _, tokensPerSecond: __, ...rest }) => rest)
+
+describe('Trainer', () => {
+  it('packs groups in the order of prompts and rollouts, with the advantages of each', async () => {
+    const policy = new ScriptedPolicy()
+    const [step] = await drain(train(policy, 'run').run(), 1)
+    const batch = policy.calls[0]?.batch as PolicyBatch
+    const rollouts = step?.groups.flat() ?? []
+    expect(step?.groups.map((group) => group.length)).toEqual([4, 4, 4])
+    expect(batch.offsets).toHaveLength(13)
+    rollouts.forEach((rollout, index) => {
+      expect(batch.tokens.slice(batch.offsets[index], batch.offsets[index + 1])).toEqual(rollout.tokens)
+      expect(batch.oldLogprobs.slice(batch.offsets[index], batch.offsets[index + 1])).toEqual(
+        rollout.logprobs,
+      )
+      expect(batch.accuracyAdvantages[index]).toBeCloseTo(rollout.accuracyAdvantage, 6)
+    })
+    for (const group of step?.groups ?? []) expect(new Set(group.map(({ taskId }) => taskId)).size).toBe(1)
+    expect(rollouts.some(({ accuracyAdvantage }) => accuracyAdvantage !== 0)).toBe(true)
+  })
+
+  it('depends on the seed alone', async () => {
+    const weightsAfter = async (output: string, seed: number) => {
+      const policy = new ScriptedPolicy()
+      await drain(train(policy, output, { seed }).run(), 2)
+      return policy.weights
+    }
+    const first = await weightsAfter('a', 5)
+    expect(await weightsAfter('b', 5)).toBe(first)
+    expect(await weightsAfter('c', 6)).not.toBe(first)
+  })
+
+  it('resumes to the numbers of an unbroken run, reference and evaluations included', async () => {
+    const options = { klCoefficient: 0.1, evaluate: { tasks: tasks(4), every: 2, samples: 2 } }
+    const whole = new ScriptedPolicy()
+    await drain(train(whole, 'whole', options).run())
+    await drain(train(new ScriptedPolicy(), 'cut', options).run(), 5)
+
+    const resumed = new ScriptedPolicy()
+    const steps = await drain(train(resumed, 'cut', options).run({ resume: true }))
+    expect(steps.map(({ step }) => step)).toEqual([4, 5, 6, 7, 8])
+    expect(resumed.weights).toBe(whole.weights)
+    expect(resumed.reference).toBe(1)
+    const metrics = await readMetrics<StepMetrics>(join(folder, 'cut'))
+    expect(numbers(metrics)).toEqual(numbers(await readMetrics(join(folder, 'whole'))))
+    expect(metrics.map(({ evaluation }) => evaluation !== undefined)).toEqual(
+      [0, 1, 0, 1, 0, 1, 0, 1].map(Boolean),
+    )
+  })
+
+  it('gives the loss the reference logprobs of every mini-batch', async () => {
+    const policy = new ScriptedPolicy()
+    await drain(train(policy, 'run', { klCoefficient: 0.1, miniBatches: 2, passes: 2 }).run(), 1)
+    expect(policy.calls).toHaveLength(4)
+    // 3 prompts of 4 rollouts as 1 and 2 prompts, twice.
+    expect(policy.calls.map(({ batch }) => batch.offsets.length - 1)).toEqual([4, 8, 4, 8])
+    for (const { batch, loss } of policy.calls) {
+      expect((batch as PolicyBatch).referenceLogprobs).toEqual(new Float32Array(batch.tokens.length).fill(-1))
+      expect(loss).toMatchObject({ klCoefficient: 0.1, temperature: 1 })
+    }
+  })
+
+  it('weights the channels by the algorithm', async () => {
+    const weights = async (algorithm: TrainerOptions['algorithm']) => {
+      const policy = new ScriptedPolicy()
+      await drain(train(policy, algorithm.name, { algorithm }).run(), 1)
+      return policy.calls[0]?.loss
+    }
+    expect(await weights({ name: 'grpo' })).toMatchObject({ accuracyWeight: 1, efficiencyWeight: 0 })
+  })
+
+  it('follows the schedule', async () => {
+    const policy = new ScriptedPolicy()
+    const steps = await drain(train(policy, 'run').run(), 3)
+    expect(steps.map(({ metrics }) => metrics.learningRate)).toEqual([0.0005, 0.001, 0.001])
+    expect(policy.calls.map(({ optimizer }) => optimizer.learningRate)).toEqual([0.0005, 0.001, 0.001])
+  })
+
+  it('keeps every trajectory with rewards, advantages, messages, tokens and logprobs', async () => {
+    const [step] = await drain(train(new ScriptedPolicy(), 'run').run(), 1)
+    const lines = (await readFile(join(folder, 'run', 'rollouts', 'step-000001.jsonl'), 'utf8'))
+      .trim()
+      .split('\n')
+    expect(lines).toHaveLength(12)
+    const last = JSON.parse(lines.at(-1) as string)
+    const rollout = step?.groups[2]?.[3]
+    expect(last).toMatchObject({
+      prompt: 2,
+      rollout: 3,
+      taskId: rollout?.taskId,
+      answerReward: rollout?.answerReward,
+    })
+    expect(last).toMatchObject({
+      accuracyAdvantage: rollout?.accuracyAdvantage,
+      efficiencyAdvantage: rollout?.efficiencyAdvantage,
+    })
+    expect(last.tokens).toEqual(Array.from(rollout?.tokens ?? []))
+    expect(Float32Array.from(last.logprobs)).toEqual(rollout?.logprobs)
+    expect(last.messages.length).toBeGreaterThan(1)
+  })
+
+  it('writes a line of metrics a step', async () => {
+    await drain(train(new ScriptedPolicy(), 'run').run(), 2)
+    const [first] = await readMetrics<StepMetrics>(join(folder, 'run'))
+    expect(first).toMatchObject({ step: 1, epoch: 0, rollouts: 12, skipped: false, skippedSteps: 0 })
+    expect(first?.accuracy).toBeGreaterThan(0)
+    expect(Object.keys(first?.seconds ?? {})).toEqual(['rollout', 'advantages', 'train', 'evaluate'])
+  })
+
+  it('stops after maxSkippedSteps that are not finite and keeps the last good checkpoint', async () => {
+    const policy = new ScriptedPolicy()
+    policy.notFinite = (call) => call > 4
+    const run = train(policy, 'run', { maxSkippedSteps: 2, onWarning: () => {} }).run()
+    await expect(drain(run)).rejects.toMatchObject({
+      code: 'ERR_NOT_FINITE',
+      message: expect.stringMatching(/^step 6: .*step-3$/),
+    })
+    const [next] = await drain(train(new ScriptedPolicy(), 'run').run({ resume: true }), 4)
+    expect(next?.step).toBe(4)
+  })
+
+  it('refuses options that cannot work, by name', () => {
+    const policy = new ScriptedPolicy()
+    const refused: [Partial<TrainerOptions>, string][] = [
+      [{ tasks: [] }, 'tasks: at least one'],
+      [{ groupSize: 0 }, 'groupSize must be a whole number of at least 1, got 0'],
+      [{ miniBatches: 4 }, 'miniBatches must be at most promptsPerStep (3), got 4'],
+      [
+        { algorithm: { name: 'ppo' as 'grpo' } },
+        'algorithm.name must be one of hdpo, grpo, grpo-coupled, gdpo, got "ppo"',
+      ],
+      [{ klCoefficient: -1 }, 'klCoefficient must be at least 0, got -1'],
+      [{ output: '' }, 'output must be the path'],
+    ]
+    for (const [options, message] of refused) expect(() => train(policy, 'run', options)).toThrow(message)
+  })
+})
