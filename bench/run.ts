@@ -1,0 +1,76 @@
+// npm run bench [-- --threads 2 --profile]: hdpo beside PyTorch, in one run on this machine. Prints a table.
+// The peer runs before and after: a noisy neighbour shows as two different figures, of which the better one counts.
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+import { formatProfile } from '../lib/cli/profile-table.js'
+import { formatTable } from '../lib/cli/table.js'
+import { measureAdvantages } from './advantages.js'
+import { measureGeneration } from './generation.js'
+import { measureLinearLoss } from './linear-loss.js'
+import { type Shape, shapes } from './shapes.js'
+import { figure, type PeerFigures, runPython, runTorchPeer } from './torch-peer.js'
+import { measureTraining } from './training.js'
+
+const rollouts = 1_000_000
+
+const { values } = parseArgs({
+  options: { threads: { type: 'string', default: '2' }, profile: { type: 'boolean', default: false } },
+})
+const threads = Number(values.threads)
+if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`--threads must be a whole number from 1, got ${values.threads}`)
+
+console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${threads} threads, Node ${process.version}\n`)
+const rows: string[][] = []
+for (const shape of shapes) rows.push(...(await compare(shape)))
+rows.push(await compareAdvantages())
+console.log(formatTable(['', 'hdpo', 'PyTorch', 'ratio'], rows))
+const { milliseconds, matmulMilliseconds, workspaceBytes, shape } = await measureLinearLoss(threads)
+console.log(
+  `\nfused loss, ${shape}: ${milliseconds.toFixed(0)} ms beside ${matmulMilliseconds.toFixed(0)} ms for its three matrix ` +
+    `products alone; peak workspace ${(workspaceBytes / 2 ** 20).toFixed(0)} MiB`,
+)
+
+async function compare(shape: Shape): Promise<string[][]> {
+  const before = runTorchPeer(shape, threads)
+  const training = await measureTraining(shape, threads)
+  const generation = await measureGeneration(shape, shape.batch, threads)
+  const peer = better(before, runTorchPeer(shape, threads))
+  if (values.profile) console.log(`${shape.name}, one training step:\n${formatProfile(training.profile)}\n`)
+  const speed = (name: string, ours: number, theirs: number): string[] => [
+    `${shape.name}: ${name}, tokens/s`,
+    Math.round(ours).toLocaleString('en'),
+    Math.round(theirs).toLocaleString('en'),
+    `${(ours / theirs).toFixed(2)}x`,
+  ]
+  const alone = async (batch: number): Promise<string[]> => [
+    `${shape.name}: generation, batch ${batch}, tokens/s`,
+    Math.round(await measureGeneration(shape, batch, threads)).toLocaleString('en'),
+    '-',
+    '-',
+  ]
+  return [
+    speed(`training step (${training.gflops.toFixed(0)} GFLOP/s as 6NT)`, training.tokensPerSecond, peer.trainTokensPerSecond),
+    speed(`generation, batch ${shape.batch}`, generation, peer.generateTokensPerSecond),
+    await alone(1),
+    await alone(256),
+  ]
+}
+
+function better(one: PeerFigures, other: PeerFigures): PeerFigures {
+  return {
+    trainTokensPerSecond: Math.max(one.trainTokensPerSecond, other.trainTokensPerSecond),
+    generateTokensPerSecond: Math.max(one.generateTokensPerSecond, other.generateTokensPerSecond),
+  }
+}
+
+async function compareAdvantages(): Promise<string[]> {
+  const ours = await measureAdvantages(rollouts)
+  const output = runPython('torch_advantages.py', ['--rollouts', String(rollouts), '--threads', String(threads)])
+  const theirs = figure(output, /advantages ([\d.]+) ms/)
+  return [
+    'advantages of a million rollouts, ms',
+    ours.toFixed(1),
+    theirs.toFixed(1),
+    `${(theirs / ours).toFixed(2)}x`,
+  ]
+}

@@ -1,0 +1,51 @@
+// Runs torch_peer.py at a shape and reads the figures that it prints.
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Shape } from './shapes.js'
+
+export interface PeerFigures {
+  trainTokensPerSecond: number
+  generateTokensPerSecond: number
+}
+
+export function runTorchPeer({ config, batch, sequence, generated }: Shape, threads: number): PeerFigures {
+  const flags = {
+    dim: config.hiddenSize,
+    layers: config.layers,
+    heads: config.heads,
+    'kv-heads': config.kvHeads,
+    ffn: config.intermediateSize,
+    vocab: config.vocabSize,
+    batch,
+    seq: sequence,
+    gen: generated,
+    threads,
+  }
+  const output = runPython(
+    'torch_peer.py',
+    Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
+  )
+  return {
+    trainTokensPerSecond: figure(output, /train ([\d,]+) tokens\/s/),
+    generateTokensPerSecond: figure(output, /generate ([\d,]+) tokens\/s/),
+  }
+}
+
+/** Standard output of a script of this folder. */
+export function runPython(script: string, args: string[]): string {
+  const path = fileURLToPath(new URL(script, import.meta.url))
+  try {
+    return execFileSync('python3', [path, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  } catch (error) {
+    const { stderr = '', message } = error as Error & { stderr?: string }
+    throw new Error(
+      `the PyTorch peer did not run (Debian and Ubuntu: apt-get install python3-torch): ${message}\n${stderr}`,
+    )
+  }
+}
+
+export function figure(output: string, pattern: RegExp): number {
+  const found = pattern.exec(output)?.[1]
+  if (found === undefined) throw new Error(`the peer printed no ${pattern}: ${output}`)
+  return Number(found.replaceAll(',', ''))
+}

@@ -1,0 +1,62 @@
+// Tokens per second of one optimiser step: forward, HDPO loss, backward, clipping, AdamW.
+import { fromNative, loadAddon, type NativeEngine, type PolicyBatch, type ProfileEntry } from '../lib/native.js'
+import type { Shape } from './shapes.js'
+
+const warmUpSteps = 3
+const steps = 9
+
+export interface TrainingFigures {
+  tokensPerSecond: number
+  /** 6 x parameters x tokens / time. */
+  gflops: number
+  profile: ProfileEntry[]
+}
+
+export async function measureTraining(shape: Shape, threads: number): Promise<TrainingFigures> {
+  const { Engine } = loadAddon()
+  const engine = new Engine({ config: shape.config, threads })
+  await fromNative(engine.ready())
+  try {
+    const batch = randomBatch(shape)
+    for (let step = 0; step < warmUpSteps; step++) await takeStep(engine, batch)
+    const seconds: number[] = []
+    for (let step = 0; step < steps; step++) {
+      const start = performance.now()
+      await takeStep(engine, batch)
+      seconds.push((performance.now() - start) / 1000)
+    }
+    await fromNative(engine.enableProfile(true))
+    await takeStep(engine, batch)
+    const profile = await fromNative(engine.profile())
+    const tokens = shape.batch * shape.sequence
+    const tokensPerSecond = tokens / median(seconds)
+    return { tokensPerSecond, gflops: (6 * engine.parameterCount * tokensPerSecond) / 1e9, profile }
+  } finally {
+    await fromNative(engine.close())
+  }
+}
+
+async function takeStep(engine: NativeEngine, batch: PolicyBatch): Promise<void> {
+  const result = await fromNative(engine.policyStep(batch, {}, { learningRate: 1e-5 }))
+  if (result.skipped) throw new Error('the step was skipped: its loss or gradient was not finite')
+}
+
+/** As the peer's: every token but each sequence's first is predicted, old logprobs are about the present ones. */
+function randomBatch({ config, batch, sequence }: Shape): PolicyBatch {
+  const length = sequence + 1
+  const tokens = Int32Array.from({ length: batch * length }, () => Math.floor(Math.random() * config.vocabSize))
+  const oldLogprob = -Math.log(config.vocabSize)
+  return {
+    tokens,
+    offsets: Int32Array.from({ length: batch + 1 }, (_, index) => index * length),
+    mask: Uint8Array.from(tokens, (_, index) => (index % length === 0 ? 0 : 1)),
+    oldLogprobs: new Float32Array(tokens.length).fill(oldLogprob),
+    accuracyAdvantages: Float32Array.from({ length: batch }, () => Math.random() - 0.5),
+    efficiencyAdvantages: Float32Array.from({ length: batch }, () => Math.random() - 0.5),
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] as number
+}
