@@ -170,7 +170,10 @@ export interface NativeEngine {
   forkSequence(id: number): number
   appendTokens(id: number, tokens: Int32Array): void
   prefill(id: number): Promise<void>
-  sample(id: number, options: Omit<SamplingOptions, 'signal' | 'logitBias'> & { logitBias?: [number, number][] }): Promise<Sample>
+  sample(
+    id: number,
+    options: Omit<SamplingOptions, 'signal' | 'logitBias'> & { logitBias?: [number, number][] },
+  ): Promise<Sample>
   abortSample(id: number): void
   releaseSequence(id: number): void
   generationStats(): Promise<GenerationStats>
@@ -188,7 +191,11 @@ export interface NativeKernels {
     toolCalls: Int32Array
     epsilon: number
     scaleByStd: boolean
-  }): Promise<{ efficiencyRewards: Float32Array; accuracyAdvantages: Float32Array; efficiencyAdvantages: Float32Array }>
+  }): Promise<{
+    efficiencyRewards: Float32Array
+    accuracyAdvantages: Float32Array
+    efficiencyAdvantages: Float32Array
+  }>
   policyLoss(input: {
     logits: Float32Array
     vocabSize: number
@@ -254,7 +261,10 @@ export function loadAddon(): NativeAddon {
   const root = packageRoot()
   const path = join(root, 'build', 'Release', 'hdpo.node')
   if (!existsSync(path)) {
-    throw new HdpoError('ERR_ADDON', `the native addon has not been built (looked for ${path}); run "npm run build" in ${root}`)
+    throw new HdpoError(
+      'ERR_ADDON',
+      `the native addon has not been built (looked for ${path}); run "npm run build" in ${root}`,
+    )
   }
   try {
     addon = createRequire(import.meta.url)(path) as NativeAddon

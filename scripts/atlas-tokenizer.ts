@@ -5,8 +5,8 @@ import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { bytesToCharacters } from '../lib/policy/byte-alphabet.js'
 import { countries } from '../lib/tasks/atlas/countries.js'
-import { type Comparison, comparisonQuestion, factQuestion } from '../lib/tasks/atlas/questions.js'
 import { formatSheet, noResults } from '../lib/tasks/atlas/fact-sheets.js'
+import { type Comparison, comparisonQuestion, factQuestion } from '../lib/tasks/atlas/questions.js'
 import { trainBytePairs } from './byte-pair-encoding.js'
 
 const vocabSize = 2048
@@ -16,7 +16,10 @@ const output = fileURLToPath(new URL('../lib/tasks/atlas/tokenizer.json', import
 
 // As in Qwen's tokenizers, what the policy writes on purpose (calls, answers) is no special token: it has text.
 const controlTokens = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
-const tagTokens = ['tool_call', 'tool_response', 'answer', 'reason'].flatMap((tag) => [`<${tag}>`, `</${tag}>`])
+const tagTokens = ['tool_call', 'tool_response', 'answer', 'reason'].flatMap((tag) => [
+  `<${tag}>`,
+  `</${tag}>`,
+])
 
 // Where text may be cut before pairs merge, first match wins. No merge crosses a cut.
 //   1. the head of a Hermes call up to its first argument's text, so that it can become one token
@@ -43,7 +46,12 @@ function texts(): string[] {
     ...country.askable.flatMap((attribute) => {
       const { phrasings, answer, calls } = factQuestion(country, attribute)
       const answers = Array<string>(answerWeight).fill(String(answer))
-      return [...phrasings, ...answers, ...calls.map((call) => JSON.stringify(call)), formatSheet(country, [attribute])]
+      return [
+        ...phrasings,
+        ...answers,
+        ...calls.map((call) => JSON.stringify(call)),
+        formatSheet(country, [attribute]),
+      ]
     }),
   ])
   const [one, other] = countries.filter((country) => country.area !== undefined)

@@ -63,7 +63,10 @@ class JinjaChatTemplate implements ChatTemplate {
     }
     turns.forEach((turn, index) => {
       const message = messages[turn] as Message
-      append([...this.#tokenizer.encode(this.#assistantText(message)), this.endOfTurn], message.trained ?? 'all')
+      append(
+        [...this.#tokenizer.encode(this.#assistantText(message)), this.endOfTurn],
+        message.trained ?? 'all',
+      )
       const next = turns[index + 1]
       if (next !== undefined) append(this.observation(messages.slice(turn + 1, next), true), 'none')
     })
@@ -109,15 +112,21 @@ class JinjaChatTemplate implements ChatTemplate {
     try {
       return this.#template.render({
         messages: messages.map(templateMessage),
-        ...(tools.length > 0 && { tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })) }),
+        ...(tools.length > 0 && {
+          tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })),
+        }),
         add_generation_prompt: generationPrompt,
         bos_token: this.#source.beginOfText ?? '',
         eos_token: this.#source.endOfTurn,
       })
     } catch (error) {
-      throw new HdpoError('ERR_CHAT_TEMPLATE', `the chat template does not render: ${(error as Error).message}`, {
-        cause: error,
-      })
+      throw new HdpoError(
+        'ERR_CHAT_TEMPLATE',
+        `the chat template does not render: ${(error as Error).message}`,
+        {
+          cause: error,
+        },
+      )
     }
   }
 }
@@ -131,9 +140,13 @@ function parse(template: string): Template {
   try {
     return new Template(template)
   } catch (error) {
-    throw new HdpoError('ERR_CHAT_TEMPLATE', `the chat template does not parse: ${(error as Error).message}`, {
-      cause: error,
-    })
+    throw new HdpoError(
+      'ERR_CHAT_TEMPLATE',
+      `the chat template does not parse: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
@@ -141,7 +154,9 @@ function parse(template: string): Template {
 function assistantTurns(messages: Message[]): number[] {
   const turns = messages.flatMap((message, index) => (message.role === 'assistant' ? [index] : []))
   if (turns[0] === undefined || turns[0] === 0) {
-    throw new TypeError('messages: a conversation to train on needs a message before its first assistant message')
+    throw new TypeError(
+      'messages: a conversation to train on needs a message before its first assistant message',
+    )
   }
   const adjacent = turns.find((turn, index) => turns[index + 1] === turn + 1)
   if (adjacent !== undefined) {

@@ -18,7 +18,9 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
   try {
     json = JSON.parse(await readFile(path, 'utf8')) as Json
   } catch (error) {
-    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
   return parseModelConfig(json, path)
 }
@@ -31,7 +33,9 @@ export function parseModelConfig(json: Json, where: string): ModelConfig {
   const type = String(json.model_type)
   const architecture = architectures[type]
   if (!architecture) {
-    return refuse(`model_type "${type}" is not supported; supported: ${Object.keys(architectures).join(', ')}`)
+    return refuse(
+      `model_type "${type}" is not supported; supported: ${Object.keys(architectures).join(', ')}`,
+    )
   }
   for (const key of ['rope_scaling', 'use_sliding_window', 'mlp_bias', 'attention_bias']) {
     if (json[key]) refuse(`"${key}": ${JSON.stringify(json[key])} is not implemented`)
@@ -41,7 +45,8 @@ export function parseModelConfig(json: Json, where: string): ModelConfig {
   }
   const number = (key: string, fallback?: number): number => {
     const value = json[key] ?? fallback
-    if (typeof value !== 'number' || !(value > 0)) refuse(`"${key}" must be a positive number, got ${JSON.stringify(value)}`)
+    if (typeof value !== 'number' || !(value > 0))
+      refuse(`"${key}" must be a positive number, got ${JSON.stringify(value)}`)
     return value as number
   }
   const hiddenSize = number('hidden_size')
@@ -72,10 +77,15 @@ export function formatModelConfig(config: ModelConfig): Json {
     return architecture?.qkvBias === config.qkvBias && architecture.qkNorm === config.qkNorm
   })
   if (!type) {
-    throw new HdpoError('ERR_CONFIG', 'no Hugging Face architecture has both qkvBias and qkNorm; the policy cannot be saved')
+    throw new HdpoError(
+      'ERR_CONFIG',
+      'no Hugging Face architecture has both qkvBias and qkNorm; the policy cannot be saved',
+    )
   }
   return {
-    architectures: [{ llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' }[type]],
+    architectures: [
+      { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' }[type],
+    ],
     model_type: type,
     vocab_size: config.vocabSize,
     hidden_size: config.hiddenSize,

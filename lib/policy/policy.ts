@@ -78,7 +78,9 @@ export class Policy implements RolloutPolicy {
       return new Policy(definition, tokenizer, engine)
     } catch (error) {
       const native = error as Error & { code?: string }
-      throw typeof native.code === 'string' ? new HdpoError(native.code, native.message, { cause: error }) : error
+      throw typeof native.code === 'string'
+        ? new HdpoError(native.code, native.message, { cause: error })
+        : error
     }
   }
 
@@ -89,7 +91,10 @@ export class Policy implements RolloutPolicy {
     const tokenizerConfig = await readJson(folder, 'tokenizer_config.json')
     const template = tokenizerConfig.chat_template
     if (typeof template !== 'string') {
-      throw new HdpoError('ERR_POLICY_FOLDER', `${join(folder, 'tokenizer_config.json')} has no chat_template`)
+      throw new HdpoError(
+        'ERR_POLICY_FOLDER',
+        `${join(folder, 'tokenizer_config.json')} has no chat_template`,
+      )
     }
     const policy = await Policy.create({
       ...options,
@@ -140,7 +145,9 @@ export class Policy implements RolloutPolicy {
     offsets: Int32Array,
     options: { temperature?: number; reference?: boolean } = {},
   ): Promise<{ logprobs: Float32Array; entropies: Float32Array }> {
-    return fromNative(this.#engine.logprobs(tokens, offsets, options.temperature ?? 1, options.reference ?? false))
+    return fromNative(
+      this.#engine.logprobs(tokens, offsets, options.temperature ?? 1, options.reference ?? false),
+    )
   }
 
   freezeReference(): Promise<void> {
@@ -182,6 +189,8 @@ async function readJson(folder: string, name: string): Promise<Record<string, un
   try {
     return JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
   } catch (error) {
-    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
 }

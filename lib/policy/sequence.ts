@@ -39,7 +39,10 @@ export class NativeSequence implements Sequence {
   async sample({ signal, logitBias, ...options }: SamplingOptions): Promise<Sample> {
     this.#check()
     const onAbort = () => this.engine.abortSample(this.id)
-    const pending = this.engine.sample(this.id, { ...options, ...(logitBias && { logitBias: [...logitBias] }) })
+    const pending = this.engine.sample(this.id, {
+      ...options,
+      ...(logitBias && { logitBias: [...logitBias] }),
+    })
     if (signal?.aborted) onAbort()
     signal?.addEventListener('abort', onAbort, { once: true })
     try {

@@ -42,7 +42,10 @@ class ByteLevelTokenizer implements Tokenizer {
 
   constructor({ tokenizer, config }: TokenizerFiles) {
     const { vocabulary, addedTokens } = checkTokenizer(tokenizer)
-    this.#ids = new Map([...vocabulary, ...addedTokens.map((token): [string, number] => [token.content, token.id])])
+    this.#ids = new Map([
+      ...vocabulary,
+      ...addedTokens.map((token): [string, number] => [token.content, token.id]),
+    ])
     this.vocabSize = [...this.#ids.values()].reduce((largest, id) => Math.max(largest, id), -1) + 1
     // Ids that no entry has (some vocabularies have gaps) decode to nothing.
     this.#pieces = Array.from({ length: this.vocabSize }, () => new Uint8Array(0))
@@ -93,7 +96,10 @@ function checkTokenizer(json: Json): { vocabulary: Map<string, number>; addedTok
       'tokenizer.json: only byte-level BPE is supported (no "ByteLevel" in pre_tokenizer or decoder)',
     )
   }
-  return { vocabulary: new Map(Object.entries(model.vocab)), addedTokens: (json.added_tokens ?? []) as AddedToken[] }
+  return {
+    vocabulary: new Map(Object.entries(model.vocab)),
+    addedTokens: (json.added_tokens ?? []) as AddedToken[],
+  }
 }
 
 function usesByteLevel(component: unknown): boolean {

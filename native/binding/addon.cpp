@@ -1,9 +1,9 @@
 // Entry point of the addon: what `require('hdpo.node')` returns.
-#include "binding/napi.h"
-
 #include <dnnl.h>
 
 #include <string>
+
+#include "binding/napi.h"
 
 namespace hdpo {
 

@@ -1,4 +1,5 @@
-// Carries finished work from an engine's thread to the JS thread. Keeps the event loop alive exactly while a promise is outstanding.
+// Carries finished work from an engine's thread to the JS thread. Keeps the event loop alive exactly while a
+// promise is outstanding.
 #pragma once
 
 #include <functional>
@@ -15,8 +16,9 @@ class CompletionQueue {
   explicit CompletionQueue(Napi::Env env);  // JS thread
   ~CompletionQueue();                       // JS thread, after the engine thread has been joined
 
-  void expect(Napi::Env env);      // JS thread: one more promise is outstanding
-  void settle(Callback callback);  // engine thread: run `callback` on the JS thread; settles one expected promise
+  void expect(Napi::Env env);  // JS thread: one more promise is outstanding
+  // Engine thread: runs `callback` on the JS thread; settles one expected promise.
+  void settle(Callback callback);
 
  private:
   void finish(Napi::Env env);

@@ -52,7 +52,8 @@ Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) 
   config_ = options.config;
   completions_ = std::make_unique<CompletionQueue>(info.Env());
   thread_ = std::make_unique<EngineThread>([this] { return generate(); });
-  // The weights are allocated and drawn on the engine thread: a large model must not block the event loop. ready() reports.
+  // The weights are allocated and drawn on the engine thread: a large model must not block the event loop.
+  // ready() reports.
   thread_->submit([this, options = std::move(options)]() mutable {
     try {
       core_ = std::make_unique<EngineCore>(std::move(options));
@@ -70,7 +71,8 @@ Engine::~Engine() {
   completions_.reset();
 }
 
-// Runs before the environment frees its thread-safe functions: hooks run in reverse order of their registration.
+// Runs before the environment frees its thread-safe functions: hooks run in reverse order of their
+// registration.
 void Engine::onEnvironmentEnd(void* engine) { static_cast<Engine*>(engine)->stop(); }
 
 void Engine::stop() {
@@ -100,7 +102,8 @@ Napi::Value Engine::close(const Napi::CallbackInfo& info) {
   if (closed_) return rejectClosed(env);
   setAbortFlags();
   const Napi::Value promise = runVoid(env, [this](EngineCore& core) {
-    const auto error = std::make_exception_ptr(Error("ERR_CLOSED", "the engine was closed while this was waiting"));
+    const auto error =
+        std::make_exception_ptr(Error("ERR_CLOSED", "the engine was closed while this was waiting"));
     auto waiting = std::move(core.waiting);
     core.waiting.clear();
     for (auto& [id, reject] : waiting) reject(error);
@@ -112,7 +115,8 @@ Napi::Value Engine::close(const Napi::CallbackInfo& info) {
 
 Napi::Value Engine::rejectClosed(Napi::Env env) {
   auto deferred = Napi::Promise::Deferred::New(env);
-  deferred.Reject(toJsError(env, std::make_exception_ptr(Error("ERR_CLOSED", "the engine has been closed"))).Value());
+  deferred.Reject(
+      toJsError(env, std::make_exception_ptr(Error("ERR_CLOSED", "the engine has been closed"))).Value());
   return deferred.Promise();
 }
 
@@ -149,20 +153,22 @@ Napi::Value Engine::profile(const Napi::CallbackInfo& info) {
 }
 
 Engine::Settler::Settler(Engine& engine, Napi::Env env)
-    : engine_(engine), deferred_(std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env))) {
+    : engine_(engine),
+      deferred_(std::make_shared<Napi::Promise::Deferred>(Napi::Promise::Deferred::New(env))) {
   engine_.completions_->expect(env);
   engine_.Ref();
 }
 
 void Engine::Settler::resolve(std::function<Napi::Value(Napi::Env)> convert) const {
-  engine_.completions_->settle([engine = &engine_, deferred = deferred_, convert = std::move(convert)](Napi::Env env) {
-    try {
-      deferred->Resolve(convert(env));
-    } catch (const Napi::Error& error) {
-      deferred->Reject(error.Value());
-    }
-    engine->Unref();
-  });
+  engine_.completions_->settle(
+      [engine = &engine_, deferred = deferred_, convert = std::move(convert)](Napi::Env env) {
+        try {
+          deferred->Resolve(convert(env));
+        } catch (const Napi::Error& error) {
+          deferred->Reject(error.Value());
+        }
+        engine->Unref();
+      });
 }
 
 void Engine::Settler::reject(std::exception_ptr error) const {

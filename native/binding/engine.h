@@ -1,8 +1,9 @@
-// The `Engine` class of the addon: a model, its optimiser state and its generator on one thread. Every method that computes returns a
-// promise; methods on sequences without one take effect in submission order.
+// The `Engine` class of the addon: a model, its optimiser state and its generator on one thread. Every method
+// that computes returns a promise; methods on sequences without one take effect in submission order.
 //
-// Lifetimes. EngineCore lives on the engine thread and is touched there alone. The JS object is kept alive by a reference while a
-// promise is outstanding; when it is collected, closed, or the environment ends, the thread is joined first.
+// Lifetimes. EngineCore lives on the engine thread and is touched there alone. The JS object is kept alive by
+// a reference while a promise is outstanding; when it is collected, closed, or the environment ends, the
+// thread is joined first.
 #pragma once
 
 #include <atomic>
@@ -104,7 +105,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   template <class Work>
   void post(SequenceId sequence, Work work);
   // Starts a prefill or sample, which settles later from a generation step.
-  Napi::Value startOnSequence(Napi::Env env, SequenceId id, std::function<void(EngineCore&, const Settler&)> start);
+  Napi::Value startOnSequence(Napi::Env env, SequenceId id,
+                              std::function<void(EngineCore&, const Settler&)> start);
   Napi::Value rejectClosed(Napi::Env env);
   EngineCore& core();  // engine thread; throws what construction threw, or ERR_CLOSED
   bool generate();     // engine thread: the idle work
@@ -130,7 +132,8 @@ Napi::Value Engine::run(Napi::Env env, Work work, Convert convert) {
   thread_->submit([this, settler, work = std::move(work), convert = std::move(convert)]() mutable {
     try {
       auto result = std::make_shared<decltype(work(core()))>(work(core()));
-      settler.resolve([result, convert = std::move(convert)](Napi::Env scope) { return convert(scope, *result); });
+      settler.resolve(
+          [result, convert = std::move(convert)](Napi::Env scope) { return convert(scope, *result); });
     } catch (...) {
       settler.reject(std::current_exception());
     }
@@ -162,7 +165,8 @@ void Engine::post(SequenceId sequence, Work work) {
   });
 }
 
-// engine_options.cpp: what JS passes, checked. Wrong types throw TypeError, wrong values RangeError, naming the argument.
+// engine_options.cpp: what JS passes, checked. Wrong types throw TypeError, wrong values RangeError, naming
+// the argument.
 EngineOptions parseEngineOptions(const Napi::Value& value);
 TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& config, bool policy);
 OptimizerOptions parseOptimizerOptions(const Napi::Value& value);

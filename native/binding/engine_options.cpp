@@ -1,5 +1,5 @@
-// What JS passes to an engine, turned into plain structs. lib/ has checked it for people; here everything is checked again that could
-// make native code read out of bounds or run for ever.
+// What JS passes to an engine, turned into plain structs. lib/ has checked it for people; here everything is
+// checked again that could make native code read out of bounds or run for ever.
 #include <cmath>
 #include <limits>
 
@@ -10,8 +10,12 @@ namespace hdpo {
 
 namespace {
 
-[[noreturn]] void throwType(Napi::Env env, const std::string& message) { throw Napi::TypeError::New(env, message); }
-[[noreturn]] void throwRange(Napi::Env env, const std::string& message) { throw Napi::RangeError::New(env, message); }
+[[noreturn]] void throwType(Napi::Env env, const std::string& message) {
+  throw Napi::TypeError::New(env, message);
+}
+[[noreturn]] void throwRange(Napi::Env env, const std::string& message) {
+  throw Napi::RangeError::New(env, message);
+}
 
 Napi::Object requireObject(const Napi::Value& value, const char* name) {
   if (!value.IsObject()) throwType(value.Env(), std::string(name) + " must be an object");
@@ -32,8 +36,8 @@ double number(const Napi::Object& object, const char* name, double fallback, dou
 }
 
 int64_t integer(const Napi::Object& object, const char* name, int64_t fallback, int64_t low, int64_t high) {
-  const double given =
-      number(object, name, static_cast<double>(fallback), static_cast<double>(low), static_cast<double>(high));
+  const double given = number(object, name, static_cast<double>(fallback), static_cast<double>(low),
+                              static_cast<double>(high));
   if (given != std::floor(given)) throwRange(object.Env(), std::string(name) + " must be an integer");
   return static_cast<int64_t>(given);
 }
@@ -54,8 +58,8 @@ std::vector<Element> typedArray(const Napi::Value& value, const char* name, napi
   }
   const auto array = value.As<Napi::TypedArrayOf<Element>>();
   if (expectedLength != SIZE_MAX && array.ElementLength() != expectedLength) {
-    throwRange(value.Env(), std::string(name) + " must have " + std::to_string(expectedLength) + " elements, got " +
-                                std::to_string(array.ElementLength()));
+    throwRange(value.Env(), std::string(name) + " must have " + std::to_string(expectedLength) +
+                                " elements, got " + std::to_string(array.ElementLength()));
   }
   return std::vector<Element>(array.Data(), array.Data() + array.ElementLength());
 }
@@ -93,16 +97,18 @@ EngineOptions parseEngineOptions(const Napi::Value& value) {
   options.threads = static_cast<int>(integer(object, "threads", 0, 0, 1024));
   options.seed = static_cast<uint64_t>(integer(object, "seed", 0, 0, anyInteger));
   options.recompute = boolean(object, "recompute", false);
-  options.generation.kvBudgetBytes = static_cast<size_t>(
-      integer(object, "kvBudgetBytes", static_cast<int64_t>(options.generation.kvBudgetBytes), 1, anyInteger));
-  options.generation.maxBatchRows = integer(object, "maxBatchRows", options.generation.maxBatchRows, 1, 1 << 20);
+  options.generation.kvBudgetBytes = static_cast<size_t>(integer(
+      object, "kvBudgetBytes", static_cast<int64_t>(options.generation.kvBudgetBytes), 1, anyInteger));
+  options.generation.maxBatchRows =
+      integer(object, "maxBatchRows", options.generation.maxBatchRows, 1, 1 << 20);
   const Napi::Value tokenBytes = object.Get("tokenBytes");
   if (tokenBytes.IsUndefined()) return options;
   if (!tokenBytes.IsArray()) throwType(object.Env(), "tokenBytes must be an array of Uint8Array");
   const Napi::Array array = tokenBytes.As<Napi::Array>();
   options.tokenBytes.reserve(array.Length());
   for (uint32_t i = 0; i < array.Length(); ++i) {
-    const auto bytes = typedArray<uint8_t>(array.Get(i), "tokenBytes[i]", napi_uint8_array, "Uint8Array", SIZE_MAX);
+    const auto bytes =
+        typedArray<uint8_t>(array.Get(i), "tokenBytes[i]", napi_uint8_array, "Uint8Array", SIZE_MAX);
     options.tokenBytes.emplace_back(bytes.begin(), bytes.end());
   }
   return options;
@@ -112,23 +118,27 @@ std::vector<int32_t> parseTokens(const Napi::Value& value, const char* name, con
   std::vector<int32_t> tokens = typedArray<int32_t>(value, name, napi_int32_array, "Int32Array", SIZE_MAX);
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i] < 0 || tokens[i] >= config.vocabSize) {
-      throwRange(value.Env(), std::string(name) + "[" + std::to_string(i) + "] is " + std::to_string(tokens[i]) +
-                                  "; token ids run from 0 to " + std::to_string(config.vocabSize - 1));
+      throwRange(value.Env(), std::string(name) + "[" + std::to_string(i) + "] is " +
+                                  std::to_string(tokens[i]) + "; token ids run from 0 to " +
+                                  std::to_string(config.vocabSize - 1));
     }
   }
   return tokens;
 }
 
 std::vector<int32_t> parseOffsets(const Napi::Value& value, size_t tokens, const ModelConfig& config) {
-  std::vector<int32_t> offsets = typedArray<int32_t>(value, "offsets", napi_int32_array, "Int32Array", SIZE_MAX);
+  std::vector<int32_t> offsets =
+      typedArray<int32_t>(value, "offsets", napi_int32_array, "Int32Array", SIZE_MAX);
   if (offsets.size() < 2 || offsets.front() != 0 || static_cast<size_t>(offsets.back()) != tokens) {
-    throwRange(value.Env(), "offsets must start at 0 and end at the number of tokens, " + std::to_string(tokens));
+    throwRange(value.Env(),
+               "offsets must start at 0 and end at the number of tokens, " + std::to_string(tokens));
   }
   for (size_t i = 1; i < offsets.size(); ++i) {
     const int64_t length = static_cast<int64_t>(offsets[i]) - offsets[i - 1];
     if (length < 1 || length > config.maxPositions) {
-      throwRange(value.Env(), "sequence " + std::to_string(i - 1) + " of offsets has " + std::to_string(length) +
-                                  " tokens; 1 to " + std::to_string(config.maxPositions) + " are allowed");
+      throwRange(value.Env(), "sequence " + std::to_string(i - 1) + " of offsets has " +
+                                  std::to_string(length) + " tokens; 1 to " +
+                                  std::to_string(config.maxPositions) + " are allowed");
     }
   }
   return offsets;
@@ -159,14 +169,16 @@ TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& co
 
 OptimizerOptions parseOptimizerOptions(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "optimizer");
-  if (!object.Get("learningRate").IsNumber()) throwType(value.Env(), "optimizer.learningRate must be a number");
+  if (!object.Get("learningRate").IsNumber())
+    throwType(value.Env(), "optimizer.learningRate must be a number");
   OptimizerOptions options;
   options.learningRate = static_cast<float>(number(object, "learningRate", 0, 0, 1));
   options.beta1 = static_cast<float>(number(object, "beta1", options.beta1, 0, 1));
   options.beta2 = static_cast<float>(number(object, "beta2", options.beta2, 0, 1));
   options.epsilon = static_cast<float>(number(object, "epsilon", options.epsilon, 0, 1));
   options.weightDecay = static_cast<float>(number(object, "weightDecay", options.weightDecay, 0, anyFloat));
-  options.maxGradientNorm = static_cast<float>(number(object, "maxGradientNorm", options.maxGradientNorm, 0, anyFloat));
+  options.maxGradientNorm =
+      static_cast<float>(number(object, "maxGradientNorm", options.maxGradientNorm, 0, anyFloat));
   options.microBatchTokens = integer(object, "microBatchTokens", options.microBatchTokens, 1, 1 << 30);
   return options;
 }
@@ -174,16 +186,19 @@ OptimizerOptions parseOptimizerOptions(const Napi::Value& value) {
 PolicyLossOptions parsePolicyLossOptions(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "loss");
   PolicyLossOptions options;
-  options.temperature = static_cast<float>(number(object, "temperature", options.temperature, 1e-6, anyFloat));
+  options.temperature =
+      static_cast<float>(number(object, "temperature", options.temperature, 1e-6, anyFloat));
   options.clipLow = static_cast<float>(number(object, "clipLow", options.clipLow, 0, 1));
   options.clipHigh = static_cast<float>(number(object, "clipHigh", options.clipHigh, 0, anyFloat));
   options.dualClip = static_cast<float>(number(object, "dualClip", options.dualClip, 1, anyFloat));
-  options.accuracyWeight = static_cast<float>(number(object, "accuracyWeight", options.accuracyWeight, 0, anyFloat));
+  options.accuracyWeight =
+      static_cast<float>(number(object, "accuracyWeight", options.accuracyWeight, 0, anyFloat));
   options.efficiencyWeight =
       static_cast<float>(number(object, "efficiencyWeight", options.efficiencyWeight, 0, anyFloat));
-  options.klCoefficient = static_cast<float>(number(object, "klCoefficient", options.klCoefficient, 0, anyFloat));
-  options.entropyCoefficient =
-      static_cast<float>(number(object, "entropyCoefficient", options.entropyCoefficient, -anyFloat, anyFloat));
+  options.klCoefficient =
+      static_cast<float>(number(object, "klCoefficient", options.klCoefficient, 0, anyFloat));
+  options.entropyCoefficient = static_cast<float>(
+      number(object, "entropyCoefficient", options.entropyCoefficient, -anyFloat, anyFloat));
   return options;
 }
 
@@ -194,7 +209,8 @@ Aggregation parseAggregation(const Napi::Value& value) {
   if (name == "token-mean") return Aggregation::TokenMean;
   if (name == "seq-mean-token-mean") return Aggregation::SequenceMeanTokenMean;
   if (name == "seq-mean-token-sum") return Aggregation::SequenceMeanTokenSum;
-  throwRange(value.Env(), "aggregation must be token-mean, seq-mean-token-mean or seq-mean-token-sum, got " + name);
+  throwRange(value.Env(),
+             "aggregation must be token-mean, seq-mean-token-mean or seq-mean-token-sum, got " + name);
 }
 
 SamplingOptions parseSamplingOptions(const Napi::Value& value, const ModelConfig& config) {
@@ -209,7 +225,8 @@ SamplingOptions parseSamplingOptions(const Napi::Value& value, const ModelConfig
   options.seed = static_cast<uint64_t>(integer(object, "seed", 0, 0, anyInteger));
   const auto tokenId = [&](const Napi::Value& token, const char* name) {
     const int64_t id = token.IsNumber() ? token.As<Napi::Number>().Int64Value() : -1;
-    if (id < 0 || id >= config.vocabSize) throwRange(env, std::string(name) + " holds a value that is no token id");
+    if (id < 0 || id >= config.vocabSize)
+      throwRange(env, std::string(name) + " holds a value that is no token id");
     return static_cast<int32_t>(id);
   };
   const auto list = [&](const char* name) {
@@ -224,7 +241,8 @@ SamplingOptions parseSamplingOptions(const Napi::Value& value, const ModelConfig
   }
   for (uint32_t i = 0; i < stop.Length(); ++i) {
     const Napi::Value text = stop.Get(i);
-    if (!text.IsString() || text.ToString().Utf8Value().empty()) throwType(env, "stop must hold non-empty strings");
+    if (!text.IsString() || text.ToString().Utf8Value().empty())
+      throwType(env, "stop must hold non-empty strings");
     options.stopStrings.push_back(text.ToString().Utf8Value());
   }
   for (uint32_t i = 0; i < bias.Length(); ++i) {

@@ -1,4 +1,5 @@
-// Sequences of an engine: handles are numbers given out here; the state lives in the generator on the engine thread.
+// Sequences of an engine: handles are numbers given out here; the state lives in the generator on the engine
+// thread.
 #include "binding/arguments.h"
 #include "binding/engine.h"
 #include "core/error.h"
@@ -7,19 +8,26 @@ namespace hdpo {
 
 namespace {
 
-SequenceId parseId(const Napi::Value& value) { return static_cast<SequenceId>(value.ToNumber().Int64Value()); }
+SequenceId parseId(const Napi::Value& value) {
+  return static_cast<SequenceId>(value.ToNumber().Int64Value());
+}
 
 const char* finishReasonName(FinishReason reason) {
   switch (reason) {
-    case FinishReason::StopToken: return "stop-token";
-    case FinishReason::StopString: return "stop-string";
-    case FinishReason::Length: return "length";
-    case FinishReason::Aborted: return "aborted";
+    case FinishReason::StopToken:
+      return "stop-token";
+    case FinishReason::StopString:
+      return "stop-string";
+    case FinishReason::Length:
+      return "length";
+    case FinishReason::Aborted:
+      return "aborted";
   }
   return "unknown";
 }
 
-Napi::Value sampleResult(Napi::Env env, const SampleResult& sample, const std::vector<std::string>& stopStrings) {
+Napi::Value sampleResult(Napi::Env env, const SampleResult& sample,
+                         const std::vector<std::string>& stopStrings) {
   Napi::Int32Array tokens = Napi::Int32Array::New(env, sample.tokens.size());
   std::copy(sample.tokens.begin(), sample.tokens.end(), tokens.Data());
   Napi::Float32Array logprobs = Napi::Float32Array::New(env, sample.logprobs.size());
@@ -40,7 +48,9 @@ Napi::Value sampleResult(Napi::Env env, const SampleResult& sample, const std::v
 Napi::Value Engine::createSequence(const Napi::CallbackInfo& info) {
   std::vector<int32_t> tokens = parseTokens(info[0], "tokens", config_);
   const SequenceId id = nextSequence_++;
-  post(id, [id, tokens = std::move(tokens)](EngineCore& core) mutable { core.generator->create(id, std::move(tokens)); });
+  post(id, [id, tokens = std::move(tokens)](EngineCore& core) mutable {
+    core.generator->create(id, std::move(tokens));
+  });
   return Napi::Number::New(info.Env(), static_cast<double>(id));
 }
 
@@ -89,14 +99,18 @@ Napi::Value Engine::prefill(const Napi::CallbackInfo& info) {
 Napi::Value Engine::sample(const Napi::CallbackInfo& info) {
   const SequenceId id = parseId(info[0]);
   SamplingOptions options = parseSamplingOptions(info[1], config_);
-  return startOnSequence(info.Env(), id, [id, options = std::move(options)](EngineCore& core, const Settler& settler) {
-    auto done = [&core, id, settler, stops = options.stopStrings](std::exception_ptr error, SampleResult sample) {
-      core.waiting.erase(id);
-      if (error) return settler.reject(error);
-      settler.resolve([sample = std::move(sample), stops](Napi::Env env) { return sampleResult(env, sample, stops); });
-    };
-    core.generator->sample(id, options, std::move(done));
-  });
+  return startOnSequence(info.Env(), id,
+                         [id, options = std::move(options)](EngineCore& core, const Settler& settler) {
+                           auto done = [&core, id, settler, stops = options.stopStrings](
+                                           std::exception_ptr error, SampleResult sample) {
+                             core.waiting.erase(id);
+                             if (error) return settler.reject(error);
+                             settler.resolve([sample = std::move(sample), stops](Napi::Env env) {
+                               return sampleResult(env, sample, stops);
+                             });
+                           };
+                           core.generator->sample(id, options, std::move(done));
+                         });
 }
 
 Napi::Value Engine::startOnSequence(Napi::Env env, SequenceId id,
@@ -108,7 +122,8 @@ Napi::Value Engine::startOnSequence(Napi::Env env, SequenceId id,
       EngineCore& engine = core();
       const auto failed = engine.failedSequences.find(id);
       if (failed != engine.failedSequences.end()) std::rethrow_exception(failed->second);
-      require(!engine.waiting.contains(id), "ERR_BUSY", "this sequence is already being sampled or prefilled");
+      require(!engine.waiting.contains(id), "ERR_BUSY",
+              "this sequence is already being sampled or prefilled");
       engine.waiting[id] = [settler](std::exception_ptr error) { settler.reject(error); };
       try {
         start(engine, settler);

@@ -105,7 +105,9 @@ Napi::Value Engine::freezeReference(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Engine::saveWeights(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) { core.learner->saveWeights(path); });
+  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
+    core.learner->saveWeights(path);
+  });
 }
 
 Napi::Value Engine::loadWeights(const Napi::CallbackInfo& info) {
@@ -116,13 +118,15 @@ Napi::Value Engine::loadWeights(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Engine::saveOptimizer(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(),
-                 [path = parseString(info[0], "path")](EngineCore& core) { core.learner->saveOptimizer(path); });
+  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
+    core.learner->saveOptimizer(path);
+  });
 }
 
 Napi::Value Engine::loadOptimizer(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(),
-                 [path = parseString(info[0], "path")](EngineCore& core) { core.learner->loadOptimizer(path); });
+  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
+    core.learner->loadOptimizer(path);
+  });
 }
 
 void Engine::abortTraining(const Napi::CallbackInfo&) { setAbortFlags(); }

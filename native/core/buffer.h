@@ -1,5 +1,5 @@
-// Owning device memory: allocated by a backend, released with the buffer. Grows, never shrinks: workspaces keep the size
-// of the largest batch they have seen.
+// Owning device memory: allocated by a backend, released with the buffer. Grows, never shrinks: workspaces
+// keep the size of the largest batch they have seen.
 #pragma once
 
 #include <utility>

@@ -4,7 +4,8 @@
 
 namespace hdpo {
 
-EngineThread::EngineThread(std::function<bool()> idleWork) : idleWork_(std::move(idleWork)), thread_([this] { loop(); }) {}
+EngineThread::EngineThread(std::function<bool()> idleWork)
+    : idleWork_(std::move(idleWork)), thread_([this] { loop(); }) {}
 
 EngineThread::~EngineThread() {
   {

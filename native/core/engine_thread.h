@@ -1,5 +1,6 @@
-// The thread that runs all native work of one engine, in submission order. Between tasks it runs `idleWork` (generation steps), so
-// that sequences submitted while a step runs join the next one. Optimiser steps and generation never overlap.
+// The thread that runs all native work of one engine, in submission order. Between tasks it runs `idleWork`
+// (generation steps), so that sequences submitted while a step runs join the next one. Optimiser steps and
+// generation never overlap.
 #pragma once
 
 #include <condition_variable>
@@ -12,7 +13,8 @@ namespace hdpo {
 
 class EngineThread {
  public:
-  // idleWork returns true when it did something and wants to be called again. Tasks and idleWork must not throw.
+  // idleWork returns true when it did something and wants to be called again. Tasks and idleWork must not
+  // throw.
   explicit EngineThread(std::function<bool()> idleWork);
   // Finishes the running task, drops the queued ones, joins.
   ~EngineThread();

@@ -1,5 +1,5 @@
-// One exception type for the whole native library. `code` is stable and machine-readable ("ERR_SHAPE"); the binding turns
-// it into a JS HdpoError. Nothing in native code exits or aborts the process.
+// One exception type for the whole native library. `code` is stable and machine-readable ("ERR_SHAPE"); the
+// binding turns it into a JS HdpoError. Nothing in native code exits or aborts the process.
 #pragma once
 
 #include <stdexcept>

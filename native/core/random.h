@@ -1,5 +1,6 @@
-// Counter-based random numbers (Philox 4x32-10, Salmon et al., SC 2011): a value is a pure function of (seed, stream,
-// counter), so a rollout's draws do not depend on what else runs in the batch, and nothing has to be checkpointed.
+// Counter-based random numbers (Philox 4x32-10, Salmon et al., SC 2011): a value is a pure function of (seed,
+// stream, counter), so a rollout's draws do not depend on what else runs in the batch, and nothing has to be
+// checkpointed.
 #pragma once
 
 #include <array>
@@ -14,7 +15,8 @@ inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, uint64_t c
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = 0xD2511F53ull * c0, p1 = 0xCD9E8D57ull * c2;
-    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0,
+                   n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
     c1 = static_cast<uint32_t>(p1);
     c3 = static_cast<uint32_t>(p0);
     c0 = n0;

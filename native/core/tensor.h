@@ -24,7 +24,8 @@ struct Tensor {
     assert(dimensions.size() <= 4);
     for (int64_t dimension : dimensions) shape[rank++] = dimension;
   }
-  Tensor(float* pointer, std::initializer_list<int64_t> dimensions) : Tensor(pointer, DType::Float32, dimensions) {}
+  Tensor(float* pointer, std::initializer_list<int64_t> dimensions)
+      : Tensor(pointer, DType::Float32, dimensions) {}
 
   explicit operator bool() const { return data != nullptr; }
   float* f32() const {

@@ -1,5 +1,5 @@
-// Generation with continuous batching: sequences are handles; each step() decodes one token for every sequence that is sampling.
-// Used from the engine thread alone.
+// Generation with continuous batching: sequences are handles; each step() decodes one token for every
+// sequence that is sampling. Used from the engine thread alone.
 #pragma once
 
 #include <cstdint>
@@ -24,19 +24,20 @@ struct SamplingOptions {
   int64_t maxTokens = 256;
   float temperature = 1;  // 0: greedy
   float topP = 1, minP = 0;
-  int32_t topK = 0;  // 0: off
-  uint64_t seed = 0; // draws are a function of (seed, position of the token in the sequence)
+  int32_t topK = 0;   // 0: off
+  uint64_t seed = 0;  // draws are a function of (seed, position of the token in the sequence)
   std::vector<int32_t> stopTokens;
-  std::vector<std::string> stopStrings;                // matched on decoded bytes across token boundaries
-  std::vector<std::pair<int32_t, float>> logitBias;    // -infinity bans a token
+  std::vector<std::string> stopStrings;              // matched on decoded bytes across token boundaries
+  std::vector<std::pair<int32_t, float>> logitBias;  // -infinity bans a token
 };
 
 enum class FinishReason : uint8_t { StopToken, StopString, Length, Aborted };
 
 struct SampleResult {
-  std::vector<int32_t> tokens;    // sampled now, the stop token included
-  std::vector<float> logprobs;    // of the model at the sampling temperature over the whole vocabulary (temperature 0: at 1), before
-                                  // top-k/top-p/min-p and bias, so that it equals the training forward
+  std::vector<int32_t> tokens;  // sampled now, the stop token included
+  // Of the model at the sampling temperature over the whole vocabulary (temperature 0: at 1), before
+  // top-k/top-p/min-p and bias, so that it equals the training forward.
+  std::vector<float> logprobs;
   FinishReason reason = FinishReason::Length;
   int32_t stopToken = -1;
   int32_t stopString = -1;  // index into stopStrings
@@ -51,12 +52,14 @@ struct GenerationStats {
 
 class Generator {
  public:
-  // tokenBytes[v]: the bytes token v decodes to (empty for special tokens), for stop strings. May be empty: stop strings are refused then.
+  // tokenBytes[v]: the bytes token v decodes to (empty for special tokens), for stop strings. May be empty:
+  // stop strings are refused then.
   Generator(Backend& backend, const Parameters& parameters, const GenerationOptions& options,
             std::vector<std::string> tokenBytes);
   ~Generator();
 
-  // Weights have changed: repacks them before the next step and drops every cached key and value (recomputed on demand).
+  // Weights have changed: repacks them before the next step and drops every cached key and value (recomputed
+  // on demand).
   void weightsChanged();
 
   // Tokens of a new sequence; nothing is computed until it is sampled or prefilled.
@@ -67,9 +70,11 @@ class Generator {
 
   // Computes keys and values of all but the last token; `done` is called from step().
   void prefill(SequenceId id, std::function<void(std::exception_ptr)> done);
-  // One outstanding sample or prefill a sequence (ERR_BUSY otherwise). The sampled tokens are part of the sequence afterwards.
-  // A sequence that reaches config.maxPositions or could never fit the KV budget ends with Length / ERR_KV_BUDGET at the call.
-  void sample(SequenceId id, SamplingOptions options, std::function<void(std::exception_ptr, SampleResult)> done);
+  // One outstanding sample or prefill a sequence (ERR_BUSY otherwise). The sampled tokens are part of the
+  // sequence afterwards. A sequence that reaches config.maxPositions or could never fit the KV budget ends
+  // with Length / ERR_KV_BUDGET at the call.
+  void sample(SequenceId id, SamplingOptions options,
+              std::function<void(std::exception_ptr, SampleResult)> done);
   void abort(SequenceId id);  // ends its sample with what it has, reason Aborted
 
   bool hasWork() const;

@@ -1,10 +1,11 @@
-// The one interface between model and hardware: every kernel, with its shapes. Model, generation and training code know
-// only this; native/cpu implements it today (float32), native/cuda mirrors it file by file.
+// The one interface between model and hardware: every kernel, with its shapes. Model, generation and training
+// code know only this; native/cpu implements it today (float32), native/cuda mirrors it file by file.
 //
-// Conventions. Tensors are contiguous row-major views in the backend's memory. N tokens of a packed batch, S sequences, D hidden,
-// H query heads, K key/value heads, E head dimension, F feed-forward width, V vocabulary. `offsets` is [S + 1] in host memory:
-// sequence s is rows [offsets[s], offsets[s + 1]). Gradients of parameters accumulate (+=); gradients of activations are
-// written (=) unless a comment says otherwise. Backends only assert shapes; callers have checked them.
+// Conventions. Tensors are contiguous row-major views in the backend's memory. N tokens of a packed batch, S
+// sequences, D hidden, H query heads, K key/value heads, E head dimension, F feed-forward width, V
+// vocabulary. `offsets` is [S + 1] in host memory: sequence s is rows [offsets[s], offsets[s + 1]). Gradients
+// of parameters accumulate (+=); gradients of activations are written (=) unless a comment says otherwise.
+// Backends only assert shapes; callers have checked them.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,8 @@ struct PackedWeight {
   void* data = nullptr;             // backend memory of Backend::packedBytes(outputs, inputs)
 };
 
-// Rows of a decoding batch: row r belongs to a sequence whose cached keys lie in blocks of `kvBlockTokens` tokens.
+// Rows of a decoding batch: row r belongs to a sequence whose cached keys lie in blocks of `kvBlockTokens`
+// tokens.
 struct CachedAttentionRow {
   const int32_t* blocks;  // block numbers of the sequence, in order (host memory)
   int32_t length;         // cached tokens visible to this row, itself included
@@ -53,40 +55,49 @@ class Backend {
   virtual void copyToHost(void* destination, const void* source, size_t bytes) = 0;
   virtual void zero(void* destination, size_t bytes) = 0;
 
-  // matmul.cpp: out = op(a) * op(b) + beta * out; op is the transpose where asked. op(a) [M, P], op(b) [P, Q], out [M, Q].
+  // matmul.cpp: out = op(a) * op(b) + beta * out; op is the transpose where asked. op(a) [M, P], op(b) [P,
+  // Q], out [M, Q].
   virtual void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                       float beta) = 0;
 
-  // rms_norm.cpp: y = x * rsqrt(mean(x^2) + epsilon) * weight over the last dimension. x, y [R, C]; weight [C];
-  // inverseRms [R] is kept for backward (may be empty in inference).
+  // rms_norm.cpp: y = x * rsqrt(mean(x^2) + epsilon) * weight over the last dimension. x, y [R, C]; weight
+  // [C]; inverseRms [R] is kept for backward (may be empty in inference).
   virtual void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
                        float epsilon) = 0;
   // gradX (= or += by `accumulate`) [R, C]; gradWeight += [C].
-  virtual void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
-                               const Tensor& x, const Tensor& weight, const Tensor& inverseRms) = 0;
+  virtual void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight,
+                               const Tensor& gradY, const Tensor& x, const Tensor& weight,
+                               const Tensor& inverseRms) = 0;
 
-  // head_norm.cpp (QK-norm, Qwen3): rmsNorm over E of every query head (times queryWeight [E]) and key head (times keyWeight [E])
-  // of qkv [N, (H + 2K) * E]; values are copied. out may be qkv. inverseRms [N, H + K] may be empty in inference.
-  virtual void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
-                        const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim, float epsilon) = 0;
-  // In place: gradQkv holds the gradient of `out` and then that of qkv (the input of headNorm). gradQueryWeight, gradKeyWeight += [E].
-  virtual void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
-                                const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
-                                const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
+  // head_norm.cpp (QK-norm, Qwen3): rmsNorm over E of every query head (times queryWeight [E]) and key head
+  // (times keyWeight [E]) of qkv [N, (H + 2K) * E]; values are copied. out may be qkv. inverseRms [N, H + K]
+  // may be empty in inference.
+  virtual void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv,
+                        const Tensor& queryWeight, const Tensor& keyWeight, int64_t heads, int64_t kvHeads,
+                        int64_t headDim, float epsilon) = 0;
+  // In place: gradQkv holds the gradient of `out` and then that of qkv (the input of headNorm).
+  // gradQueryWeight, gradKeyWeight += [E].
+  virtual void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight,
+                                const Tensor& gradKeyWeight, const Tensor& qkv, const Tensor& queryWeight,
+                                const Tensor& keyWeight, const Tensor& inverseRms, int64_t heads,
+                                int64_t kvHeads, int64_t headDim) = 0;
 
-  // rotary.cpp: rotates in place the first `heads` heads of each row of qkv [N, stride / E, E] (half-split pairs (i, i + E/2),
-  // angle = position * theta^(-2i/E)). direction +1 forward, -1 backward (the inverse rotation). positions [N] host memory.
-  virtual void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions, float theta,
-                      int direction) = 0;
+  // rotary.cpp: rotates in place the first `heads` heads of each row of qkv [N, stride / E, E] (half-split
+  // pairs (i, i + E/2), angle = position * theta^(-2i/E)). direction +1 forward, -1 backward (the inverse
+  // rotation). positions [N] host memory.
+  virtual void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
+                      float theta, int direction) = 0;
 
-  // attention.cpp: packed causal attention inside each sequence. qkv [N, (H + 2K) * E] holds queries, keys, values side by
-  // side; out [N, H * E]; logSumExp [N, H] is kept for backward. Scores are scaled by 1 / sqrt(E).
-  virtual void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,
-                         int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
+  // attention.cpp: packed causal attention inside each sequence. qkv [N, (H + 2K) * E] holds queries, keys,
+  // values side by side; out [N, H * E]; logSumExp [N, H] is kept for backward. Scores are scaled by 1 /
+  // sqrt(E).
+  virtual void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv,
+                         const int32_t* offsets, int64_t sequences, int64_t heads, int64_t kvHeads,
+                         int64_t headDim) = 0;
   // gradQkv = [N, (H + 2K) * E].
-  virtual void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor& out,
-                                 const Tensor& logSumExp, const int32_t* offsets, int64_t sequences, int64_t heads,
-                                 int64_t kvHeads, int64_t headDim) = 0;
+  virtual void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv,
+                                 const Tensor& out, const Tensor& logSumExp, const int32_t* offsets,
+                                 int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
 
   // swiglu.cpp: out [N, F] = silu(gate) * up, gateUp [N, 2F] = gate beside up.
   virtual void swiglu(const Tensor& out, const Tensor& gateUp) = 0;
@@ -97,41 +108,47 @@ class Backend {
   virtual void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) = 0;
 
   // elementwise.cpp
-  virtual void add(const Tensor& out, const Tensor& a, const Tensor& b) = 0;  // out may be a or b
-  virtual void addBias(const Tensor& rows, const Tensor& bias) = 0;           // rows [R, C] += bias [C]
-  virtual void biasBackward(const Tensor& gradBias, const Tensor& gradRows) = 0;                        // [C] += column sums
-  virtual void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) = 0;            // out[i] = rows[index[i]]
-  virtual void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) = 0;           // out = 0, then out[index[i]] = rows[i]
+  virtual void add(const Tensor& out, const Tensor& a, const Tensor& b) = 0;      // out may be a or b
+  virtual void addBias(const Tensor& rows, const Tensor& bias) = 0;               // rows [R, C] += bias [C]
+  virtual void biasBackward(const Tensor& gradBias, const Tensor& gradRows) = 0;  // [C] += column sums
+  // gather: out[i] = rows[index[i]]; scatter: out = 0, then out[index[i]] = rows[i].
+  virtual void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) = 0;
+  virtual void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) = 0;
 
   // optimizer.cpp: flat tensors of equal length. sumOfSquares accumulates in float64 in a fixed order.
   virtual double sumOfSquares(const Tensor& values) = 0;
-  virtual void adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum, const Tensor& variance,
-                     const AdamWOptions& options) = 0;
+  virtual void adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum,
+                     const Tensor& variance, const AdamWOptions& options) = 0;
 
-  // advantages.cpp, policy_loss.cpp, linear_loss.cpp: see ops/policy_loss.h for the shapes and the paper's equations.
+  // advantages.cpp, policy_loss.cpp, linear_loss.cpp: see ops/policy_loss.h for the shapes and the paper's
+  // equations.
   virtual void groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) = 0;
   virtual PolicyLossSums policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) = 0;
   virtual PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) = 0;
 
-  // packed_matmul.cpp: products for generation. Each output row is computed in the same order of additions whatever the other
-  // rows are, so that a sequence's logits do not depend on its batch. x [rows, inputs], out [rows, outputs].
+  // packed_matmul.cpp: products for generation. Each output row is computed in the same order of additions
+  // whatever the other rows are, so that a sequence's logits do not depend on its batch. x [rows, inputs],
+  // out [rows, outputs].
   virtual size_t packedBytes(int64_t outputs, int64_t inputs) = 0;
   virtual void packWeight(const PackedWeight& packed, const Tensor& weight) = 0;  // weight [outputs, inputs]
   virtual void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) = 0;
 
-  // cached_attention.cpp: keys and values of every block of one layer: cache [blocks, 2, K, E * kvBlockTokens] (keys then values;
-  // the layout inside a block is the backend's). writeCache stores row r's key and value (from qkv [R, (H + 2K) * E]) at
-  // position rows[r].length - 1; cachedAttention then reads: out [R, H * E]. Batch-invariant like packedMatmul.
-  virtual void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
-                          int64_t kvHeads, int64_t headDim) = 0;
+  // cached_attention.cpp: keys and values of every block of one layer: cache [blocks, 2, K, E *
+  // kvBlockTokens] (keys then values; the layout inside a block is the backend's). writeCache stores row r's
+  // key and value (from qkv [R, (H + 2K) * E]) at position rows[r].length - 1; cachedAttention then reads:
+  // out [R, H * E]. Batch-invariant like packedMatmul.
+  virtual void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                          int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
   virtual void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
-                               const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
+                               const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
+                               int64_t headDim) = 0;
 
  private:
   Profiler profiler_;
 };
 
-// threads = 0: all cores of this process. Throws ERR_CPU_UNSUPPORTED when the addon was built for a newer instruction set.
+// threads = 0: all cores of this process. Throws ERR_CPU_UNSUPPORTED when the addon was built for a newer
+// instruction set.
 std::unique_ptr<Backend> createCpuBackend(int threads);
 
 }  // namespace hdpo

@@ -1,5 +1,5 @@
-// Shapes of the HDPO kernels (arXiv 2604.08545; rules restated in docs/algorithm.md). All pointers are host float32 / int32
-// arrays on the CPU backend.
+// Shapes of the HDPO kernels (arXiv 2604.08545; rules restated in docs/algorithm.md). All pointers are host
+// float32 / int32 arrays on the CPU backend.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@ enum class Aggregation : uint8_t { TokenMean, SequenceMeanTokenMean, SequenceMea
 // Grouped advantages of R rollouts: accuracy over the whole group, efficiency over its right rollouts only.
 struct GroupAdvantagesInput {
   int64_t rollouts = 0;
-  const int32_t* groupIds = nullptr;         // [R] any values, any order
-  const float* accuracyRewards = nullptr;    // [R]
-  const uint8_t* correct = nullptr;          // [R] 0 or 1
-  const int32_t* toolCalls = nullptr;        // [R] >= 0
+  const int32_t* groupIds = nullptr;       // [R] any values, any order
+  const float* accuracyRewards = nullptr;  // [R]
+  const uint8_t* correct = nullptr;        // [R] 0 or 1
+  const int32_t* toolCalls = nullptr;      // [R] >= 0
   float epsilon = 1e-6f;
   bool scaleByStd = true;  // false: Dr. GRPO
 };
@@ -33,12 +33,12 @@ struct PolicyLossOptions {
   float klCoefficient = 0, entropyCoefficient = 0;
 };
 
-// What one trained token needs beside its logprob. The scales hold the whole optimiser step's denominators (see
-// channelScales), so that micro-batches add up to the same gradient however the step is split.
+// What one trained token needs beside its logprob. The scales hold the whole optimiser step's denominators
+// (see channelScales), so that micro-batches add up to the same gradient however the step is split.
 struct TokenTerms {
   float oldLogprob = 0, referenceLogprob = 0;
   float accuracyAdvantage = 0, efficiencyAdvantage = 0;
-  float accuracyScale = 0;    // L_acc = sum over tokens of accuracyScale * l_acc; also the scale of KL and entropy
+  float accuracyScale = 0;    // L_acc = sum of accuracyScale * l_acc; also the scale of KL and entropy
   float efficiencyScale = 0;  // 0 where the sequence's efficiency advantage is 0
   float supervisedScale = 0;  // supervised loss = sum of -supervisedScale * logprob; policy terms are 0 then
 };
@@ -47,39 +47,43 @@ struct TokenTerms {
 // + klCoefficient * kl - entropyCoefficient * (scaled entropy) + supervisedLoss.
 struct PolicyLossSums {
   double loss = 0, accuracyLoss = 0, efficiencyLoss = 0, kl = 0, supervisedLoss = 0;
-  double entropy = 0;           // plain sum over trained tokens, nats
-  double logprobDifference = 0; // largest |logprob - oldLogprob| over trained policy tokens
-  int64_t tokens = 0;           // trained tokens
-  int64_t clippedLow = 0, clippedHigh = 0, dualClipped = 0;  // tokens whose accuracy-channel gradient a clip removed
-  size_t workspaceBytes = 0;    // peak temporary memory of the call
+  double entropy = 0;            // plain sum over trained tokens, nats
+  double logprobDifference = 0;  // largest |logprob - oldLogprob| over trained policy tokens
+  int64_t tokens = 0;            // trained tokens
+  // Tokens whose accuracy-channel gradient a clip removed.
+  int64_t clippedLow = 0, clippedHigh = 0, dualClipped = 0;
+  size_t workspaceBytes = 0;  // peak temporary memory of the call
 };
 
-// Denominators of the whole step: for each of S sequences the scale of its tokens in each channel. mask [N], offsets [S + 1].
+// Denominators of the whole step: for each of S sequences the scale of its tokens in each channel. mask [N],
+// offsets [S + 1].
 void channelScales(Aggregation aggregation, int64_t sequences, const int32_t* offsets, const uint8_t* mask,
                    const float* efficiencyAdvantages, float* accuracyScales, float* efficiencyScales);
 
 // Plain formulation from logits, the public kernel. Rows whose mask is 0 take no part and get zero gradients.
 struct PolicyLossInput {
   int64_t tokens = 0, vocabSize = 0;
-  const float* logits = nullptr;     // [N, V]
-  const int32_t* targets = nullptr;  // [N]
-  const uint8_t* mask = nullptr;     // [N]
-  const TokenTerms* terms = nullptr; // [N]
+  const float* logits = nullptr;      // [N, V]
+  const int32_t* targets = nullptr;   // [N]
+  const uint8_t* mask = nullptr;      // [N]
+  const TokenTerms* terms = nullptr;  // [N]
   PolicyLossOptions options;
 };
 struct PolicyLossOutput {
-  float* logprobs = nullptr;      // [N] of the targets, at the temperature, masked-out rows too
-  float* entropy = nullptr;       // [N]
-  float* gradLogprobs = nullptr;  // [N] dL/dlogprob (without the entropy bonus, whose gradient goes straight to the logits)
-  float* gradLogits = nullptr;    // [N, V], may be null
+  float* logprobs = nullptr;  // [N] of the targets, at the temperature, masked-out rows too
+  float* entropy = nullptr;   // [N]
+  // [N] dL/dlogprob, without the entropy bonus, whose gradient goes straight to the logits.
+  float* gradLogprobs = nullptr;
+  float* gradLogits = nullptr;  // [N, V], may be null
 };
 
-// Fused last projection + loss: logits = hidden * weight^T, in chunks; [M, V] never exists. Every row is a trained token.
+// Fused last projection + loss: logits = hidden * weight^T, in chunks; [M, V] never exists. Every row is a
+// trained token.
 struct LinearLossInput {
-  Tensor hidden;                     // [M, D]
-  Tensor weight;                     // [V, D]
-  const int32_t* targets = nullptr;  // [M]
-  const TokenTerms* terms = nullptr; // [M]
+  Tensor hidden;                      // [M, D]
+  Tensor weight;                      // [V, D]
+  const int32_t* targets = nullptr;   // [M]
+  const TokenTerms* terms = nullptr;  // [M]
   PolicyLossOptions options;
   size_t workspaceLimit = size_t{64} << 20;  // bytes of one chunk's logits at most (at least one row)
 };

@@ -68,8 +68,8 @@ class Learner {
   // model.safetensors holds the weights under Hugging Face names, optimizer.safetensors momentum, variance
   // and the step.
   void saveWeights(const std::string& path) const;
-  void loadWeights(
-      const std::string& path);  // missing, extra or misshapen tensors: ERR_CHECKPOINT naming them
+  // Missing, extra or misshapen tensors: ERR_CHECKPOINT naming them.
+  void loadWeights(const std::string& path);
   void saveOptimizer(const std::string& path) const;
   void loadOptimizer(const std::string& path);
 

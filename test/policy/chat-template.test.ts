@@ -6,7 +6,9 @@ import type { Message, ToolDescription } from '../../lib/policy/types.js'
 import { atlasTemplate } from '../../lib/tasks/atlas/template.js'
 
 const path = new URL('../../lib/tasks/atlas/tokenizer.json', import.meta.url)
-const tokenizer = loadTokenizer({ tokenizer: JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown> })
+const tokenizer = loadTokenizer({
+  tokenizer: JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>,
+})
 
 // As Qwen3's template does: tools in the system turn, results in a user turn, an empty thought only before the last answer.
 const qwenLike = `
@@ -52,7 +54,10 @@ describe('atlas template', () => {
     const text =
       '\n<|im_start|>tool\n<tool_response>France: capital Paris</tool_response><|im_end|>\n<|im_start|>assistant\n'
     expect(tokenizer.decode(atlas.observation([result], true))).toBe(text)
-    expect(atlas.observation([result], false)).toEqual([atlas.endOfTurn, ...atlas.observation([result], true)])
+    expect(atlas.observation([result], false)).toEqual([
+      atlas.endOfTurn,
+      ...atlas.observation([result], true),
+    ])
   })
 
   it('writes calls as parseable JSON between the tags', () => {
@@ -66,7 +71,10 @@ describe.each([
   {
     name: 'atlas',
     template: atlas,
-    texts: ['<tool_call>{"name": "search", "arguments": {"query": "France capital"}}</tool_call>', reply.content],
+    texts: [
+      '<tool_call>{"name": "search", "arguments": {"query": "France capital"}}</tool_call>',
+      reply.content,
+    ],
   },
   {
     name: 'Qwen-like',
@@ -79,7 +87,10 @@ describe.each([
 ])('supervised, $name', ({ template, texts }) => {
   it('is what a rollout that samples the same text sees', () => {
     const { tokens, mask } = template.supervised(conversation, [tool])
-    const sampled = texts.map((text) => [...tokenizer.encode(text), template.endOfTurn]) as [number[], number[]]
+    const sampled = texts.map((text) => [...tokenizer.encode(text), template.endOfTurn]) as [
+      number[],
+      number[],
+    ]
     const prompt = template.prompt([question], [tool])
     const observation = template.observation([result], true)
     expect(tokens).toEqual([...prompt, ...sampled[0], ...observation, ...sampled[1]])
@@ -117,20 +128,25 @@ describe('createChatTemplate', () => {
   })
 
   it('says what is wrong with a template', () => {
-    const make = (template: string, endOfTurn = '<|im_end|>') => createChatTemplate({ template, endOfTurn }, tokenizer)
+    const make = (template: string, endOfTurn = '<|im_end|>') =>
+      createChatTemplate({ template, endOfTurn }, tokenizer)
     expect(() => make('{% for %}')).toThrow(/does not parse/)
     expect(() => make('', '<eot>')).toThrow(/"<eot>" is not a token/)
     expect(() => make("{{ raise_exception('no tools here') }}").prompt([question], [])).toThrow(
       /does not render.*no tools here/,
     )
     const contentless = "{% for message in messages %}{{ message.role + '<|im_end|>' }}{% endfor %}"
-    expect(() => make(contentless).observation([result], true)).toThrow(/does not write an assistant's content/)
+    expect(() => make(contentless).observation([result], true)).toThrow(
+      /does not write an assistant's content/,
+    )
     expect(() => make(`x{{ messages | length }}`).supervised(conversation, [])).toThrow(/generation prompt/)
   })
 
   it('says what is wrong with a conversation', () => {
     expect(() => atlas.supervised([reply], [])).toThrow(/before its first assistant message/)
-    expect(() => atlas.supervised([question, reply, reply], [])).toThrow(/messages\[2\] follows another assistant/)
+    expect(() => atlas.supervised([question, reply, reply], [])).toThrow(
+      /messages\[2\] follows another assistant/,
+    )
     expect(() => atlas.supervised([question, call, result], [])).toThrow(
       /ends with an assistant message, got role "tool"/,
     )

@@ -27,7 +27,8 @@ describe('loadTokenizer', () => {
   })
 
   it('has every control token and tag as one token', () => {
-    for (const token of [...specialTokens, ...tags]) expect(tokenizer.encode(token)).toEqual([tokenizer.tokenId(token)])
+    for (const token of [...specialTokens, ...tags])
+      expect(tokenizer.encode(token)).toEqual([tokenizer.tokenId(token)])
     expect(tokenizer.tokenId('<nothing>')).toBeUndefined()
   })
 
@@ -73,7 +74,9 @@ describe('loadTokenizer', () => {
   })
 
   it('names a token outside the vocabulary', () => {
-    expect(() => tokenizer.decode([tokenizer.vocabSize])).toThrow(/token 2048 is not in the vocabulary of 2048 tokens/)
+    expect(() => tokenizer.decode([tokenizer.vocabSize])).toThrow(
+      /token 2048 is not in the vocabulary of 2048 tokens/,
+    )
   })
 
   it('loads a folder, with or without tokenizer_config.json', () => {
@@ -90,7 +93,11 @@ describe('loadTokenizer', () => {
 
   it('refuses what it would not decode rightly', () => {
     expect(() => loadTokenizer('/no/such/folder')).toThrow(/cannot read .*tokenizer\.json/)
-    expect(() => loadTokenizer({ tokenizer: { model: { type: 'Unigram', vocab: [] } } })).toThrow(/"BPE".*"Unigram"/)
-    expect(() => loadTokenizer({ tokenizer: { model: { type: 'BPE', vocab: {}, merges: [] } } })).toThrow(/byte-level/)
+    expect(() => loadTokenizer({ tokenizer: { model: { type: 'Unigram', vocab: [] } } })).toThrow(
+      /"BPE".*"Unigram"/,
+    )
+    expect(() => loadTokenizer({ tokenizer: { model: { type: 'BPE', vocab: {}, merges: [] } } })).toThrow(
+      /byte-level/,
+    )
   })
 })

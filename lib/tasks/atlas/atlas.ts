@@ -10,8 +10,13 @@ import { calculator } from '../../tools/calculator.js'
 import type { Tool } from '../../tools/types.js'
 import { Random } from '../random.js'
 import { isRightAnswer } from './answer.js'
-import { type ColdStartConversation, coldStartDefaults, type ColdStartOptions, createColdStart } from './cold-start.js'
-import { createCurriculum, type CurriculumQuestion } from './curriculum.js'
+import {
+  type ColdStartConversation,
+  type ColdStartOptions,
+  coldStartDefaults,
+  createColdStart,
+} from './cold-start.js'
+import { type CurriculumQuestion, createCurriculum } from './curriculum.js'
 import { atlasModel } from './model.js'
 import { search } from './search.js'
 import { atlasTemplate } from './template.js'
@@ -63,7 +68,11 @@ export function createAtlas({ seed = 0, heldOutShare = 0.25 }: AtlasOptions = {}
 }
 
 /** Each question once, in a wording that the seed picks. The metadata says nothing about what is taught. */
-function toTasks(questions: readonly CurriculumQuestion[], seed: number, use: CurriculumQuestion['use']): Task[] {
+function toTasks(
+  questions: readonly CurriculumQuestion[],
+  seed: number,
+  use: CurriculumQuestion['use'],
+): Task[] {
   const random = new Random(seed, `${use} tasks`)
   return random.shuffle(questions.filter((question) => question.use === use)).map((question) => ({
     id: question.id,

@@ -46,7 +46,9 @@ export async function createColdStart(
 ): Promise<ColdStartConversation[]> {
   const random = new Random(seed, 'cold start')
   // What is taught and facts are practised even where held out: only RL never sees them. The rest held out is new altogether.
-  const practised = questions.filter((question) => question.use !== 'held-out' || question.taught || isFact(question))
+  const practised = questions.filter(
+    (question) => question.use !== 'held-out' || question.taught || isFact(question),
+  )
   const conversations: ColdStartConversation[] = []
   for (const question of practised) {
     const count = isFact(question) ? options.tracesPerFact : 1
@@ -140,8 +142,14 @@ function direct(
 }
 
 /** A wrong answer of the right type: that of another question of the family. */
-function guess(question: CurriculumQuestion, others: readonly CurriculumQuestion[], random: Random): string | number {
-  const family = others.filter((other) => other.family === question.family && other.answer !== question.answer)
+function guess(
+  question: CurriculumQuestion,
+  others: readonly CurriculumQuestion[],
+  random: Random,
+): string | number {
+  const family = others.filter(
+    (other) => other.family === question.family && other.answer !== question.answer,
+  )
   return random.pick(family).answer
 }
 

@@ -49,7 +49,9 @@ function fromRaw(raw: RawCountry): Country {
     aliases: [raw.name.official, ...raw.altSpellings].map(toAscii),
     facts: Object.fromEntries(present.map((attribute) => [attribute, toAscii(values[attribute].join(', '))])),
     ...(hasWholeArea && { area: raw.area }),
-    askable: present.filter((attribute) => values[attribute].length === 1 && (attribute !== 'area' || hasWholeArea)),
+    askable: present.filter(
+      (attribute) => values[attribute].length === 1 && (attribute !== 'area' || hasWholeArea),
+    ),
   }
 }
 

@@ -1,6 +1,6 @@
 // Which questions there are for a seed, which of them the cold start teaches by heart, and what each is used for.
 import { Random } from '../random.js'
-import { countries, type Country } from './countries.js'
+import { type Country, countries } from './countries.js'
 import {
   arithmeticQuestion,
   type Comparison,
@@ -29,13 +29,23 @@ export function createCurriculum(seed: number, heldOutShare: number): Curriculum
   const splitter = new Random(seed, 'held out')
   const split = (questions: Question[], taught: boolean): CurriculumQuestion[] => {
     const heldOut = new Set(splitter.shuffle(questions).slice(0, Math.round(heldOutShare * questions.length)))
-    return questions.map((question) => ({ ...question, taught, use: heldOut.has(question) ? 'held-out' : 'training' }))
+    return questions.map((question) => ({
+      ...question,
+      taught,
+      use: heldOut.has(question) ? 'held-out' : 'training',
+    }))
   }
   const practise = (questions: Question[]): CurriculumQuestion[] =>
     questions.map((question) => ({ ...question, taught: false, use: 'practice' }))
   const { taughtFacts, otherFacts } = factQuestions(seed)
-  const large = largeArithmetic(new Random(seed, 'large arithmetic'), largeQuestions + practisedLargeQuestions)
-  const compared = comparisons(new Random(seed, 'comparisons'), comparisonsPerFamily + practisedComparisonsPerFamily)
+  const large = largeArithmetic(
+    new Random(seed, 'large arithmetic'),
+    largeQuestions + practisedLargeQuestions,
+  )
+  const compared = comparisons(
+    new Random(seed, 'comparisons'),
+    comparisonsPerFamily + practisedComparisonsPerFamily,
+  )
   return [
     ...split(taughtFacts, true),
     ...split(otherFacts, false),

@@ -16,7 +16,11 @@ const factPhrasings: Record<Attribute, string[]> = {
   capital: ['What is the capital of {}?', 'Name the capital of {}.', 'Which city is the capital of {}?'],
   region: ['Which region is {} in?', 'In what part of the world is {}?', 'Name the region of {}.'],
   currency: ['What is the currency of {}?', 'Which currency does {} use?', 'What do people pay with in {}?'],
-  language: ['What is the official language of {}?', 'Which language is spoken in {}?', 'Name the language of {}.'],
+  language: [
+    'What is the official language of {}?',
+    'Which language is spoken in {}?',
+    'Name the language of {}.',
+  ],
   area: ['What is the area of {} in km2?', 'How many km2 does {} cover?', 'How large is {} in km2?'],
 }
 
@@ -33,7 +37,12 @@ export function factQuestion(country: Country, attribute: Attribute): Question {
 
 export type Operator = '+' | '-' | '*'
 
-export function arithmeticQuestion(family: string, left: number, operator: Operator, right: number): Question {
+export function arithmeticQuestion(
+  family: string,
+  left: number,
+  operator: Operator,
+  right: number,
+): Question {
   const expression = `${left} ${operator} ${right}`
   return {
     id: `${family}/${expression}`,
@@ -48,7 +57,8 @@ export type Comparison = 'area-larger' | 'area-difference' | 'area-sum'
 
 /** Two searches and a calculation. 'area-difference' asks about the larger one first. */
 export function comparisonQuestion(family: Comparison, one: Country, other: Country): Question {
-  const [first, second] = family === 'area-difference' && areaOf(one) < areaOf(other) ? [other, one] : [one, other]
+  const [first, second] =
+    family === 'area-difference' && areaOf(one) < areaOf(other) ? [other, one] : [one, other]
   const difference = areaOf(first) - areaOf(second)
   const sum = areaOf(first) + areaOf(second)
   return {
@@ -70,7 +80,10 @@ export function comparisonQuestion(family: Comparison, one: Country, other: Coun
 
 function comparisonPhrasings(family: Comparison, first: string, second: string): string[] {
   return {
-    'area-larger': [`Which is larger, ${first} or ${second}?`, `Which has the larger area: ${first} or ${second}?`],
+    'area-larger': [
+      `Which is larger, ${first} or ${second}?`,
+      `Which has the larger area: ${first} or ${second}?`,
+    ],
     'area-difference': [
       `By how many km2 is ${first} larger than ${second}?`,
       `How many km2 larger is ${first} than ${second}?`,

@@ -91,7 +91,8 @@ describe('coldStart', () => {
     const traces = conversations.filter((conversation) => conversation.kind === 'trace')
     for (const { messages, questionId } of traces) {
       for (const [index, message] of messages.entries()) {
-        if (message.role === 'tool') expect(message.content).toBe(await toolResult(messages[index - 1] as Message))
+        if (message.role === 'tool')
+          expect(message.content).toBe(await toolResult(messages[index - 1] as Message))
       }
       expect(lastOf(messages)).toBe(`<answer>${questions.get(questionId)?.answer}</answer>`)
     }
@@ -152,8 +153,12 @@ describe('coldStart', () => {
 
   it('keeps held-out questions away, except the facts that it teaches or looks up', () => {
     const heldOut = new Set(idsOf(atlas.heldOutTasks))
-    const seen = conversations.filter(({ questionId }) => heldOut.has(questionId)).map(({ questionId }) => questionId)
-    expect(seen.filter((id) => /^(large-arithmetic|area-larger|area-difference|area-sum)\//.test(id))).toEqual([])
+    const seen = conversations
+      .filter(({ questionId }) => heldOut.has(questionId))
+      .map(({ questionId }) => questionId)
+    expect(
+      seen.filter((id) => /^(large-arithmetic|area-larger|area-difference|area-sum)\//.test(id)),
+    ).toEqual([])
   })
 
   it('survives the tokenizer and stays short', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { countries, type Country } from '../../../lib/tasks/atlas/countries.js'
+import { type Country, countries } from '../../../lib/tasks/atlas/countries.js'
 import { formatSheet, noResults, searchSheets } from '../../../lib/tasks/atlas/fact-sheets.js'
 import { search } from '../../../lib/tasks/atlas/search.js'
 
@@ -7,7 +7,8 @@ const france = countries.find((country) => country.name === 'France') as Country
 
 describe('search', () => {
   it('shows the whole sheet, or the attributes asked for', () => {
-    const sheet = 'France: capital Paris; region Western Europe; currency Euro; language French; area 551695 km2'
+    const sheet =
+      'France: capital Paris; region Western Europe; currency Euro; language French; area 551695 km2'
     expect(searchSheets('France')).toBe(sheet)
     expect(searchSheets('france CAPITAL')).toBe('France: capital Paris')
     expect(searchSheets('capital and area of France')).toBe('France: capital Paris; area 551695 km2')
@@ -47,7 +48,9 @@ describe('search', () => {
 
   it('is a tool that takes a query', async () => {
     const context = { signal: new AbortController().signal, rolloutId: 'test' }
-    expect(await search.run(search.validate({ query: 'France currency' }), context)).toBe('France: currency Euro')
+    expect(await search.run(search.validate({ query: 'France currency' }), context)).toBe(
+      'France: currency Euro',
+    )
     expect(() => search.validate({ text: 'France' })).toThrow(/query/)
   })
 })

@@ -1,0 +1,34 @@
+// Runs other programs for the scripts of this folder. Plain JavaScript without dependencies: set-up runs before there are any.
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+/** The repository, or the installed package. */
+export const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** A mistake or lack that its message alone explains: shown without a stack. */
+export class SetUpError extends Error {}
+
+/** Runs to the end with this terminal's output. Throws SetUpError when it cannot start or fails. */
+export function run(command, args, { env, cwd = root } = {}) {
+  const result = spawnSync(command, args, { cwd, stdio: 'inherit', env: { ...process.env, ...env } })
+  const line = [command, ...args].join(' ')
+  if (result.error) throw new SetUpError(`cannot run "${line}": ${result.error.message}`)
+  if (result.status !== 0)
+    throw new SetUpError(`"${line}" ended with ${result.signal ?? `exit code ${result.status}`}`)
+}
+
+/** Standard output, or undefined when the command is missing or fails. */
+export function output(command, args, input) {
+  const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', input })
+  return result.error || result.status !== 0 ? undefined : result.stdout
+}
+
+/** Runs a script's main function; what goes wrong ends the process with exit code 1. */
+export async function main(body) {
+  try {
+    await body()
+  } catch (error) {
+    console.error(`hdpo: ${error instanceof SetUpError ? error.message : error.stack}`)
+    process.exitCode = 1
+  }
+}
