@@ -17,6 +17,14 @@ export interface GroupOptions extends RolloutOptions {
   signal?: AbortSignal
 }
 
+/** How the rollouts of one task come about: runGroup, or an agent of the user's own (lib/server/agent-rollouts.ts). */
+export type RunGroup = (
+  policy: RolloutPolicy,
+  task: Task,
+  tools: readonly Tool[],
+  options: GroupOptions,
+) => Promise<Trajectory[]>
+
 /**
  * In order of their seeds. Where one rejects, the others are stopped and every sequence is released before
  * this rejects.

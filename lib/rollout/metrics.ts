@@ -1,5 +1,6 @@
 // What a list of trajectories says about itself, before anybody scores it. Means and shares of an empty list
 // are 0.
+import { tokenSequences } from './token-sequences.js'
 import { type ToolCallOutcome, type Trajectory, toolCallOutcomes, trajectoryEnds } from './types.js'
 
 export interface TrajectoryMetrics {
@@ -15,11 +16,16 @@ export interface TrajectoryMetrics {
   turns: number
   /** Sum: the tokens that may be trained. */
   sampledTokens: number
+  /** Token sequences: more than `rollouts` where agents branched or rewrote their history. */
+  segments: number
+  /** Rollouts of more than one. */
+  splitRollouts: number
 }
 
 export function trajectoryMetrics(trajectories: readonly Trajectory[]): TrajectoryMetrics {
   const mean = (value: (trajectory: Trajectory) => number) =>
     sum(trajectories.map(value)) / Math.max(trajectories.length, 1)
+  const segments = trajectories.map(tokenSequences)
   return {
     rollouts: trajectories.length,
     callsPerRollout: mean(({ toolCalls }) => toolCalls.length),
@@ -33,7 +39,9 @@ export function trajectoryMetrics(trajectories: readonly Trajectory[]): Trajecto
       trajectories.map(({ end }) => end),
     ),
     turns: mean(({ turns }) => turns),
-    sampledTokens: sum(trajectories.map(({ mask }) => mask.reduce((count, bit) => count + bit, 0))),
+    sampledTokens: sum(segments.flat().map(({ mask }) => mask.reduce((count, bit) => count + bit, 0))),
+    segments: segments.flat().length,
+    splitRollouts: segments.filter(({ length }) => length > 1).length,
   }
 }
 

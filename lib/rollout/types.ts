@@ -39,13 +39,33 @@ export interface ToolCallRecord {
 }
 
 /** Token ids from prompt to end; mask 1 where the policy sampled the token; logprobs 0 elsewhere. */
-export interface Trajectory {
-  id: string
-  taskId: string
+export interface TokenSequence {
   tokens: Int32Array
   mask: Uint8Array
   logprobs: Float32Array
+}
+
+/** What the owner of an agent says became of a rollout that the agent ran (lib/server). */
+export interface Outcome {
+  /** Same as reward 1 or 0. */
+  correct?: boolean
+  /** 0 to 1; only 1 is correct. */
+  reward?: number
+  /** The final answer, for rewards that compare it with the task's. */
+  answer?: string
+}
+
+export interface Trajectory extends TokenSequence {
+  id: string
+  taskId: string
   promptTokens: number
+  /**
+   * Of a rollout that is more than one token sequence (an agent branched, or rewrote its history): the others.
+   * No sampled token is in two of them with mask 1, and all are trained with the rollout's advantages.
+   */
+  moreSequences?: TokenSequence[]
+  /** Of rollouts that an agent ran. */
+  outcome?: Outcome
   /**
    * The task's messages, then those of the rollout. A last turn's calls have been run, their results are in
    * no message.

@@ -1,8 +1,10 @@
 // Sequences laid end to end for one optimiser step (shapes: PackedSequences in native.ts).
 import type { PackedSequences, PolicyBatch } from '../native.js'
+import { tokenSequences } from '../rollout/token-sequences.js'
 import type { Trajectory } from '../rollout/types.js'
 
-export interface AdvantagedTrajectory extends Pick<Trajectory, 'tokens' | 'mask' | 'logprobs'> {
+export interface AdvantagedTrajectory
+  extends Pick<Trajectory, 'tokens' | 'mask' | 'logprobs' | 'moreSequences'> {
   accuracyAdvantage: number
   efficiencyAdvantage: number
 }
@@ -12,18 +14,24 @@ export interface MaskedSequence {
   mask: ArrayLike<number>
 }
 
-/** Sequences in the order given; referenceLogprobs are added by the trainer where the KL term is on. */
+/**
+ * Sequences in the order given, those of one rollout side by side; referenceLogprobs are added by the trainer where
+ * the KL term is on.
+ */
 export function packPolicyBatch(trajectories: readonly AdvantagedTrajectory[]): PolicyBatch {
-  const packed = packSequences(trajectories)
+  const sequences = trajectories.flatMap((trajectory) =>
+    tokenSequences(trajectory).map((sequence) => ({ sequence, trajectory })),
+  )
+  const packed = packSequences(sequences.map(({ sequence }) => sequence))
   const oldLogprobs = new Float32Array(packed.tokens.length)
-  trajectories.forEach((trajectory, index) => {
-    oldLogprobs.set(trajectory.logprobs, packed.offsets[index])
+  sequences.forEach(({ sequence }, index) => {
+    oldLogprobs.set(sequence.logprobs, packed.offsets[index])
   })
   return {
     ...packed,
     oldLogprobs,
-    accuracyAdvantages: Float32Array.from(trajectories, (trajectory) => trajectory.accuracyAdvantage),
-    efficiencyAdvantages: Float32Array.from(trajectories, (trajectory) => trajectory.efficiencyAdvantage),
+    accuracyAdvantages: Float32Array.from(sequences, ({ trajectory }) => trajectory.accuracyAdvantage),
+    efficiencyAdvantages: Float32Array.from(sequences, ({ trajectory }) => trajectory.efficiencyAdvantage),
   }
 }
 

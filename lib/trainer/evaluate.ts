@@ -1,7 +1,7 @@
 // Rollouts without training: accuracy and calls on a set of tasks, and what the policy knows without tools.
 import type { RolloutPolicy } from '../policy/types.js'
 import { isCorrect, type RewardOptions, scoreTrajectories } from '../rewards/rewards.js'
-import { runGroup } from '../rollout/group.js'
+import { type RunGroup, runGroup as runPolicyGroup } from '../rollout/group.js'
 import type { RolloutOptions } from '../rollout/options.js'
 import { deriveSeed } from '../rollout/seed.js'
 import type { ScoredTrajectory, Task } from '../rollout/types.js'
@@ -16,6 +16,8 @@ export interface EvaluateOptions {
   tools: readonly Tool[]
   reward: RewardOptions
   rollout?: RolloutOptions
+  /** As in TrainerOptions. */
+  runGroup?: RunGroup
   /** Rollouts of each task. Default 1. */
   samples?: number
   /** Default 0. The same seed asks the same questions with the same random numbers. */
@@ -62,6 +64,7 @@ export interface Evaluation {
 
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { policy, tasks, tools, reward, rollout, samples = 1, seed = 0, concurrency = 64, signal } = options
+  const { runGroup = runPolicyGroup } = options
   checkCount('samples', samples)
   checkCount('concurrency', concurrency)
   const groups = await mapConcurrent(tasks, concurrency, async (task, index) => {

@@ -2,6 +2,7 @@
 import { type AlgorithmOptions, algorithmNames } from '../hdpo/algorithms.js'
 import type { PolicyLossOptions } from '../native.js'
 import type { RewardOptions } from '../rewards/rewards.js'
+import { type RunGroup, runGroup } from '../rollout/group.js'
 import {
   type ResolvedRolloutOptions,
   type RolloutOptions,
@@ -33,6 +34,8 @@ export interface TrainerOptions {
   steps: number
   /** Turns, tokens, temperature ... of a rollout. */
   rollout?: RolloutOptions
+  /** Who plays the rollouts of a task. Default: the policy with `tools` (rollout/group.ts). */
+  runGroup?: RunGroup
   optimizer: TrainerOptimizerOptions
   /** Clipping and aggregation. The channel weights come from `algorithm`, the temperature from `rollout`. */
   loss?: Pick<PolicyLossOptions, 'aggregation' | 'clipLow' | 'clipHigh' | 'dualClip' | 'entropyCoefficient'>
@@ -70,13 +73,14 @@ export interface TrainerEvaluation {
   knowledge?: Knowledge
 }
 
-type Defaulted = 'loss' | 'klCoefficient' | 'passes' | 'miniBatches' | 'seed'
+type Defaulted = 'runGroup' | 'loss' | 'klCoefficient' | 'passes' | 'miniBatches' | 'seed'
 type DefaultedSaving = 'checkpointEvery' | 'keepCheckpoints' | 'maxSkippedSteps' | 'onWarning'
 export type ResolvedTrainerOptions = TrainerOptions &
   Required<Pick<TrainerOptions, Defaulted | DefaultedSaving>> & { rollout: ResolvedRolloutOptions }
 
 export function resolveTrainerOptions(options: TrainerOptions): ResolvedTrainerOptions {
   const resolved = {
+    runGroup,
     loss: {},
     klCoefficient: 0,
     passes: 1,

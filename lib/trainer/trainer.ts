@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { assignAdvantages, lossWeights } from '../hdpo/algorithms.js'
 import type { PolicyBatch, PolicyLossOptions, StepResult } from '../native.js'
 import { scoreTrajectories } from '../rewards/rewards.js'
-import { runGroup } from '../rollout/group.js'
 import { deriveSeed } from '../rollout/seed.js'
 import type { ScoredTrajectory, Task } from '../rollout/types.js'
 import { packPolicyBatch } from './batch.js'
@@ -120,7 +119,7 @@ export class Trainer {
    * has no room for.
    */
   #rollOut(step: number): Promise<ScoredTrajectory[][]> {
-    const { policy, tasks, tools, rollout, reward, groupSize, promptsPerStep, seed } = this.#options
+    const { policy, tasks, tools, rollout, runGroup, reward, groupSize, promptsPerStep, seed } = this.#options
     const prompts = this.#order.batch(step, promptsPerStep)
     return Promise.all(
       prompts.map(async (index, place) => {
@@ -171,7 +170,7 @@ export class Trainer {
   }
 
   async #evaluate(step: number) {
-    const { policy, tools, reward, rollout, seed, steps, evaluate: wanted } = this.#options
+    const { policy, tools, reward, rollout, runGroup, seed, steps, evaluate: wanted } = this.#options
     if (!wanted || (step % wanted.every !== 0 && step !== steps)) return undefined
     const { tasks, samples, knowledge } = wanted
     const evaluation = await evaluate({
@@ -180,6 +179,7 @@ export class Trainer {
       tools,
       reward,
       rollout,
+      runGroup,
       seed: deriveSeed(seed, 'evaluate'),
       ...(samples !== undefined && { samples }),
       ...(knowledge && { knowledge }),

@@ -43,6 +43,8 @@ it('counts calls by outcome and rollouts by end', () => {
     ends: { answer: 2, turns: 0, tokens: 1, aborted: 1 },
     turns: 2,
     sampledTokens: 5,
+    segments: 4,
+    splitRollouts: 0,
   })
 })
 

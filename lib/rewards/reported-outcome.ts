@@ -1,0 +1,14 @@
+import type { AnswerReward } from './types.js'
+
+/** The `correct` or `reward` that was reported for a rollout that an agent ran (lib/server). */
+export function reportedOutcome(): AnswerReward {
+  return ({ id, outcome }) => {
+    const score = outcome?.reward ?? outcome?.correct
+    if (score === undefined) {
+      throw new TypeError(
+        `rollout "${id}": nobody reported whether it is correct (outcome: ${JSON.stringify(outcome)})`,
+      )
+    }
+    return score
+  }
+}
