@@ -34,4 +34,32 @@ inline float vectorExp(float x) {
   return x < kSmallest ? 0.0f : (x > kLargest ? std::numeric_limits<float>::infinity() : result);
 }
 
+// e^x within 1 ulp (float64) for x <= 709; 0 below -708 (no subnormal results), NaN for NaN. By the same reduction, with e^r
+// by its Taylor polynomial of degree 13 (truncation below 2^-58 on |r| <= ln 2 / 2).
+inline double vectorExp(double x) {
+  constexpr double kLog2E = 1.4426950408889634;
+  constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;
+  constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52
+  const double bounded = x > 709.0 ? 709.0 : (x < -708.0 ? -708.0 : x);
+  const double shifted = bounded * kLog2E + kRound;
+  const int64_t n = std::bit_cast<int64_t>(shifted) - std::bit_cast<int64_t>(kRound);
+  const double whole = shifted - kRound;
+  const double r = (bounded - whole * kLn2High) - whole * kLn2Low;
+  double p = 1.0 / 6227020800.0;
+  p = p * r + 1.0 / 479001600.0;
+  p = p * r + 1.0 / 39916800.0;
+  p = p * r + 1.0 / 3628800.0;
+  p = p * r + 1.0 / 362880.0;
+  p = p * r + 1.0 / 40320.0;
+  p = p * r + 1.0 / 5040.0;
+  p = p * r + 1.0 / 720.0;
+  p = p * r + 1.0 / 120.0;
+  p = p * r + 1.0 / 24.0;
+  p = p * r + 1.0 / 6.0;
+  p = p * r + 0.5;
+  p = p * r * r + r;
+  const double scale = std::bit_cast<double>(static_cast<uint64_t>(n + 1023) << 52);
+  return x < -708.0 ? 0.0 : p * scale + scale;
+}
+
 }  // namespace hdpo
