@@ -13,7 +13,7 @@
       'cflags!': ['-fno-omit-frame-pointer'],
       # Node's own defaults: an older standard, no exceptions, no run-time types.
       'cflags_cc!': ['-std=gnu++17', '-std=gnu++20', '-fno-exceptions', '-fno-rtti'],
-      'cflags_cc': ['-std=c++20', '-DNDEBUG', '-Wall', '-Wextra', '<!@(cat native/compile-flags.txt)', '-march=<(hdpo_arch)'],
+      'cflags_cc': ['-std=c++20', '-DNDEBUG', '-Wno-restrict', '<!@(cat native/compile-flags.txt)', '-march=<(hdpo_arch)'],
       'ldflags': ['-fopenmp'],
       'libraries': ['-ldnnl'],
     },

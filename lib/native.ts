@@ -253,6 +253,9 @@ export interface NativeAddon {
   buildInfo(): { compiler: string; instructionSet: string; onednn: string; cuda: boolean }
 }
 
+// A clone runs the TypeScript sources, an installed package what they compile to.
+const buildCommand = import.meta.url.endsWith('.ts') ? 'npm run build' : 'npx hdpo build'
+
 let addon: NativeAddon | undefined
 
 /** The addon, loaded on first use. Throws HdpoError ERR_ADDON with what to do when it is missing or does not load. */
@@ -263,7 +266,7 @@ export function loadAddon(): NativeAddon {
   if (!existsSync(path)) {
     throw new HdpoError(
       'ERR_ADDON',
-      `the native addon has not been built (looked for ${path}); run "npm run build" in ${root}`,
+      `the native addon has not been built (looked for ${path}); run "${buildCommand}"`,
     )
   }
   try {
@@ -272,7 +275,7 @@ export function loadAddon(): NativeAddon {
     throw new HdpoError(
       'ERR_ADDON',
       `the native addon ${path} does not load: ${(error as Error).message}\n` +
-        'Built for another Node, processor or system? Rebuild it here: npm run build\n' +
+        `Built for another Node, processor or system? Build it here: ${buildCommand}\n` +
         'libdnnl missing? Debian and Ubuntu: apt-get install libdnnl-dev',
       { cause: error },
     )

@@ -1,9 +1,15 @@
 // Runs other programs for the scripts of this folder. Plain JavaScript without dependencies: set-up runs before there are any.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 /** The repository, or the installed package. */
 export const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** The instruction set of the CPU kernels, as g++ -march takes it. */
+export function instructionSet() {
+  return process.env.HDPO_ARCH || 'native'
+}
 
 /** A mistake or lack that its message alone explains: shown without a stack. */
 export class SetUpError extends Error {}
@@ -31,4 +37,25 @@ export async function main(body) {
     console.error(`hdpo: ${error instanceof SetUpError ? error.message : error.stack}`)
     process.exitCode = 1
   }
+}
+
+/** Runs with its output both shown here as it comes and returned, with the exit code (null: ended by a signal). */
+export async function capture(command, args, { env } = {}) {
+  const child = spawn(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
+  let text = ''
+  for (const [from, to] of [
+    [child.stdout, process.stdout],
+    [child.stderr, process.stderr],
+  ]) {
+    from.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk
+      to.write(chunk)
+    })
+  }
+  const [code] = await once(child, 'close')
+  return { code, text }
 }

@@ -1,6 +1,6 @@
 // Makes a fresh clone ready to run: npm dependencies, system packages, the native addon. Does nothing, in well under a second,
 // when all is there. --rebuild builds the addon whatever its stamp says.
-import { ensureAddon } from './addon.mjs'
+import { ensureAddon } from './build-addon.mjs'
 import { main, SetUpError } from './command.mjs'
 import { ensureNodeModules } from './node-modules.mjs'
 

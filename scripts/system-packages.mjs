@@ -1,48 +1,44 @@
-// What the build needs of the system: a compiler, CMake and oneDNN; the tests need doctest and clang-format as well. Installed
-// through apt-get where that is possible without asking (root on Debian or Ubuntu), otherwise named in one line.
+// What building and testing need of the system. Installed through apt-get where that is possible without asking (root on
+// Debian or Ubuntu), otherwise named in one line.
 import { existsSync } from 'node:fs'
 import { output, run, SetUpError } from './command.mjs'
 
-const forBuild = [
-  { package: 'g++', present: () => hasCommand('c++') },
-  { package: 'make', present: () => hasCommand('make') },
-  { package: 'cmake', present: () => hasCommand('cmake') },
-  { package: 'libdnnl-dev', present: () => hasHeader('dnnl.h') },
-]
-const forTests = [
-  { package: 'doctest-dev', present: () => hasHeader('doctest/doctest.h') },
-  { package: 'clang-format', present: () => hasCommand('clang-format') },
-]
+const isPresent = {
+  'g++': () => hasCommand('c++'),
+  make: () => hasCommand('make'),
+  cmake: () => hasCommand('cmake'),
+  python3: () => hasCommand('python3'),
+  'libdnnl-dev': () => hasHeader('dnnl.h'),
+  'doctest-dev': () => hasHeader('doctest/doctest.h'),
+  'clang-format': () => hasCommand('clang-format'),
+}
 
-export function ensureSystemPackages({ tests = false } = {}) {
-  const needed = tests ? [...forBuild, ...forTests] : forBuild
-  const missing = needed.filter(({ present }) => !present()).map((need) => need.package)
+export const fullBuildPackages = ['g++', 'make', 'cmake', 'libdnnl-dev']
+export const sourceInstallPackages = ['g++', 'make', 'python3', 'libdnnl-dev']
+export const testPackages = [...fullBuildPackages, 'doctest-dev', 'clang-format']
+
+/** Throws SetUpError with what to type when some are missing and may not be installed, or not by this user. */
+export function ensureSystemPackages(packages, { mayInstall = true } = {}) {
+  const missing = packages.filter((name) => !isPresent[name]())
   if (missing.length === 0) return
-  const install = ['install', '--yes', '--no-install-recommends', ...missing]
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
-    throw new SetUpError(
-      `missing: ${missing.join(', ')}. Debian and Ubuntu: sudo apt-get install ${missing.join(' ')}`,
-    )
+  if (!mayInstall || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
+    const names = missing.join(' ')
+    throw new SetUpError(`missing: ${names}. Debian and Ubuntu: sudo apt-get install ${names}`)
   }
   console.log(`hdpo: installing ${missing.join(', ')} with apt-get`)
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
   run('apt-get', ['update', '--quiet'], { env })
-  run('apt-get', [...install, '--quiet'], { env })
-  // The compiler comes first in the list: headers are looked for with it.
-  const still = needed.filter(({ present }) => !present()).map((need) => need.package)
-  if (still.length > 0) throw new SetUpError(`still missing after apt-get: ${still.join(', ')}`)
+  run('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], { env })
+  const still = missing.filter((name) => !isPresent[name]())
+  if (still.length > 0) throw new SetUpError(`still missing after apt-get install: ${still.join(', ')}`)
 }
 
 function hasCommand(name) {
   return output(name, ['--version']) !== undefined
 }
 
+// Asks the compiler, which knows where headers lie.
 function hasHeader(name) {
-  return (
-    output(
-      'c++',
-      ['-E', '-x', 'c++', '-o', '/dev/null', '-'],
-      `#if !__has_include(<${name}>)\n#error\n#endif\n`,
-    ) !== undefined
-  )
+  const source = `#if !__has_include(<${name}>)\n#error missing\n#endif\n`
+  return output('c++', ['-E', '-x', 'c++', '-o', '/dev/null', '-'], source) !== undefined
 }

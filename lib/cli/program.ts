@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { HdpoError } from '../errors.js'
+import { addBuildCommand } from './build.js'
 import { addChatCommand } from './chat.js'
 import { addDoctorCommand } from './doctor.js'
 import { addEvalCommand } from './eval.js'
@@ -21,6 +22,7 @@ export function createProgram(): Command {
   addEvalCommand(program)
   addChatCommand(program)
   addDoctorCommand(program)
+  addBuildCommand(program)
   return program
 }
 

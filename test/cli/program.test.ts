@@ -5,7 +5,7 @@ import { HdpoError } from '../../lib/errors.js'
 describe('hdpo', () => {
   const program = createProgram()
 
-  it('has its six commands', () => {
+  it('has its commands', () => {
     expect(program.commands.map((command) => command.name())).toEqual([
       'quickstart',
       'sft',
@@ -13,6 +13,7 @@ describe('hdpo', () => {
       'eval',
       'chat',
       'doctor',
+      'build',
     ])
   })
 

@@ -1,0 +1,29 @@
+// Builds and runs the native tests: once as users run the library, once slower with assertions, AddressSanitizer and UBSan.
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { buildWithCMake } from './cmake.mjs'
+import { capture, instructionSet, root, run } from './command.mjs'
+
+export async function nativeTests() {
+  buildWithCMake('hdpo_native_tests')
+  return runDoctest(join('build', 'cmake', 'hdpo_native_tests'))
+}
+
+export async function sanitizedNativeTests() {
+  const folder = join('build', 'sanitize')
+  const options = [`-DHDPO_ARCH=${instructionSet()}`, '-DHDPO_SANITIZE=address,undefined']
+  run('cmake', ['-S', '.', '-B', folder, '-DCMAKE_BUILD_TYPE=Release', ...options])
+  const parallel = ['--parallel', String(availableParallelism())]
+  run('cmake', ['--build', folder, '--target', 'hdpo_native_tests', ...parallel])
+  return runDoctest(join(folder, 'hdpo_native_tests'), { UBSAN_OPTIONS: 'print_stacktrace=1' })
+}
+
+async function runDoctest(program, env) {
+  const { code, text } = await capture(join(root, program), [], { env })
+  // The runner's own last lines: [doctest] test cases: 12 | 12 passed | 0 failed | 0 skipped
+  const counts = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped/.exec(text)
+  if (!counts) return { passed: 0, failed: 1, skipped: 0 } // it crashed before it could count
+  const [passed, failed, skipped] = counts.slice(1).map(Number)
+  // A sanitizer ends the process with an error after all tests have passed when it has found a leak.
+  return { passed, failed: code === 0 ? failed : Math.max(failed, 1), skipped }
+}
