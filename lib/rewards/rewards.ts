@@ -1,5 +1,6 @@
 export { type ExactMatchOptions, exactMatch } from './exact-match.js'
 export { type NumericMatchOptions, numericMatch } from './numeric-match.js'
 export { reportedOutcome } from './reported-outcome.js'
-export { isCorrect, scoreTrajectories } from './score.js'
+export { isCorrect, isUngraded, partitionGraded, scoreTrajectories } from './score.js'
 export type { AnswerReward, AnswerScore, RewardOptions } from './types.js'
+export { Ungraded, ungraded } from './ungraded.js'

@@ -36,6 +36,8 @@ export interface ToolCallRecord {
   observation: string
   /** Of the call itself, without its wait for a free place. */
   milliseconds: number
+  /** What the efficiency reward 1 / (1 + sum of costs) counts: the tool's `cost`, 1 where it has none. Default 1. */
+  cost?: number
 }
 
 /** Token ids from prompt to end; mask 1 where the policy sampled the token; logprobs 0 elsewhere. */
@@ -94,4 +96,13 @@ export interface ScoredTrajectory extends Trajectory {
   accuracyReward: number
   accuracyAdvantage?: number
   efficiencyAdvantage?: number
+  ungraded?: never
+}
+
+/** A trajectory that the reward could not grade. It has no reward and is in no group, so nothing is learnt from it. */
+export interface UngradedTrajectory extends Trajectory {
+  /** 0 or 1: known without grading the answer. */
+  formatReward: number
+  /** Why. */
+  ungraded: string
 }

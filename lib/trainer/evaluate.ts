@@ -1,10 +1,10 @@
 // Rollouts without training: accuracy and calls on a set of tasks, and what the policy knows without tools.
 import type { RolloutPolicy } from '../policy/types.js'
-import { isCorrect, type RewardOptions, scoreTrajectories } from '../rewards/rewards.js'
+import { isCorrect, partitionGraded, type RewardOptions, scoreTrajectories } from '../rewards/rewards.js'
 import { type RunGroup, runGroup as runPolicyGroup } from '../rollout/group.js'
 import type { RolloutOptions } from '../rollout/options.js'
 import { deriveSeed } from '../rollout/seed.js'
-import type { ScoredTrajectory, Task } from '../rollout/types.js'
+import type { ScoredTrajectory, Task, UngradedTrajectory } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
 import { mapConcurrent } from './map-concurrent.js'
 import { mean, type RolloutMetrics, rolloutMetrics } from './metrics.js'
@@ -31,7 +31,7 @@ export interface EvaluateOptions {
 
 /**
  * What a policy knows without tools, by task id. Tasks answered right in some samples only are in neither
- * set.
+ * set; one that any rollout of was not graded is not in rightShare either.
  */
 export interface Knowledge {
   /** Right in every sample. */
@@ -58,8 +58,9 @@ export interface EvaluationSummary extends Omit<RolloutMetrics, 'qualifyingGroup
 
 export interface Evaluation {
   summary: EvaluationSummary
-  /** One list a task, in order of the tasks. */
+  /** One list a task, in order of the tasks, of the rollouts that were graded. */
   groups: ScoredTrajectory[][]
+  ungraded: UngradedTrajectory[]
 }
 
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
@@ -67,7 +68,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { runGroup = runPolicyGroup } = options
   checkCount('samples', samples)
   checkCount('concurrency', concurrency)
-  const groups = await mapConcurrent(tasks, concurrency, async (task, index) => {
+  const scored = await mapConcurrent(tasks, concurrency, async (task, index) => {
     signal?.throwIfAborted()
     const group = await runGroup(policy, task, tools, {
       ...rollout,
@@ -78,7 +79,10 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     return scoreTrajectories(group, task, reward)
   })
   signal?.throwIfAborted()
-  return { summary: summarize(groups, options.knowledge), groups }
+  const parts = scored.map(partitionGraded)
+  const groups = parts.map(({ graded }) => graded)
+  const ungraded = parts.flatMap((part) => part.ungraded)
+  return { summary: summarize(groups, options.knowledge, ungraded), groups, ungraded }
 }
 
 /**
@@ -91,18 +95,24 @@ export async function measureKnown(options: Omit<EvaluateOptions, 'knowledge'>):
     samples,
     rollout: { ...options.rollout, toolChoice: 'none' },
   })
-  const rightShare = new Map(options.tasks.map((task, index) => [task.id, mean(groups[index] ?? [], right)]))
+  const rightShare = new Map(
+    options.tasks.flatMap((task, index): [string, number][] => {
+      const group = groups[index] ?? []
+      return group.length === samples ? [[task.id, mean(group, right)]] : []
+    }),
+  )
   const idsWith = (share: number) =>
     new Set([...rightShare].filter(([, found]) => found === share).map(([id]) => id))
   return { known: idsWith(1), needed: idsWith(0), rightShare, samples }
 }
 
-/** One list of rollouts a question. */
+/** One list of graded rollouts a question. */
 export function summarize(
   groups: readonly (readonly ScoredTrajectory[])[],
   knowledge?: Knowledge,
+  ungraded: readonly UngradedTrajectory[] = [],
 ): EvaluationSummary {
-  const { qualifyingGroups: _, qualifyingRatio: __, ...metrics } = rolloutMetrics(groups)
+  const { qualifyingGroups: _, qualifyingRatio: __, ...metrics } = rolloutMetrics(groups, ungraded)
   return {
     questions: groups.length,
     ...metrics,

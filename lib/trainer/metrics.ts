@@ -2,11 +2,13 @@
 import type { StepResult } from '../native.js'
 import { isCorrect } from '../rewards/rewards.js'
 import { type TrajectoryMetrics, trajectoryMetrics } from '../rollout/metrics.js'
-import type { ScoredTrajectory } from '../rollout/types.js'
+import type { ScoredTrajectory, UngradedTrajectory } from '../rollout/types.js'
 import type { EvaluationSummary } from './evaluate.js'
 
-/** Of all rollouts of a step. */
+/** Of all rollouts of a step: what they did of all, rewards and accuracy of those that were graded. */
 export interface RolloutMetrics extends TrajectoryMetrics {
+  /** Rollouts that the reward could not grade; in no group. */
+  ungradedRollouts: number
   /** Share of rollouts with the right answer. */
   accuracy: number
   /** Share whose markup is whole and that answer exactly once. */
@@ -45,7 +47,7 @@ export interface StepMetrics extends RolloutMetrics, LossMetrics {
   step: number
   epoch: number
   learningRate: number
-  /** Loss or gradient was not finite: the step changed nothing. */
+  /** Loss or gradient was not finite, or nothing could be graded: the step changed nothing. */
   skipped: boolean
   /** Skipped steps of the run so far. */
   skippedSteps: number
@@ -54,6 +56,8 @@ export interface StepMetrics extends RolloutMetrics, LossMetrics {
   seconds: PhaseSeconds
   /** On the steps that evaluate. */
   evaluation?: EvaluationSummary
+  /** What the answer reward says about its own work in this process so far: a judge's requests, agreement. */
+  reward?: Record<string, number>
 }
 
 export interface SupervisedMetrics {
@@ -71,17 +75,38 @@ export interface SupervisedMetrics {
   seconds: { train: number }
 }
 
-export function rolloutMetrics(groups: readonly (readonly ScoredTrajectory[])[]): RolloutMetrics {
+/** Groups hold what was graded. */
+export function rolloutMetrics(
+  groups: readonly (readonly ScoredTrajectory[])[],
+  ungraded: readonly UngradedTrajectory[] = [],
+): RolloutMetrics {
   const rollouts = groups.flat()
   const qualifying = groups.map(rightRollouts).filter((right) => right >= 2)
   return {
-    ...trajectoryMetrics(rollouts),
+    ...trajectoryMetrics([...rollouts, ...ungraded]),
+    ungradedRollouts: ungraded.length,
     accuracy: mean(rollouts, (rollout) => Number(isCorrect(rollout))),
     format: mean(rollouts, (rollout) => rollout.formatReward),
     accuracyReward: mean(rollouts, (rollout) => rollout.accuracyReward),
     qualifyingGroups: qualifying.length / Math.max(groups.length, 1),
     qualifyingRatio: qualifying.reduce((sum, right) => sum + right, 0) / Math.max(rollouts.length, 1),
   }
+}
+
+/** Of a step that made no update: nothing of it could be graded. */
+export const noLoss: LossMetrics = {
+  loss: 0,
+  accuracyLoss: 0,
+  efficiencyLoss: 0,
+  kl: 0,
+  entropy: 0,
+  clippedLow: 0,
+  clippedHigh: 0,
+  dualClipped: 0,
+  gradientNorm: 0,
+  logprobDifference: 0,
+  trainedTokens: 0,
+  tokens: 0,
 }
 
 /**

@@ -79,7 +79,7 @@ export async function* runLoop<Step extends RecordedStep>(
     const taken = await options.takeStep(step, progress)
     if (options.describeRollouts) await folder.writeRollouts(step, options.describeRollouts(taken))
     await folder.appendMetrics(taken.metrics)
-    if (taken.metrics.skipped) onWarning(`step ${step} was skipped: its loss or gradient was not finite`)
+    if (taken.metrics.skipped) onWarning(`step ${step} was skipped: ${skips.reason}`)
     if (skips.exhausted) throw skips.error(step, lastGood)
     if (step - savedAt >= checkpointEvery || step === steps || signal?.aborted) await save()
     yield savedAt === step && lastGood !== undefined ? { ...taken, checkpoint: lastGood } : taken

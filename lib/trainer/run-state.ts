@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../errors.js'
+import type { TaskList } from '../tasks/task-list.js'
 import { writeJson } from './checkpoint.js'
 import type { SkipState } from './skip-guard.js'
 
@@ -39,6 +40,13 @@ export async function readState(
     }
   }
   return state
+}
+
+/** Of a list that knows its own, that one. */
+export function taskFingerprint(tasks: TaskList): string {
+  if (tasks.fingerprint !== undefined) return tasks.fingerprint
+  if (Array.isArray(tasks)) return fingerprint(tasks)
+  throw new TypeError('tasks: a list that is no array must have a fingerprint')
 }
 
 /** Short hash that tells two data sets apart. */

@@ -1,8 +1,19 @@
-// Counts steps whose loss or gradient was not finite. Such a step changed nothing; too many in a row end the
-// run, because the policy no longer learns and the cause (data, learning rate) will not go away by itself.
+// Counts steps that changed nothing: their loss or gradient was not finite, or no rollout could be graded. Too many
+// in a row end the run, because the policy no longer learns and the cause (data, learning rate, a judge that is down)
+// will not go away by itself.
 import { HdpoError } from '../errors.js'
 
+export interface SkipReason {
+  /** Of the error that ends the run. */
+  code: string
+  /** Continues "step 3 was skipped: ". */
+  text: string
+}
+
+export const notFinite: SkipReason = { code: 'ERR_NOT_FINITE', text: 'its loss or gradient was not finite' }
+
 export class SkipGuard {
+  #reason = notFinite
   #inARow: number
   #total: number
 
@@ -14,7 +25,8 @@ export class SkipGuard {
     this.#total = state.total
   }
 
-  record(skipped: boolean): void {
+  record(skipped: boolean, reason = notFinite): void {
+    if (skipped) this.#reason = reason
     this.#inARow = skipped ? this.#inARow + 1 : 0
     if (skipped) this.#total++
   }
@@ -22,6 +34,11 @@ export class SkipGuard {
   /** Whether the run has to end. */
   get exhausted(): boolean {
     return this.#inARow >= this.limit
+  }
+
+  /** Of the last skipped step. */
+  get reason(): string {
+    return this.#reason.text
   }
 
   get state(): SkipState {
@@ -32,8 +49,9 @@ export class SkipGuard {
   error(step: number, lastGood: string | undefined): HdpoError {
     const kept = lastGood ? `the last good checkpoint is ${lastGood}` : 'there is no checkpoint yet'
     return new HdpoError(
-      'ERR_NOT_FINITE',
-      `step ${step}: loss or gradient was not finite in ${this.#inARow} steps in a row (maxSkippedSteps: ${this.limit}); ${kept}`,
+      this.#reason.code,
+      `step ${step}: ${this.#inARow} steps in a row were skipped (maxSkippedSteps: ${this.limit}), this one because ` +
+        `${this.#reason.text}; ${kept}`,
     )
   }
 }

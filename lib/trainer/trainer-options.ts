@@ -9,6 +9,7 @@ import {
   resolveRolloutOptions,
 } from '../rollout/options.js'
 import type { Task } from '../rollout/types.js'
+import type { TaskList } from '../tasks/task-list.js'
 import type { Tool } from '../tools/types.js'
 import type { Knowledge } from './evaluate.js'
 import {
@@ -24,7 +25,8 @@ import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface TrainerOptions {
   policy: TrainablePolicy
-  tasks: readonly Task[]
+  /** An array, or what openTasks returns. */
+  tasks: TaskList
   tools: readonly Tool[]
   reward: RewardOptions
   algorithm: AlgorithmOptions

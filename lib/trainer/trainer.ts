@@ -3,27 +3,31 @@
 import { join } from 'node:path'
 import { assignAdvantages, lossWeights } from '../hdpo/algorithms.js'
 import type { PolicyBatch, PolicyLossOptions, StepResult } from '../native.js'
-import { scoreTrajectories } from '../rewards/rewards.js'
+import { partitionGraded, scoreTrajectories } from '../rewards/rewards.js'
 import { deriveSeed } from '../rollout/seed.js'
-import type { ScoredTrajectory, Task } from '../rollout/types.js'
+import type { ScoredTrajectory, UngradedTrajectory } from '../rollout/types.js'
+import { taskAt } from '../tasks/task-list.js'
 import { packPolicyBatch } from './batch.js'
 import { evaluate } from './evaluate.js'
-import { lossMetrics, rolloutMetrics, type StepMetrics } from './metrics.js'
+import { lossMetrics, noLoss, rolloutMetrics, type StepMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
 import type { RunFolder } from './run-folder.js'
 import { type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
-import { fingerprint, type RunState } from './run-state.js'
+import { type RunState, taskFingerprint } from './run-state.js'
 import { optimizerAt } from './schedule.js'
 import { timed } from './seconds.js'
-import type { SkipGuard } from './skip-guard.js'
+import { notFinite, type SkipGuard, type SkipReason } from './skip-guard.js'
 import { type ResolvedTrainerOptions, resolveTrainerOptions, type TrainerOptions } from './trainer-options.js'
 
+type ScoredGroup = (ScoredTrajectory | UngradedTrajectory)[]
 export type AssignedTrajectory = ScoredTrajectory & { accuracyAdvantage: number; efficiencyAdvantage: number }
 
 export interface TrainerStep extends RecordedStep {
   metrics: StepMetrics
-  /** One list a prompt, in order of the step's prompts. */
+  /** One list a prompt, in order of the step's prompts, of the rollouts that were graded. */
   groups: AssignedTrajectory[][]
+  /** One list a prompt: all its rollouts in order, those that could not be graded among them. */
+  rollouts: (AssignedTrajectory | UngradedTrajectory)[][]
 }
 
 export class Trainer {
@@ -52,7 +56,7 @@ export class Trainer {
         onWarning,
         prepare: (folder) => this.#freezeReference(folder),
         takeStep: (step, { skips }) => this.#step(step, skips),
-        describeRollouts: ({ groups }) => describeRollouts(groups),
+        describeRollouts: ({ rollouts }) => describeRollouts(rollouts),
       },
       options,
     )
@@ -84,7 +88,7 @@ export class Trainer {
       loss,
       rollout,
       ...(optimizer.schedule === 'cosine' && { steps: this.#options.steps }),
-      tasks: fingerprint(this.#options.tasks),
+      tasks: taskFingerprint(this.#options.tasks),
     }
   }
 
@@ -92,38 +96,42 @@ export class Trainer {
     const { steps, optimizer, promptsPerStep } = this.#options
     const seconds = { rollout: 0, advantages: 0, train: 0, evaluate: 0 }
     const scored = await timed(seconds, 'rollout', () => this.#rollOut(step))
+    const ungraded = scored.flatMap((group) => partitionGraded(group).ungraded)
     const groups = await timed(seconds, 'advantages', () => this.#assign(scored))
     const nativeOptimizer = optimizerAt(step, steps, optimizer)
     const updates = await timed(seconds, 'train', () => this.#update(groups, nativeOptimizer))
-    const skipped = updates.some((update) => update.skipped)
-    skips.record(skipped)
+    const skipped = updates.length === 0 || updates.some((update) => update.skipped)
+    skips.record(skipped, updates.length === 0 ? nothingGraded(ungraded) : notFinite)
+    this.#warnOfUngraded(step, ungraded)
     const evaluation = await timed(seconds, 'evaluate', () => this.#evaluate(step))
-    const rollouts = rolloutMetrics(groups)
+    const rollouts = rolloutMetrics(groups, ungraded)
+    const report = this.#options.reward.answer.report?.()
     const metrics: StepMetrics = {
       step,
       epoch: this.#order.epoch(step, promptsPerStep),
       ...rollouts,
-      ...lossMetrics(updates),
+      ...(updates.length === 0 ? noLoss : lossMetrics(updates)),
       learningRate: nativeOptimizer.learningRate,
       skipped,
       skippedSteps: skips.state.total,
       tokensPerSecond: rollouts.sampledTokens / seconds.rollout,
       seconds,
       ...(evaluation && { evaluation }),
+      ...(report && { reward: report }),
     }
-    return { step, metrics, groups }
+    return { step, metrics, groups, rollouts: inOrder(scored, groups) }
   }
 
   /**
    * All groups at once: the native scheduler batches whatever is waiting, and holds back what the KV budget
    * has no room for.
    */
-  #rollOut(step: number): Promise<ScoredTrajectory[][]> {
+  #rollOut(step: number): Promise<ScoredGroup[]> {
     const { policy, tasks, tools, rollout, runGroup, reward, groupSize, promptsPerStep, seed } = this.#options
     const prompts = this.#order.batch(step, promptsPerStep)
     return Promise.all(
       prompts.map(async (index, place) => {
-        const task = tasks[index] as Task
+        const task = await taskAt(tasks, index)
         const group = await runGroup(policy, task, tools, {
           ...rollout,
           size: groupSize,
@@ -134,10 +142,19 @@ export class Trainer {
     )
   }
 
-  async #assign(groups: ScoredTrajectory[][]): Promise<AssignedTrajectory[][]> {
+  /** What could not be graded is in no group: it has no advantage, and none of the others' depends on it. */
+  async #assign(scored: ScoredGroup[]): Promise<AssignedTrajectory[][]> {
+    const groups = scored.map((group) => partitionGraded(group).graded)
     return assignAdvantages(groups, this.#options.algorithm)
   }
 
+  #warnOfUngraded(step: number, ungraded: readonly UngradedTrajectory[]): void {
+    if (ungraded.length === 0) return
+    const { onWarning } = this.#options
+    onWarning(`step ${step}: ${ungraded.length} rollouts were not graded; the first: ${ungraded[0]?.ungraded}`)
+  }
+
+  /** Empty where nothing was graded. */
   async #update(
     groups: AssignedTrajectory[][],
     optimizer: ReturnType<typeof optimizerAt>,
@@ -145,8 +162,10 @@ export class Trainer {
     const { policy, passes, miniBatches } = this.#options
     const loss = this.#lossOptions()
     const batches: PolicyBatch[] = []
-    for (const part of split(groups, miniBatches))
-      batches.push(await this.#withReference(packPolicyBatch(part.flat())))
+    for (const part of split(groups, miniBatches)) {
+      const rollouts = part.flat()
+      if (rollouts.length > 0) batches.push(await this.#withReference(packPolicyBatch(rollouts)))
+    }
     const results: StepResult[] = []
     for (let pass = 0; pass < passes; pass++) {
       for (const batch of batches) results.push(await policy.policyStep(batch, loss, optimizer))
@@ -195,7 +214,24 @@ function split<Item>(items: readonly Item[], parts: number): Item[][] {
   )
 }
 
-function describeRollouts(groups: readonly AssignedTrajectory[][]): object[] {
+/** The rollouts as they were scored, the graded ones with their advantages. */
+function inOrder(
+  scored: readonly ScoredGroup[],
+  groups: readonly AssignedTrajectory[][],
+): (AssignedTrajectory | UngradedTrajectory)[][] {
+  return scored.map((group, prompt) => {
+    const graded = [...(groups[prompt] ?? [])]
+    return group.map((rollout) =>
+      rollout.ungraded === undefined ? (graded.shift() as AssignedTrajectory) : rollout,
+    )
+  })
+}
+
+function nothingGraded(ungraded: readonly UngradedTrajectory[]): SkipReason {
+  return { code: 'ERR_UNGRADED', text: `no rollout could be graded: ${ungraded[0]?.ungraded}` }
+}
+
+function describeRollouts(groups: readonly (AssignedTrajectory | UngradedTrajectory)[][]): object[] {
   return groups.flatMap((group, prompt) =>
     group.map((trajectory, rollout) => ({ prompt, rollout, ...trajectory })),
   )

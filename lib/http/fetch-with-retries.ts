@@ -1,0 +1,114 @@
+// HTTP requests to services that refuse, stall and break: time-out per attempt, exponential back-off with jitter, Retry-After.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HdpoError } from '../errors.js'
+import { redact } from '../secrets/secrets.js'
+
+export interface RetryOptions {
+  /** Attempts after the first one. Default 4. */
+  retries?: number
+  /** Milliseconds an attempt may take, its body included. Default 60,000. */
+  timeout?: number
+  /** Milliseconds before the first retry; each further one waits twice as long. Default 500. */
+  minimumDelay?: number
+  /** Longest wait in milliseconds, Retry-After included. Default 30,000. */
+  maximumDelay?: number
+  signal?: AbortSignal
+  /** Told of each attempt that failed and will be made again. */
+  onRetry?: (reason: string) => void
+}
+
+/** Status codes that another attempt may change: time-outs, conflicts, rate limits, and the server's own failures. */
+const worthRetrying = (status: number) => status === 408 || status === 409 || status === 425 || status === 429 || status >= 500
+
+/** An attempt that failed. `final`: another one would fail the same way. `retryAfter`: milliseconds the server asked for. */
+export class AttemptError extends HdpoError {
+  constructor(
+    message: string,
+    readonly final: boolean,
+    readonly retryAfter?: number,
+    options?: ErrorOptions,
+  ) {
+    super('ERR_HTTP', redact(message), options)
+    this.name = 'AttemptError'
+  }
+}
+
+/**
+ * What `read` makes of the first good response. `read` may throw an AttemptError for a body that is no answer. Rejects with
+ * the last attempt's AttemptError, its message saying how many were made; with the signal's reason where that is aborted.
+ */
+export async function fetchWithRetries<Result>(
+  url: string | URL,
+  init: RequestInit,
+  read: (response: Response) => Promise<Result>,
+  options: RetryOptions = {},
+): Promise<Result> {
+  const { retries = 4, timeout = 60_000, minimumDelay = 500, maximumDelay = 30_000, signal, onRetry } = options
+  for (let attempt = 0; ; attempt++) {
+    signal?.throwIfAborted()
+    try {
+      return await attemptOnce(url, init, read, timeout, signal)
+    } catch (error) {
+      if (!(error instanceof AttemptError)) throw error
+      if (error.final || attempt >= retries) throw exhausted(error, attempt + 1)
+      onRetry?.(error.message)
+      // Half of the wait is random: clients that failed together do not come back together.
+      const backOff = minimumDelay * 2 ** attempt * (0.5 + 0.5 * Math.random())
+      await sleep(Math.min(Math.max(backOff, error.retryAfter ?? 0), maximumDelay), undefined, signal && { signal })
+    }
+  }
+}
+
+async function attemptOnce<Result>(
+  url: string | URL,
+  init: RequestInit,
+  read: (response: Response) => Promise<Result>,
+  timeout: number,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  const timer = AbortSignal.timeout(timeout)
+  try {
+    const response = await fetch(url, { ...init, signal: signal ? AbortSignal.any([signal, timer]) : timer })
+    if (!response.ok) throw await statusError(response)
+    return await read(response)
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (error instanceof AttemptError) throw error
+    if (timer.aborted) throw new AttemptError(`no answer within ${timeout} ms`, false, undefined, { cause: error })
+    if (!isNetworkError(error)) throw error
+    throw new AttemptError(`${(error as Error).message}${causeOf(error)}`, false, undefined, { cause: error })
+  }
+}
+
+async function statusError(response: Response): Promise<AttemptError> {
+  const text = (await response.text()).trim().slice(0, 300)
+  return new AttemptError(
+    `HTTP ${response.status}${text === '' ? '' : `: ${text}`}`,
+    !worthRetrying(response.status),
+    retryAfter(response.headers.get('retry-after')),
+  )
+}
+
+/** Seconds or a date, as RFC 9110 has it, in milliseconds; undefined where it is neither. */
+export function retryAfter(header: string | null, now = Date.now()): number | undefined {
+  if (header === null || header.trim() === '') return undefined
+  const seconds = Number(header)
+  if (Number.isFinite(seconds)) return Math.max(seconds * 1000, 0)
+  const date = Date.parse(header)
+  return Number.isNaN(date) ? undefined : Math.max(date - now, 0)
+}
+
+function exhausted(error: AttemptError, attempts: number): AttemptError {
+  if (attempts === 1) return error
+  return new AttemptError(`${error.message} (after ${attempts} attempts)`, error.final, error.retryAfter, { cause: error })
+}
+
+/** fetch says TypeError for whatever went wrong below HTTP, a body cut off included, and keeps what it was as the cause. */
+function isNetworkError(error: unknown): boolean {
+  return error instanceof TypeError && (error.message === 'fetch failed' || error.message === 'terminated')
+}
+
+function causeOf(error: unknown): string {
+  const cause = (error as Error).cause
+  return cause instanceof Error ? `: ${cause.message || (cause as NodeJS.ErrnoException).code}` : ''
+}

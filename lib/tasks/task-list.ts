@@ -1,0 +1,27 @@
+import type { Task } from '../rollout/types.js'
+
+/**
+ * Tasks by position, as many as a trainer needs at a time. An array of tasks is one; openTasks makes one that keeps its tasks
+ * on disk. The same position gives the same task for as long as it is open, so a resumed run sees what the unbroken one saw.
+ */
+export interface TaskList {
+  readonly length: number
+  /** From 0 to length - 1. */
+  at(index: number): Task | undefined | Promise<Task>
+  /** Tells two data sets apart; of an array it is computed from the tasks. */
+  readonly fingerprint?: string
+}
+
+/** The first `limit` tasks (default: all), in memory. */
+export async function takeTasks(tasks: TaskList, limit = tasks.length): Promise<Task[]> {
+  const taken: Task[] = []
+  for (let index = 0; index < Math.min(limit, tasks.length); index++) taken.push(await taskAt(tasks, index))
+  return taken
+}
+
+/** Throws a RangeError where there is none. */
+export async function taskAt(tasks: TaskList, index: number): Promise<Task> {
+  const task = await tasks.at(index)
+  if (!task) throw new RangeError(`tasks: there is no task ${index}; there are ${tasks.length}`)
+  return task
+}
