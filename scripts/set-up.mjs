@@ -6,8 +6,8 @@ import { ensureNodeModules } from './node-modules.mjs'
 
 main(() => {
   const [major, minor] = process.versions.node.split('.').map(Number)
-  if (major < 20 || (major === 20 && minor < 11))
-    throw new SetUpError(`needs Node 20.11 or later, this is ${process.version}`)
+  if (major < 20 || (major === 20 && minor < 12))
+    throw new SetUpError(`needs Node 20.12 or later, this is ${process.version}`)
   ensureNodeModules()
   ensureAddon({ rebuild: process.argv.includes('--rebuild') })
 })

@@ -43,6 +43,11 @@ export function parseModelConfig(json: Json, where: string): ModelConfig {
   if (json.hidden_act !== undefined && json.hidden_act !== 'silu') {
     refuse(`"hidden_act": ${JSON.stringify(json.hidden_act)} is not implemented; only "silu" is`)
   }
+  // transformers 5 writes the rotary embedding's parameters into a mapping of their own.
+  const rope = (json.rope_parameters ?? {}) as Json
+  if (rope.rope_type !== undefined && rope.rope_type !== 'default') {
+    refuse(`"rope_parameters": ${JSON.stringify(rope)} is not implemented`)
+  }
   const number = (key: string, fallback?: number): number => {
     const value = json[key] ?? fallback
     if (typeof value !== 'number' || !(value > 0))
@@ -60,7 +65,7 @@ export function parseModelConfig(json: Json, where: string): ModelConfig {
     headDim: number('head_dim', hiddenSize / heads),
     intermediateSize: number('intermediate_size'),
     maxPositions: number('max_position_embeddings', 2048),
-    ropeTheta: number('rope_theta', 10000),
+    ropeTheta: number('rope_theta', (rope.rope_theta as number | undefined) ?? 10000),
     rmsNormEpsilon: number('rms_norm_eps', 1e-6),
     tieEmbeddings: json.tie_word_embeddings === true,
     ...architecture,
