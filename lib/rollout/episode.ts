@@ -75,6 +75,7 @@ class Episode {
   readonly #texts: string[] = []
   readonly #messages: Message[] = []
   readonly #toolCalls: ToolCallRecord[] = []
+  readonly #ended = new AbortController()
 
   constructor(
     private readonly setting: Setting,
@@ -85,10 +86,14 @@ class Episode {
   }
 
   async play(): Promise<Trajectory> {
-    if (this.setting.options.toolChoice === 'required') this.#give([this.setting.callToken as number])
-    for (;;) {
-      const end = await this.#playTurn()
-      if (end !== undefined) return this.#trajectory(end)
+    try {
+      if (this.setting.options.toolChoice === 'required') this.#give([this.setting.callToken as number])
+      for (;;) {
+        const end = await this.#playTurn()
+        if (end !== undefined) return this.#trajectory(end)
+      }
+    } finally {
+      this.#ended.abort()
     }
   }
 
@@ -159,6 +164,7 @@ class Episode {
       toolConcurrency,
       maxObservationCharacters,
       rolloutId: id,
+      rolloutEnded: this.#ended.signal,
       signal,
     })
   }

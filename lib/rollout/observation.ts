@@ -1,8 +1,13 @@
 // A call's result as the text that the policy reads.
+import { ToolOutput } from '../tools/tool-output.js'
 
-/** Strings as they are, everything else as JSON (undefined as null). Throws where JSON has no form of it. */
+/**
+ * Strings as they are, a ToolOutput as its text, everything else as JSON (undefined as null). Throws where JSON
+ * has no form of it, and for images without text.
+ */
 export function formatResult(result: unknown): string {
   if (typeof result === 'string') return result
+  if (result instanceof ToolOutput) return result.toText()
   return JSON.stringify(result) ?? 'null'
 }
 

@@ -1,6 +1,7 @@
 // One call of a tool, whatever becomes of it, as a record. Nothing that a policy or a tool does wrong throws
 // here.
 import { ToolInputError } from '../tools/tool-input-error.js'
+import { ToolTimeoutError } from '../tools/tool-timeout-error.js'
 import type { Tool } from '../tools/types.js'
 import { formatResult, truncate } from './observation.js'
 import type { ParsedToolCall } from './tool-call-parser.js'
@@ -13,6 +14,7 @@ export interface ToolCallSettings {
   toolConcurrency: number
   maxObservationCharacters: number
   rolloutId: string
+  rolloutEnded: AbortSignal
   signal: AbortSignal
 }
 
@@ -73,20 +75,25 @@ async function runInTime(tool: Tool, input: unknown, settings: ToolCallSettings)
   try {
     return result(
       'ok',
-      await untilAborted(ended.signal, () => runTool(tool, input, ended.signal, settings.rolloutId)),
+      await untilAborted(ended.signal, () => runTool(tool, input, ended.signal, settings)),
     )
   } catch (error) {
     if (settings.signal.aborted) return result('error', `${tool.name} was stopped`)
     if (ended.signal.aborted) return result('timeout', `${tool.name} timed out after ${timeout} ms`)
-    return result('error', failure(tool, error))
+    return result(error instanceof ToolTimeoutError ? 'timeout' : 'error', failure(tool, error))
   } finally {
     clearTimeout(timer)
     settings.signal.removeEventListener('abort', stop)
   }
 }
 
-async function runTool(tool: Tool, input: unknown, signal: AbortSignal, rolloutId: string): Promise<string> {
-  return formatResult(await tool.run(input, { signal, rolloutId }))
+async function runTool(
+  tool: Tool,
+  input: unknown,
+  signal: AbortSignal,
+  { rolloutId, rolloutEnded }: ToolCallSettings,
+): Promise<string> {
+  return formatResult(await tool.run(input, { signal, rolloutId, rolloutEnded }))
 }
 
 /** Rejects once `signal` is aborted; what `work` does after that has no effect. */

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { type JsonSchema, resolveInputSchema } from './input-schema.js'
-import type { Tool, ToolContext } from './types.js'
+import type { FinishedToolCall, Tool, ToolContext } from './types.js'
 
 interface ToolDefinition<Input, Schema> {
   /** Letters, digits, _ and -, 64 characters at most. */
@@ -14,6 +14,8 @@ interface ToolDefinition<Input, Schema> {
   input: Schema
   /** Milliseconds. Default: the rollout's `toolTimeout`. */
   timeout?: number
+  /** What one call costs: a number, or a function of the finished call. 0 or more. */
+  cost?: number | ((call: FinishedToolCall) => number)
   run(input: Input, context: ToolContext): Promise<unknown> | unknown
 }
 
@@ -31,7 +33,7 @@ export function defineTool(definition: ToolDefinition<unknown, unknown>): Tool {
   if (typeof definition !== 'object' || definition === null) {
     throw new TypeError(`defineTool: takes { name, description, input, run }, got ${String(definition)}`)
   }
-  const { name, description, input, timeout, run } = definition
+  const { name, description, input, timeout, cost, run } = definition
   checkName(name)
   if (typeof description !== 'string' || description.trim() === '') {
     throw new TypeError(
@@ -40,7 +42,15 @@ export function defineTool(definition: ToolDefinition<unknown, unknown>): Tool {
   }
   if (typeof run !== 'function') throw new TypeError(`run: must be a function, got ${typeof run}`)
   if (timeout !== undefined) checkTimeout(timeout)
-  return { name, description, ...resolveInputSchema(input), ...(timeout !== undefined && { timeout }), run }
+  if (cost !== undefined) checkCost(cost)
+  return {
+    name,
+    description,
+    ...resolveInputSchema(input),
+    ...(timeout !== undefined && { timeout }),
+    ...(cost !== undefined && { cost }),
+    run,
+  }
 }
 
 function checkName(name: unknown): void {
@@ -56,4 +66,12 @@ function checkTimeout(timeout: unknown): void {
       `timeout: must be more than 0 and at most ${longestTimeout} milliseconds, got ${timeout}`,
     )
   }
+}
+
+function checkCost(cost: unknown): void {
+  if (typeof cost === 'function') return
+  if (typeof cost !== 'number')
+    throw new TypeError(`cost: must be a number or a function of the finished call, got ${typeof cost}`)
+  if (!(cost >= 0 && cost < Number.POSITIVE_INFINITY))
+    throw new RangeError(`cost: must be a finite number of at least 0, got ${cost}`)
 }
