@@ -73,10 +73,7 @@ async function runInTime(tool: Tool, input: unknown, settings: ToolCallSettings)
   settings.signal.addEventListener('abort', stop, { once: true })
   if (settings.signal.aborted) stop()
   try {
-    return result(
-      'ok',
-      await untilAborted(ended.signal, () => runTool(tool, input, ended.signal, settings)),
-    )
+    return result('ok', await untilAborted(ended.signal, () => runTool(tool, input, ended.signal, settings)))
   } catch (error) {
     if (settings.signal.aborted) return result('error', `${tool.name} was stopped`)
     if (ended.signal.aborted) return result('timeout', `${tool.name} timed out after ${timeout} ms`)
