@@ -22,7 +22,7 @@ const partOf = (path: string): string => (path.split('/')[1] as string).replace(
 const layers = [
   ['errors', 'secrets'],
   ['native', 'http'],
-  ['kernels'],
+  ['kernels', 'judge'],
   ['hdpo', 'policy', 'tools'],
   ['rollout'],
   ['rewards', 'server'],

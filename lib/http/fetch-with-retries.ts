@@ -18,7 +18,8 @@ export interface RetryOptions {
 }
 
 /** Status codes that another attempt may change: time-outs, conflicts, rate limits, and the server's own failures. */
-const worthRetrying = (status: number) => status === 408 || status === 409 || status === 425 || status === 429 || status >= 500
+const worthRetrying = (status: number) =>
+  status === 408 || status === 409 || status === 425 || status === 429 || status >= 500
 
 /** An attempt that failed. `final`: another one would fail the same way. `retryAfter`: milliseconds the server asked for. */
 export class AttemptError extends HdpoError {
@@ -43,7 +44,14 @@ export async function fetchWithRetries<Result>(
   read: (response: Response) => Promise<Result>,
   options: RetryOptions = {},
 ): Promise<Result> {
-  const { retries = 4, timeout = 60_000, minimumDelay = 500, maximumDelay = 30_000, signal, onRetry } = options
+  const {
+    retries = 4,
+    timeout = 60_000,
+    minimumDelay = 500,
+    maximumDelay = 30_000,
+    signal,
+    onRetry,
+  } = options
   for (let attempt = 0; ; attempt++) {
     signal?.throwIfAborted()
     try {
@@ -54,7 +62,11 @@ export async function fetchWithRetries<Result>(
       onRetry?.(error.message)
       // Half of the wait is random: clients that failed together do not come back together.
       const backOff = minimumDelay * 2 ** attempt * (0.5 + 0.5 * Math.random())
-      await sleep(Math.min(Math.max(backOff, error.retryAfter ?? 0), maximumDelay), undefined, signal && { signal })
+      await sleep(
+        Math.min(Math.max(backOff, error.retryAfter ?? 0), maximumDelay),
+        undefined,
+        signal && { signal },
+      )
     }
   }
 }
@@ -74,7 +86,8 @@ async function attemptOnce<Result>(
   } catch (error) {
     signal?.throwIfAborted()
     if (error instanceof AttemptError) throw error
-    if (timer.aborted) throw new AttemptError(`no answer within ${timeout} ms`, false, undefined, { cause: error })
+    if (timer.aborted)
+      throw new AttemptError(`no answer within ${timeout} ms`, false, undefined, { cause: error })
     if (!isNetworkError(error)) throw error
     throw new AttemptError(`${(error as Error).message}${causeOf(error)}`, false, undefined, { cause: error })
   }
@@ -100,7 +113,9 @@ export function retryAfter(header: string | null, now = Date.now()): number | un
 
 function exhausted(error: AttemptError, attempts: number): AttemptError {
   if (attempts === 1) return error
-  return new AttemptError(`${error.message} (after ${attempts} attempts)`, error.final, error.retryAfter, { cause: error })
+  return new AttemptError(`${error.message} (after ${attempts} attempts)`, error.final, error.retryAfter, {
+    cause: error,
+  })
 }
 
 /** fetch says TypeError for whatever went wrong below HTTP, a body cut off included, and keeps what it was as the cause. */

@@ -63,19 +63,21 @@ function secretPattern(): RegExp {
   if (compiled?.environment === environment) return compiled.pattern
   // Longest first, so that no secret is cut by one that it contains.
   const forms = values.flatMap(formsOf).sort((a, b) => b.length - a.length)
-  compiled = { environment, pattern: new RegExp([...forms.map(escape), ...secretFormats].join('|'), 'g') }
+  compiled = { environment, pattern: new RegExp([...forms.map(escapePattern), ...secretFormats].join('|'), 'g') }
   return compiled.pattern
 }
 
 function formsOf(value: string): string[] {
   const bytes = Buffer.from(value)
-  return [...new Set([value, encodeURIComponent(value), bytes.toString('base64'), bytes.toString('base64url')])]
+  return [
+    ...new Set([value, encodeURIComponent(value), bytes.toString('base64'), bytes.toString('base64url')]),
+  ]
 }
 
 function isLongEnough(value: string | undefined): boolean {
   return value !== undefined && value.trim().length >= shortestSecret
 }
 
-function escape(text: string): string {
+function escapePattern(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 }

@@ -151,7 +151,9 @@ export class Trainer {
   #warnOfUngraded(step: number, ungraded: readonly UngradedTrajectory[]): void {
     if (ungraded.length === 0) return
     const { onWarning } = this.#options
-    onWarning(`step ${step}: ${ungraded.length} rollouts were not graded; the first: ${ungraded[0]?.ungraded}`)
+    onWarning(
+      `step ${step}: ${ungraded.length} rollouts were not graded; the first: ${ungraded[0]?.ungraded}`,
+    )
   }
 
   /** Empty where nothing was graded. */

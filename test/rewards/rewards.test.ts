@@ -1,5 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { exactMatch, isCorrect, numericMatch, scoreTrajectories } from '../../lib/rewards/rewards.js'
+import {
+  exactMatch,
+  isCorrect,
+  jsonSchemaMatch,
+  numericMatch,
+  partitionGraded,
+  type RewardOptions,
+  regexMatch,
+  scoreTrajectories,
+  ungraded,
+  verifier,
+} from '../../lib/rewards/rewards.js'
 import type { Task, Trajectory } from '../../lib/rollout/types.js'
 
 const task = (answer: unknown): Task => ({ id: 'q1', messages: [], answer })
@@ -17,6 +28,9 @@ const trajectory = (finalAnswer: string | undefined, wellFormed = true): Traject
   finalAnswer,
   wellFormed,
 })
+
+const score = async (rollouts: Trajectory[], task: Task, options: RewardOptions) =>
+  partitionGraded(await scoreTrajectories(rollouts, task, options)).graded
 
 describe('exactMatch', () => {
   it.each<[unknown, string | undefined, boolean]>([
@@ -96,12 +110,12 @@ describe('numericMatch', () => {
 describe('scoreTrajectories', () => {
   it('weighs answer and format', async () => {
     const rollouts = [trajectory('5'), trajectory('5', false), trajectory('4'), trajectory(undefined, false)]
-    const scored = await scoreTrajectories(rollouts, task(5), { answer: exactMatch() })
+    const scored = await score(rollouts, task(5), { answer: exactMatch() })
     expect(scored.map(({ answerReward }) => answerReward)).toEqual([1, 1, 0, 0])
     expect(scored.map(({ formatReward }) => formatReward)).toEqual([1, 0, 1, 0])
     expect(scored.map(({ accuracyReward }) => accuracyReward)).toEqual([1, 0.9, 0.1, 0])
     expect(scored[0]).toMatchObject({ id: 'q1#0', finalAnswer: '5' })
-    const [weighed] = await scoreTrajectories(rollouts, task(5), {
+    const [weighed] = await score(rollouts, task(5), {
       answer: exactMatch(),
       answerWeight: 2,
       formatWeight: 0.5,
@@ -114,7 +128,7 @@ describe('scoreTrajectories', () => {
       await new Promise((resolve) => setTimeout(resolve, 1))
       return finalAnswer === answer ? 1 : 0.5
     }
-    const scored = await scoreTrajectories([trajectory('a'), trajectory('b')], task('a'), { answer })
+    const scored = await score([trajectory('a'), trajectory('b')], task('a'), { answer })
     expect(scored.map(({ accuracyReward }) => accuracyReward)).toEqual([1, 0.55])
     expect(scored.map(isCorrect)).toEqual([true, false])
   })
@@ -142,10 +156,10 @@ describe('scoreTrajectories', () => {
     })
   })
 
-  it.each([[2], [-0.1], [Number.NaN], [undefined], ['yes']])('refuses the score %j', async (score) => {
-    const answer = () => score as number
+  it.each([[2], [-0.1], [Number.NaN], [undefined], ['yes']])('refuses the score %j', async (given) => {
+    const answer = () => given as number
     await expect(scoreTrajectories([trajectory('a')], task('a'), { answer })).rejects.toThrow(
-      `task "q1", rollout "q1#0": the answer reward must be true, false or a number from 0 to 1, got ${score}`,
+      `task "q1", rollout "q1#0": the answer reward must be true, false, a number from 0 to 1 or ungraded(reason), got ${given}`,
     )
   })
 
@@ -164,5 +178,115 @@ describe('scoreTrajectories', () => {
     await expect(scoreTrajectories([other], task('a'), { answer })).rejects.toThrow(
       'is a rollout of task "q2"',
     )
+  })
+})
+
+describe('a rollout that could not be graded', () => {
+  it('has a reason and no reward, and stays in its place', async () => {
+    const answer = ({ finalAnswer }: Trajectory) =>
+      finalAnswer === '?' ? ungraded('the judge is down') : true
+    const rollouts = [trajectory('a'), { ...trajectory('?', false), id: 'q1#1' }, trajectory('b')]
+    const scored = await scoreTrajectories(rollouts, task('a'), { answer })
+    expect(scored[1]).toMatchObject({ id: 'q1#1', ungraded: 'the judge is down', formatReward: 0 })
+    expect(scored[1]).not.toHaveProperty('answerReward')
+    expect(scored[1]).not.toHaveProperty('accuracyReward')
+    const parts = partitionGraded(scored)
+    expect(parts.graded).toEqual([scored[0], scored[2]])
+    expect(parts.ungraded).toEqual([scored[1]])
+  })
+
+  it('needs a reason', () => {
+    expect(() => ungraded(' ')).toThrow('reason: must say why')
+  })
+})
+
+describe('verifier', () => {
+  it('checks the text of the final answer', async () => {
+    const check = verifier(async (answer, { answer: right }) => answer.length === right)
+    expect(await check(trajectory('abc'), task(3))).toBe(true)
+    expect(await check(trajectory('ab'), task(3))).toBe(false)
+    expect(await check(trajectory(undefined), task(0))).toBe(false)
+  })
+
+  it('ends the run or leaves the rollout ungraded when the check throws or takes too long', async () => {
+    const broken = () => {
+      throw new Error('no database')
+    }
+    const slow = (_: string, __: Task, { signal }: { signal: AbortSignal }) =>
+      new Promise<boolean>((resolve) => signal.addEventListener('abort', () => resolve(true)))
+    await expect(verifier(broken)(trajectory('a'), task('a'))).rejects.toThrow('no database')
+    await expect(verifier(slow, { timeout: 5 })(trajectory('a'), task('a'))).rejects.toThrow(
+      'no verdict within 5 ms',
+    )
+    const onError = 'ungraded' as const
+    const reason = { reason: 'the verifier failed: no database' }
+    expect(await verifier(broken, { onError })(trajectory('a'), task('a'))).toEqual(reason)
+    expect(await verifier(slow, { onError, timeout: 5 })(trajectory('a'), task('a'))).toEqual({
+      reason: 'the verifier failed: no verdict within 5 ms',
+    })
+  })
+
+  it('refuses options that cannot work', () => {
+    expect(() => verifier('x' as never)).toThrow('check: must be a function, got string')
+    expect(() => verifier(() => true, { timeout: 0 })).toThrow('timeout: must be more than 0')
+    expect(() => verifier(() => true, { onError: 'skip' as never })).toThrow(
+      'onError: must be throw or ungraded',
+    )
+  })
+})
+
+describe('regexMatch', () => {
+  it.each<[string | RegExp | undefined, unknown, string | undefined, boolean]>([
+    ['paris|lyon', null, ' Paris ', true],
+    ['paris|lyon', null, 'Paris, France', false],
+    [/paris/, null, 'Paris', false],
+    [/^\d+$/g, null, '12', true],
+    [undefined, '1[0-9]', '17', true],
+    [undefined, '1[0-9]', '7', false],
+    [undefined, '1[0-9]', undefined, false],
+  ])('pattern %s, answer %j, given %j: %s', (pattern, answer, given, right) => {
+    const reward = regexMatch(pattern === undefined ? {} : { pattern })
+    // Twice: a pattern with "g" would remember where it was.
+    for (let time = 0; time < 2; time++) expect(reward(trajectory(given), task(answer))).toBe(right)
+  })
+
+  it('can look for a part', () => {
+    expect(regexMatch({ pattern: 'paris', whole: false })(trajectory('In Paris.'), task(null))).toBe(true)
+  })
+
+  it('refuses patterns that do not compile', () => {
+    expect(() => regexMatch({ pattern: '(' })).toThrow(/^pattern: /)
+    expect(() => regexMatch()(trajectory('a'), task('('))).toThrow(/^task "q1": answer: /)
+    expect(() => regexMatch()(trajectory('a'), task(3))).toThrow(/^task "q1": regexMatch needs answer/)
+  })
+})
+
+describe('jsonSchemaMatch', () => {
+  const schema = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] }
+  it.each<[string | undefined, boolean]>([
+    ['{"city": "Paris"}', true],
+    ['```json\n{"city": "Paris"}\n```', true],
+    ['{"city": 5}', false],
+    ['{}', false],
+    ['null', false],
+    ['Paris', false],
+    [undefined, false],
+  ])('%j: %s', (given, right) => {
+    expect(jsonSchemaMatch({ schema })(trajectory(given), task(null))).toBe(right)
+    expect(jsonSchemaMatch()(trajectory(given), task(schema))).toBe(right)
+  })
+
+  it('can ask for the value of the task too', () => {
+    const reward = jsonSchemaMatch({ schema, equal: true })
+    expect(reward(trajectory('{ "city":"Paris" }'), task({ city: 'Paris' }))).toBe(true)
+    expect(reward(trajectory('{"city": "Lyon"}'), task({ city: 'Paris' }))).toBe(false)
+  })
+
+  it('refuses schemas that are none', () => {
+    expect(() => jsonSchemaMatch({ schema: { type: 'thing' } })).toThrow(
+      /^schema: is not a valid JSON Schema/,
+    )
+    expect(() => jsonSchemaMatch()(trajectory('1'), task('x'))).toThrow(/^task "q1": jsonSchemaMatch needs/)
+    expect(() => jsonSchemaMatch({ equal: true })).toThrow('equal: needs schema')
   })
 })

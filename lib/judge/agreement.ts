@@ -1,0 +1,46 @@
+// How far a judge agrees with itself when the same thing is put to it several times.
+
+export interface Agreement {
+  /** Things that got two votes or more. */
+  judged: number
+  /** Mean share of pairs of votes that agree; 1 where nothing was asked twice. */
+  pairwise: number
+  /** Share on which all votes agree. */
+  unanimous: number
+  /** Fleiss' kappa: pairwise agreement beyond chance, 1 at most, 0 for chance; 1 where all votes were the same. */
+  kappa: number
+}
+
+export class AgreementCount {
+  #judged = 0
+  #pairwise = 0
+  #unanimous = 0
+  #votes = 0
+  #yes = 0
+
+  /** The votes on one thing. */
+  add(votes: readonly boolean[]): void {
+    const count = votes.length
+    if (count < 2) return
+    const yes = votes.filter(Boolean).length
+    const no = count - yes
+    this.#judged++
+    this.#pairwise += (yes * (yes - 1) + no * (no - 1)) / (count * (count - 1))
+    this.#unanimous += Number(yes === 0 || no === 0)
+    this.#votes += count
+    this.#yes += yes
+  }
+
+  get result(): Agreement {
+    if (this.#judged === 0) return { judged: 0, pairwise: 1, unanimous: 1, kappa: 1 }
+    const pairwise = this.#pairwise / this.#judged
+    const share = this.#yes / this.#votes
+    const byChance = share ** 2 + (1 - share) ** 2
+    return {
+      judged: this.#judged,
+      pairwise,
+      unanimous: this.#unanimous / this.#judged,
+      kappa: byChance === 1 ? 1 : (pairwise - byChance) / (1 - byChance),
+    }
+  }
+}

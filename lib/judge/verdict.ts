@@ -1,0 +1,28 @@
+/** What a judge says: whether the thing holds that it was asked about, and why. */
+export interface Verdict {
+  correct: boolean
+  reason: string
+}
+
+/** Tells a judge how to answer so that parseVerdict can read it. The reason comes first: it is written before the verdict. */
+export const verdictInstruction =
+  'Reply with one JSON object and nothing else: {"reason": "<one sentence>", "correct": true or false}'
+
+/**
+ * The verdict of a reply, undefined where it is none. The whole reply has to be the object (thinking before it and a code fence
+ * around it apart): an object somewhere inside could be one that the judge quotes from the text it judges.
+ */
+export function parseVerdict(reply: string): Verdict | undefined {
+  const text = reply.replace(/^\s*<think>[\s\S]*?<\/think>/, '').trim()
+  const [, fenced] = /^```(?:json)?\s*\n([\s\S]*?)\n?```$/.exec(text) ?? []
+  let value: unknown
+  try {
+    value = JSON.parse(fenced ?? text)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null) return undefined
+  const { correct, reason } = value as { correct?: unknown; reason?: unknown }
+  if (typeof correct !== 'boolean') return undefined
+  return { correct, reason: typeof reason === 'string' ? reason : '' }
+}
