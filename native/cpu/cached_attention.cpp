@@ -1,0 +1,260 @@
+// Attention of single rows over the paged key/value cache, for generation.
+//
+// Shapes: qkv [R, (H + 2K) * E], out [R, H * E], cache [blocks, 2, K, E * 16]. Inside a block a head's keys
+// lie as [E][16 tokens], so that one vector holds the scores of the block's tokens and no sum crosses lanes;
+// its values lie as [16 tokens][E]. Every row is computed on its own, in an order that only its length
+// decides: its result does not depend on the other rows or on the number of threads.
+#include <omp.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/vector_math.h"
+
+namespace hdpo {
+
+namespace {
+
+constexpr int64_t kBlock = kvBlockTokens;
+constexpr int64_t kVectorColumns = 16;
+
+// Fewer multiply-adds than this are done by the calling thread: waking another takes as long.
+constexpr int64_t kParallelMultiplyAdds = int64_t{1} << 15;
+// Key elements written; they are scattered, one cache line each.
+constexpr int64_t kParallelKeyElements = int64_t{1} << 12;
+
+// 16 floats: the compiler splits them where registers are narrower. Loose: in memory, at any float's address.
+using Vector = float __attribute__((vector_size(64)));
+using LooseVector = float __attribute__((vector_size(64), aligned(4), may_alias));
+
+inline Vector load(const float* at) { return *reinterpret_cast<const LooseVector*>(at); }
+inline void store(float* at, Vector values) { *reinterpret_cast<LooseVector*>(at) = values; }
+
+struct Shape {
+  int64_t heads, kvHeads, headDim;
+  int64_t width() const { return (heads + 2 * kvHeads) * headDim; }
+  int64_t headValues() const { return headDim * kBlock; }  // floats of one head's keys (or values) in a block
+  int64_t blockValues() const { return 2 * kvHeads * headValues(); }
+};
+
+// Query heads that share one key/value head, for one row.
+struct Group {
+  const float* cache;  // of the first block: this head's keys
+  const int32_t* blocks;
+  int64_t length;        // cached tokens
+  int64_t blockValues;   // from a block to the next
+  int64_t valuesOffset;  // from a head's keys to its values
+  int64_t headDim;
+  const float* keys(int64_t index) const { return cache + blocks[index] * blockValues; }
+  const float* values(int64_t index) const { return keys(index) + valuesOffset; }
+};
+
+// scores[h][block * 16 + token] = query[h] . key, for `blockCount` blocks beginning at `first`.
+template <int heads, int blockCount>
+void scoreBlocks(float* scores, int64_t stride, const float* queries, const Group& group, int64_t first) {
+  const float* keys[blockCount];
+  for (int b = 0; b < blockCount; ++b) keys[b] = group.keys(first + b);
+  Vector sums[heads][blockCount] = {};
+  for (int64_t e = 0; e < group.headDim; ++e) {
+    Vector key[blockCount];
+#pragma GCC unroll 4
+    for (int b = 0; b < blockCount; ++b) key[b] = load(keys[b] + e * kBlock);
+#pragma GCC unroll 4
+    for (int h = 0; h < heads; ++h) {
+      const float query = queries[h * group.headDim + e];
+#pragma GCC unroll 4
+      for (int b = 0; b < blockCount; ++b) sums[h][b] += query * key[b];
+    }
+  }
+#pragma GCC unroll 4
+  for (int h = 0; h < heads; ++h) {
+#pragma GCC unroll 4
+    for (int b = 0; b < blockCount; ++b) store(scores + h * stride + (first + b) * kBlock, sums[h][b]);
+  }
+}
+
+template <int heads>
+void score(float* scores, int64_t stride, const float* queries, const Group& group) {
+  const int64_t blocks = (group.length + kBlock - 1) / kBlock;
+  int64_t block = 0;
+  for (; block + 4 <= blocks; block += 4) scoreBlocks<heads, 4>(scores, stride, queries, group, block);
+  for (; block < blocks; ++block) scoreBlocks<heads, 1>(scores, stride, queries, group, block);
+}
+
+// scores -> exp(scale * (score - largest)) in place, 0 beyond the length; returns 1 / sum.
+float softmax(float* scores, int64_t length, float scale) {
+  const int64_t padded = (length + kBlock - 1) / kBlock * kBlock;
+  std::fill(scores + length, scores + padded, -std::numeric_limits<float>::infinity());
+  float largest = scores[0];
+#pragma omp simd reduction(max : largest)
+  for (int64_t i = 0; i < padded; ++i) largest = std::max(largest, scores[i]);
+  float lanes[kBlock] = {};
+  for (int64_t block = 0; block < padded; block += kBlock) {
+#pragma omp simd
+    for (int64_t i = 0; i < kBlock; ++i) {
+      const float weight = vectorExp(scale * (scores[block + i] - largest));
+      scores[block + i] = weight;
+      lanes[i] += weight;
+    }
+  }
+  for (int64_t width = kBlock / 2; width > 0; width /= 2) {
+    for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  }
+  return 1.0f / lanes[0];
+}
+
+// out[h] = inverseSums[h] * sum over tokens of weight * value, for `vectors` * 16 columns from `column` on.
+// Even and odd tokens are summed apart (two chains hide the latency of the additions).
+template <int heads, int vectors>
+void weighColumns(float* out, const float* weights, int64_t stride, const float* inverseSums,
+                  const Group& group, int64_t column) {
+  Vector sums[2][heads][vectors] = {};
+  const auto addToken = [&](int parity, const float* values, int64_t token) __attribute__((always_inline)) {
+    Vector value[vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) value[v] = load(values + v * kVectorColumns);
+#pragma GCC unroll 2
+    for (int h = 0; h < heads; ++h) {
+      const float weight = weights[h * stride + token];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sums[parity][h][v] += weight * value[v];
+    }
+  };
+  for (int64_t begin = 0; begin < group.length; begin += kBlock) {
+    const float* values = group.values(begin / kBlock) + column;
+    const int64_t tokens = std::min(kBlock, group.length - begin);
+    int64_t token = 0;
+    for (; token + 2 <= tokens; token += 2) {
+      addToken(0, values + token * group.headDim, begin + token);
+      addToken(1, values + (token + 1) * group.headDim, begin + token + 1);
+    }
+    if (token < tokens) addToken(0, values + token * group.headDim, begin + token);
+  }
+#pragma GCC unroll 2
+  for (int h = 0; h < heads; ++h) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      store(out + h * group.headDim + column + v * kVectorColumns,
+            (sums[0][h][v] + sums[1][h][v]) * inverseSums[h]);
+    }
+  }
+}
+
+// The columns of a head dimension that is no multiple of 16.
+template <int heads>
+void weighRest(float* out, const float* weights, int64_t stride, const float* inverseSums, const Group& group,
+               int64_t column) {
+  const int64_t columns = group.headDim - column;
+  for (int h = 0; h < heads; ++h) {
+    float sums[kVectorColumns] = {};
+    for (int64_t token = 0; token < group.length; ++token) {
+      const float* values = group.values(token / kBlock) + token % kBlock * group.headDim + column;
+      const float weight = weights[h * stride + token];
+      for (int64_t i = 0; i < columns; ++i) sums[i] += weight * values[i];
+    }
+    for (int64_t i = 0; i < columns; ++i) out[h * group.headDim + column + i] = sums[i] * inverseSums[h];
+  }
+}
+
+template <int heads>
+void attend(float* out, const float* queries, const Group& group, std::vector<float>& scratch) {
+  const int64_t stride = (group.length + kBlock - 1) / kBlock * kBlock;
+  if (scratch.size() < static_cast<size_t>(heads * stride))
+    scratch.resize(static_cast<size_t>(heads * stride));
+  float* scores = scratch.data();
+  score<heads>(scores, stride, queries, group);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(group.headDim));
+  float inverseSums[heads];
+  for (int h = 0; h < heads; ++h) inverseSums[h] = softmax(scores + h * stride, group.length, scale);
+  int64_t column = 0;
+  const auto columnsLeft = [&](int64_t vectors) {
+    return column + vectors * kVectorColumns <= group.headDim;
+  };
+  for (; columnsLeft(4); column += 4 * kVectorColumns) {
+    weighColumns<heads, 4>(out, scores, stride, inverseSums, group, column);
+  }
+  for (; columnsLeft(2); column += 2 * kVectorColumns) {
+    weighColumns<heads, 2>(out, scores, stride, inverseSums, group, column);
+  }
+  for (; columnsLeft(1); column += kVectorColumns) {
+    weighColumns<heads, 1>(out, scores, stride, inverseSums, group, column);
+  }
+  if (column < group.headDim) weighRest<heads>(out, scores, stride, inverseSums, group, column);
+}
+
+void attendHead(float* out, const float* cache, const float* qkv, const CachedAttentionRow& row,
+                int64_t kvHead, const Shape& shape, std::vector<float>& scratch) {
+  const Group group{cache + kvHead * shape.headValues(), row.blocks,   row.length, shape.blockValues(),
+                    shape.kvHeads * shape.headValues(),  shape.headDim};
+  const int64_t groupHeads = shape.heads / shape.kvHeads, end = (kvHead + 1) * groupHeads;
+  int64_t head = kvHead * groupHeads;
+  for (; head + 2 <= end; head += 2) {
+    attend<2>(out + head * shape.headDim, qkv + head * shape.headDim, group, scratch);
+  }
+  if (head < end) attend<1>(out + head * shape.headDim, qkv + head * shape.headDim, group, scratch);
+}
+
+// What a (row, key/value head) costs, in tokens: its length and something for starting it.
+int64_t cost(const CachedAttentionRow& row) { return row.length + kBlock; }
+
+}  // namespace
+
+void CpuBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                            int64_t heads, int64_t kvHeads, int64_t headDim) {
+  Profiler::Scope scope(profiler(), "writeCache");
+  const Shape shape{heads, kvHeads, headDim};
+  const int64_t count = qkv.shape[0];
+  assert(cache.count() == cache.shape[0] * shape.blockValues() && qkv.count() == count * shape.width());
+#pragma omp parallel for schedule(static) if (count * kvHeads * headDim > kParallelKeyElements)
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t position = rows[r].length - 1, token = position % kBlock;
+    assert(rows[r].blocks[position / kBlock] < cache.shape[0]);
+    const float* key = qkv.f32() + r * shape.width() + heads * headDim;
+    float* block = cache.f32() + rows[r].blocks[position / kBlock] * shape.blockValues();
+    // Keys of all heads as one: head k's dimension e is line k * E + e of 16 tokens.
+    for (int64_t i = 0; i < kvHeads * headDim; ++i) block[i * kBlock + token] = key[i];
+    float* values = block + kvHeads * shape.headValues() + token * headDim;
+    for (int64_t k = 0; k < kvHeads; ++k) {
+      std::memcpy(values + k * shape.headValues(), key + (kvHeads + k) * headDim,
+                  static_cast<size_t>(headDim) * sizeof(float));
+    }
+  }
+}
+
+void CpuBackend::cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
+                                 const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
+                                 int64_t headDim) {
+  const Shape shape{heads, kvHeads, headDim};
+  const int64_t count = qkv.shape[0];
+  int64_t tokens = 0, total = 0;
+  for (int64_t r = 0; r < count; ++r) {
+    assert(rows[r].length >= 1);
+    tokens += rows[r].length;
+    total += cost(rows[r]) * kvHeads;
+  }
+  const int64_t multiplyAdds = 2 * tokens * heads * headDim;
+  Profiler::Scope scope(profiler(), "cachedAttention", 2.0 * static_cast<double>(multiplyAdds));
+  assert(cache.count() == cache.shape[0] * shape.blockValues() && qkv.count() == count * shape.width());
+  assert(out.count() == count * heads * headDim);
+#pragma omp parallel if (multiplyAdds > kParallelMultiplyAdds)
+  {
+    thread_local std::vector<float> scratch;
+    const int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
+    // Each thread takes the units that begin in its share of the total cost.
+    int64_t begun = 0;
+    for (int64_t r = 0; r < count; ++r) {
+      for (int64_t k = 0; k < kvHeads; ++k, begun += cost(rows[r])) {
+        if (begun * threads / total != thread) continue;
+        attendHead(out.f32() + r * heads * headDim, cache.f32(), qkv.f32() + r * shape.width(), rows[r], k,
+                   shape, scratch);
+      }
+    }
+  }
+}
+
+}  // namespace hdpo

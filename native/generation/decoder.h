@@ -1,0 +1,57 @@
+// The model's forward for generation: single rows against the paged cache, products with repacked weights.
+// Every row is computed in the same order whatever the batch, so that a sequence's logits are bit-identical
+// alone or among others.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "generation/kv_cache.h"
+#include "model/parameters.h"
+
+namespace hdpo {
+
+// Rows (tokens) of one step; arrays in host memory, alive for the call.
+struct DecoderRows {
+  int64_t count = 0;
+  const int32_t* tokens = nullptr;             // [R]
+  const int32_t* positions = nullptr;          // [R]
+  const CachedAttentionRow* cached = nullptr;  // [R]: length is position + 1
+};
+
+class Decoder {
+ public:
+  Decoder(Backend& backend, const Parameters& parameters);
+
+  // The weights are packed again before the next forward.
+  void weightsChanged() { packed_ = false; }
+
+  // Writes the rows' keys and values to the cache. Rows of one sequence may be in one call, in order.
+  void forward(const DecoderRows& rows, const KvCache& cache);
+  // Logits [count, V] of rows index[0..count) of the last forward, valid until the next call.
+  Tensor logits(const int32_t* index, int64_t count);
+
+ private:
+  struct LayerWeights {
+    PackedWeight qkv, output, gateUp, down;
+  };
+
+  void pack();
+  void attentionHalf(const DecoderRows& rows, const KvCache& cache, int64_t layer);
+  void feedForwardHalf(int64_t rows, int64_t layer);
+
+  Backend& backend_;
+  const Parameters& parameters_;
+  const ModelConfig config_;
+  Buffer weights_;
+  std::vector<LayerWeights> layers_;
+  PackedWeight head_;
+  bool packed_ = false;
+  int64_t rows_ = 0;  // of the last forward
+  // Workspaces: the residual stream [R, D], a norm's output and a projection back [R, D], qkv [R, (H + 2K)
+  // E], attention [R, H E], gate and up [R, 2F], their product [R, F], sampled rows [S, D] and their logits
+  // [S, V].
+  Buffer stream_, normed_, qkv_, attention_, gateUp_, feedForward_, sampled_, logits_;
+};
+
+}  // namespace hdpo

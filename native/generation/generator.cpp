@@ -1,0 +1,364 @@
+#include "generation/generator.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "core/error.h"
+#include "generation/decoder.h"
+#include "generation/sampler.h"
+#include "generation/scheduler.h"
+
+namespace hdpo {
+
+namespace {
+
+// Logits of one call of the head projection at most (one row at least).
+constexpr int64_t kLogitsBytes = int64_t{16} << 20;
+
+std::exception_ptr errorOf(const char* code, const std::string& message) {
+  return std::make_exception_ptr(Error(code, message));
+}
+
+}  // namespace
+
+struct Generator::Impl {
+  Impl(Backend& device, const Parameters& weights, const GenerationOptions& options,
+       std::vector<std::string> bytesOfTokens)
+      : backend(device),
+        config(weights.config()),
+        tokenBytes(std::move(bytesOfTokens)),
+        cache(device, config, options.kvBudgetBytes),
+        decoder(device, weights),
+        scheduler(cache, options.maxBatchRows) {}
+
+  // What callbacks are told once the step's state is settled: they may call the generator again.
+  using Completions = std::vector<std::function<void()>>;
+
+  GenerationSequence& sequenceOf(SequenceId id);
+  GenerationSequence& add(SequenceId id);
+  void checkTokens(const std::vector<int32_t>& tokens, size_t before) const;
+  void begin(SequenceId id, GenerationSequence& sequence, std::unique_ptr<GenerationRequest> request);
+  void checkBudget(int64_t length) const;
+  bool atLimit(const GenerationSequence& sequence) const;
+
+  std::function<void()> finishSample(SequenceId id, GenerationSequence& sequence, FinishReason reason);
+  std::function<void()> finishPrefill(SequenceId id, GenerationSequence& sequence, std::exception_ptr error);
+  std::function<void()> fail(SequenceId id, GenerationSequence& sequence, std::exception_ptr error);
+
+  void finishPrefills(Completions& completions);
+  void compute(const std::vector<Scheduler::Share>& shares, Completions& completions);
+  void sampleRows(const std::vector<Scheduler::Share>& sampled, const std::vector<int32_t>& rows,
+                  Completions& completions);
+  void accept(const Scheduler::Share& share, const SampledToken& token, Completions& completions);
+
+  Backend& backend;
+  const ModelConfig config;
+  const std::vector<std::string> tokenBytes;
+  KvCache cache;
+  Decoder decoder;
+  Scheduler scheduler;
+  GenerationSequences sequences;
+  ActiveSequences active;
+  GenerationStats stats;
+  // One step's rows and logits, kept for their memory.
+  std::vector<int32_t> tokens, positions;
+  std::vector<CachedAttentionRow> cachedRows;
+  std::vector<float> logits;
+  std::vector<SamplingRow> samplingRows;
+  std::vector<SampledToken> sampledTokens;
+};
+
+Generator::Generator(Backend& backend, const Parameters& parameters, const GenerationOptions& options,
+                     std::vector<std::string> tokenBytes) {
+  require(options.maxBatchRows >= 1, "ERR_ARGUMENT",
+          "maxBatchRows must be at least 1, but is " + std::to_string(options.maxBatchRows));
+  require(static_cast<int64_t>(tokenBytes.size()) <= parameters.config().vocabSize, "ERR_ARGUMENT",
+          "tokenBytes has " + std::to_string(tokenBytes.size()) + " entries, more than the vocabulary of " +
+              std::to_string(parameters.config().vocabSize));
+  impl_ = std::make_unique<Impl>(backend, parameters, options, std::move(tokenBytes));
+}
+
+Generator::~Generator() = default;
+
+void Generator::weightsChanged() {
+  impl_->decoder.weightsChanged();
+  for (auto& [id, sequence] : impl_->sequences) impl_->cache.truncate(sequence.cache, 0);
+}
+
+// --- Sequences ---
+
+GenerationSequence& Generator::Impl::sequenceOf(SequenceId id) {
+  const auto found = sequences.find(id);
+  require(found != sequences.end(), "ERR_SEQUENCE", "there is no sequence " + std::to_string(id));
+  return found->second;
+}
+
+GenerationSequence& Generator::Impl::add(SequenceId id) {
+  const auto [entry, isNew] = sequences.try_emplace(id);
+  require(isNew, "ERR_SEQUENCE", "there already is a sequence " + std::to_string(id));
+  return entry->second;
+}
+
+void Generator::Impl::checkTokens(const std::vector<int32_t>& added, size_t before) const {
+  for (const int32_t token : added) {
+    require(token >= 0 && token < config.vocabSize, "ERR_ARGUMENT",
+            "token " + std::to_string(token) + " is outside the vocabulary of " +
+                std::to_string(config.vocabSize));
+  }
+  require(static_cast<int64_t>(before + added.size()) <= config.maxPositions, "ERR_ARGUMENT",
+          "the sequence would have " + std::to_string(before + added.size()) + " tokens; the model has " +
+              std::to_string(config.maxPositions) + " positions");
+}
+
+void Generator::create(SequenceId id, std::vector<int32_t> tokens) {
+  require(!tokens.empty(), "ERR_ARGUMENT", "a sequence needs at least one token");
+  impl_->checkTokens(tokens, 0);
+  impl_->add(id).tokens = std::move(tokens);
+}
+
+void Generator::fork(SequenceId id, SequenceId parent) {
+  GenerationSequence& from = impl_->sequenceOf(parent);
+  GenerationSequence& child = impl_->add(id);
+  child.tokens = from.tokens;
+  child.cache = impl_->cache.share(from.cache);
+  child.lastUse = from.lastUse = impl_->stats.steps;
+}
+
+void Generator::append(SequenceId id, const std::vector<int32_t>& tokens) {
+  GenerationSequence& sequence = impl_->sequenceOf(id);
+  require(!sequence.request, "ERR_BUSY",
+          "tokens cannot be appended while the sequence is sampled or prefilled");
+  impl_->checkTokens(tokens, sequence.tokens.size());
+  sequence.tokens.insert(sequence.tokens.end(), tokens.begin(), tokens.end());
+}
+
+void Generator::release(SequenceId id) {
+  abort(id);
+  GenerationSequence& sequence = impl_->sequenceOf(id);
+  impl_->cache.truncate(sequence.cache, 0);
+  impl_->sequences.erase(id);
+}
+
+const std::vector<int32_t>& Generator::tokens(SequenceId id) const { return impl_->sequenceOf(id).tokens; }
+
+// --- Requests ---
+
+void Generator::Impl::begin(SequenceId id, GenerationSequence& sequence,
+                            std::unique_ptr<GenerationRequest> request) {
+  request->firstLength = sequence.tokens.size();
+  sequence.request = std::move(request);
+  active.emplace(id, &sequence);
+}
+
+void Generator::Impl::checkBudget(int64_t length) const {
+  require(length <= cache.capacityTokens(), "ERR_KV_BUDGET",
+          std::to_string(length) + " tokens can never be cached: kvBudgetBytes allows " +
+              std::to_string(cache.capacityTokens()) + " in all");
+}
+
+// Nothing more can be sampled: the next token would have no position, or the present ones no room in the
+// cache.
+bool Generator::Impl::atLimit(const GenerationSequence& sequence) const {
+  const auto length = static_cast<int64_t>(sequence.tokens.size());
+  return length >= config.maxPositions || length > cache.capacityTokens();
+}
+
+void Generator::prefill(SequenceId id, std::function<void(std::exception_ptr)> done) {
+  GenerationSequence& sequence = impl_->sequenceOf(id);
+  require(!sequence.request, "ERR_BUSY", "this sequence is already being sampled or prefilled");
+  impl_->checkBudget(static_cast<int64_t>(sequence.tokens.size()) - 1);
+  auto request = std::make_unique<GenerationRequest>();
+  request->prefilled = std::move(done);
+  impl_->begin(id, sequence, std::move(request));
+}
+
+void Generator::sample(SequenceId id, SamplingOptions options,
+                       std::function<void(std::exception_ptr, SampleResult)> done) {
+  GenerationSequence& sequence = impl_->sequenceOf(id);
+  require(!sequence.request, "ERR_BUSY", "this sequence is already being sampled or prefilled");
+  checkSamplingOptions(options, impl_->config.vocabSize);
+  require(options.stopStrings.empty() || !impl_->tokenBytes.empty(), "ERR_ARGUMENT",
+          "stop strings need a generator that was given the bytes of the tokens");
+  impl_->checkBudget(static_cast<int64_t>(sequence.tokens.size()));
+  auto request = std::make_unique<GenerationRequest>();
+  request->sampling = true;
+  request->options = std::move(options);
+  request->sampled = std::move(done);
+  impl_->begin(id, sequence, std::move(request));
+  if (impl_->atLimit(sequence)) impl_->finishSample(id, sequence, FinishReason::Length)();
+}
+
+void Generator::abort(SequenceId id) {
+  GenerationSequence& sequence = impl_->sequenceOf(id);
+  if (!sequence.request) return;
+  if (sequence.request->sampling) {
+    impl_->finishSample(id, sequence, FinishReason::Aborted)();
+  } else {
+    impl_->finishPrefill(id, sequence, errorOf("ERR_ABORTED", "the prefill was aborted"))();
+  }
+}
+
+// The three ends of a request: it is taken off, and what tells its caller is returned.
+
+std::function<void()> Generator::Impl::finishSample(SequenceId id, GenerationSequence& sequence,
+                                                    FinishReason reason) {
+  std::shared_ptr<GenerationRequest> request = std::move(sequence.request);
+  active.erase(id);
+  request->result.reason = reason;
+  return [request] { request->sampled(nullptr, std::move(request->result)); };
+}
+
+std::function<void()> Generator::Impl::finishPrefill(SequenceId id, GenerationSequence& sequence,
+                                                     std::exception_ptr error) {
+  std::shared_ptr<GenerationRequest> request = std::move(sequence.request);
+  active.erase(id);
+  return [request, error] { request->prefilled(error); };
+}
+
+// The sequence is left as it was before the request.
+std::function<void()> Generator::Impl::fail(SequenceId id, GenerationSequence& sequence,
+                                            std::exception_ptr error) {
+  if (!sequence.request->sampling) return finishPrefill(id, sequence, error);
+  std::shared_ptr<GenerationRequest> request = std::move(sequence.request);
+  active.erase(id);
+  sequence.tokens.resize(request->firstLength);
+  cache.truncate(sequence.cache, static_cast<int64_t>(request->firstLength));
+  return [request, error] { request->sampled(error, {}); };
+}
+
+// --- Steps ---
+
+bool Generator::hasWork() const { return !impl_->active.empty(); }
+
+void Generator::step() {
+  const auto start = std::chrono::steady_clock::now();
+  Impl& impl = *impl_;
+  Impl::Completions completions;
+  ++impl.stats.steps;
+  impl.finishPrefills(completions);
+  const std::vector<Scheduler::Share> shares =
+      impl.scheduler.plan(impl.sequences, impl.active, impl.stats.steps);
+  impl.stats.waiting = static_cast<int64_t>(impl.active.size() - shares.size());
+  try {
+    require(!shares.empty() || impl.active.empty(), "ERR_INTERNAL", "no request fits the key/value cache");
+    if (!shares.empty()) impl.compute(shares, completions);
+    impl.finishPrefills(completions);
+  } catch (...) {
+    // Whatever went wrong concerns the batch: everyone in it learns of it, nobody waits for ever.
+    const ActiveSequences failed = impl.active;
+    for (const auto& [id, sequence] : failed) {
+      completions.push_back(impl.fail(id, *sequence, std::current_exception()));
+    }
+  }
+  impl.stats.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (const auto& complete : completions) complete();
+}
+
+void Generator::Impl::finishPrefills(Completions& completions) {
+  for (auto entry = active.begin(); entry != active.end();) {
+    const auto [id, sequence] = *entry++;
+    if (sequence->missing() <= 0) completions.push_back(finishPrefill(id, *sequence, nullptr));
+  }
+}
+
+void Generator::Impl::compute(const std::vector<Scheduler::Share>& shares, Completions& completions) {
+  tokens.clear();
+  positions.clear();
+  cachedRows.clear();
+  std::vector<Scheduler::Share> sampled;
+  std::vector<int32_t> sampledRows;
+  for (const Scheduler::Share& share : shares) {
+    const GenerationSequence& sequence = *share.sequence;
+    const int64_t begin = sequence.cache.cached, end = begin + share.rows;
+    for (int64_t position = begin; position < end; ++position) {
+      tokens.push_back(sequence.tokens[static_cast<size_t>(position)]);
+      positions.push_back(static_cast<int32_t>(position));
+      cachedRows.push_back({sequence.cache.blocks.data(), static_cast<int32_t>(position + 1)});
+    }
+    if (sequence.request->sampling && end == static_cast<int64_t>(sequence.tokens.size())) {
+      sampled.push_back(share);
+      sampledRows.push_back(static_cast<int32_t>(tokens.size()) - 1);
+    }
+  }
+  const auto count = static_cast<int64_t>(tokens.size());
+  decoder.forward({count, tokens.data(), positions.data(), cachedRows.data()}, cache);
+  for (const Scheduler::Share& share : shares) share.sequence->cache.cached += share.rows;
+  stats.rows += static_cast<uint64_t>(count);
+  stats.prefillTokens += static_cast<uint64_t>(count) - sampledRows.size();
+  sampleRows(sampled, sampledRows, completions);
+}
+
+void Generator::Impl::sampleRows(const std::vector<Scheduler::Share>& sampled,
+                                 const std::vector<int32_t>& rows, Completions& completions) {
+  const int64_t vocabSize = config.vocabSize, count = static_cast<int64_t>(rows.size());
+  const int64_t chunk = std::max<int64_t>(1, kLogitsBytes / static_cast<int64_t>(sizeof(float)) / vocabSize);
+  for (int64_t begin = 0; begin < count; begin += chunk) {
+    const int64_t size = std::min(chunk, count - begin);
+    const Tensor result = decoder.logits(rows.data() + begin, size);
+    logits.resize(static_cast<size_t>(size * vocabSize));
+    backend.copyToHost(logits.data(), result.data, result.bytes());
+    samplingRows.clear();
+    for (int64_t i = 0; i < size; ++i) {
+      const GenerationSequence& sequence = *sampled[static_cast<size_t>(begin + i)].sequence;
+      samplingRows.push_back({logits.data() + i * vocabSize, &sequence.request->options,
+                              static_cast<int64_t>(sequence.tokens.size())});
+    }
+    sampledTokens.resize(static_cast<size_t>(size));
+    {
+      Profiler::Scope scope(backend.profiler(), "sampling");
+      sampleTokens(samplingRows.data(), size, vocabSize, sampledTokens.data());
+    }
+    for (int64_t i = 0; i < size; ++i) {
+      accept(sampled[static_cast<size_t>(begin + i)], sampledTokens[static_cast<size_t>(i)], completions);
+    }
+  }
+}
+
+// Adds the token to the sequence and looks whether the sample ends with it.
+void Generator::Impl::accept(const Scheduler::Share& share, const SampledToken& drawn,
+                             Completions& completions) {
+  GenerationSequence& sequence = *share.sequence;
+  GenerationRequest& request = *sequence.request;
+  const std::string at = "at position " + std::to_string(sequence.tokens.size());
+  if (drawn.status != SampledToken::Status::Drawn) {
+    const auto error = drawn.status == SampledToken::Status::NonFinite
+                           ? errorOf("ERR_NON_FINITE", "a logit " + at + " is not a finite number")
+                           : errorOf("ERR_ARGUMENT", "logitBias bans every token " + at);
+    completions.push_back(fail(share.id, sequence, error));
+    return;
+  }
+  ++stats.sampledTokens;
+  sequence.tokens.push_back(drawn.token);
+  request.result.tokens.push_back(drawn.token);
+  request.result.logprobs.push_back(drawn.logprob);
+  const std::vector<int32_t>& stopTokens = request.options.stopTokens;
+  const auto finish = [&](FinishReason reason) {
+    completions.push_back(finishSample(share.id, sequence, reason));
+  };
+  if (std::find(stopTokens.begin(), stopTokens.end(), drawn.token) != stopTokens.end()) {
+    request.result.stopToken = drawn.token;
+    return finish(FinishReason::StopToken);
+  }
+  if (static_cast<size_t>(drawn.token) < tokenBytes.size()) {
+    const std::string& bytes = tokenBytes[static_cast<size_t>(drawn.token)];
+    request.result.stopString = request.stopStrings.feed(request.options.stopStrings, bytes);
+    if (request.result.stopString >= 0) return finish(FinishReason::StopString);
+  }
+  const auto sampled = static_cast<int64_t>(request.result.tokens.size());
+  if (sampled >= request.options.maxTokens || atLimit(sequence)) finish(FinishReason::Length);
+}
+
+GenerationStats Generator::stats() const {
+  GenerationStats stats = impl_->stats;
+  const KvCache& cache = impl_->cache;
+  stats.evictions = impl_->scheduler.evictions();
+  stats.kvBytesBudget = cache.blockBytes() * static_cast<size_t>(cache.blocks());
+  stats.kvBytesUsed = cache.blockBytes() * static_cast<size_t>(cache.blocks() - cache.freeBlocks());
+  stats.live = static_cast<int64_t>(impl_->sequences.size());
+  stats.sampling = static_cast<int64_t>(impl_->active.size());
+  return stats;
+}
+
+}  // namespace hdpo

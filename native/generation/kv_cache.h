@@ -1,0 +1,54 @@
+// The paged cache of keys and values: blocks of kvBlockTokens tokens, each holding all layers of its tokens.
+// Sequences own blocks through tables; forks share blocks, which are copied before one of the sharers writes
+// to them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/buffer.h"
+#include "model/config.h"
+
+namespace hdpo {
+
+// The blocks of one sequence, in order. Positions [0, cached) hold valid keys and values.
+struct BlockTable {
+  std::vector<int32_t> blocks;
+  int64_t cached = 0;
+};
+
+class KvCache {
+ public:
+  // As many blocks as the budget holds, at least one. Throws ERR_OUT_OF_MEMORY.
+  KvCache(Backend& backend, const ModelConfig& config, size_t budgetBytes);
+
+  Tensor layer(int64_t layer) const;  // [blocks, 2, K, E * kvBlockTokens]
+  int64_t blocks() const { return static_cast<int64_t>(references_.size()); }
+  int64_t freeBlocks() const { return static_cast<int64_t>(free_.size()); }
+  int64_t capacityTokens() const { return blocks() * kvBlockTokens; }
+  size_t blockBytes() const { return blockBytes_; }
+  int32_t references(int32_t block) const { return references_[static_cast<size_t>(block)]; }
+
+  // Free blocks that extend() takes, to make the positions [table.cached, length) writable.
+  int64_t blocksToExtend(const BlockTable& table, int64_t length) const;
+  void extend(BlockTable& table, int64_t length);
+  void dropLastBlock(BlockTable& table);
+  void truncate(BlockTable& table, int64_t length);  // keeps at most `length` tokens
+  BlockTable share(const BlockTable& table);         // the cached part, for a fork
+
+ private:
+  int32_t take();
+  void drop(int32_t block);
+  void copy(int32_t destination, int32_t source);
+  bool writesToShared(const BlockTable& table, int64_t length) const;
+
+  Backend& backend_;
+  int64_t layers_, kvHeads_, headDim_;
+  size_t layerBlockBytes_, blockBytes_;
+  Buffer storage_;                   // [layers][blocks, 2, K, E * kvBlockTokens]
+  std::vector<int32_t> references_;  // tables that hold each block
+  std::vector<int32_t> free_;  // a stack, the lowest on top at first: memory is touched only as it is needed
+  std::vector<char> staging_;  // host copy of one block of one layer
+};
+
+}  // namespace hdpo
