@@ -1,7 +1,10 @@
-// The CPU backend: float32, oneDNN for the large products, OpenMP (the pool oneDNN uses too) for everything else.
-// Each override is defined in the file of its kernel family.
+// The CPU backend: float32, oneDNN for the large products, OpenMP (the pool oneDNN uses too) for everything
+// else. Each override is defined in the file of its kernel family.
 #pragma once
 
+#include <vector>
+
+#include "core/buffer.h"
 #include "ops/backend.h"
 
 namespace hdpo {
@@ -25,7 +28,8 @@ class CpuBackend final : public Backend {
   void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
                        const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override;
   void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
-                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim, float epsilon) override;
+                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim,
+                float epsilon) override;
   void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
                         const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
                         const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override;
@@ -56,11 +60,22 @@ class CpuBackend final : public Backend {
   void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
   void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
                   int64_t kvHeads, int64_t headDim) override;
-  void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
-                       int64_t heads, int64_t kvHeads, int64_t headDim) override;
+  void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
+                       const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
+                       int64_t headDim) override;
 
  private:
+  // Cosines and sines of every position so far; grows by doubling (rotary.cpp).
+  struct RotaryTable {
+    float theta = 0;
+    int64_t headDim = 0, positions = 0;
+    std::vector<float> cosSin;  // [positions][2][headDim / 2]
+  };
+  const float* rotaryTable(int64_t positions, int64_t headDim, float theta);
+
   int threads_;
+  RotaryTable rotary_;
+  Buffer scratch_;  // temporary memory of the op that runs
 };
 
 }  // namespace hdpo

@@ -1,18 +1,8 @@
 #include <doctest/doctest.h>
 
-#include "small_models.h"
+#include "op_test.h"
 
 using namespace hdpo;
-
-namespace {
-
-std::vector<float> randomValues(int64_t count, uint64_t stream) {
-  std::vector<float> result;
-  for (int64_t i = 0; i < count; ++i) result.push_back(normal(1, stream, static_cast<uint64_t>(i)));
-  return result;
-}
-
-}  // namespace
 
 TEST_CASE("headNorm: the CPU agrees with the reference, forward, in place and backward") {
   struct Shape {
