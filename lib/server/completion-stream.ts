@@ -1,0 +1,46 @@
+// A completion as server-sent events.
+import { toApiError } from './api-error.js'
+import type { Completion } from './completion.js'
+import type { ResponseWriter } from './completion-response.js'
+
+/** `cancel` is called when the reader goes away; `onError` sees what went wrong after the response had begun. */
+export function completionStream(
+  completion: Completion,
+  writer: ResponseWriter,
+  options: { includeUsage: boolean; choices: number; cancel: () => void; onError: (error: unknown) => void },
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder()
+  let open = true
+  return new ReadableStream({
+    async start(controller) {
+      const send = (event: object | '[DONE]') => {
+        const data = event === '[DONE]' ? event : JSON.stringify(event)
+        if (open) controller.enqueue(encoder.encode(`data: ${data}\n\n`))
+      }
+      const calls = new Array<number>(options.choices).fill(0)
+      for (let choice = 0; choice < options.choices; choice++) send(writer.firstChunk(choice, completion))
+      // Not awaited: a stream's reader gets nothing before start() has returned.
+      completion
+        .run((piece) => {
+          send(writer.chunk(piece, calls[piece.choice] as number))
+          calls[piece.choice] = (calls[piece.choice] as number) + piece.calls.length
+        })
+        .then((choices) => {
+          for (const choice of choices) send(writer.lastChunk(choice))
+          if (options.includeUsage) send(writer.usageChunk(choices, completion))
+          send('[DONE]')
+        })
+        .catch((error: unknown) => {
+          if (open) options.onError(error)
+          send(toApiError(error).toJSON())
+        })
+        .finally(() => {
+          if (open) controller.close()
+        })
+    },
+    cancel() {
+      open = false
+      options.cancel()
+    },
+  })
+}

@@ -1,0 +1,145 @@
+// The policy behind OpenAI's chat completions API, every completion of a rollout recorded as it was sampled.
+import { HdpoError } from '../errors.js'
+import type { RolloutPolicy } from '../policy/types.js'
+import type { Outcome, Task, Trajectory } from '../rollout/types.js'
+import { createFetchHandler } from './fetch-handler.js'
+import type { FetchHandler } from './handler-context.js'
+import { type Listening, type ListenOptions, listen } from './listen.js'
+import { nodeListener, type RequestListener } from './node-listener.js'
+import { PromptCache } from './prompt-cache.js'
+import { type RegistryMetrics, RolloutRegistry } from './rollout-registry.js'
+import type { RolloutLimits } from './served-rollout.js'
+import { resolveServerOptions, type ServerOptions } from './server-options.js'
+import { warnOnce } from './warn-once.js'
+
+export interface StartRolloutOptions extends RolloutLimits {
+  /** What the rollout is of. */
+  task: Pick<Task, 'id' | 'metadata'>
+  /** Default: a random one. */
+  id?: string
+}
+
+/** A rollout under way. Its agent reaches the policy at `baseURL` with `apiKey`. */
+export interface Rollout {
+  readonly id: string
+  readonly apiKey: string
+  readonly baseURL: string
+  /** Aborted when the rollout ends, also for its agent's silence. */
+  readonly signal: AbortSignal
+  /** Ends it and gives what was recorded. Rejects with ERR_NO_COMPLETION where the policy was never asked. */
+  finish(outcome: Outcome): Promise<Trajectory>
+  /** Ends it without an outcome. */
+  abandon(): Promise<void>
+}
+
+export interface AgentServer {
+  readonly policy: RolloutPolicy
+  /** For frameworks of web requests and responses (Hono, Next.js, Deno, Bun). */
+  readonly fetchHandler: FetchHandler
+  /** For node:http, express and fastify. */
+  readonly requestListener: RequestListener
+  /** Serves on a port of its own. */
+  listen(options?: ListenOptions): Promise<{ url: string }>
+  startRollout(options: StartRolloutOptions): Rollout
+  metrics(): RegistryMetrics
+  /** Abandons the rollouts under way and frees what the engine holds for them. The policy stays open. */
+  close(): Promise<void>
+}
+
+export function createServer(options: ServerOptions): AgentServer {
+  return new PolicyServer(options)
+}
+
+class PolicyServer implements AgentServer {
+  readonly policy: RolloutPolicy
+  readonly fetchHandler: FetchHandler
+  readonly requestListener: RequestListener
+  readonly #options: ReturnType<typeof resolveServerOptions>
+  readonly #prompts: PromptCache
+  readonly #registry: RolloutRegistry
+  readonly #closing = new AbortController()
+  #listening: Listening | undefined
+  #closed: Promise<void> | undefined
+
+  constructor(serverOptions: ServerOptions) {
+    const options = resolveServerOptions(serverOptions)
+    const { policy, onWarning } = options
+    this.#options = options
+    this.policy = policy
+    this.#prompts = new PromptCache(policy, options.cachedPrompts)
+    this.#registry = new RolloutRegistry({ ...options, prompts: this.#prompts })
+    this.fetchHandler = createFetchHandler({
+      options,
+      policy,
+      prompts: this.#prompts,
+      registry: this.#registry,
+      warn: warnOnce(onWarning),
+      closing: this.#closing.signal,
+      baseURL: () => this.#baseURL,
+      created: Math.floor(Date.now() / 1000),
+    })
+    this.requestListener = nodeListener(this.fetchHandler, (error) =>
+      onWarning(
+        `a response broke off: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      ),
+    )
+    options.signal?.addEventListener('abort', () => this.#closeOnSignal(), { once: true })
+    if (options.signal?.aborted) this.#closeOnSignal()
+  }
+
+  async listen(options: ListenOptions = {}): Promise<{ url: string }> {
+    if (this.#closed) throw new HdpoError('ERR_CLOSED', 'the server has been closed')
+    if (this.#listening)
+      throw new HdpoError('ERR_LISTENING', `the server listens on ${this.#listening.url} already`)
+    const listening = await listen(this.requestListener, options, this.#options.token !== undefined)
+    this.#listening = listening
+    // Closed while the port was opened.
+    if (this.#closed) await listening.close()
+    return { url: listening.url }
+  }
+
+  startRollout({ task, id, ...limits }: StartRolloutOptions): Rollout {
+    if (this.#closed) throw new HdpoError('ERR_CLOSED', 'the server has been closed')
+    const baseURL = this.#baseURL
+    const { rollout, apiKey } = this.#registry.start({ id, task, ...limits })
+    return {
+      id: rollout.id,
+      apiKey,
+      baseURL,
+      signal: rollout.signal,
+      finish: (outcome) => this.#registry.finish(rollout, outcome),
+      abandon: () => this.#registry.abandon(rollout),
+    }
+  }
+
+  metrics(): RegistryMetrics {
+    return this.#registry.metrics
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort(new HdpoError('ERR_CLOSED', 'the server is closing'))
+    await this.#registry.abandonAll()
+    await this.#listening?.close()
+    this.#prompts.clear()
+  }
+
+  #closeOnSignal(): void {
+    this.close().catch((error: Error) =>
+      this.#options.onWarning(`the server did not close: ${error.message}`),
+    )
+  }
+
+  get #baseURL(): string {
+    if (this.#options.baseURL !== undefined) return this.#options.baseURL
+    if (this.#listening) return `${this.#listening.url}/v1`
+    throw new HdpoError(
+      'ERR_NO_URL',
+      'nobody can reach the server yet: call listen(), or give createServer the baseURL under which it is embedded',
+    )
+  }
+}

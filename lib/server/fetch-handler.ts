@@ -1,0 +1,146 @@
+// Routes of the server, as a function from a web Request to a Response: what every JavaScript web framework can embed.
+import { ApiError, toApiError } from './api-error.js'
+import { authorize, type Caller } from './authorization.js'
+import { Completion } from './completion.js'
+import { type CompletionRequest, parseCompletionRequest } from './completion-request.js'
+import { ResponseWriter, responseHeader } from './completion-response.js'
+import { completionStream } from './completion-stream.js'
+import { answer, type FetchHandler, type HandlerContext } from './handler-context.js'
+import { isRecord } from './is-record.js'
+import { readJsonBody } from './read-body.js'
+import type { RolloutRegistry } from './rollout-registry.js'
+import { rolloutRoutes } from './rollout-routes.js'
+import type { ServedRollout } from './served-rollout.js'
+import type { ResolvedServerOptions } from './server-options.js'
+
+export function createFetchHandler(context: HandlerContext): FetchHandler {
+  return async (request) => {
+    try {
+      return await route(request, context)
+    } catch (error) {
+      return errorResponse(error, request, context)
+    }
+  }
+}
+
+async function route(request: Request, context: HandlerContext): Promise<Response> {
+  const { pathname } = new URL(request.url)
+  if (context.closing.aborted) throw new ApiError(503, 'the server is closing', { code: 'closing' })
+  if (pathname === '/health') return answer(request, 'GET', () => Response.json({ status: 'ok' }))
+  const caller = authorize(request.headers.get('authorization'), context.options.token)
+  if (pathname === '/v1/models')
+    return answer(request, 'GET', () => Response.json({ object: 'list', data: models(context) }))
+  if (pathname.startsWith('/v1/models/')) {
+    return answer(request, 'GET', () =>
+      model(decodeURIComponent(pathname.slice('/v1/models/'.length)), context),
+    )
+  }
+  if (pathname === '/v1/chat/completions') {
+    return answer(request, 'POST', () => complete(request, caller, context))
+  }
+  if (pathname.startsWith('/hdpo/')) return rolloutRoutes(request, pathname, caller, context)
+  throw new ApiError(404, `there is no ${pathname} here`)
+}
+
+async function complete(request: Request, caller: Caller, context: HandlerContext): Promise<Response> {
+  const { options, policy, prompts, registry, closing } = context
+  const parsed = parseCompletionRequest(await readJsonBody(request, options.maxBodyBytes))
+  if (![options.model, ...options.aliases].includes(parsed.model)) throw unknownModel(parsed.model, options)
+  const rollout = rolloutOf(request, caller, parsed, registry)
+  warnOfChanges(parsed, rollout, context)
+  const left = new AbortController()
+  const signal = AbortSignal.any([request.signal, left.signal, closing])
+  if (rollout) registry.touch(rollout)
+  const completion = new Completion(parsed, { policy, prompts, sampling: options.sampling, rollout, signal })
+  const writer = new ResponseWriter(responseHeader(options.model), parsed, policy.tokenizer)
+  if (!parsed.stream) {
+    const choices = await completion.run()
+    if (rollout) registry.touch(rollout)
+    return Response.json(writer.completion(choices, completion))
+  }
+  const stream = completionStream(completion, writer, {
+    includeUsage: parsed.includeUsage,
+    choices: parsed.choices,
+    cancel: () => left.abort(new ApiError(499, 'the client went away')),
+    onError: (error) => report(error, request, context),
+  })
+  return new Response(stream, {
+    headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
+  })
+}
+
+/** The rollout that the request belongs to, by key, header or metadata; the three must not contradict each other. */
+function rolloutOf(
+  request: Request,
+  { keyDigest }: Caller,
+  { metadata }: CompletionRequest,
+  registry: RolloutRegistry,
+): ServedRollout | undefined {
+  const byKey = keyDigest === undefined ? undefined : registry.byKey(keyDigest)
+  const named = [request.headers.get('x-hdpo-rollout'), metadata.rollout].filter((id) => id != null)
+  const ids = new Set([...(byKey ? [byKey.id] : []), ...(named as string[])])
+  if (ids.size > 1) {
+    throw new ApiError(
+      400,
+      `the request belongs to several rollouts: ${[...ids].map((id) => JSON.stringify(id)).join(', ')}`,
+      {
+        code: 'rollout_conflict',
+      },
+    )
+  }
+  const [id] = ids
+  return id === undefined ? undefined : registry.byId(id)
+}
+
+/** Where a request asks for what it does not get, somebody is told, once. */
+function warnOfChanges(
+  { notHonoured, sampling }: CompletionRequest,
+  rollout: ServedRollout | undefined,
+  { warn }: HandlerContext,
+): void {
+  for (const param of notHonoured) {
+    warn(param, `${param} true is accepted, but nothing makes the policy keep to a tool's schema`)
+  }
+  const fixed: Record<string, unknown> = rollout?.definition.sampling ?? {}
+  for (const [option, asked] of Object.entries(sampling)) {
+    const used = fixed[option]
+    if (used === undefined || used === asked) continue
+    warn(
+      option,
+      `an agent asks for ${option} ${asked}, but its rollouts are sampled with ${used}, as training takes them to be`,
+    )
+  }
+}
+
+function models({ options, created }: HandlerContext): object[] {
+  return [options.model, ...options.aliases].map((id) => ({ id, object: 'model', created, owned_by: 'hdpo' }))
+}
+
+function model(id: string, context: HandlerContext): Response {
+  const found = models(context).find((described) => isRecord(described) && described.id === id)
+  if (!found) throw unknownModel(id, context.options)
+  return Response.json(found)
+}
+
+function unknownModel(id: string, { model: name, aliases }: ResolvedServerOptions): ApiError {
+  const names = [name, ...aliases].join(', ')
+  return new ApiError(404, `model: there is no ${JSON.stringify(id)} here; there is ${names}`, {
+    param: 'model',
+    code: 'model_not_found',
+  })
+}
+
+function errorResponse(error: unknown, request: Request, context: HandlerContext): Response {
+  report(error, request, context)
+  const described = toApiError(error)
+  const headers = described.status === 401 ? { 'www-authenticate': 'Bearer' } : undefined
+  return Response.json(described.toJSON(), { status: described.status, ...(headers && { headers }) })
+}
+
+/** Faults of this process; mistakes of clients are theirs to read, and a client that left is none. */
+function report(error: unknown, request: Request, { options, closing }: HandlerContext): void {
+  if (request.signal.aborted || closing.aborted || toApiError(error).status < 500) return
+  options.onWarning(
+    `${request.method} ${new URL(request.url).pathname} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  )
+}

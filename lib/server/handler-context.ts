@@ -1,0 +1,34 @@
+import type { RolloutPolicy } from '../policy/types.js'
+import { ApiError } from './api-error.js'
+import type { PromptCache } from './prompt-cache.js'
+import type { RolloutRegistry } from './rollout-registry.js'
+import type { ResolvedServerOptions } from './server-options.js'
+import type { WarnOnce } from './warn-once.js'
+
+/** What the routes of one server share. */
+export interface HandlerContext {
+  options: ResolvedServerOptions
+  policy: RolloutPolicy
+  prompts: PromptCache
+  registry: RolloutRegistry
+  warn: WarnOnce
+  /** Aborted when the server closes. */
+  closing: AbortSignal
+  baseURL: () => string
+  /** Unix seconds. */
+  created: number
+}
+
+export type FetchHandler = (request: Request) => Promise<Response>
+
+/** A route that takes one method. */
+export function answer(
+  request: Request,
+  method: 'GET' | 'POST',
+  work: () => Response | Promise<Response>,
+): Response | Promise<Response> {
+  if (request.method !== method) {
+    throw new ApiError(405, `${new URL(request.url).pathname} takes ${method}, got ${request.method}`)
+  }
+  return work()
+}

@@ -1,0 +1,35 @@
+import { ApiError } from './api-error.js'
+
+/** The JSON body of a request. Reads no more than `limit` bytes of it. */
+export async function readJsonBody(request: Request, limit: number): Promise<unknown> {
+  const type = request.headers.get('content-type') ?? ''
+  // Also keeps out forms that a web page could post without asking (no CORS preflight).
+  if (!/^application\/json\b/i.test(type)) {
+    throw new ApiError(415, `content-type must be application/json, got ${JSON.stringify(type)}`)
+  }
+  const bytes = await readBytes(request, limit)
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    throw new ApiError(400, `the body is not JSON: ${(error as Error).message}`)
+  }
+}
+
+async function readBytes(request: Request, limit: number): Promise<Uint8Array> {
+  const declared = Number(request.headers.get('content-length') ?? 0)
+  if (declared > limit) throw tooLarge(limit)
+  const chunks: Uint8Array[] = []
+  let size = 0
+  if (request.body) {
+    for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+      size += chunk.byteLength
+      if (size > limit) throw tooLarge(limit)
+      chunks.push(chunk)
+    }
+  }
+  return Buffer.concat(chunks)
+}
+
+function tooLarge(limit: number): ApiError {
+  return new ApiError(413, `the body has more than ${limit} bytes`, { code: 'body_too_large' })
+}

@@ -1,0 +1,103 @@
+// What a policy writes, piece by piece -> content and calls. A call is given out once its closing tag is there; one that
+// cannot be read stays in the content as it was written. The whole text at once gives the same as its pieces.
+import type { ToolCall } from '../policy/types.js'
+import { callTag, parseToolCalls } from '../rollout/tool-call-parser.js'
+
+export type ReplyPart = { kind: 'content'; text: string } | { kind: 'call'; call: ToolCall }
+
+const closingTag = '</tool_call>'
+
+export class ReplyParser {
+  /** Text not given out yet: white space before a possible call, half a tag, an open call. */
+  #held = ''
+  #afterCall = false
+
+  /** With `readsCalls` false everything is content. */
+  constructor(private readonly readsCalls: boolean) {}
+
+  feed(text: string): ReplyPart[] {
+    if (!this.readsCalls) return content(text)
+    this.#held += text
+    const parts: ReplyPart[] = []
+    for (;;) {
+      const part = this.#next()
+      if (part === undefined) return parts
+      parts.push(...part)
+    }
+  }
+
+  /** The text has ended. */
+  end(): ReplyPart[] {
+    const rest = this.#take(this.#held.length)
+    return content(rest)
+  }
+
+  /** Undefined where more text is needed. */
+  #next(): ReplyPart[] | undefined {
+    const open = this.#held.indexOf(callTag)
+    if (open === -1) {
+      const safe = this.#held.length - undecided(this.#held)
+      return safe === 0 ? undefined : content(this.#take(safe))
+    }
+    const inside = open + callTag.length
+    const close = this.#held.indexOf(closingTag, inside)
+    const reopened = this.#held.indexOf(callTag, inside)
+    if (reopened !== -1 && (close === -1 || reopened < close)) return content(this.#take(reopened))
+    if (close === -1) {
+      const before = this.#held.slice(0, open).trimEnd().length
+      return before === 0 ? undefined : content(this.#take(before))
+    }
+    return this.#call(open, close + closingTag.length)
+  }
+
+  #call(open: number, end: number): ReplyPart[] {
+    const [parsed] = parseToolCalls(this.#held.slice(open, end))
+    if (parsed?.kind !== 'call') return content(this.#take(end))
+    const before = this.#take(open).trimEnd()
+    this.#take(end - open)
+    this.#afterCall = true
+    const { name, arguments: input } = parsed
+    return [...content(before), { kind: 'call', call: { name, arguments: input } }]
+  }
+
+  /** White space around a call is layout, not content. */
+  #take(length: number): string {
+    const taken = this.#held.slice(0, length)
+    this.#held = this.#held.slice(length)
+    if (!this.#afterCall) return taken
+    const text = taken.trimStart()
+    if (text !== '') this.#afterCall = false
+    return text
+  }
+}
+
+/** The reply as a whole. */
+export function parseReply(text: string, readsCalls: boolean): { content: string; toolCalls: ToolCall[] } {
+  const parser = new ReplyParser(readsCalls)
+  const parts = [...parser.feed(text), ...parser.end()]
+  return {
+    content: parts.map((part) => (part.kind === 'content' ? part.text : '')).join(''),
+    toolCalls: parts.flatMap((part) => (part.kind === 'call' ? [part.call] : [])),
+  }
+}
+
+/** Characters at the end that may yet turn out to stand before a call, or begin its tag. */
+function undecided(text: string): number {
+  const tagStart = partialSuffix(text, [callTag])
+  const solid = text.slice(0, text.length - tagStart)
+  return text.length - solid.trimEnd().length
+}
+
+/** Length of the longest end of `text` that is a beginning, but not the whole, of one of `words`. */
+export function partialSuffix(text: string, words: readonly string[]): number {
+  const longest = Math.max(0, ...words.map((word) => word.length - 1))
+  for (let length = Math.min(longest, text.length); length > 0; length--) {
+    const end = text.slice(-length)
+    if (words.some((word) => word.length > length && word.startsWith(end))) return length
+  }
+  return 0
+}
+
+function content(text: string): ReplyPart[] {
+  return text === '' ? [] : [{ kind: 'content', text }]
+}

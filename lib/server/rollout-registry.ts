@@ -1,0 +1,170 @@
+// The rollouts under way: found by id or key, given up when their agent falls silent, forgotten when they end.
+import { randomUUID } from 'node:crypto'
+import type { RolloutPolicy } from '../policy/types.js'
+import type { Outcome, Trajectory } from '../rollout/types.js'
+import { ApiError } from './api-error.js'
+import { createRolloutKey, digest } from './authorization.js'
+import { checkOutcome } from './outcome.js'
+import type { PromptCache } from './prompt-cache.js'
+import { type RolloutDefinition, rolloutEnded, ServedRollout } from './served-rollout.js'
+
+export interface RegistryOptions {
+  policy: RolloutPolicy
+  prompts: PromptCache
+  maxRollouts: number
+  /** Milliseconds without a request, after which a rollout is given up. */
+  idleTimeout: number
+  /** Told of every rollout that ended with something said, before finish() resolves. */
+  onRollout: (trajectory: Trajectory) => void | Promise<void>
+  onWarning: (message: string) => void
+}
+
+export interface RegistryMetrics {
+  liveRollouts: number
+  finishedRollouts: number
+  abandonedRollouts: number
+  /** Of the abandoned ones, those whose agent fell silent. */
+  idleRollouts: number
+  /** Token sequences of finished rollouts. */
+  segments: number
+  /** Finished rollouts of more than one. */
+  splitRollouts: number
+  branchedSegments: number
+  rewrittenSegments: number
+  /** Completions of ended rollouts that were begun and not delivered. */
+  discardedTurns: number
+}
+
+interface Entry {
+  rollout: ServedRollout
+  keyDigest: string
+  timer: NodeJS.Timeout
+}
+
+/** Ids of ended rollouts that are remembered, so that a late request is told so. */
+const rememberedEnds = 4096
+
+export class RolloutRegistry {
+  readonly #live = new Map<string, Entry>()
+  readonly #byKey = new Map<string, string>()
+  readonly #ended = new Set<string>()
+  readonly #counts = {
+    finishedRollouts: 0,
+    abandonedRollouts: 0,
+    idleRollouts: 0,
+    segments: 0,
+    splitRollouts: 0,
+    branchedSegments: 0,
+    rewrittenSegments: 0,
+    discardedTurns: 0,
+  }
+
+  constructor(private readonly options: RegistryOptions) {}
+
+  get metrics(): RegistryMetrics {
+    return { liveRollouts: this.#live.size, ...this.#counts }
+  }
+
+  start(definition: Omit<RolloutDefinition, 'id'> & { id?: string | undefined }): {
+    rollout: ServedRollout
+    apiKey: string
+  } {
+    const { policy, prompts, maxRollouts } = this.options
+    const id = definition.id ?? randomUUID()
+    if (this.#live.has(id))
+      throw new ApiError(409, `a rollout "${id}" is under way already`, { code: 'rollout_exists' })
+    if (this.#live.size >= maxRollouts) {
+      throw new ApiError(429, `${maxRollouts} rollouts are under way; finish some first`, {
+        code: 'too_many_rollouts',
+      })
+    }
+    const rollout = new ServedRollout({ ...definition, id }, policy, prompts)
+    const apiKey = createRolloutKey()
+    const entry: Entry = { rollout, keyDigest: digest(apiKey), timer: this.#timer(rollout) }
+    this.#live.set(id, entry)
+    this.#byKey.set(entry.keyDigest, id)
+    this.#ended.delete(id)
+    return { rollout, apiKey }
+  }
+
+  /** Throws 404 of one that never was and 409 of one that has ended. */
+  byId(id: string): ServedRollout {
+    const entry = this.#live.get(id)
+    if (entry) return entry.rollout
+    if (this.#ended.has(id)) throw rolloutEnded(id)
+    throw new ApiError(404, `there is no rollout ${JSON.stringify(id)}`, { code: 'rollout_not_found' })
+  }
+
+  byKey(keyDigest: string): ServedRollout {
+    const id = this.#byKey.get(keyDigest)
+    if (id === undefined) {
+      throw new ApiError(401, "the key is of no rollout under way; a rollout's key ends with it", {
+        code: 'invalid_api_key',
+      })
+    }
+    return this.byId(id)
+  }
+
+  /** A request has come or ended: the time without one begins anew. */
+  touch(rollout: ServedRollout): void {
+    this.#live.get(rollout.id)?.timer.refresh()
+  }
+
+  async finish(rollout: ServedRollout, outcome: Outcome): Promise<Trajectory> {
+    const checked = checkOutcome(outcome)
+    const { timer } = this.#remove(rollout)
+    clearTimeout(timer)
+    try {
+      const trajectory = await rollout.finish(checked)
+      this.#counts.finishedRollouts++
+      this.#counts.segments += rollout.segments
+      this.#counts.splitRollouts += rollout.segments > 1 ? 1 : 0
+      this.#counts.branchedSegments += rollout.splits.branched
+      this.#counts.rewrittenSegments += rollout.splits.rewritten
+      await this.options.onRollout(trajectory)
+      return trajectory
+    } finally {
+      this.#counts.discardedTurns += rollout.discardedTurns
+    }
+  }
+
+  async abandon(rollout: ServedRollout): Promise<void> {
+    const { timer } = this.#remove(rollout)
+    clearTimeout(timer)
+    this.#counts.abandonedRollouts++
+    const trajectory = await rollout.abandon()
+    this.#counts.discardedTurns += rollout.discardedTurns
+    if (trajectory) await this.options.onRollout(trajectory)
+  }
+
+  async abandonAll(): Promise<void> {
+    await Promise.all([...this.#live.values()].map(({ rollout }) => this.abandon(rollout)))
+  }
+
+  #remove(rollout: ServedRollout): Entry {
+    const entry = this.#live.get(rollout.id)
+    if (entry?.rollout !== rollout) throw rolloutEnded(rollout.id)
+    this.#live.delete(rollout.id)
+    this.#byKey.delete(entry.keyDigest)
+    this.#ended.add(rollout.id)
+    for (const id of this.#ended) {
+      if (this.#ended.size <= rememberedEnds) break
+      this.#ended.delete(id)
+    }
+    return entry
+  }
+
+  #timer(rollout: ServedRollout): NodeJS.Timeout {
+    const { idleTimeout, onWarning } = this.options
+    const timer = setTimeout(() => {
+      if (rollout.turnsUnderWay > 0) {
+        timer.refresh()
+        return
+      }
+      this.#counts.idleRollouts++
+      onWarning(`rollout "${rollout.id}" was given up: no request for ${idleTimeout / 1000} s`)
+      this.abandon(rollout).catch((error: Error) => onWarning(`rollout "${rollout.id}": ${error.message}`))
+    }, idleTimeout)
+    return timer.unref()
+  }
+}

@@ -1,0 +1,111 @@
+// Rollouts over HTTP, for agents in other languages:
+//   POST /hdpo/rollouts              { id?, task?, metadata?, ...limits } -> { id, apiKey, baseURL }
+//   POST /hdpo/rollouts/:id/finish   { correct?, reward?, answer? }       -> what became of it
+//   POST /hdpo/rollouts/:id/abandon  {}
+//   GET  /hdpo/metrics
+import { z } from 'zod'
+import { tokenSequences } from '../rollout/token-sequences.js'
+import type { Outcome } from '../rollout/types.js'
+import { ApiError, invalid } from './api-error.js'
+import type { Caller } from './authorization.js'
+import { answer, type HandlerContext } from './handler-context.js'
+import { checkOutcome } from './outcome.js'
+import { readJsonBody } from './read-body.js'
+import type { ServedRollout } from './served-rollout.js'
+
+const startSchema = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[\w.:#-]{1,128}$/)
+    .exactOptional(),
+  /** The question's id: rollouts of one task are compared with each other. Default: the rollout's id. */
+  task: z.string().min(1).max(256).exactOptional(),
+  metadata: z.record(z.string(), z.unknown()).exactOptional(),
+  maxTokens: z.int().min(1).exactOptional(),
+  maxTurnTokens: z.int().min(1).exactOptional(),
+  temperature: z.number().gt(0).exactOptional(),
+  seed: z.int().min(0).exactOptional(),
+})
+
+export async function rolloutRoutes(
+  request: Request,
+  pathname: string,
+  caller: Caller,
+  context: HandlerContext,
+): Promise<Response> {
+  if (pathname === '/hdpo/metrics') {
+    requireToken(caller)
+    return answer(request, 'GET', () => Response.json(context.registry.metrics))
+  }
+  if (pathname === '/hdpo/rollouts') {
+    requireToken(caller)
+    return answer(request, 'POST', () => start(request, context))
+  }
+  const [, id, action] = /^\/hdpo\/rollouts\/([^/]+)\/(finish|abandon)$/.exec(pathname) ?? []
+  if (id === undefined) throw new ApiError(404, `there is no ${pathname} here`)
+  const rollout = ownRollout(decodeURIComponent(id), caller, context)
+  return answer(request, 'POST', () =>
+    action === 'finish' ? finish(request, rollout, context) : abandon(rollout, context),
+  )
+}
+
+async function start(request: Request, { options, registry, baseURL }: HandlerContext): Promise<Response> {
+  const body = startSchema.safeParse(await readJsonBody(request, options.maxBodyBytes))
+  if (!body.success) {
+    const [issue] = body.error.issues
+    throw invalid(issue?.path.join('.') || 'body', issue?.message ?? 'is not understood')
+  }
+  const { id = crypto.randomUUID(), task = id, metadata, temperature, seed, ...limits } = body.data
+  const { apiKey } = registry.start({
+    id,
+    task: { id: task, ...(metadata && { metadata }) },
+    ...limits,
+    sampling: { ...(temperature !== undefined && { temperature }), ...(seed !== undefined && { seed }) },
+  })
+  return Response.json({ id, task, apiKey, baseURL: baseURL() }, { status: 201 })
+}
+
+async function finish(
+  request: Request,
+  rollout: ServedRollout,
+  { options, registry }: HandlerContext,
+): Promise<Response> {
+  const outcome = readOutcome(await readJsonBody(request, options.maxBodyBytes))
+  const trajectory = await registry.finish(rollout, outcome)
+  const sequences = tokenSequences(trajectory)
+  return Response.json({
+    id: trajectory.id,
+    task: trajectory.taskId,
+    toolCalls: trajectory.toolCalls.length,
+    turns: trajectory.turns,
+    segments: sequences.length,
+    sampledTokens: sequences.reduce((sum, { mask }) => sum + mask.reduce((count, bit) => count + bit, 0), 0),
+    end: trajectory.end,
+  })
+}
+
+function readOutcome(body: unknown): Outcome {
+  try {
+    return checkOutcome(body)
+  } catch (error) {
+    throw new ApiError(400, (error as Error).message)
+  }
+}
+
+async function abandon(rollout: ServedRollout, { registry }: HandlerContext): Promise<Response> {
+  await registry.abandon(rollout)
+  return Response.json({ id: rollout.id })
+}
+
+/** A rollout's key opens that rollout and no other. */
+function ownRollout(id: string, { keyDigest }: Caller, { registry }: HandlerContext): ServedRollout {
+  const rollout = registry.byId(id)
+  if (keyDigest !== undefined && registry.byKey(keyDigest) !== rollout) {
+    throw new ApiError(403, `the key is not that of rollout ${JSON.stringify(id)}`)
+  }
+  return rollout
+}
+
+function requireToken({ keyDigest }: Caller): void {
+  if (keyDigest !== undefined) throw new ApiError(403, "this needs the server's token, not a rollout's key")
+}

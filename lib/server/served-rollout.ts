@@ -1,0 +1,120 @@
+// One rollout of an agent that calls this server: its requests, put together by their histories, and how it ended.
+import { HdpoError } from '../errors.js'
+import type { RolloutPolicy } from '../policy/types.js'
+import type { Outcome, Task, Trajectory } from '../rollout/types.js'
+import { ApiError } from './api-error.js'
+import type { CompletionRequest, RequestedSampling } from './completion-request.js'
+import { type PlayedTurn, PlayedTurns } from './played-turns.js'
+import type { PromptCache } from './prompt-cache.js'
+import { RolloutHistory } from './rollout-history.js'
+import type { Splits } from './rollout-segment.js'
+import { type Reply, RolloutTurn } from './rollout-turn.js'
+import type { SampledTurn } from './sample-turn.js'
+
+/** What holds for a rollout whatever its agent asks for. */
+export interface RolloutLimits {
+  /** Wins over the requests': all rollouts that are trained must be sampled as the trainer takes them to be. */
+  sampling?: Pick<RequestedSampling, 'temperature' | 'topP' | 'topK' | 'minP' | 'seed'>
+  /** Tokens after the first prompt. */
+  maxTokens?: number
+  /** Tokens that the policy may sample in one turn. */
+  maxTurnTokens?: number
+  /** 'none': the policy cannot call tools, whatever the requests say. Default 'auto': as the requests say. */
+  toolChoice?: 'auto' | 'none'
+}
+
+export interface RolloutDefinition extends RolloutLimits {
+  id: string
+  task: Pick<Task, 'id' | 'metadata'>
+}
+
+export class ServedRollout {
+  /** Completions that were begun and not delivered. */
+  discardedTurns = 0
+  readonly #history: RolloutHistory
+  readonly #played = new PlayedTurns()
+  readonly #underWay = new Set<RolloutTurn>()
+  readonly #ending = new AbortController()
+
+  constructor(
+    readonly definition: RolloutDefinition,
+    policy: RolloutPolicy,
+    prompts: PromptCache,
+  ) {
+    this.#history = new RolloutHistory(policy, prompts, definition.maxTokens)
+  }
+
+  get id(): string {
+    return this.definition.id
+  }
+  /** Aborted when the rollout ends. */
+  get signal(): AbortSignal {
+    return this.#ending.signal
+  }
+  get splits(): Splits {
+    return this.#history.splits
+  }
+  get segments(): number {
+    return this.#history.segments.length
+  }
+  get turnsUnderWay(): number {
+    return this.#underWay.size
+  }
+
+  /** `forced` is what the policy is made to begin its reply with. */
+  startTurn(request: CompletionRequest, forced: readonly number[]): RolloutTurn {
+    this.signal.throwIfAborted()
+    this.#played.addResults(request.messages)
+    const plan = this.#history.plan(request)
+    const turn = new RolloutTurn({ ...plan, given: [...plan.given, ...forced] })
+    this.#underWay.add(turn)
+    return turn
+  }
+
+  commitTurn(
+    turn: RolloutTurn,
+    sampled: SampledTurn,
+    reply: Reply,
+    played: Omit<PlayedTurn, 'segment'>,
+  ): void {
+    turn.commit(sampled, reply)
+    this.#underWay.delete(turn)
+    this.#played.add({ ...played, segment: turn.segment })
+  }
+
+  discardTurn(turn: RolloutTurn): void {
+    this.discardedTurns++
+    turn.discard()
+    this.#history.forgetIfEmpty(turn.segment)
+    this.#underWay.delete(turn)
+  }
+
+  /** Ends the rollout; completions under way are broken off. */
+  async finish(outcome: Outcome): Promise<Trajectory> {
+    await this.#end()
+    if (this.#played.count === 0) {
+      throw new HdpoError(
+        'ERR_NO_COMPLETION',
+        `rollout "${this.id}" ended without a completion of the policy`,
+      )
+    }
+    return this.#played.toTrajectory(this.definition, this.#history.segments, outcome)
+  }
+
+  /** Ends it without an outcome. Undefined where the policy said nothing. */
+  async abandon(): Promise<Trajectory | undefined> {
+    await this.#end()
+    if (this.#played.count === 0) return undefined
+    return this.#played.toTrajectory(this.definition, this.#history.segments, undefined)
+  }
+
+  async #end(): Promise<void> {
+    this.#ending.abort(rolloutEnded(this.id))
+    await Promise.all([...this.#underWay].map(({ ended }) => ended))
+    this.#history.release()
+  }
+}
+
+export function rolloutEnded(id: string): ApiError {
+  return new ApiError(409, `rollout "${id}" has ended`, { code: 'rollout_ended' })
+}
