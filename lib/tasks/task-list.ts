@@ -7,7 +7,7 @@ import type { Task } from '../rollout/types.js'
 export interface TaskList {
   readonly length: number
   /** From 0 to length - 1. */
-  at(index: number): Task | undefined | Promise<Task>
+  at(index: number): Task | undefined | Promise<Task | undefined>
   /** Tells two data sets apart; of an array it is computed from the tasks. */
   readonly fingerprint?: string
 }

@@ -1,0 +1,75 @@
+// Which column of a row is what. Data sets name theirs as they like; a task has question or messages, answer, id, metadata.
+
+export interface Columns {
+  /** Default: 'question' or 'prompt'. A path into nested values has dots: 'input.text'. */
+  question?: string
+  /** Instead of a question. Default: 'messages'. */
+  messages?: string
+  /** Default: 'answer'. With a pattern: the first group of its match, or the whole match. */
+  answer?: string | { column: string; pattern: string }
+  /** Default: 'id'. */
+  id?: string
+  /** Columns kept as metadata, by name. Default: what the column 'metadata' holds. */
+  metadata?: string[]
+}
+
+/** A row under the names of a task: question | prompt | messages, answer, id, metadata. What is not mapped is left out. */
+export function mapColumns(
+  row: Record<string, unknown>,
+  columns: Columns,
+  fail: (message: string) => never,
+): Record<string, unknown> {
+  const read = (column: string) => valueAt(row, column)
+  const required = (column: string) => {
+    const value = read(column)
+    if (value === undefined || value === null) {
+      return fail(`there is no column "${column}"; columns: ${Object.keys(row).join(', ')}`)
+    }
+    return value
+  }
+  const { question, messages, answer, id, metadata } = columns
+  const asked = question ?? messages
+  return withoutUndefined({
+    ...(asked === undefined && { question: row.question, prompt: row.prompt, messages: row.messages }),
+    ...(question !== undefined && { question: required(question) }),
+    ...(messages !== undefined && { messages: required(messages) }),
+    answer: readAnswer(answer, row, required, fail),
+    id: id === undefined ? row.id : required(id),
+    metadata:
+      metadata === undefined
+        ? row.metadata
+        : Object.fromEntries(metadata.map((column) => [column, read(column) ?? null])),
+  })
+}
+
+function readAnswer(
+  answer: Columns['answer'],
+  row: Record<string, unknown>,
+  required: (column: string) => unknown,
+  fail: (message: string) => never,
+): unknown {
+  if (answer === undefined) return row.answer
+  if (typeof answer === 'string') return required(answer)
+  const text = String(required(answer.column))
+  const match = new RegExp(answer.pattern).exec(text)
+  if (!match)
+    return fail(
+      `column "${answer.column}" does not match ${answer.pattern}: ${JSON.stringify(text.slice(0, 80))}`,
+    )
+  return (match[1] ?? match[0]).trim()
+}
+
+/** The column of that very name, else the value that a path with dots leads to. */
+function valueAt(row: Record<string, unknown>, path: string): unknown {
+  if (path in row) return row[path]
+  let value: unknown = row
+  for (const key of path.split('.')) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = (value as Record<string, unknown>)[key]
+  }
+  return value
+}
+
+function withoutUndefined(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+}

@@ -1,0 +1,75 @@
+// Any data set as a task list of any size: every row is read once, checked, mapped, and kept in a temporary file from which
+// tasks are read back by position. Memory stays small, an order over all tasks is possible, a resumed run sees the same ones.
+import { tmpdir } from 'node:os'
+import { HdpoError } from '../errors.js'
+import type { Task } from '../rollout/types.js'
+import { failAt } from './jsonl.js'
+import { type RowSource, readRows } from './rows.js'
+import { checkSplit, isInPart, type Split } from './split.js'
+import { TaskFile } from './task-file.js'
+import type { TaskList } from './task-list.js'
+import { type RowOptions, toTask } from './task-row.js'
+import { UniqueIds } from './unique-ids.js'
+
+export interface OpenTasksOptions extends RowOptions {
+  /** Only the tasks of one part. */
+  split?: Split
+  /** Stop after so many tasks (of the part): an iterable need not end. */
+  limit?: number
+  /** Where the temporary file is. Default: the system's folder for them. */
+  temporaryFolder?: string
+}
+
+export interface OpenTasks extends TaskList {
+  at(index: number): Promise<Task | undefined>
+  readonly fingerprint: string
+  /** Removes the temporary file. */
+  close(): Promise<void>
+}
+
+/**
+ * Rejects with ERR_TASKS, naming file and line or row, where one is no task, an id comes twice, or there are no tasks at all.
+ * Without `columns`, a key that no task has is refused; with them, and in Parquet files, what is not mapped is left out.
+ */
+export async function openTasks(source: RowSource, options: OpenTasksOptions = {}): Promise<OpenTasks> {
+  const { split, limit, temporaryFolder = tmpdir() } = options
+  if (split) checkSplit(split)
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 1))
+    throw new RangeError(`limit: must be a whole number of at least 1, got ${limit}`)
+  const file = await TaskFile.create(temporaryFolder)
+  try {
+    await fill(file, source, options)
+    await file.flush()
+    if (file.length === 0) {
+      const part = split ? ` in the part ${split.part}` : ''
+      throw new HdpoError('ERR_TASKS', `${describe(source)}: has no tasks${part}`)
+    }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+  return {
+    length: file.length,
+    fingerprint: file.fingerprint,
+    at: (index) => file.read(index),
+    close: () => file.close(),
+  }
+}
+
+async function fill(file: TaskFile, source: RowSource, options: OpenTasksOptions): Promise<void> {
+  const ids = new UniqueIds()
+  const { split, limit = Number.POSITIVE_INFINITY } = options
+  for await (const { value, where, defaultId, place, mayHaveMore } of readRows(source)) {
+    const rowOptions = mayHaveMore && !options.columns ? { ...options, columns: {} } : options
+    const task = toTask(value, defaultId, rowOptions, failAt(where))
+    ids.add(task.id, place, where)
+    if (split && !isInPart(task, split)) continue
+    await file.append(task)
+    if (file.length >= limit) return
+  }
+}
+
+function describe(source: RowSource): string {
+  if (typeof source === 'string') return source
+  return Array.isArray(source) && typeof source[0] === 'string' ? source.join(', ') : 'tasks'
+}

@@ -1,0 +1,80 @@
+// Tasks on disk, read back by position: 8 bytes a task in memory, whatever the tasks hold.
+import { createHash, randomUUID } from 'node:crypto'
+import { type FileHandle, open, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Task } from '../rollout/types.js'
+
+// Small writes are gathered.
+const writeBytes = 1 << 20
+
+export class TaskFile {
+  /** Where task i begins; one more entry for the end. */
+  readonly #offsets: number[] = [0]
+  readonly #hash = createHash('sha256')
+  #pending: Buffer[] = []
+  #pendingBytes = 0
+  #fingerprint: string | undefined
+
+  private constructor(
+    private readonly handle: FileHandle,
+    private readonly path: string | undefined,
+  ) {}
+
+  /** In `folder`; gone once it is closed, or this process ends. */
+  static async create(folder: string): Promise<TaskFile> {
+    const path = join(folder, `hdpo-tasks-${randomUUID()}.jsonl`)
+    const handle = await open(path, 'wx+', 0o600)
+    // Windows keeps the name of an open file.
+    if (process.platform === 'win32') return new TaskFile(handle, path)
+    await unlink(path)
+    return new TaskFile(handle, undefined)
+  }
+
+  get length(): number {
+    return this.#offsets.length - 1
+  }
+
+  async append(task: Task): Promise<void> {
+    const line = Buffer.from(`${JSON.stringify(task)}\n`)
+    this.#hash.update(line)
+    this.#offsets.push((this.#offsets.at(-1) as number) + line.length)
+    this.#pending.push(line)
+    this.#pendingBytes += line.length
+    if (this.#pendingBytes >= writeBytes) await this.flush()
+  }
+
+  /** To be called after the last append, before the first read. */
+  async flush(): Promise<void> {
+    const bytes = Buffer.concat(this.#pending)
+    const position = (this.#offsets.at(-1) as number) - this.#pendingBytes
+    for (let written = 0; written < bytes.length; ) {
+      written += (await this.handle.write(bytes, written, bytes.length - written, position + written))
+        .bytesWritten
+    }
+    this.#pending = []
+    this.#pendingBytes = 0
+  }
+
+  async read(index: number): Promise<Task | undefined> {
+    const [start, end] = [this.#offsets[index], this.#offsets[index + 1]]
+    if (start === undefined || end === undefined) return undefined
+    const bytes = Buffer.alloc(end - start)
+    for (let read = 0; read < bytes.length; ) {
+      const { bytesRead } = await this.handle.read(bytes, read, bytes.length - read, start + read)
+      if (bytesRead === 0) throw new RangeError(`tasks: the file of tasks ends inside task ${index}`)
+      read += bytesRead
+    }
+    return JSON.parse(bytes.toString('utf8')) as Task
+  }
+
+  /** As trainer/run-state.ts has it of an array with the same tasks. */
+  get fingerprint(): string {
+    this.#fingerprint ??= this.#hash.digest('hex').slice(0, 16)
+    return this.#fingerprint
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close()
+    if (this.path !== undefined) await unlink(this.path)
+  }
+}

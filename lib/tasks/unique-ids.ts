@@ -1,0 +1,14 @@
+import { HdpoError } from '../errors.js'
+
+/** Refuses an id that comes twice: trajectories, knowledge and metrics go by it. */
+export class UniqueIds {
+  readonly #places = new Map<string, string>()
+
+  /** `place` is short ('line 3'), `where` names the file too. */
+  add(id: string, place: string, where: string): void {
+    const earlier = this.#places.get(id)
+    if (earlier !== undefined)
+      throw new HdpoError('ERR_TASKS', `${where}: id ${JSON.stringify(id)} is that of ${earlier} too`)
+    this.#places.set(id, place)
+  }
+}
