@@ -20,7 +20,10 @@ export async function scoreTrajectories(
   checkWeight('formatWeight', formatWeight)
   return Promise.all(
     trajectories.map(async (trajectory) => {
-      const answerReward = await scoreAnswer(trajectory, task, answer)
+      const answerReward =
+        trajectory.failure === undefined
+          ? await scoreAnswer(trajectory, task, answer)
+          : new Ungraded(trajectory.failure)
       const formatReward = trajectory.wellFormed ? 1 : 0
       if (answerReward instanceof Ungraded)
         return { ...trajectory, formatReward, ungraded: redact(answerReward.reason) }

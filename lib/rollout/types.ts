@@ -68,6 +68,8 @@ export interface Trajectory extends TokenSequence {
   moreSequences?: TokenSequence[]
   /** Of rollouts that an agent ran. */
   outcome?: Outcome
+  /** What went wrong outside the policy, so that the rollout says nothing about it: it is left ungraded. */
+  failure?: string
   /**
    * The task's messages, then those of the rollout. A last turn's calls have been run, their results are in
    * no message.

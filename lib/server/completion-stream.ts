@@ -3,11 +3,20 @@ import { toApiError } from './api-error.js'
 import type { Completion } from './completion.js'
 import type { ResponseWriter } from './completion-response.js'
 
-/** `cancel` is called when the reader goes away; `onError` sees what went wrong after the response had begun. */
+export interface StreamOptions {
+  includeUsage: boolean
+  choices: number
+  /** The reader has gone away. */
+  cancel: () => void
+  /** What went wrong after the response had begun. */
+  onError: (error: unknown) => void
+  onEnd: () => void
+}
+
 export function completionStream(
   completion: Completion,
   writer: ResponseWriter,
-  options: { includeUsage: boolean; choices: number; cancel: () => void; onError: (error: unknown) => void },
+  options: StreamOptions,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   let open = true
@@ -35,6 +44,7 @@ export function completionStream(
           send(toApiError(error).toJSON())
         })
         .finally(() => {
+          options.onEnd()
           if (open) controller.close()
         })
     },

@@ -2,6 +2,7 @@
 import { HdpoError } from '../errors.js'
 import type { RolloutPolicy } from '../policy/types.js'
 import type { Outcome, Task, Trajectory } from '../rollout/types.js'
+import { addSecret } from '../secrets/secrets.js'
 import { createFetchHandler } from './fetch-handler.js'
 import type { FetchHandler } from './handler-context.js'
 import { type Listening, type ListenOptions, listen } from './listen.js'
@@ -28,8 +29,8 @@ export interface Rollout {
   readonly signal: AbortSignal
   /** Ends it and gives what was recorded. Rejects with ERR_NO_COMPLETION where the policy was never asked. */
   finish(outcome: Outcome): Promise<Trajectory>
-  /** Ends it without an outcome. */
-  abandon(): Promise<void>
+  /** Ends it without an outcome. Undefined where the policy was never asked. */
+  abandon(): Promise<Trajectory | undefined>
 }
 
 export interface AgentServer {
@@ -64,6 +65,7 @@ class PolicyServer implements AgentServer {
   constructor(serverOptions: ServerOptions) {
     const options = resolveServerOptions(serverOptions)
     const { policy, onWarning } = options
+    if (options.token !== undefined) addSecret(options.token, 'createServer token')
     this.#options = options
     this.policy = policy
     this.#prompts = new PromptCache(policy, options.cachedPrompts)

@@ -63,6 +63,7 @@ async function complete(request: Request, caller: Caller, context: HandlerContex
     choices: parsed.choices,
     cancel: () => left.abort(new ApiError(499, 'the client went away')),
     onError: (error) => report(error, request, context),
+    onEnd: () => rollout && registry.touch(rollout),
   })
   return new Response(stream, {
     headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },

@@ -128,13 +128,14 @@ export class RolloutRegistry {
     }
   }
 
-  async abandon(rollout: ServedRollout): Promise<void> {
+  async abandon(rollout: ServedRollout): Promise<Trajectory | undefined> {
     const { timer } = this.#remove(rollout)
     clearTimeout(timer)
     this.#counts.abandonedRollouts++
     const trajectory = await rollout.abandon()
     this.#counts.discardedTurns += rollout.discardedTurns
     if (trajectory) await this.options.onRollout(trajectory)
+    return trajectory
   }
 
   async abandonAll(): Promise<void> {

@@ -1,0 +1,184 @@
+// Groups of rollouts played by an agent of the user's own, against a server of the policy: a Trainer's `runGroup`.
+import pLimit from 'p-limit'
+import { HdpoError } from '../errors.js'
+import type { GroupOptions, RunGroup } from '../rollout/group.js'
+import { deriveSeed } from '../rollout/seed.js'
+import { stopSignal } from '../rollout/stop-signal.js'
+import type { Outcome, Task, Trajectory } from '../rollout/types.js'
+import type { AgentServer, Rollout } from './create-server.js'
+import type { RolloutLimits } from './served-rollout.js'
+
+export interface AgentContext {
+  task: Task
+  /** For an OpenAI client: every completion that it asks for there, with this key, is recorded in this rollout. */
+  baseURL: string
+  apiKey: string
+  /** The rollout's id; its place in the group ends it: 'capital-of-peru#3'. */
+  rolloutId: string
+  /** Aborted when the time is up or the run stops. */
+  signal: AbortSignal
+}
+
+/** Plays one rollout and says what became of it. What it throws leaves the rollout ungraded: it is no fault of the policy. */
+export type Agent = (context: AgentContext) => Promise<Outcome>
+
+export interface AgentRolloutsOptions {
+  server: AgentServer
+  agent: Agent
+  /** Milliseconds of one rollout, after which its signal is aborted. Default 10 minutes. */
+  timeout?: number
+  /** Agents at once, over all groups. Default 256. */
+  concurrency?: number
+  /** What a call of a tool costs, by name, as ToolCallRecord.cost has it. Default 1 each. */
+  toolCosts?: Readonly<Record<string, number>>
+}
+
+export function agentRollouts(options: AgentRolloutsOptions): RunGroup {
+  const { server, concurrency = 256, timeout = 10 * 60_000 } = options
+  checkOptions({ ...options, concurrency, timeout })
+  const limit = pLimit(concurrency)
+  const player = new AgentPlayer({ ...options, timeout })
+  return async (policy, task, _tools, { size, seed = 0, signal, ...rollout }) => {
+    if (policy !== server.policy) {
+      throw new TypeError("runGroup: the server serves another policy than the trainer's")
+    }
+    const limits = rolloutLimits(rollout)
+    const stop = stopSignal(signal)
+    const played = await Promise.all(
+      Array.from({ length: size }, (_, index) =>
+        limit(() =>
+          player.play(task, `${task.id}#${index}`, stop, {
+            ...limits,
+            sampling: { ...limits.sampling, seed: deriveSeed(seed, 'rollout', index) },
+          }),
+        ),
+      ),
+    )
+    player.checkProven(task, stop)
+    return played
+  }
+}
+
+class AgentPlayer {
+  /** Whether some agent has come to an end. */
+  #proven = false
+  #firstFailure: unknown
+
+  constructor(private readonly options: AgentRolloutsOptions & { timeout: number }) {}
+
+  async play(task: Task, name: string, stop: AbortSignal, limits: RolloutLimits): Promise<Trajectory> {
+    const { server, agent, timeout } = this.options
+    // One task may be in several groups at once (evaluation, the turn of an epoch): ids of the server are its own.
+    const rollout = server.startRollout({ task, ...limits })
+    const { baseURL, apiKey } = rollout
+    const signal = stopSignal(stop, rollout.signal, AbortSignal.timeout(timeout))
+    try {
+      const outcome = await untilAborted(signal, agent({ task, baseURL, apiKey, rolloutId: name, signal }))
+      const trajectory = await rollout.finish(outcome)
+      this.#proven = true
+      return this.#withCosts({ ...trajectory, id: name })
+    } catch (error) {
+      this.#firstFailure ??= error
+      const recorded = await abandoned(rollout)
+      return this.#withCosts({
+        ...(recorded ?? nothingSaid(task)),
+        id: name,
+        failure: `the agent failed: ${messageOf(error)}`,
+      })
+    }
+  }
+
+  /** A group of failures alone, before any agent has succeeded, is taken for a mistake in the agent and ends the run. */
+  checkProven(task: Task, stop: AbortSignal): void {
+    if (this.#proven || stop.aborted) return
+    throw new HdpoError(
+      'ERR_AGENT',
+      `task "${task.id}": the agent failed in every rollout so far: ${messageOf(this.#firstFailure)}`,
+      { cause: this.#firstFailure },
+    )
+  }
+
+  #withCosts(trajectory: Trajectory): Trajectory {
+    const { toolCosts = {} } = this.options
+    for (const call of trajectory.toolCalls) {
+      const cost = toolCosts[call.name]
+      if (cost !== undefined) call.cost = cost
+    }
+    return trajectory
+  }
+}
+
+/** What of the trainer's rollout options holds for an agent. Turns, tools and their time-outs are the agent's own. */
+function rolloutLimits(rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>): RolloutLimits {
+  const { temperature = 1, topP, topK, minP, maxTokens, maxTurnTokens, toolChoice = 'auto', stop } = rollout
+  if (toolChoice === 'required') {
+    throw new RangeError(
+      "rollout.toolChoice: an agent's requests say whether a call is required; got 'required'",
+    )
+  }
+  if (stop !== undefined)
+    throw new RangeError("rollout.stop: an agent's requests say where a turn stops; leave it out")
+  return {
+    toolChoice,
+    ...(maxTokens !== undefined && { maxTokens }),
+    ...(maxTurnTokens !== undefined && { maxTurnTokens }),
+    // Set where the trainer sets nothing too, so that no agent narrows what is explored, each in its own way.
+    sampling: { temperature, topP: topP ?? 1, topK: topK ?? 0, minP: minP ?? 0 },
+  }
+}
+
+/** The rollout may have ended already, given up for its agent's silence. */
+async function abandoned(rollout: Rollout): Promise<Trajectory | undefined> {
+  return rollout.signal.aborted ? undefined : rollout.abandon()
+}
+
+function nothingSaid(task: Task): Trajectory {
+  return {
+    id: task.id,
+    taskId: task.id,
+    tokens: new Int32Array(0),
+    mask: new Uint8Array(0),
+    logprobs: new Float32Array(0),
+    promptTokens: 0,
+    messages: task.messages,
+    toolCalls: [],
+    turns: 0,
+    end: 'aborted',
+    finalAnswer: undefined,
+    wellFormed: false,
+    ...(task.metadata && { metadata: task.metadata }),
+  }
+}
+
+/** An agent that does not heed its signal is not waited for. */
+function untilAborted<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    work.then(resolve, reject)
+    if (signal.aborted) reject(signal.reason)
+  })
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error)
+}
+
+function checkOptions({
+  agent,
+  timeout,
+  concurrency,
+  toolCosts = {},
+}: Required<Pick<AgentRolloutsOptions, 'agent' | 'timeout' | 'concurrency'>> & AgentRolloutsOptions): void {
+  if (typeof agent !== 'function') throw new TypeError(`agent: must be a function, got ${typeof agent}`)
+  // setTimeout takes no more.
+  if (!(timeout > 0 && timeout < 2 ** 31))
+    throw new RangeError(`timeout: must be from 1 to 2^31 - 1, got ${timeout}`)
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
+    throw new RangeError(`concurrency: must be a whole number of at least 1, got ${concurrency}`)
+  }
+  for (const [name, cost] of Object.entries(toolCosts)) {
+    if (!(cost >= 0 && Number.isFinite(cost))) {
+      throw new RangeError(`toolCosts.${name}: must be at least 0, got ${cost}`)
+    }
+  }
+}
