@@ -117,6 +117,11 @@ export function formatSummary(summary: EvaluationSummary): string {
     ['well-formed', percent(summary.format)],
     ['calls per rollout', summary.callsPerRollout.toFixed(2)],
     ['rollouts that call a tool', percent(summary.callShare)],
+    ['tool cost per 1,000 questions', (1000 * summary.costPerRollout).toPrecision(4)],
+    ['tool seconds per 1,000 questions', (1000 * summary.toolSecondsPerRollout).toPrecision(4)],
+    ...(summary.ungradedRollouts > 0
+      ? [['rollouts not graded', String(summary.ungradedRollouts)] as [string, string]]
+      : []),
     ...failed.map(([outcome, count]): [string, string] => [`calls: ${outcome}`, String(count)]),
   ]
   if (summary.knownQuestions !== undefined) {

@@ -1,5 +1,6 @@
 // What a list of trajectories says about itself, before anybody scores it. Means and shares of an empty list
 // are 0.
+import { toolCost } from './call-cost.js'
 import { tokenSequences } from './token-sequences.js'
 import { type ToolCallOutcome, type Trajectory, toolCallOutcomes, trajectoryEnds } from './types.js'
 
@@ -8,6 +9,10 @@ export interface TrajectoryMetrics {
   callsPerRollout: number
   /** Share of rollouts that attempt a call at all. */
   callShare: number
+  /** Mean sum of the calls' costs, in the unit of the tools' `cost`; calls per rollout where no tool has one. */
+  costPerRollout: number
+  /** Mean seconds that the calls of a rollout took, one after the other. */
+  toolSecondsPerRollout: number
   /** Calls by outcome. */
   calls: Record<ToolCallOutcome, number>
   /** Rollouts by why they ended. */
@@ -30,6 +35,10 @@ export function trajectoryMetrics(trajectories: readonly Trajectory[]): Trajecto
     rollouts: trajectories.length,
     callsPerRollout: mean(({ toolCalls }) => toolCalls.length),
     callShare: mean(({ toolCalls }) => Number(toolCalls.length > 0)),
+    costPerRollout: mean(toolCost),
+    toolSecondsPerRollout: mean(
+      ({ toolCalls }) => sum(toolCalls.map(({ milliseconds }) => milliseconds)) / 1000,
+    ),
     calls: countBy(
       toolCallOutcomes,
       trajectories.flatMap(({ toolCalls }) => toolCalls.map(({ outcome }) => outcome)),

@@ -1,8 +1,10 @@
 // One call of a tool, whatever becomes of it, as a record. Nothing that a policy or a tool does wrong throws
 // here.
+import { redact } from '../secrets/secrets.js'
 import { ToolInputError } from '../tools/tool-input-error.js'
 import { ToolTimeoutError } from '../tools/tool-timeout-error.js'
 import type { Tool } from '../tools/types.js'
+import { costOfCall } from './call-cost.js'
 import { formatResult, truncate } from './observation.js'
 import type { ParsedToolCall } from './tool-call-parser.js'
 import { toolLimit } from './tool-limit.js'
@@ -26,12 +28,14 @@ interface Result {
 
 export async function runToolCall(call: ParsedToolCall, settings: ToolCallSettings): Promise<ToolCallRecord> {
   const { observation, ...result } = await resultOf(call, settings)
-  return {
+  const record = {
     name: call.kind === 'call' ? call.name : '',
     arguments: call.kind === 'call' ? call.arguments : call.text,
     ...result,
-    observation: truncate(observation, settings.maxObservationCharacters),
+    // A policy that never reads a secret cannot learn it, and its tokens hold none.
+    observation: truncate(redact(observation), settings.maxObservationCharacters),
   }
+  return { ...record, cost: costOfCall(record, settings.tools) }
 }
 
 async function resultOf(call: ParsedToolCall, settings: ToolCallSettings): Promise<Result> {

@@ -39,7 +39,20 @@ export function comparisonRows(before: EvaluationSummary, after: EvaluationSumma
     row('Accuracy, needed questions', (summary) => percent(summary.neededAccuracy)),
     row('Calls per rollout', (summary) => summary.callsPerRollout.toFixed(2)),
     row('Rollouts that call a tool', (summary) => percent(summary.callShare)),
+    row('Tool cost per 1,000 questions', (summary) => perThousand(summary.costPerRollout)),
+    row('Tool seconds per 1,000 questions', (summary) => perThousand(summary.toolSecondsPerRollout)),
   ]
+}
+
+/** What the policy after saves on 1,000 questions against the one before, in the unit of the tools' costs and in seconds. */
+export function savingsPerThousand(
+  before: EvaluationSummary,
+  after: EvaluationSummary,
+): { cost: number; toolSeconds: number } {
+  return {
+    cost: 1000 * (before.costPerRollout - after.costPerRollout),
+    toolSeconds: 1000 * (before.toolSecondsPerRollout - after.toolSecondsPerRollout),
+  }
 }
 
 /**
@@ -79,6 +92,7 @@ figure svg { max-width: 100%; height: auto; display: block }
 <tr><th>Held-out questions: ${report.after.questions}</th><th>Before</th><th>After</th></tr>
 ${rows.map(({ name, before, after }) => `<tr><td>${escapeXml(name)}</td><td>${before}</td><td>${after}</td></tr>`).join('\n')}
 </table>
+<p>${escapeXml(describeSavings(savingsPerThousand(report.before, report.after)))}</p>
 ${reportCharts(report)
   .map((svg) => `<figure>${svg}</figure>`)
   .join('\n')}
@@ -150,6 +164,15 @@ function series(name: string, color: string, points: { x: number; y: number | un
     color,
     points: points.filter((point): point is { x: number; y: number } => point.y !== undefined),
   }
+}
+
+function describeSavings({ cost, toolSeconds }: { cost: number; toolSeconds: number }): string {
+  return `Saved per 1,000 questions: tool cost ${cost.toPrecision(3)} (in the unit of the tools' costs), ${toolSeconds.toPrecision(3)} seconds in tools.`
+}
+
+function perThousand(perQuestion: number): string {
+  const value = 1000 * perQuestion
+  return value === 0 || value >= 100 ? value.toFixed(0) : value.toPrecision(3)
 }
 
 function percent(share: number | undefined): string {

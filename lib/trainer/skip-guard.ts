@@ -50,7 +50,7 @@ export class SkipGuard {
     const kept = lastGood ? `the last good checkpoint is ${lastGood}` : 'there is no checkpoint yet'
     return new HdpoError(
       this.#reason.code,
-      `step ${step}: ${this.#inARow} steps in a row were skipped (maxSkippedSteps: ${this.limit}), this one because ` +
+      `step ${step}: the last ${this.#inARow} steps in a row were skipped (maxSkippedSteps: ${this.limit}), this one because ` +
         `${this.#reason.text}; ${kept}`,
     )
   }

@@ -59,6 +59,7 @@ describe('runEpisode', () => {
         outcome: 'ok',
         observation: '5',
         milliseconds: expect.any(Number),
+        cost: 1,
       },
     ])
     expect(textByMask(trajectory)).toEqual({

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { renderChart } from '../../lib/trainer/chart.js'
 import type { EvaluationSummary } from '../../lib/trainer/evaluate.js'
 import type { StepMetrics } from '../../lib/trainer/metrics.js'
-import { comparisonRows, redundantFold, renderReport } from '../../lib/trainer/report.js'
+import { comparisonRows, redundantFold, renderReport, savingsPerThousand } from '../../lib/trainer/report.js'
 
 const summary = (redundantCallRate: number, accuracy: number): EvaluationSummary =>
   ({
@@ -12,6 +12,8 @@ const summary = (redundantCallRate: number, accuracy: number): EvaluationSummary
     format: 1,
     callsPerRollout: 1.25,
     callShare: 0.5,
+    costPerRollout: accuracy,
+    toolSecondsPerRollout: 0.01,
     redundantCallRate,
     neededCallRate: 0.99,
     knownQuestions: 30,
@@ -33,6 +35,9 @@ describe('report', () => {
     const rows = comparisonRows(summary(0.98, 0.7), summary(0.02, 0.8))
     expect(rows[0]).toEqual({ name: 'Redundant-call rate (known questions)', before: '98.0%', after: '2.0%' })
     expect(rows.at(3)).toMatchObject({ before: '-', after: '-' })
+    expect(rows.at(-2)).toEqual({ name: 'Tool cost per 1,000 questions', before: '700', after: '800' })
+    expect(rows.at(-1)).toMatchObject({ before: '10.0', after: '10.0' })
+    expect(savingsPerThousand(summary(0, 0.75), summary(0, 0.25))).toEqual({ cost: 500, toolSeconds: 0 })
   })
 
   it('gives the fold, or a bound when no redundant call is left', () => {

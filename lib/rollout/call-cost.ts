@@ -1,0 +1,31 @@
+// What a finished call costs, in the unit that the tools' costs are in.
+import type { Tool } from '../tools/types.js'
+import type { ToolCallRecord } from './types.js'
+
+/** Of a call of a tool without `cost`: T calls then cost T, and 1 / (1 + sum of costs) is HDPO's 1 / (T + 1). */
+export const plainCallCost = 1
+
+/**
+ * A call that reached no tool (malformed, unknown) costs as much as the dearest tool with a fixed cost: never less than what
+ * the policy may have meant. Throws a RangeError where a cost function returns no cost: that is a bug, not the policy's doing.
+ */
+export function costOfCall(record: Omit<ToolCallRecord, 'cost'>, tools: readonly Tool[]): number {
+  const tool = tools.find(({ name }) => name === record.name)
+  if (!tool || record.outcome === 'malformed') return dearest(tools)
+  const { cost = plainCallCost } = tool
+  const { name, arguments: input, outcome, observation, milliseconds } = record
+  const value =
+    typeof cost === 'function' ? cost({ name, arguments: input, outcome, observation, milliseconds }) : cost
+  if (typeof value === 'number' && value >= 0 && Number.isFinite(value)) return value
+  throw new RangeError(`tool "${name}": cost must be a number of at least 0, got ${String(value)}`)
+}
+
+function dearest(tools: readonly Tool[]): number {
+  const fixed = tools.flatMap(({ cost = plainCallCost }) => (typeof cost === 'number' ? [cost] : []))
+  return fixed.length === 0 ? plainCallCost : Math.max(...fixed)
+}
+
+/** Of all calls of a rollout. */
+export function toolCost({ toolCalls }: { toolCalls: readonly Pick<ToolCallRecord, 'cost'>[] }): number {
+  return toolCalls.reduce((sum, { cost = plainCallCost }) => sum + cost, 0)
+}

@@ -1,0 +1,93 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { costOfCall, toolCost } from '../../lib/rollout/call-cost.js'
+import { runToolCall } from '../../lib/rollout/run-tool-call.js'
+import type { ToolCallRecord } from '../../lib/rollout/types.js'
+import { defineTool } from '../../lib/tools/define-tool.js'
+import type { Tool } from '../../lib/tools/types.js'
+
+afterEach(() => vi.unstubAllEnvs())
+
+const tool = (name: string, cost?: Tool['cost'], run: () => unknown = () => 'found') =>
+  defineTool({
+    name,
+    description: 'a tool',
+    input: { type: 'object' },
+    run,
+    ...(cost !== undefined && { cost }),
+  }) as Tool
+const record = (name: string, change: Partial<ToolCallRecord> = {}): ToolCallRecord => ({
+  name,
+  arguments: {},
+  outcome: 'ok',
+  observation: '',
+  milliseconds: 200,
+  ...change,
+})
+
+describe('costOfCall', () => {
+  const tools = [
+    tool('plain'),
+    tool('priced', 0.002),
+    tool('timed', ({ milliseconds }) => milliseconds / 1000),
+  ]
+
+  it('is the cost of the tool, 1 without one', () => {
+    expect(tools.map(({ name }) => costOfCall(record(name), tools))).toEqual([1, 0.002, 0.2])
+  })
+
+  it('of a call that reached no tool is that of the dearest fixed one', () => {
+    const malformed = record('priced', { outcome: 'malformed' })
+    expect(costOfCall(malformed, tools)).toBe(1)
+    expect(costOfCall(record('absent', { outcome: 'unknown-tool' }), tools.slice(1))).toBe(0.002)
+    expect(costOfCall(malformed, tools.slice(2))).toBe(1)
+    expect(costOfCall(malformed, [])).toBe(1)
+  })
+
+  it.each([[Number.NaN], [-1], [Number.POSITIVE_INFINITY], ['free']])(
+    'refuses a function that returns %s',
+    (cost) => {
+      const broken = [tool('broken', () => cost as number)]
+      expect(() => costOfCall(record('broken'), broken)).toThrow(
+        `tool "broken": cost must be a number of at least 0, got ${cost}`,
+      )
+    },
+  )
+})
+
+it('sums over a rollout, calls without a cost being 1', () => {
+  expect(toolCost({ toolCalls: [{ cost: 0.5 }, {}, { cost: 0 }] })).toBe(1.5)
+  expect(toolCost({ toolCalls: [] })).toBe(0)
+})
+
+describe('runToolCall', () => {
+  const run = (tools: Tool[], maxObservationCharacters = 1000) =>
+    runToolCall(
+      { kind: 'call', name: 'leaky', arguments: {} },
+      {
+        tools,
+        toolTimeout: 1000,
+        toolConcurrency: 1,
+        maxObservationCharacters,
+        rolloutId: 'r',
+        rolloutEnded: new AbortController().signal,
+        signal: new AbortController().signal,
+      },
+    )
+
+  it('records the cost', async () => {
+    expect(await run([tool('leaky', 3)])).toMatchObject({ outcome: 'ok', cost: 3 })
+  })
+
+  it('shows the policy no secret that a tool returns or throws, not even a part of one', async () => {
+    vi.stubEnv('LEAKY_API_KEY', 'swordfish-1234567')
+    const returned = await run([tool('leaky', 1, () => ({ url: 'https://x?key=swordfish-1234567' }))])
+    expect(returned.observation).toBe('{"url":"https://x?key=[redacted]"}')
+    const failing = () => {
+      throw new Error('401 for swordfish-1234567')
+    }
+    expect((await run([tool('leaky', 1, failing)])).observation).toBe('leaky failed: 401 for [redacted]')
+    expect((await run([tool('leaky', 1, () => 'swordfish-1234567')], 8)).observation).not.toContain(
+      'swordfis',
+    )
+  })
+})
