@@ -224,7 +224,8 @@ std::function<void()> Generator::Impl::fail(SequenceId id, GenerationSequence& s
   std::shared_ptr<GenerationRequest> request = std::move(sequence.request);
   active.erase(id);
   sequence.tokens.resize(request->firstLength);
-  cache.truncate(sequence.cache, static_cast<int64_t>(request->firstLength));
+  // The last token is computed again: its row gives the logits of the next attempt.
+  cache.truncate(sequence.cache, static_cast<int64_t>(request->firstLength) - 1);
   return [request, error] { request->sampled(error, {}); };
 }
 
@@ -259,7 +260,8 @@ void Generator::step() {
 void Generator::Impl::finishPrefills(Completions& completions) {
   for (auto entry = active.begin(); entry != active.end();) {
     const auto [id, sequence] = *entry++;
-    if (sequence->missing() <= 0) completions.push_back(finishPrefill(id, *sequence, nullptr));
+    if (!sequence->request->sampling && sequence->missing() <= 0)
+      completions.push_back(finishPrefill(id, *sequence, nullptr));
   }
 }
 

@@ -62,23 +62,30 @@ class Generator {
   // on demand).
   void weightsChanged();
 
-  // Tokens of a new sequence; nothing is computed until it is sampled or prefilled.
+  // A new sequence; nothing is computed until it is sampled or prefilled. No tokens, tokens outside the
+  // vocabulary, more than config.maxPositions: ERR_ARGUMENT. An id in use, or here and below an unknown one:
+  // ERR_SEQUENCE.
   void create(SequenceId id, std::vector<int32_t> tokens);
-  void fork(SequenceId id, SequenceId parent);  // shares the cached prefix, copy on write
-  void append(SequenceId id, const std::vector<int32_t>& tokens);
-  void release(SequenceId id);  // while sampling: aborts first
+  void fork(SequenceId id, SequenceId parent);                     // shares the cached prefix, copy on write
+  void append(SequenceId id, const std::vector<int32_t>& tokens);  // ERR_BUSY, ERR_ARGUMENT as create
+  void release(SequenceId id);                                     // while sampling: aborts first
 
   // Computes keys and values of all but the last token; `done` is called from step().
   void prefill(SequenceId id, std::function<void(std::exception_ptr)> done);
   // One outstanding sample or prefill a sequence (ERR_BUSY otherwise). The sampled tokens are part of the
-  // sequence afterwards. A sequence that reaches config.maxPositions or could never fit the KV budget ends
-  // with Length / ERR_KV_BUDGET at the call.
+  // sequence afterwards. Tokens that could never be cached together are refused at the call (ERR_KV_BUDGET);
+  // a sample that reaches config.maxPositions or the whole budget ends with Length, at the call where it is
+  // there already. Wrong options: ERR_ARGUMENT naming the option. A logit that is not finite ends the sample
+  // with ERR_NON_FINITE, a bias that bans every token with ERR_ARGUMENT; the sequence is then left as it was
+  // before the call, and others go on.
   void sample(SequenceId id, SamplingOptions options,
               std::function<void(std::exception_ptr, SampleResult)> done);
-  void abort(SequenceId id);  // ends its sample with what it has, reason Aborted
+  // Ends its sample with what it has, reason Aborted; a prefill with ERR_ABORTED. Nothing without either.
+  void abort(SequenceId id);
 
   bool hasWork() const;
-  void step();  // one batched forward over what is waiting; callbacks run inside
+  // One batched forward over what is waiting. Callbacks run inside, at its end; they may call this object.
+  void step();
   GenerationStats stats() const;
   const std::vector<int32_t>& tokens(SequenceId id) const;
 

@@ -1,0 +1,120 @@
+#include "op_test.h"
+
+using namespace hdpo;
+
+namespace {
+
+struct Heads {
+  int64_t heads, kvHeads, headDim;
+  int64_t width() const { return (heads + 2 * kvHeads) * headDim; }
+};
+
+// Sequences in a cache, each of whose last tokens is a row. Blocks are given out in a scrambled order, and
+// what no token has been written to is NaN.
+class Fixture {
+ public:
+  Fixture(Backend& backend, const Heads& shape, const std::vector<int32_t>& lengths)
+      : backend_(backend), shape_(shape), lengths_(lengths) {
+    int32_t blocks = 0;
+    for (const int32_t length : lengths)
+      blocks += static_cast<int32_t>((length + kvBlockTokens - 1) / kvBlockTokens);
+    cache_.assign(static_cast<size_t>(blocks * 2 * shape.kvHeads * shape.headDim * kvBlockTokens),
+                  std::numeric_limits<float>::quiet_NaN());
+    const int32_t step = blocks % 7 == 0 ? 5 : 7;
+    int32_t next = 0;
+    for (size_t s = 0; s < lengths.size(); ++s) {
+      tables_.emplace_back();
+      for (int64_t t = 0; t < lengths[s]; t += kvBlockTokens) tables_[s].push_back(next++ * step % blocks);
+      qkv_.push_back(randomValues(lengths[s] * shape.width(), 100 + s));
+      write(s);
+    }
+  }
+
+  // Attention of the last token of the given sequences, in one call: [sequences, H * E].
+  Values attend(const std::vector<size_t>& sequences) {
+    std::vector<CachedAttentionRow> rows;
+    Values qkv, out(sequences.size() * static_cast<size_t>(shape_.heads * shape_.headDim), -7.0f);
+    for (const size_t s : sequences) {
+      rows.push_back({tables_[s].data(), lengths_[s]});
+      qkv.insert(qkv.end(), qkv_[s].end() - shape_.width(), qkv_[s].end());
+    }
+    const auto count = static_cast<int64_t>(sequences.size());
+    backend_.cachedAttention(Tensor(out.data(), {count, shape_.heads * shape_.headDim}), cache(),
+                             Tensor(qkv.data(), {count, shape_.width()}), rows.data(), shape_.heads,
+                             shape_.kvHeads, shape_.headDim);
+    return out;
+  }
+
+  // The same by the reference's attention of the whole sequence.
+  Values expected(size_t s) {
+    ReferenceBackend reference;
+    const int64_t length = lengths_[s], columns = shape_.heads * shape_.headDim;
+    Values out(static_cast<size_t>(length * columns)), logSumExp(static_cast<size_t>(length * shape_.heads));
+    const std::vector<int32_t> offsets = {0, lengths_[s]};
+    reference.attention(Tensor(out.data(), {length, columns}),
+                        Tensor(logSumExp.data(), {length, shape_.heads}),
+                        Tensor(qkv_[s].data(), {length, shape_.width()}), offsets.data(), 1, shape_.heads,
+                        shape_.kvHeads, shape_.headDim);
+    return Values(out.end() - columns, out.end());
+  }
+
+ private:
+  Tensor cache() {
+    const int64_t blockValues = 2 * shape_.kvHeads * shape_.headDim * kvBlockTokens;
+    return Tensor(cache_.data(), {static_cast<int64_t>(cache_.size()) / blockValues, 2, shape_.kvHeads,
+                                  shape_.headDim * kvBlockTokens});
+  }
+  void write(size_t s) {
+    std::vector<CachedAttentionRow> rows;
+    for (int32_t t = 0; t < lengths_[s]; ++t) rows.push_back({tables_[s].data(), t + 1});
+    backend_.writeCache(cache(), Tensor(qkv_[s].data(), {lengths_[s], shape_.width()}), rows.data(),
+                        shape_.heads, shape_.kvHeads, shape_.headDim);
+  }
+
+  Backend& backend_;
+  const Heads shape_;
+  const std::vector<int32_t> lengths_;
+  Values cache_;
+  std::vector<std::vector<int32_t>> tables_;
+  std::vector<Values> qkv_;
+};
+
+const std::vector<int32_t> kLengths = {1, 2, 15, 16, 17, 31, 33, 64, 65, 79, 200, 321};
+
+}  // namespace
+
+TEST_CASE(
+    "cachedAttention: agrees with the reference for every head shape, and each row alone has the same bits") {
+  const auto one = createCpuBackend(1), two = createCpuBackend(2);
+  for (const Heads& shape : {Heads{1, 1, 2},
+                             {2, 1, 6},
+                             {4, 2, 16},
+                             {6, 2, 20},
+                             {8, 4, 32},
+                             {5, 1, 48},
+                             {4, 4, 64},
+                             {2, 2, 80},
+                             {7, 1, 128},
+                             {3, 3, 162}}) {
+    CAPTURE(shape.headDim);
+    CAPTURE(shape.heads);
+    Fixture fixture(*two, shape, kLengths), single(*one, shape, kLengths);
+    std::vector<size_t> everyone;
+    for (size_t s = 0; s < kLengths.size(); ++s) everyone.push_back(s);
+    const Values together = fixture.attend(everyone);
+    CHECK(together == single.attend(everyone));
+    const int64_t columns = shape.heads * shape.headDim;
+    for (size_t s = 0; s < kLengths.size(); ++s) {
+      CAPTURE(kLengths[s]);
+      const auto begin = together.begin() + static_cast<int64_t>(s) * columns;
+      const Values row(begin, begin + columns);
+      CHECK(relativeDifference(row, fixture.expected(s)) < 2e-6);
+      CHECK(fixture.attend({s}) == row);
+      CHECK(fixture.attend({s, s, s}) == [&] {
+        Values thrice;
+        for (int i = 0; i < 3; ++i) thrice.insert(thrice.end(), row.begin(), row.end());
+        return thrice;
+      }());
+    }
+  }
+}
