@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander'
 import { Policy } from '../policy/policy.js'
 import type { RolloutOptions } from '../rollout/options.js'
 import { type EvaluationSummary, evaluate, type Knowledge, measureKnown } from '../trainer/evaluate.js'
+import { rolloutLine } from '../trainer/rollout-line.js'
 import { type Environment, resolveEnvironment } from './environment.js'
 import { examples } from './examples.js'
 import { positiveNumber, wholeNumber } from './flags.js'
@@ -131,10 +132,4 @@ export function formatSummary(summary: EvaluationSummary): string {
     )
   }
   return formatTable(['measure', 'value'], rows)
-}
-
-function rolloutLine(rollout: object): string {
-  const listed = (_key: string, value: unknown) =>
-    ArrayBuffer.isView(value) ? Array.from(value as unknown as ArrayLike<number>) : value
-  return `${JSON.stringify(rollout, listed)}\n`
 }

@@ -46,6 +46,19 @@ export function redactValue<Value>(value: Value): Value {
   return replaceIn(value, secretPattern()) as Value
 }
 
+/** Whether redactValue would change anything. */
+export function containsSecret(value: unknown): boolean {
+  return foundIn(value, secretPattern())
+}
+
+function foundIn(value: unknown, pattern: RegExp): boolean {
+  // search() ignores where the last match of a global pattern was.
+  if (typeof value === 'string') return value.search(pattern) !== -1
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
+  if (Array.isArray(value)) return value.some((inner) => foundIn(inner, pattern))
+  return Object.entries(value).some(([key, inner]) => foundIn(key, pattern) || foundIn(inner, pattern))
+}
+
 function replaceIn(value: unknown, pattern: RegExp): unknown {
   if (typeof value === 'string') return value.replace(pattern, redacted)
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
@@ -63,7 +76,10 @@ function secretPattern(): RegExp {
   if (compiled?.environment === environment) return compiled.pattern
   // Longest first, so that no secret is cut by one that it contains.
   const forms = values.flatMap(formsOf).sort((a, b) => b.length - a.length)
-  compiled = { environment, pattern: new RegExp([...forms.map(escapePattern), ...secretFormats].join('|'), 'g') }
+  compiled = {
+    environment,
+    pattern: new RegExp([...forms.map(escapePattern), ...secretFormats].join('|'), 'g'),
+  }
   return compiled.pattern
 }
 

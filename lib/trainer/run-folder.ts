@@ -1,11 +1,15 @@
-// The folder of a run: metrics.jsonl (a line a step), rollouts/step-000001.jsonl (every trajectory),
-// checkpoints/step-<N>/.
+// The folder of a run: config.yaml, metrics.jsonl (a line a step), rollouts/step-000001.jsonl (every trajectory),
+// events.jsonl (warnings, and the error that ended it), checkpoints/step-<N>/. No secret is written into any of them.
 import { existsSync } from 'node:fs'
 import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
+import { stringify as stringifyYaml } from 'yaml'
 import { HdpoError } from '../errors.js'
+import { redactValue } from '../secrets/secrets.js'
 import { type Checkpoint, CheckpointStore, syncPath } from './checkpoint.js'
+import { describeConfig } from './describe-config.js'
+import { rolloutLine } from './rollout-line.js'
 
 export interface RunFolderOptions {
   /** Continue what the folder holds; without it a folder that holds a run is refused. */
@@ -44,13 +48,24 @@ export class RunFolder {
   }
 
   async appendMetrics(metrics: { step: number }): Promise<void> {
-    await appendFile(this.#metricsPath, `${JSON.stringify(metrics)}\n`)
+    await appendFile(this.#metricsPath, `${JSON.stringify(redactValue(metrics))}\n`)
+  }
+
+  /** What the run was configured with; a resumed run's replaces the one before. */
+  async writeConfig(config: unknown): Promise<void> {
+    const text = stringifyYaml(redactValue(describeConfig(config)), { aliasDuplicateObjects: false })
+    await writeFileAtomic(join(this.path, 'config.yaml'), text)
+  }
+
+  /** A line of events.jsonl. */
+  async appendEvent(event: { level: 'warning' | 'error'; message: string; code?: string }): Promise<void> {
+    const line = JSON.stringify(redactValue({ time: new Date().toISOString(), ...event }))
+    await appendFile(join(this.path, 'events.jsonl'), `${line}\n`)
   }
 
   /** One line a rollout, whole or not there. */
   async writeRollouts(step: number, rollouts: readonly object[]): Promise<void> {
-    const lines = rollouts.map((rollout) => `${JSON.stringify(rollout, typedArraysAsLists)}\n`)
-    await writeFileAtomic(this.rolloutsPath(step), lines.join(''), { fsync: false })
+    await writeFileAtomic(this.rolloutsPath(step), rollouts.map(rolloutLine).join(''), { fsync: false })
   }
 
   rolloutsPath(step: number): string {
@@ -107,10 +122,4 @@ export async function readMetrics<Metrics extends { step: number }>(runPath: str
         )
       }
     })
-}
-
-/** Nine digits hold a float32 exactly. */
-function typedArraysAsLists(_key: string, value: unknown): unknown {
-  if (value instanceof Float32Array) return Array.from(value, (number) => Number(number.toPrecision(9)))
-  return ArrayBuffer.isView(value) ? Array.from(value as Int32Array) : value
 }

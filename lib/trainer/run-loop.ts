@@ -1,5 +1,6 @@
 // What both trainers share: take a step, record it, save when due, go on where an earlier process stopped.
 import { join } from 'node:path'
+import { EventLog } from './event-log.js'
 import { RunFolder } from './run-folder.js'
 import { type RunState, readState, writeState } from './run-state.js'
 import { SkipGuard } from './skip-guard.js'
@@ -19,6 +20,8 @@ export interface Progress {
   /** Supervised runs: examples taken so far. */
   position: number
   readonly skips: SkipGuard
+  /** Something worth knowing that does not stop the run. */
+  readonly warn: (message: string) => void
 }
 
 export interface RecordedStep {
@@ -34,6 +37,8 @@ export interface LoopOptions<Step extends RecordedStep> {
   steps: number
   /** What a resumed run may not change. */
   identity: RunState['identity']
+  /** Kept as config.yaml. */
+  config: unknown
   output: string
   checkpointEvery: number
   keepCheckpoints: number
@@ -51,14 +56,36 @@ export async function* runLoop<Step extends RecordedStep>(
   options: LoopOptions<Step>,
   { signal, resume = false }: RunOptions,
 ): AsyncGenerator<Step, void, void> {
-  const { steps, checkpointEvery, onWarning } = options
+  const { onWarning } = options
   const folder = await RunFolder.open(options.output, {
     resume,
     keepCheckpoints: options.keepCheckpoints,
     warn: onWarning,
   })
+  const events = new EventLog(folder, onWarning)
+  try {
+    yield* takeSteps({ ...options, onWarning: (message) => events.warn(message) }, folder, signal)
+  } catch (error) {
+    events.failed(error)
+    throw error
+  } finally {
+    await events.written()
+  }
+}
+
+async function* takeSteps<Step extends RecordedStep>(
+  options: LoopOptions<Step>,
+  folder: RunFolder,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Step, void, void> {
+  const { steps, checkpointEvery, onWarning } = options
   const state = await restore(options, folder)
-  const progress = { position: state.position, skips: new SkipGuard(options.maxSkippedSteps, state.skipped) }
+  await folder.writeConfig(options.config)
+  const progress = {
+    position: state.position,
+    skips: new SkipGuard(options.maxSkippedSteps, state.skipped),
+    warn: onWarning,
+  }
   const { skips } = progress
   let step = state.step
   let savedAt = step

@@ -28,6 +28,8 @@ export interface SupervisedTrainerOptions {
   optimizer: TrainerOptimizerOptions
   /** The run folder. */
   output: string
+  /** Kept in the run folder as config.yaml, secrets redacted. Default: the options that a resumed run may not change. */
+  config?: unknown
   /** Order of the conversations. Default 0. */
   seed?: number
   /** Steps between checkpoints. Default 100. The last step of a run is always saved. */
@@ -83,6 +85,7 @@ export class SupervisedTrainer {
         policy,
         steps: this.steps,
         identity: this.#identity(),
+        config: this.#options.config ?? this.#identity(),
         output,
         checkpointEvery,
         keepCheckpoints,

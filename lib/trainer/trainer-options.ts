@@ -49,6 +49,8 @@ export interface TrainerOptions {
   miniBatches?: number
   /** The run folder. */
   output: string
+  /** Kept in the run folder as config.yaml, secrets redacted. Default: the options that a resumed run may not change. */
+  config?: unknown
   /** Everything random follows from it and the step number. Default 0. */
   seed?: number
   /** Steps between checkpoints. Default 10. The last step of a run is always saved. */

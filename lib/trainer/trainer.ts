@@ -12,11 +12,11 @@ import { evaluate } from './evaluate.js'
 import { lossMetrics, noLoss, rolloutMetrics, type StepMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
 import type { RunFolder } from './run-folder.js'
-import { type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
+import { type Progress, type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
 import { type RunState, taskFingerprint } from './run-state.js'
 import { optimizerAt } from './schedule.js'
 import { timed } from './seconds.js'
-import { notFinite, type SkipGuard, type SkipReason } from './skip-guard.js'
+import { notFinite, type SkipReason } from './skip-guard.js'
 import { type ResolvedTrainerOptions, resolveTrainerOptions, type TrainerOptions } from './trainer-options.js'
 
 type ScoredGroup = (ScoredTrajectory | UngradedTrajectory)[]
@@ -49,13 +49,14 @@ export class Trainer {
         policy,
         steps,
         identity: this.#identity(),
+        config: this.#options.config ?? this.#identity(),
         output,
         checkpointEvery,
         keepCheckpoints,
         maxSkippedSteps,
         onWarning,
         prepare: (folder) => this.#freezeReference(folder),
-        takeStep: (step, { skips }) => this.#step(step, skips),
+        takeStep: (step, progress) => this.#step(step, progress),
         describeRollouts: ({ rollouts }) => describeRollouts(rollouts),
       },
       options,
@@ -92,7 +93,7 @@ export class Trainer {
     }
   }
 
-  async #step(step: number, skips: SkipGuard): Promise<TrainerStep> {
+  async #step(step: number, { skips, warn }: Progress): Promise<TrainerStep> {
     const { steps, optimizer, promptsPerStep } = this.#options
     const seconds = { rollout: 0, advantages: 0, train: 0, evaluate: 0 }
     const scored = await timed(seconds, 'rollout', () => this.#rollOut(step))
@@ -102,7 +103,8 @@ export class Trainer {
     const updates = await timed(seconds, 'train', () => this.#update(groups, nativeOptimizer))
     const skipped = updates.length === 0 || updates.some((update) => update.skipped)
     skips.record(skipped, updates.length === 0 ? nothingGraded(ungraded) : notFinite)
-    this.#warnOfUngraded(step, ungraded)
+    if (ungraded.length > 0)
+      warn(`step ${step}: ${ungraded.length} rollouts were not graded; the first: ${ungraded[0]?.ungraded}`)
     const evaluation = await timed(seconds, 'evaluate', () => this.#evaluate(step))
     const rollouts = rolloutMetrics(groups, ungraded)
     const report = this.#options.reward.answer.report?.()
@@ -146,14 +148,6 @@ export class Trainer {
   async #assign(scored: ScoredGroup[]): Promise<AssignedTrajectory[][]> {
     const groups = scored.map((group) => partitionGraded(group).graded)
     return assignAdvantages(groups, this.#options.algorithm)
-  }
-
-  #warnOfUngraded(step: number, ungraded: readonly UngradedTrajectory[]): void {
-    if (ungraded.length === 0) return
-    const { onWarning } = this.#options
-    onWarning(
-      `step ${step}: ${ungraded.length} rollouts were not graded; the first: ${ungraded[0]?.ungraded}`,
-    )
   }
 
   /** Empty where nothing was graded. */

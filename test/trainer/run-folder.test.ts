@@ -1,7 +1,8 @@
-import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { parse } from 'yaml'
 import { RunFolder, readMetrics } from '../../lib/trainer/run-folder.js'
 
 let path: string
@@ -63,5 +64,66 @@ describe('RunFolder', () => {
       code: 'ERR_RUN_FOLDER',
       message: expect.stringContaining('metrics.jsonl:2'),
     })
+  })
+})
+
+describe('secrets', () => {
+  const secret = 'swordfish-1234567'
+  beforeEach(() => vi.stubEnv('MY_SERVICE_TOKEN', secret))
+  afterEach(() => vi.unstubAllEnvs())
+
+  it('reach no file of the run folder', async () => {
+    const run = await open(false)
+    await run.writeConfig({ judge: { key: secret, nested: [secret] }, steps: 3 })
+    await run.appendMetrics({ step: 1, note: `used ${secret}` } as { step: number })
+    await run.appendEvent({ level: 'error', message: `HTTP 401: ${secret}`, code: 'ERR_REWARD' })
+    await run.writeRollouts(1, [
+      { id: 'clean', tokens: Int32Array.of(1, 2) },
+      {
+        id: 'leaky',
+        messages: [{ content: `the key is ${secret}` }],
+        tokens: Int32Array.of(3),
+        moreSequences: [],
+      },
+    ])
+    const files = (await readdir(path, { recursive: true, withFileTypes: true })).filter((entry) =>
+      entry.isFile(),
+    )
+    const texts = await Promise.all(files.map((file) => readFile(join(file.parentPath, file.name), 'utf8')))
+    expect(files.map(({ name }) => name).sort()).toEqual([
+      'config.yaml',
+      'events.jsonl',
+      'metrics.jsonl',
+      'step-000001.jsonl',
+    ])
+    for (const text of texts) {
+      expect(text).not.toContain(secret)
+      expect(text).toContain('[redacted]')
+    }
+    const [clean, leaky] = (await readFile(run.rolloutsPath(1), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(clean).toEqual({ id: 'clean', tokens: [1, 2] })
+    // Its tokens spell the secret out.
+    expect(leaky).toEqual({ id: 'leaky', messages: [{ content: 'the key is [redacted]' }], redacted: true })
+  })
+})
+
+it('describes a config that text cannot hold', async () => {
+  const run = await open(false)
+  const answer = () => true
+  await run.writeConfig({
+    reward: { answer },
+    tasks: Array(100).fill({}),
+    pattern: /a/,
+    none: undefined,
+    seed: 3,
+  })
+  expect(parse(await readFile(join(path, 'config.yaml'), 'utf8'))).toEqual({
+    reward: { answer: '[function answer]' },
+    tasks: '[100 items]',
+    pattern: '/a/',
+    seed: 3,
   })
 })
