@@ -1,19 +1,37 @@
 #include "generation/scheduler.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <optional>
 
 namespace hdpo {
+
+namespace {
+
+// Sequences that hold blocks without having a request, least recently used first.
+std::vector<GenerationSequence*> idleHolders(GenerationSequences& sequences) {
+  std::vector<GenerationSequence*> idle;
+  for (auto& [id, sequence] : sequences) {
+    if (!sequence.request && !sequence.cache.blocks.empty()) idle.push_back(&sequence);
+  }
+  std::stable_sort(idle.begin(), idle.end(), [](const GenerationSequence* a, const GenerationSequence* b) {
+    return a->lastUse < b->lastUse;
+  });
+  return idle;
+}
+
+}  // namespace
 
 std::vector<Scheduler::Share> Scheduler::plan(GenerationSequences& sequences, const ActiveSequences& active,
                                               uint64_t step) {
   std::vector<Share> shares;
-  bool waiting = false;  // an older request lacks memory: younger ones only take what is free
+  std::optional<Victims> idle;  // looked for when memory is short
+  bool waiting = false;         // an older request lacks memory: younger ones only take what is free
   for (const auto& entry : active) {
     if (static_cast<int64_t>(shares.size()) == maxBatchRows_) break;
     GenerationSequence& sequence = *entry.second;
-    if (cache_.blocksToExtend(sequence.cache, sequence.wanted()) > cache_.freeBlocks()) {
-      if (waiting || !makeRoom(entry, sequences, active)) {
+    if (!fits(sequence)) {
+      if (!idle) idle = idleHolders(sequences);
+      if (waiting || !makeRoom(entry, *idle, active)) {
         waiting = true;
         continue;
       }
@@ -33,53 +51,48 @@ std::vector<Scheduler::Share> Scheduler::plan(GenerationSequences& sequences, co
   return shares;
 }
 
-bool Scheduler::makeRoom(const ActiveSequences::value_type& wanting, GenerationSequences& sequences,
+bool Scheduler::fits(const GenerationSequence& sequence) const {
+  return cache_.blocksToExtend(sequence.cache, sequence.wanted()) <= cache_.freeBlocks();
+}
+
+bool Scheduler::makeRoom(const ActiveSequences::value_type& wanting, const Victims& idle,
                          const ActiveSequences& active) {
-  GenerationSequence& sequence = *wanting.second;
-  const auto fits = [&] {
-    return cache_.blocksToExtend(sequence.cache, sequence.wanted()) <= cache_.freeBlocks();
-  };
-  const Victims victims = victimsOf(wanting.first, sequences, active);
-  if (!victimsSuffice(sequence, victims)) return false;
-  for (GenerationSequence* victim : victims) {
-    if (fits()) break;
-    if (!victim->cache.blocks.empty()) ++evictions_;
-    // From the end: what forks share lies at the beginning.
-    while (!victim->cache.blocks.empty() && !fits()) cache_.dropLastBlock(victim->cache);
-  }
-  return fits();
-}
-
-Scheduler::Victims Scheduler::victimsOf(SequenceId id, GenerationSequences& sequences,
-                                        const ActiveSequences& active) const {
+  const GenerationSequence& sequence = *wanting.second;
   Victims victims;
-  for (auto& [other, sequence] : sequences) {
-    if (!sequence.request && !sequence.cache.blocks.empty()) victims.push_back(&sequence);
+  for (GenerationSequence* holder : idle) {
+    if (!holder->cache.blocks.empty()) victims.push_back(holder);
   }
-  std::stable_sort(
-      victims.begin(), victims.end(),
-      [](const GenerationSequence* a, const GenerationSequence* b) { return a->lastUse < b->lastUse; });
-  for (auto younger = active.rbegin(); younger != active.rend() && younger->first > id; ++younger) {
-    victims.push_back(younger->second);
+  for (auto younger = active.rbegin(); younger != active.rend() && younger->first > wanting.first;
+       ++younger) {
+    if (!younger->second->cache.blocks.empty()) victims.push_back(younger->second);
   }
-  return victims;
+  if (!suffices(sequence, victims)) return false;
+  for (GenerationSequence* victim : victims) {
+    if (fits(sequence)) break;
+    ++evictions_;
+    // From the end: what forks share lies at the beginning.
+    while (!victim->cache.blocks.empty() && !fits(sequence)) cache_.dropLastBlock(victim->cache);
+  }
+  return fits(sequence);
 }
 
-// Whether emptying all victims would make room. A block is freed when its last holder lets go; a shared block
+// Whether emptying the victims would make room. A block is freed when its last holder lets go; a shared block
 // that `wanting` must copy need not be copied once nobody else holds it.
-bool Scheduler::victimsSuffice(const GenerationSequence& wanting, const Victims& victims) const {
-  std::unordered_map<int32_t, int32_t> held;  // by victims
-  int64_t freed = 0;
+bool Scheduler::suffices(const GenerationSequence& wanting, const Victims& victims) {
+  const int64_t needed = cache_.blocksToExtend(wanting.cache, wanting.wanted());
+  int64_t freed = cache_.freeBlocks();
+  held_.assign(static_cast<size_t>(cache_.blocks()), 0);
   for (const GenerationSequence* victim : victims) {
-    for (const int32_t block : victim->cache.blocks) freed += ++held[block] == cache_.references(block);
+    for (const int32_t block : victim->cache.blocks) {
+      freed += ++held_[static_cast<size_t>(block)] == cache_.references(block);
+    }
+    if (freed >= needed) return true;
   }
-  int64_t needed = cache_.blocksToExtend(wanting.cache, wanting.wanted());
   const size_t first = static_cast<size_t>(wanting.cache.cached / kvBlockTokens);
-  if (first < wanting.cache.blocks.size()) {
-    const int32_t block = wanting.cache.blocks[first], references = cache_.references(block);
-    if (references > 1 && references - held[block] == 1) --needed;
-  }
-  return needed <= cache_.freeBlocks() + freed;
+  if (first >= wanting.cache.blocks.size()) return false;
+  const int32_t written = wanting.cache.blocks[first];
+  const bool alone = cache_.references(written) - held_[static_cast<size_t>(written)] == 1;
+  return cache_.references(written) > 1 && alone && freed >= needed - 1;
 }
 
 }  // namespace hdpo

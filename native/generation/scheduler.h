@@ -62,14 +62,15 @@ class Scheduler {
  private:
   using Victims = std::vector<GenerationSequence*>;
 
-  bool makeRoom(const ActiveSequences::value_type& wanting, GenerationSequences& sequences,
+  bool makeRoom(const ActiveSequences::value_type& wanting, const Victims& idle,
                 const ActiveSequences& active);
-  Victims victimsOf(SequenceId id, GenerationSequences& sequences, const ActiveSequences& active) const;
-  bool victimsSuffice(const GenerationSequence& wanting, const Victims& victims) const;
+  bool suffices(const GenerationSequence& wanting, const Victims& victims);
+  bool fits(const GenerationSequence& sequence) const;
 
   KvCache& cache_;
   const int64_t maxBatchRows_;
   uint64_t evictions_ = 0;
+  std::vector<int32_t> held_;  // of suffices(), kept for its memory: by block, how many victims hold it
 };
 
 }  // namespace hdpo
