@@ -13,12 +13,14 @@ import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface Conversation {
   messages: Message[]
+  /** Those that the assistant had in it, instead of the trainer's `tools`. */
+  tools?: ToolDescription[]
 }
 
 export interface SupervisedTrainerOptions {
   policy: TrainablePolicy
   conversations: readonly Conversation[]
-  /** Shown to the chat template with every conversation. */
+  /** Shown to the chat template with every conversation that has none of its own. */
   tools: readonly ToolDescription[]
   /** Passes over the conversations; parts of one are allowed. Give this or `steps`. */
   epochs?: number
@@ -65,7 +67,7 @@ export class SupervisedTrainer {
     checkSupervisedOptions(this.#options)
     const { policy, conversations, tools, seed } = this.#options
     this.#sequences = conversations.map((conversation, index) => {
-      const sequence = policy.template.supervised(conversation.messages, [...tools])
+      const sequence = policy.template.supervised(conversation.messages, [...(conversation.tools ?? tools)])
       if (sequence.tokens.length > policy.maxTokens) {
         throw new RangeError(
           `conversations[${index}] has ${sequence.tokens.length} tokens; the policy takes at most ${policy.maxTokens}`,

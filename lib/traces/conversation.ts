@@ -1,0 +1,65 @@
+// A conversation from somewhere else, made into what supervised training takes.
+import { HdpoError } from '../errors.js'
+import type { Message, ToolDescription } from '../policy/types.js'
+
+/** As in trainer/supervised-trainer.ts. */
+export interface ImportedConversation {
+  messages: Message[]
+  /** Those that the assistant had, where the trace says so. */
+  tools?: ToolDescription[]
+}
+
+export interface ImportOptions {
+  /**
+   * 'add' (default): the last assistant message's text is put into <answer> tags where it has none, for that is where the
+   * rewards look for an answer, and what the policy is to learn. 'keep': as it was written.
+   */
+  answerTags?: 'add' | 'keep'
+}
+
+/** A conversation that cannot be trained on, with why. */
+export class UnusableTrace extends HdpoError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_TRACE', message, options)
+    this.name = 'UnusableTrace'
+  }
+}
+
+/**
+ * Assistant messages side by side become one; what comes after the last assistant message is cut off. Throws an UnusableTrace
+ * where nothing is left to learn from.
+ */
+export function finishConversation(
+  messages: readonly Message[],
+  tools: readonly ToolDescription[] | undefined,
+  { answerTags = 'add' }: ImportOptions,
+): ImportedConversation {
+  const merged = mergeAssistants(messages)
+  const last = merged.findLastIndex(({ role }) => role === 'assistant')
+  if (last === -1) throw new UnusableTrace('has no assistant message')
+  if (last === 0 || merged[0]?.role === 'assistant')
+    throw new UnusableTrace('begins with an assistant message')
+  const used = merged.slice(0, last + 1)
+  const final = used[last] as Message
+  // Cut off in the middle: the results of its calls, and the answer, are missing.
+  if (final.toolCalls?.length) throw new UnusableTrace('ends with a tool call that nothing came of')
+  if (answerTags === 'add' && !final.content.includes('<answer>')) {
+    used[last] = { ...final, content: `<answer>${final.content.trim()}</answer>` }
+  }
+  return { messages: used, ...(tools && tools.length > 0 && { tools: [...tools] }) }
+}
+
+function mergeAssistants(messages: readonly Message[]): Message[] {
+  const merged: Message[] = []
+  for (const message of messages) {
+    const before = merged.at(-1)
+    if (message.role !== 'assistant' || before?.role !== 'assistant') {
+      merged.push(message)
+      continue
+    }
+    const toolCalls = [...(before.toolCalls ?? []), ...(message.toolCalls ?? [])]
+    const content = [before.content, message.content].filter((text) => text !== '').join('\n')
+    merged[merged.length - 1] = { role: 'assistant', content, ...(toolCalls.length > 0 && { toolCalls }) }
+  }
+  return merged
+}

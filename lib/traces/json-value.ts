@@ -1,0 +1,21 @@
+import { UnusableTrace } from './conversation.js'
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function describe(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+/** Arguments of a call: JSON text, or the value itself. Garbled ones would teach the policy to write garbled ones. */
+export function parseArguments(value: unknown, where: string): unknown {
+  if (value === undefined || value === null || value === '') return {}
+  if (typeof value !== 'string') return value
+  try {
+    return JSON.parse(value)
+  } catch (error) {
+    throw new UnusableTrace(`${where}: arguments are not JSON: ${describe(value)}`, { cause: error })
+  }
+}

@@ -1,0 +1,44 @@
+// OTLP's attribute lists, [{ key, value: { stringValue } }], as plain values.
+import { isRecord } from './json-value.js'
+
+export type Attributes = Record<string, unknown>
+
+export function readAttributes(value: unknown): Attributes {
+  // Some exporters write a mapping at once.
+  if (isRecord(value)) return value
+  if (!Array.isArray(value)) return {}
+  return Object.fromEntries(
+    value.filter(isRecord).map(({ key, value: inner }) => [String(key), readValue(inner)]),
+  )
+}
+
+function readValue(value: unknown): unknown {
+  if (!isRecord(value)) return value
+  const [kind] = Object.keys(value)
+  const inner = kind === undefined ? undefined : value[kind]
+  switch (kind) {
+    case 'stringValue':
+    case 'boolValue':
+    case 'doubleValue':
+      return inner
+    case 'intValue':
+      return Number(inner)
+    case 'arrayValue':
+      return (isRecord(inner) && Array.isArray(inner.values) ? inner.values : []).map(readValue)
+    case 'kvlistValue':
+      return readAttributes(isRecord(inner) ? (inner.values ?? []) : [])
+    default:
+      return undefined
+  }
+}
+
+/** Attributes that hold JSON as text, or structured where the exporter can. */
+export function parseIfText(value: unknown): unknown {
+  if (typeof value !== 'string') return value
+  try {
+    return JSON.parse(value)
+  } catch {
+    // Plain text, which is a value as well.
+    return value
+  }
+}

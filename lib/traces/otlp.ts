@@ -1,0 +1,125 @@
+// OpenTelemetry traces of GenAI calls, as a collector exports them (OTLP JSON), made into conversations. Read are, of a span:
+//   1. gen_ai.input.messages, gen_ai.output.messages, gen_ai.system_instructions and gen_ai.tool.definitions, as attributes
+//      of the span or of an event of it (the current semantic conventions),
+//   2. gen_ai.system.message, .user.message, .assistant.message, .tool.message and gen_ai.choice events (those before),
+//   3. gen_ai.prompt.0.role, gen_ai.completion.0.content and so on (OpenLLMetry).
+// An agent's spans repeat the conversation so far: only the longest of each is kept.
+import type { Message, ToolDescription } from '../policy/types.js'
+import {
+  finishConversation,
+  type ImportedConversation,
+  type ImportOptions,
+  UnusableTrace,
+} from './conversation.js'
+import { isRecord } from './json-value.js'
+import { readTools } from './openai.js'
+import { fromEvents } from './otlp-events.js'
+import { fromFlatAttributes } from './otlp-flat.js'
+import { fromParts, readSystem } from './otlp-parts.js'
+import { type Attributes, readAttributes } from './otlp-values.js'
+
+export interface TraceImport {
+  conversations: ImportedConversation[]
+  /** Spans that hold messages but no conversation to train on, with why. */
+  skipped: { span: string; reason: string }[]
+}
+
+interface SpanConversation {
+  span: string
+  trace: string
+  /** Nanoseconds since 1970; text sorts as the number does, lengths being equal. */
+  start: string
+  messages: Message[]
+  tools: ToolDescription[] | undefined
+}
+
+/** `exports`: what a collector wrote, each { resourceSpans: [...] }. */
+export function fromOtlp(exports: readonly unknown[], options: ImportOptions = {}): TraceImport {
+  const skipped: TraceImport['skipped'] = []
+  const found = exports.flatMap(spansOf).flatMap((span) => {
+    try {
+      const read = readSpan(span)
+      return read ? [read] : []
+    } catch (error) {
+      if (!(error instanceof UnusableTrace)) throw error
+      skipped.push({ span: nameOf(span), reason: error.message })
+      return []
+    }
+  })
+  const conversations = longestOnly(found).flatMap(({ span, messages, tools }) => {
+    try {
+      return [finishConversation(messages, tools, options)]
+    } catch (error) {
+      if (!(error instanceof UnusableTrace)) throw error
+      skipped.push({ span, reason: error.message })
+      return []
+    }
+  })
+  return { conversations, skipped }
+}
+
+export function isOtlp(value: unknown): boolean {
+  return isRecord(value) && (Array.isArray(value.resourceSpans) || Array.isArray(value.resource_spans))
+}
+
+function spansOf(value: unknown): Record<string, unknown>[] {
+  if (!isRecord(value)) throw new UnusableTrace('an OTLP export must be { resourceSpans: [...] }')
+  const list = (of: Record<string, unknown>, ...names: string[]) =>
+    (names.map((name) => of[name]).find(Array.isArray) ?? []).filter(isRecord)
+  return list(value, 'resourceSpans', 'resource_spans')
+    .flatMap((resource) => list(resource, 'scopeSpans', 'scope_spans', 'instrumentationLibrarySpans'))
+    .flatMap((scope) => list(scope, 'spans'))
+}
+
+/** Undefined for spans that hold no messages: tool executions, HTTP requests, whole agents. */
+function readSpan(span: Record<string, unknown>): SpanConversation | undefined {
+  const attributes = readAttributes(span.attributes)
+  const events = (Array.isArray(span.events) ? span.events : []).filter(isRecord).map((event) => ({
+    name: String(event.name),
+    attributes: readAttributes(event.attributes),
+  }))
+  // Content may be on the span or, where spans are to stay small, on one event of it.
+  const sources = [attributes, ...events.map((event) => event.attributes)]
+  const messages = readParts(sources) ?? fromEvents(events) ?? fromFlatAttributes(attributes)
+  if (!messages || messages.length === 0) return undefined
+  const definitions = sources
+    .map((source) => source['gen_ai.tool.definitions'])
+    .find((value) => value !== undefined)
+  return {
+    span: nameOf(span),
+    trace: String(attributes['gen_ai.conversation.id'] ?? span.traceId ?? span.trace_id ?? ''),
+    start: String(span.startTimeUnixNano ?? span.start_time_unix_nano ?? '').padStart(20, '0'),
+    messages,
+    tools: readTools(definitions),
+  }
+}
+
+function readParts(sources: readonly Attributes[]): Message[] | undefined {
+  const source = sources.find((attributes) => attributes['gen_ai.input.messages'] !== undefined)
+  if (!source) return undefined
+  return [
+    ...readSystem(source['gen_ai.system_instructions']),
+    ...fromParts(source['gen_ai.input.messages'], 'gen_ai.input.messages'),
+    ...fromParts(source['gen_ai.output.messages'] ?? [], 'gen_ai.output.messages').slice(0, 1),
+  ]
+}
+
+/** In order of their starts, without those that a later one of the same trace begins with. */
+function longestOnly(found: readonly SpanConversation[]): SpanConversation[] {
+  const sorted = [...found].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0))
+  const texts = sorted.map(({ messages }) => messages.map((message) => JSON.stringify(message)))
+  return sorted.filter((one, index) => {
+    const text = texts[index] as string[]
+    return !sorted.some((other, place) => {
+      if (place === index || other.trace !== one.trace) return false
+      const longer = texts[place] as string[]
+      const begins = text.length <= longer.length && text.every((line, at) => line === longer[at])
+      // Of two that are the same, the first stays.
+      return begins && (text.length < longer.length || place < index)
+    })
+  })
+}
+
+function nameOf(span: Record<string, unknown>): string {
+  return `${String(span.name ?? 'span')} ${String(span.spanId ?? span.span_id ?? '')}`.trim()
+}

@@ -1,0 +1,100 @@
+// Conversations for supervised training out of files: hdpo's own, OpenAI's format, OpenTelemetry exports.
+import { readFile } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { HdpoError } from '../errors.js'
+import type { Message } from '../policy/types.js'
+import { parseJsonLine } from '../tasks/jsonl.js'
+import { readRows } from '../tasks/rows.js'
+import { type ImportedConversation, type ImportOptions, UnusableTrace } from './conversation.js'
+import { isRecord } from './json-value.js'
+import { fromOpenAi } from './openai.js'
+import { fromOtlp, isOtlp } from './otlp.js'
+
+export const conversationFormats = ['auto', 'hdpo', 'openai', 'otlp'] as const
+export type ConversationFormat = (typeof conversationFormats)[number]
+
+export interface ReadConversationsOptions extends ImportOptions {
+  /**
+   * 'hdpo': { messages } as they are, with toolCalls. Default 'auto': OTLP where there are resourceSpans, OpenAI's where a
+   * message has tool_calls, a tool_call_id or content in parts, else hdpo's.
+   */
+  format?: ConversationFormat
+}
+
+export interface ReadConversations {
+  conversations: ImportedConversation[]
+  /** What was imported and cannot be trained on: where it is, and why. Conversations of hdpo's own format throw instead. */
+  skipped: { where: string; reason: string }[]
+}
+
+/** From a .jsonl, .ndjson, .parquet or .json file (an OTLP export, or a list), or a folder of the first three. */
+export async function readConversations(
+  path: string,
+  { format = 'auto', ...options }: ReadConversationsOptions = {},
+): Promise<ReadConversations> {
+  const result: ReadConversations = { conversations: [], skipped: [] }
+  const exports: unknown[] = []
+  for await (const { value, where } of readValues(path)) {
+    const kind = format === 'auto' ? formatOf(value) : format
+    if (kind === 'otlp') exports.push(value)
+    else if (kind === 'hdpo') result.conversations.push(ownConversation(value, where))
+    else importOne(value, where, options, result)
+  }
+  if (exports.length > 0) {
+    const { conversations, skipped } = fromOtlp(exports, options)
+    result.conversations.push(...conversations)
+    result.skipped.push(...skipped.map(({ span, reason }) => ({ where: `${path}, ${span}`, reason })))
+  }
+  if (result.conversations.length === 0) {
+    const [first] = result.skipped
+    const why = first
+      ? `; ${result.skipped.length} cannot be used, the first (${first.where}): ${first.reason}`
+      : ''
+    throw new HdpoError('ERR_DATA', `${path}: has no conversation to train on${why}`)
+  }
+  return result
+}
+
+async function* readValues(path: string): AsyncGenerator<{ value: unknown; where: string }> {
+  if (extname(path) !== '.json') return yield* readRows(path)
+  const text = await readFile(path, 'utf8').catch((error: Error) => {
+    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${error.message}`, { cause: error })
+  })
+  const value = parseJsonLine(text, path)
+  if (!Array.isArray(value)) return yield { value, where: path }
+  for (const [index, item] of value.entries()) yield { value: item, where: `${path}[${index}]` }
+}
+
+function formatOf(value: unknown): Exclude<ConversationFormat, 'auto'> {
+  if (isOtlp(value)) return 'otlp'
+  const messages = isRecord(value) && Array.isArray(value.messages) ? value.messages.filter(isRecord) : []
+  const foreign = messages.some(
+    ({ role, content, tool_calls: calls, tool_call_id: id, function_call: call }) =>
+      calls !== undefined ||
+      id !== undefined ||
+      call !== undefined ||
+      role === 'developer' ||
+      role === 'function' ||
+      Array.isArray(content),
+  )
+  return foreign ? 'openai' : 'hdpo'
+}
+
+function ownConversation(value: unknown, where: string): ImportedConversation {
+  if (!isRecord(value))
+    throw new HdpoError('ERR_DATA', `${where}: must be an object, got ${JSON.stringify(value)}`)
+  if (!Array.isArray(value.messages)) throw new HdpoError('ERR_DATA', `${where}: messages must be a list`)
+  const tools = Array.isArray(value.tools)
+    ? (value.tools as NonNullable<ImportedConversation['tools']>)
+    : undefined
+  return { messages: value.messages as Message[], ...(tools && { tools }) }
+}
+
+function importOne(value: unknown, where: string, options: ImportOptions, result: ReadConversations): void {
+  try {
+    result.conversations.push(fromOpenAi(value, options))
+  } catch (error) {
+    if (!(error instanceof UnusableTrace)) throw error
+    result.skipped.push({ where, reason: error.message })
+  }
+}
