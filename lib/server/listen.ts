@@ -18,7 +18,7 @@ export interface Listening {
 }
 
 // A client that sends its request drop by drop holds a connection this long at most.
-const headersTimeout = 10_000
+const headersTimeout = 5_000
 const requestTimeout = 30_000
 const maxConnections = 4096
 

@@ -1,14 +1,14 @@
 // How the requests of a rollout become token sequences.
 import { describe, expect, it } from 'vitest'
-import type { Trajectory } from '../../lib/rollout/types.js'
 import { tokenSequences } from '../../lib/rollout/token-sequences.js'
+import type { Trajectory } from '../../lib/rollout/types.js'
 import { call, lookupScript, lookupTool, post, serve } from './conversations.js'
 import { tokenizer } from './served-policy.js'
 
 interface Message {
   role: string
   content: string | null
-  tool_calls?: { id: string; type: 'function'; function: { name: string; arguments: string } }[]
+  tool_calls?: { id: string; type: 'function'; function: { name: string; arguments: string } }[] | undefined
   tool_call_id?: string
 }
 
@@ -46,13 +46,19 @@ describe('a history that goes on', () => {
         ...reply,
         tool_calls: reply.tool_calls?.map((made) => {
           const { query, limit } = JSON.parse(made.function.arguments)
-          return { ...made, function: { ...made.function, arguments: JSON.stringify({ limit, query }, null, 2) } }
+          return {
+            ...made,
+            function: { ...made.function, arguments: JSON.stringify({ limit, query }, null, 2) },
+          }
         }),
       }),
     ],
     ['with white space trimmed and added', (reply) => ({ ...reply, content: ` ${reply.content}\n` })],
     ['as text parts', (reply) => ({ ...reply, content: [{ type: 'text', text: reply.content }] as never })],
-    ['with the nulls of a response', (reply) => ({ ...reply, refusal: null, annotations: [], audio: null }) as Message],
+    [
+      'with the nulls of a response',
+      (reply) => ({ ...reply, refusal: null, annotations: [], audio: null }) as Message,
+    ],
   ]
 
   it.each(rewritings)('continues the sequence where it comes %s', async (_, rewrite) => {
@@ -82,13 +88,17 @@ describe('a history that goes on', () => {
   })
 
   it('ends a turn that was cut before more follows', async () => {
-    const { rollout } = await serve((conversation) => (conversation.includes('more') ? 'rest<|end|>' : 'abcdef<|end|>'))
+    const { rollout } = await serve((conversation) =>
+      conversation.includes('more') ? 'rest<|end|>' : 'abcdef<|end|>',
+    )
     const { baseURL, apiKey, finish } = rollout()
     const say = talker(baseURL, apiKey)
     const first = await say([user('a')], { max_tokens: 3 })
     await say([user('a'), first, user('more')])
     const trajectory = await finish({ correct: true })
-    expect(tokenizer.decode(trajectory.tokens)).toContain('assistant: abc<|end|>\nuser: more\nassistant: rest<|end|>')
+    expect(tokenizer.decode(trajectory.tokens)).toContain(
+      'assistant: abc<|end|>\nuser: more\nassistant: rest<|end|>',
+    )
     expect(trained(trajectory)).toBe('abcrest<|end|>')
   })
 })
@@ -110,7 +120,12 @@ describe('a history that does not go on', () => {
     ])
     expect(trajectory.turns).toBe(2)
     expect(trajectory.toolCalls).toHaveLength(1)
-    expect(server.metrics()).toMatchObject({ segments: 2, splitRollouts: 1, rewrittenSegments: 1, branchedSegments: 0 })
+    expect(server.metrics()).toMatchObject({
+      segments: 2,
+      splitRollouts: 1,
+      rewrittenSegments: 1,
+      branchedSegments: 0,
+    })
   })
 
   it('begins another where the tools are others', async () => {
@@ -137,7 +152,9 @@ describe('a history that does not go on', () => {
       `I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>It is Lima.<|end|>`,
     ])
     // Token for token what the policy had sampled, though not trained again.
-    expect(tokenizer.decode(sequences[0]?.tokens ?? [])).toContain(`I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>\ntool: Quito`)
+    expect(tokenizer.decode(sequences[0]?.tokens ?? [])).toContain(
+      `I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>\ntool: Quito`,
+    )
     expect(server.metrics()).toMatchObject({ segments: 2, branchedSegments: 1, rewrittenSegments: 0 })
   })
 
@@ -188,7 +205,12 @@ it('keeps 64 rollouts apart that run at once', async () => {
   // Four questions, each computed once.
   expect(policy.created).toHaveLength(4)
   expect(policy.live).toBe(4)
-  expect(server.metrics()).toMatchObject({ liveRollouts: 0, finishedRollouts: 64, segments: 64, splitRollouts: 0 })
+  expect(server.metrics()).toMatchObject({
+    liveRollouts: 0,
+    finishedRollouts: 64,
+    segments: 64,
+    splitRollouts: 0,
+  })
 })
 
 describe('what a rollout counts', () => {
@@ -202,7 +224,9 @@ describe('what a rollout counts', () => {
     expect(first.content).toBe('<tool_call>no')
     await say([user('?'), first, resultOf(first, 'no such tool')])
     const trajectory = await finish({ correct: false })
-    expect(trajectory.toolCalls.map(({ name, outcome, observation }) => [name, outcome, observation])).toEqual([
+    expect(
+      trajectory.toolCalls.map(({ name, outcome, observation }) => [name, outcome, observation]),
+    ).toEqual([
       ['other', 'unknown-tool', 'no such tool'],
       ['', 'malformed', ''],
     ])

@@ -25,9 +25,21 @@ describe('chat completions', () => {
       choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'Paris.' } }],
     })
     const prompt = policy.created[0] as number
-    expect(response.usage).toMatchObject({ prompt_tokens: prompt, completion_tokens: 7, total_tokens: prompt + 7 })
-    expect(response.choices[0]?.logprobs?.content?.map(({ token }) => token)).toEqual([...'Paris.', '<|end|>'])
-    expect(policy.samplings[0]).toMatchObject({ temperature: 0.5, topP: 0.9, seed: 7, stopTokens: [endOfTurn] })
+    expect(response.usage).toMatchObject({
+      prompt_tokens: prompt,
+      completion_tokens: 7,
+      total_tokens: prompt + 7,
+    })
+    expect(response.choices[0]?.logprobs?.content?.map(({ token }) => token)).toEqual([
+      ...'Paris.',
+      '<|end|>',
+    ])
+    expect(policy.samplings[0]).toMatchObject({
+      temperature: 0.5,
+      topP: 0.9,
+      seed: 7,
+      stopTokens: [endOfTurn],
+    })
     expect([...(policy.samplings[0]?.logitBias ?? [])]).toEqual([
       [65, Number.NEGATIVE_INFINITY],
       [66, 5],
@@ -53,10 +65,12 @@ describe('chat completions', () => {
     expect(first.choices[0]?.finish_reason).toBe('tool_calls')
     expect(message.content).toBe('Both.')
     const calls = message.tool_calls as OpenAI.ChatCompletionMessageFunctionToolCall[]
-    expect(calls.map((made) => [made.type, made.function.name, JSON.parse(made.function.arguments)])).toEqual([
-      ['function', 'lookup', { query: 'a' }],
-      ['function', 'lookup', { query: 'b' }],
-    ])
+    expect(calls.map((made) => [made.type, made.function.name, JSON.parse(made.function.arguments)])).toEqual(
+      [
+        ['function', 'lookup', { query: 'a' }],
+        ['function', 'lookup', { query: 'b' }],
+      ],
+    )
     expect(new Set(calls.map(({ id }) => id)).size).toBe(2)
     const results = calls.map(({ id }, index) => ({
       role: 'tool' as const,
@@ -144,8 +158,15 @@ describe('chat completions', () => {
     const ids = []
     for await (const model of openai.models.list()) ids.push(model.id)
     expect(ids).toEqual(['mine', 'gpt-4o-mini'])
-    expect(await openai.models.retrieve('mine')).toMatchObject({ id: 'mine', object: 'model', owned_by: 'hdpo' })
-    await expect(openai.models.retrieve('other')).rejects.toMatchObject({ status: 404, code: 'model_not_found' })
+    expect(await openai.models.retrieve('mine')).toMatchObject({
+      id: 'mine',
+      object: 'model',
+      owned_by: 'hdpo',
+    })
+    await expect(openai.models.retrieve('other')).rejects.toMatchObject({
+      status: 404,
+      code: 'model_not_found',
+    })
   })
 })
 
@@ -171,7 +192,9 @@ describe('streams', () => {
         finish_reason,
         // The client makes '' of a stream without content.
         content: message.content ?? '',
-        calls: message.tool_calls?.map((made) => 'function' in made && [made.function.name, made.function.arguments]),
+        calls: message.tool_calls?.map(
+          (made) => 'function' in made && [made.function.name, made.function.arguments],
+        ),
       }))
     expect(plain(streamed as OpenAI.ChatCompletion)).toEqual(plain(whole))
     expect(streamed.usage).toEqual(whole.usage)
@@ -191,7 +214,9 @@ describe('streams', () => {
     const pieces = chunks.map((chunk) => chunk.choices[0]?.delta.content).filter(Boolean)
     expect(pieces.length).toBeGreaterThan(2)
     expect(pieces.join('')).toBe('one ')
-    const tokens = chunks.flatMap((chunk) => chunk.choices[0]?.logprobs?.content ?? []).map(({ token }) => token)
+    const tokens = chunks
+      .flatMap((chunk) => chunk.choices[0]?.logprobs?.content ?? [])
+      .map(({ token }) => token)
     expect(tokens.join('')).toBe('one two t')
     expect(chunks.at(-1)?.choices[0]?.finish_reason).toBe('stop')
     expect(new Set(chunks.map(({ id }) => id)).size).toBe(1)
@@ -252,7 +277,9 @@ it('runs the whole loop of a tool-calling agent as one token sequence', async ()
     finalAnswer: 'Lima',
     wellFormed: true,
     outcome: { correct: true, answer: 'Lima' },
-    toolCalls: [{ name: 'lookup', outcome: 'ok', observation: 'Lima', arguments: { query: 'capital', limit: 2 } }],
+    toolCalls: [
+      { name: 'lookup', outcome: 'ok', observation: 'Lima', arguments: { query: 'capital', limit: 2 } },
+    ],
   })
   // The prompt was computed once, and the second turn continued the first's sequence.
   expect(policy.created).toEqual([trajectory.promptTokens])

@@ -68,14 +68,20 @@ class ServedSequence implements Sequence {
     this.#released = true
   }
 
-  #next({ maxTokens = Number.POSITIVE_INFINITY, stopTokens = [], stop = [], logitBias }: SamplingOptions): Sample {
+  #next({
+    maxTokens = Number.POSITIVE_INFINITY,
+    stopTokens = [],
+    stop = [],
+    logitBias,
+  }: SamplingOptions): Sample {
     const start = this.tokens.length
     const taken: number[] = []
     let finishReason: Sample['finishReason'] = 'length'
     while (taken.length < maxTokens) {
       const token = this.#said.shift()
       if (token === undefined) throw new Error('the script does not end its turn')
-      if (logitBias?.get(token) === Number.NEGATIVE_INFINITY) throw new Error(`the script says banned token ${token}`)
+      if (logitBias?.get(token) === Number.NEGATIVE_INFINITY)
+        throw new Error(`the script says banned token ${token}`)
       taken.push(token)
       if (stopTokens.includes(token)) finishReason = 'stop-token'
       else if (stop.some((text) => tokenizer.decode(taken).includes(text))) finishReason = 'stop-string'

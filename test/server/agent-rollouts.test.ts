@@ -1,0 +1,266 @@
+// The trainer's loop with agents of the user's own.
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
+import { generateText, stepCountIs, streamText, tool } from 'ai'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import type { PolicyBatch } from '../../lib/native.js'
+import { reportedOutcome } from '../../lib/rewards/reported-outcome.js'
+import { exactMatch } from '../../lib/rewards/rewards.js'
+import { tokenSequences } from '../../lib/rollout/token-sequences.js'
+import { type Agent, type AgentRolloutsOptions, agentRollouts } from '../../lib/server/agent-rollouts.js'
+import { type AgentServer, createServer } from '../../lib/server/create-server.js'
+import { measureKnown } from '../../lib/trainer/evaluate.js'
+import { Trainer, type TrainerStep } from '../../lib/trainer/trainer.js'
+import type { TrainerOptions } from '../../lib/trainer/trainer-options.js'
+import { tasks } from '../trainer/scripted-environment.js'
+import { ScriptedPolicy } from '../trainer/scripted-policy.js'
+
+let folder: string
+let server: AgentServer
+let policy: ScriptedPolicy
+const warnings: string[] = []
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hdpo-agent-'))
+  warnings.length = 0
+  policy = new ScriptedPolicy()
+  server = createServer({ policy, onWarning: (message) => warnings.push(message) })
+  await server.listen()
+})
+afterEach(async () => {
+  await server.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** An agent as people write it, AI SDK and two tools, with nothing of hdpo in it but the address. */
+const agent: Agent = async ({ task, baseURL, apiKey, signal }) => {
+  const provider = createOpenAICompatible({ name: 'hdpo', baseURL, apiKey })
+  const { text } = await generateText({
+    model: provider('policy'),
+    prompt: task.messages[0]?.content as string,
+    tools: {
+      lookup: tool({ description: 'Looks up', inputSchema: z.object({}), execute: async () => '42' }),
+      calculate: tool({ description: 'Counts', inputSchema: z.object({}), execute: async () => '41' }),
+    },
+    stopWhen: stepCountIs(4),
+    maxRetries: 0,
+    abortSignal: signal,
+  })
+  const answer = /<answer>(.*)<\/answer>/.exec(text)?.[1] ?? ''
+  return { correct: answer === '42', answer }
+}
+
+function train(options: Partial<AgentRolloutsOptions> = {}, more: Partial<TrainerOptions> = {}): Trainer {
+  return new Trainer({
+    policy,
+    tasks: tasks(6),
+    tools: [],
+    reward: { answer: reportedOutcome() },
+    runGroup: agentRollouts({ server, agent, ...options }),
+    algorithm: { name: 'grpo' },
+    groupSize: 6,
+    promptsPerStep: 2,
+    steps: 3,
+    optimizer: { learningRate: 0.001 },
+    output: join(folder, 'run'),
+    seed: 5,
+    onWarning: (message) => warnings.push(message),
+    ...more,
+  })
+}
+
+async function drain(steps: AsyncIterable<TrainerStep>): Promise<TrainerStep[]> {
+  const seen: TrainerStep[] = []
+  for await (const step of steps) seen.push(step)
+  return seen
+}
+
+describe('a trainer with an AI SDK agent', () => {
+  it('trains on the exact tokens of the rollouts, calls counted, outcomes as reported', async () => {
+    const steps = await drain(train().run())
+    expect(steps.map(({ step }) => step)).toEqual([1, 2, 3])
+    const rollouts = steps.flatMap(({ groups }) => groups.flat())
+    expect(rollouts).toHaveLength(36)
+    for (const rollout of rollouts) {
+      expect(rollout.id).toMatch(/^task-\d#\d$/)
+      expect(rollout.answerReward).toBe(rollout.finalAnswer === '42' ? 1 : 0)
+      expect(
+        rollout.toolCalls.every(({ outcome, observation }) => outcome === 'ok' && observation === '42'),
+      ).toBe(true)
+      expect(rollout.turns).toBe(rollout.toolCalls.length + 1)
+      expect(rollout.moreSequences).toBeUndefined()
+    }
+    const calls = new Set(rollouts.map(({ toolCalls }) => toolCalls.length))
+    expect([...calls].sort()).toEqual([0, 1])
+    const batch = policy.calls[0]?.batch as PolicyBatch
+    expect(batch.offsets).toHaveLength(13)
+    const first = steps[0]?.groups[0]?.[0]
+    expect(batch.tokens.slice(0, batch.offsets[1])).toEqual(first?.tokens)
+    expect(batch.oldLogprobs.slice(0, batch.offsets[1])).toEqual(first?.logprobs)
+    expect(steps[0]?.metrics).toMatchObject({
+      rollouts: 12,
+      segments: 12,
+      splitRollouts: 0,
+      ungradedRollouts: 0,
+    })
+    expect(server.metrics()).toMatchObject({ finishedRollouts: 36, liveRollouts: 0 })
+    expect(warnings).toEqual([])
+  })
+
+  it('depends on the seed alone', async () => {
+    await drain(train({}, { steps: 1 }).run())
+    const weights = policy.weights
+    policy.weights = 1
+    policy.momentum = 0
+    await drain(train({}, { steps: 1, output: join(folder, 'again') }).run())
+    expect(policy.weights).toBe(weights)
+  })
+
+  it('streams as well', async () => {
+    const streaming: Agent = async ({ task, baseURL, apiKey }) => {
+      const result = streamText({
+        model: createOpenAICompatible({ name: 'hdpo', baseURL, apiKey, includeUsage: true })('policy'),
+        prompt: task.messages[0]?.content as string,
+        tools: {
+          lookup: tool({ description: 'Looks up', inputSchema: z.object({}), execute: async () => '42' }),
+        },
+        stopWhen: stepCountIs(4),
+      })
+      return { answer: /<answer>(.*)<\/answer>/.exec(await result.text)?.[1] ?? '' }
+    }
+    const [step] = await drain(
+      train({ agent: streaming }, { steps: 1, reward: { answer: exactMatch() } }).run(),
+    )
+    const rollouts = step?.groups.flat() ?? []
+    expect(rollouts).toHaveLength(12)
+    expect(rollouts.some(({ toolCalls }) => toolCalls.length === 1)).toBe(true)
+    expect(rollouts.every((rollout) => rollout.answerReward === Number(rollout.finalAnswer === '42'))).toBe(
+      true,
+    )
+    expect(step?.metrics.splitRollouts).toBe(0)
+  })
+
+  it('counts what its owner says a call costs', async () => {
+    const [step] = await drain(train({ toolCosts: { lookup: 0.25 } }, { steps: 1 }).run())
+    const calls = step?.groups.flat().flatMap(({ toolCalls }) => toolCalls) ?? []
+    expect(calls.length).toBeGreaterThan(0)
+    expect(calls.every(({ cost }) => cost === 0.25)).toBe(true)
+  })
+
+  it('measures what the policy knows with its calls off, the agent unchanged', async () => {
+    const asked: string[] = []
+    policy.say = (conversation, _draw, mayCall) => {
+      asked.push(conversation)
+      return mayCall
+        ? '<tool_call>{"name": "lookup"}</tool_call>'
+        : `<answer>${conversation.includes('question 1') ? 42 : 0}</answer>`
+    }
+    const knowledge = await measureKnown({
+      policy,
+      tasks: tasks(3),
+      tools: [],
+      reward: { answer: reportedOutcome() },
+      runGroup: agentRollouts({ server, agent }),
+      samples: 4,
+    })
+    expect([...knowledge.known]).toEqual(['task-1'])
+    expect([...knowledge.needed]).toEqual(['task-0', 'task-2'])
+    expect(asked.length).toBeGreaterThan(0)
+  })
+})
+
+describe('agents that split their rollouts', () => {
+  it('train every sequence, and the metrics say so', async () => {
+    const forgetful: Agent = async ({ task, baseURL, apiKey }) => {
+      for (const question of [task.messages[0]?.content, 'something else']) {
+        const response = await fetch(`${baseURL}/chat/completions`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ model: 'policy', messages: [{ role: 'user', content: question }] }),
+        })
+        if (!response.ok) throw new Error(await response.text())
+      }
+      return { reward: 0.5 }
+    }
+    const [step] = await drain(train({ agent: forgetful }, { steps: 1 }).run())
+    expect(step?.metrics).toMatchObject({ rollouts: 12, segments: 24, splitRollouts: 12 })
+    const batch = policy.calls[0]?.batch as PolicyBatch
+    expect(batch.offsets).toHaveLength(25)
+    expect(step?.groups.flat().every((rollout) => tokenSequences(rollout).length === 2)).toBe(true)
+    expect(step?.metrics.sampledTokens).toBe(batch.mask.reduce((sum, bit) => sum + bit, 0))
+    const line = (await readFile(join(folder, 'run', 'rollouts', 'step-000001.jsonl'), 'utf8')).split('\n')[0]
+    const recorded = JSON.parse(line as string)
+    expect(recorded.moreSequences[0].tokens.length).toBeGreaterThan(0)
+    expect(recorded.outcome).toEqual({ reward: 0.5 })
+  })
+})
+
+describe('agents that fail', () => {
+  it('leave their rollout ungraded, the reason kept, the others trained', async () => {
+    const failing: Agent = async (context) => {
+      if (context.rolloutId.endsWith('#2')) throw new Error('my database is down')
+      return agent(context)
+    }
+    const [step] = await drain(train({ agent: failing }, { steps: 1 }).run())
+    expect(step?.metrics).toMatchObject({ rollouts: 12, ungradedRollouts: 2 })
+    expect(step?.groups.map((group) => group.length)).toEqual([5, 5])
+    const ungraded = step?.rollouts.flat().filter((rollout) => rollout.ungraded !== undefined)
+    expect(ungraded?.map((rollout) => rollout.ungraded)).toEqual(
+      Array(2).fill('the agent failed: my database is down'),
+    )
+    expect((policy.calls[0]?.batch as PolicyBatch | undefined)?.offsets).toHaveLength(11)
+  })
+
+  it('end the run where none has ever succeeded', async () => {
+    const broken: Agent = async () => {
+      throw new TypeError('undefined is not a function')
+    }
+    await expect(drain(train({ agent: broken }).run())).rejects.toMatchObject({
+      code: 'ERR_AGENT',
+      message: expect.stringMatching(
+        /^task "task-\d": the agent failed in every rollout so far: undefined is not/,
+      ),
+    })
+    expect(server.metrics().liveRollouts).toBe(0)
+  })
+
+  it('are not waited for past their time', async () => {
+    const hanging: Agent = (context) =>
+      context.rolloutId.endsWith('#0') ? new Promise(() => {}) : agent(context)
+    const [step] = await drain(train({ agent: hanging, timeout: 1500 }, { steps: 1 }).run())
+    expect(step?.metrics.ungradedRollouts).toBe(2)
+    expect(server.metrics()).toMatchObject({ liveRollouts: 0, abandonedRollouts: 2 })
+  }, 20_000)
+
+  it('are told by name what they returned wrong, and what options cannot work', async () => {
+    const wrong = async () => ({ correct: 'yes' }) as never
+    await expect(drain(train({ agent: wrong }).run())).rejects.toThrow(
+      'outcome.correct: must be true or false',
+    )
+    expect(() => agentRollouts({ server, agent: 'x' as never })).toThrow(
+      'agent: must be a function, got string',
+    )
+    expect(() => agentRollouts({ server, agent, concurrency: 0 })).toThrow('concurrency')
+    const group = agentRollouts({ server, agent })
+    const [task] = tasks(1)
+    await expect(group(new ScriptedPolicy(), task as never, [], { size: 1 })).rejects.toThrow(
+      'another policy',
+    )
+    await expect(group(policy, task as never, [], { size: 1, toolChoice: 'required' })).rejects.toThrow(
+      'toolChoice',
+    )
+  })
+
+  it('stop with the run', async () => {
+    const stopping = new AbortController()
+    const group = agentRollouts({ server, agent: () => new Promise(() => {}) })
+    const [task] = tasks(1)
+    const pending = group(policy, task as never, [], { size: 3, signal: stopping.signal })
+    stopping.abort()
+    expect((await pending).map(({ end }) => end)).toEqual(['aborted', 'aborted', 'aborted'])
+    expect(server.metrics().liveRollouts).toBe(0)
+  })
+})
