@@ -7,6 +7,7 @@ import { addChatCommand } from './chat.js'
 import { addDoctorCommand } from './doctor.js'
 import { addEvalCommand } from './eval.js'
 import { addQuickstartCommand } from './quickstart.js'
+import { addServeCommand } from './serve.js'
 import { addSftCommand } from './sft.js'
 import { addTrainCommand } from './train.js'
 
@@ -21,6 +22,7 @@ export function createProgram(): Command {
   addTrainCommand(program)
   addEvalCommand(program)
   addChatCommand(program)
+  addServeCommand(program)
   addDoctorCommand(program)
   addBuildCommand(program)
   return program

@@ -12,6 +12,7 @@ describe('hdpo', () => {
       'train',
       'eval',
       'chat',
+      'serve',
       'doctor',
       'build',
     ])

@@ -1,0 +1,31 @@
+// Rollouts of a server, a line of JSON each in rollouts.jsonl of a folder, written when they end.
+import { appendFile, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Trajectory } from '../rollout/types.js'
+import { redactValue } from '../secrets/secrets.js'
+
+export class RolloutLog {
+  /** Lines are written one after the other, never into each other. */
+  #written: Promise<void> = Promise.resolve()
+
+  private constructor(readonly path: string) {}
+
+  static async open(folder: string): Promise<RolloutLog> {
+    await mkdir(folder, { recursive: true })
+    return new RolloutLog(join(folder, 'rollouts.jsonl'))
+  }
+
+  /** Rejects where this line could not be written; lines after it are tried all the same. */
+  append(trajectory: Trajectory): Promise<void> {
+    const line = `${JSON.stringify(redactValue(trajectory), typedArraysAsLists)}\n`
+    const writing = this.#written.then(() => appendFile(this.path, line))
+    this.#written = writing.catch(() => {})
+    return writing
+  }
+}
+
+/** Nine digits hold a float32 exactly. */
+function typedArraysAsLists(_key: string, value: unknown): unknown {
+  if (value instanceof Float32Array) return Array.from(value, (number) => Number(number.toPrecision(9)))
+  return ArrayBuffer.isView(value) ? Array.from(value as Int32Array) : value
+}
