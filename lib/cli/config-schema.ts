@@ -2,29 +2,13 @@
 // not here.
 import { z } from 'zod'
 import { algorithmNames } from '../hdpo/algorithms.js'
-import type { Message } from '../policy/types.js'
-import type { Task } from '../rollout/types.js'
-import type { Tool } from '../tools/types.js'
 import { scheduleNames } from '../trainer/schedule.js'
+import { conversations, data, judge } from './data-schema.js'
 
 const count = z.int().min(1)
 const share = z.number().min(0).max(1)
 const notNegative = z.number().min(0)
 const positive = z.number().positive()
-
-const task = z.custom<Task>(
-  (value) =>
-    isObject(value) && typeof value.id === 'string' && Array.isArray(value.messages) && 'answer' in value,
-  'must be a task: { id, messages, answer }',
-)
-const tool = z.custom<Tool>(
-  (value) => isObject(value) && typeof value.name === 'string' && typeof value.run === 'function',
-  'must be a tool made by defineTool',
-)
-const conversation = z.custom<{ messages: Message[] }>(
-  (value) => isObject(value) && Array.isArray(value.messages),
-  'must be a conversation: { messages }',
-)
 
 const optimizer = z.strictObject({
   learningRate: positive,
@@ -38,30 +22,6 @@ const optimizer = z.strictObject({
   maxGradientNorm: notNegative.exactOptional(),
   microBatchTokens: count.exactOptional(),
 })
-
-/** Where the questions come from: an environment, or tasks with tools. */
-const data = {
-  /** 'atlas', or a module whose default export is an environment or a function of { seed } that makes one. */
-  environment: z.string().exactOptional(),
-  /**
-   * JSONL: a line { id?, question | messages, answer, metadata? }. In a TypeScript config also the tasks
-   * themselves.
-   */
-  tasks: z.union([z.string(), z.array(task)]).exactOptional(),
-  evaluationTasks: z.union([z.string(), z.array(task)]).exactOptional(),
-  /**
-   * Names of built-in tools and paths of modules that export tools. In a TypeScript config also tools
-   * themselves.
-   */
-  tools: z.array(z.union([z.string(), tool])).exactOptional(),
-  reward: z
-    .strictObject({
-      answer: z.enum(['exact-match', 'numeric-match']).exactOptional(),
-      answerWeight: notNegative.exactOptional(),
-      formatWeight: notNegative.exactOptional(),
-    })
-    .exactOptional(),
-}
 
 const common = {
   output: z.string(),
@@ -146,17 +106,31 @@ export const sftSchema = z.strictObject({
     .exactOptional(),
   environment: data.environment,
   tools: data.tools,
-  /** JSONL: a line { messages }. In a TypeScript config also the conversations themselves. */
-  conversations: z.union([z.string(), z.array(conversation)]).exactOptional(),
+  conversations: conversations.exactOptional(),
+  secrets: data.secrets,
   ...common,
   epochs: positive.exactOptional(),
   steps: count.exactOptional(),
   tokensPerStep: count,
 })
 
+export const curateSchema = z.strictObject({
+  /** The policy before any training: what it knows needs no tool. */
+  policy: z.string(),
+  ...data,
+  /** Conversations with tool calls that may become the cold start. */
+  traces: conversations.exactOptional(),
+  output: z.string(),
+  seed: z.int().min(0).exactOptional(),
+  threads: z.int().min(0).exactOptional(),
+  kvBudgetMiB: positive.exactOptional(),
+  /** How often each question is asked without tools. */
+  samples: count.exactOptional(),
+  rollout: rollout.exactOptional(),
+  /** Tool traces are kept where this judge finds their calls sensible. */
+  rationaleJudge: judge.exactOptional(),
+})
+
+export type CurateConfig = z.infer<typeof curateSchema>
 export type TrainConfig = z.infer<typeof trainSchema>
 export type SftConfig = z.infer<typeof sftSchema>
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}

@@ -87,6 +87,7 @@ function unwrapCommonJs(exported: unknown): unknown {
 interface JsonSchema {
   properties?: Record<string, JsonSchema>
   required?: string[]
+  anyOf?: JsonSchema[]
 }
 
 function describeIssue(issue: z.core.$ZodIssue, schema: JsonSchema): string[] {
@@ -105,19 +106,50 @@ function describeIssue(issue: z.core.$ZodIssue, schema: JsonSchema): string[] {
       return [`${key} must be ${issue.inclusive ? 'at least' : 'greater than'} ${issue.minimum}${given}`]
     case 'too_big':
       return [`${key} must be ${issue.inclusive ? 'at most' : 'less than'} ${issue.maximum}${given}`]
+    case 'invalid_union':
+      return describeUnion(issue, schema) ?? [`${key} ${unionMessage(issue)}${given}`]
     default:
       return [`${key}: ${issue.message}${given}`]
   }
 }
 
+/**
+ * Of a value that may have several forms, the mistakes inside the form it has: the one that objects to nothing about the value
+ * as a whole. Undefined where it has none of them.
+ */
+function describeUnion(issue: z.core.$ZodIssueInvalidUnion, schema: JsonSchema): string[] | undefined {
+  const form =
+    issue.errors.find((issues) => issues.every(({ path }) => path.length > 0)) ??
+    issue.errors.find((issues) =>
+      issues.every(({ code }) => code === 'unrecognized_keys' || code === 'custom'),
+    )
+  return form?.flatMap((inner) => {
+    const placed = { ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue
+    return describeIssue(placed, schema)
+  })
+}
+
+function unionMessage({ errors }: z.core.$ZodIssueInvalidUnion): string {
+  const forms = errors
+    .flat()
+    .map((inner) => (inner.code === 'invalid_type' ? article(inner.expected) : inner.message))
+    .map((message) => message.replace(/^must be /, ''))
+  return `must be ${[...new Set(forms)].join(' or ')}`
+}
+
 function describeUnknownKey(unknown: string, path: PropertyKey[], schema: JsonSchema): string {
-  const place = path.reduce<JsonSchema | undefined>((at, key) => at?.properties?.[String(key)], schema)
-  const allowed = Object.keys(place?.properties ?? {})
+  const place = path.reduce<JsonSchema>((at, key) => propertiesOf(at)[String(key)] ?? {}, schema)
+  const allowed = Object.keys(propertiesOf(place))
   const near = nearest(unknown, allowed)
   const hint = near
     ? `did you mean ${[...path, near].map(String).join('.')}?`
     : `known keys: ${allowed.join(', ')}`
   return `unknown key ${[...path, unknown].map(String).join('.')}; ${hint}`
+}
+
+/** Of all forms that a value may have. */
+function propertiesOf({ properties, anyOf = [] }: JsonSchema): Record<string, JsonSchema> {
+  return Object.assign({}, properties, ...anyOf.map(propertiesOf))
 }
 
 /** The candidate that `word` looks like a misspelling of. */

@@ -1,27 +1,30 @@
-// What a config trains on: tasks, tools and reward, from a built-in environment, a module, or JSONL and tool
+// What a config trains on: tasks, tools and reward, from a built-in environment, a module, or files and tool
 // names.
-import { readFile } from 'node:fs/promises'
-import { extname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { HdpoError } from '../errors.js'
 import type { ChatTemplateSource } from '../policy/chat-template.js'
 import type { TokenizerFiles } from '../policy/tokenizer.js'
-import type { Message } from '../policy/types.js'
-import { exactMatch, numericMatch, type RewardOptions } from '../rewards/rewards.js'
-import type { Task } from '../rollout/types.js'
+import { exactMatch, type RewardOptions } from '../rewards/rewards.js'
+import { addSecretVariables } from '../secrets/secrets.js'
 import { createAtlas } from '../tasks/atlas/atlas.js'
-import { jsonl } from '../tasks/jsonl.js'
+import { closeTasks, type TaskList } from '../tasks/task-list.js'
 import { calculator } from '../tools/calculator.js'
 import type { Tool } from '../tools/types.js'
+import { readConversations } from '../traces/read-conversations.js'
 import type { Conversation } from '../trainer/supervised-trainer.js'
 import { importDefault, nearest } from './config.js'
-import type { SftConfig, TrainConfig } from './config-schema.js'
+import type { TrainConfig } from './config-schema.js'
+import { type ConversationsConfig, isModulePath } from './data-schema.js'
+import { resolveReward } from './reward.js'
+import { resolveTasks } from './task-source.js'
 
 /** One file can be an environment: its default export is this, or a function of { seed } that returns it. */
 export interface Environment {
   tools: Tool[]
-  tasks: Task[]
+  /** An array of tasks, or what openTasks returns. */
+  tasks: TaskList
   /** Never trained on. */
-  heldOutTasks?: Task[]
+  heldOutTasks?: TaskList
   reward: RewardOptions
   /** For a cold start. */
   conversations?: Conversation[] | (() => Promise<Conversation[]>)
@@ -36,10 +39,12 @@ export interface EnvironmentContext {
   folder: string
 }
 
-type DataConfig = Pick<TrainConfig, 'environment' | 'tasks' | 'evaluationTasks' | 'tools' | 'reward'>
+type DataConfig = Pick<
+  TrainConfig,
+  'environment' | 'tasks' | 'evaluationTasks' | 'tools' | 'reward' | 'secrets'
+>
 
 const builtInTools: Record<string, Tool> = { calculator }
-const matchers = { 'exact-match': exactMatch, 'numeric-match': numericMatch }
 
 /**
  * The environment of a `train` or `eval` config: `environment`, or `tasks` with `tools`; single keys override
@@ -52,19 +57,28 @@ export async function resolveEnvironment(
   if (config.environment === undefined && config.tasks === undefined) {
     throw new HdpoError('ERR_CONFIG', 'environment or tasks must be given: where the questions come from')
   }
+  addSecretVariables(config.secrets ?? [])
+  const { folder } = context
   const base =
     config.environment === undefined ? undefined : await loadEnvironment(config.environment, context)
-  const tools = config.tools ? await resolveTools(config.tools, context.folder) : base?.tools
-  const heldOutTasks = config.evaluationTasks
-    ? resolveTasks(config.evaluationTasks, context.folder)
-    : base?.heldOutTasks
+  const tools = config.tools ? await resolveTools(config.tools, folder) : base?.tools
+  const reward = await resolveReward(config.reward, folder)
+  const own = config.tasks === undefined ? undefined : await resolveTasks(config.tasks, folder)
+  const evaluation =
+    config.evaluationTasks === undefined ? undefined : await resolveTasks(config.evaluationTasks, folder)
+  const heldOutTasks = evaluation?.tasks ?? own?.heldOutTasks ?? base?.heldOutTasks
   return {
     ...base,
     tools: tools ?? [],
-    tasks: config.tasks ? resolveTasks(config.tasks, context.folder) : (base?.tasks ?? []),
+    tasks: own?.tasks ?? base?.tasks ?? [],
     ...(heldOutTasks && { heldOutTasks }),
-    reward: { answer: exactMatch(), ...base?.reward, ...resolveReward(config.reward) },
+    reward: { answer: exactMatch(), ...base?.reward, ...reward },
   }
+}
+
+/** Lets go of the temporary files behind its tasks. */
+export async function closeEnvironment({ tasks, heldOutTasks }: Environment): Promise<void> {
+  await closeTasks(tasks, heldOutTasks)
 }
 
 export async function loadEnvironment(
@@ -95,17 +109,23 @@ export async function resolveTools(tools: readonly (string | Tool)[], folder: st
   return resolved
 }
 
+/** `warn` is told of imported ones that cannot be trained on. */
 export async function resolveConversations(
-  conversations: NonNullable<SftConfig['conversations'] | Environment['conversations']>,
+  conversations: ConversationsConfig | NonNullable<Environment['conversations']>,
   folder: string,
+  warn: (message: string) => void,
 ): Promise<Conversation[]> {
   if (typeof conversations === 'function') return conversations()
-  if (typeof conversations !== 'string') return conversations
-  const path = resolve(folder, conversations)
-  return (await readJsonLines(path)).map(({ value, where }) => {
-    if (!Array.isArray(value.messages)) throw new HdpoError('ERR_DATA', `${where}: messages must be a list`)
-    return { messages: value.messages as Message[] }
-  })
+  if (Array.isArray(conversations)) return conversations
+  const { path, ...options } = typeof conversations === 'string' ? { path: conversations } : conversations
+  const { conversations: read, skipped } = await readConversations(resolve(folder, path), options)
+  if (skipped.length > 0) {
+    const [first] = skipped
+    warn(
+      `${path}: ${skipped.length} conversations were left out; the first, ${first?.where}: ${first?.reason}`,
+    )
+  }
+  return read
 }
 
 export function atlasEnvironment(seed: number): Environment {
@@ -132,43 +152,6 @@ function builtInTool(name: string): Tool {
   throw new HdpoError('ERR_CONFIG', `tools: there is no tool "${name}"; ${hint}`)
 }
 
-function resolveReward(reward: TrainConfig['reward']): Partial<RewardOptions> {
-  if (!reward) return {}
-  const { answer, ...weights } = reward
-  return { ...weights, ...(answer && { answer: matchers[answer]() }) }
-}
-
-function resolveTasks(tasks: string | Task[], folder: string): Task[] {
-  return typeof tasks === 'string' ? jsonl(resolve(folder, tasks)) : tasks
-}
-
-async function readJsonLines(path: string): Promise<{ value: Record<string, unknown>; where: string }[]> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
-  }
-  return text
-    .split('\n')
-    .map((line, index) => ({ line, where: `${path}:${index + 1}` }))
-    .filter(({ line }) => line.trim() !== '')
-    .map(({ line, where }) => ({ value: parseLine(line, where), where }))
-}
-
-function parseLine(line: string, where: string): Record<string, unknown> {
-  let value: unknown
-  try {
-    value = JSON.parse(line)
-  } catch (error) {
-    throw new HdpoError('ERR_DATA', `${where}: ${(error as Error).message}`, { cause: error })
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new HdpoError('ERR_DATA', `${where}: must be an object, got ${line.slice(0, 60)}`)
-  }
-  return value as Record<string, unknown>
-}
-
 function checkEnvironment(value: unknown, name: string): Environment {
   const environment = value as Partial<Environment> | null
   if (typeof environment !== 'object' || environment === null) {
@@ -177,16 +160,12 @@ function checkEnvironment(value: unknown, name: string): Environment {
       `environment ${name}: its default export must be an environment, got ${typeof value}`,
     )
   }
-  for (const key of ['tools', 'tasks'] as const) {
-    if (!Array.isArray(environment[key]))
-      throw new HdpoError('ERR_CONFIG', `environment ${name}: ${key} must be a list`)
-  }
+  if (!Array.isArray(environment.tools))
+    throw new HdpoError('ERR_CONFIG', `environment ${name}: tools must be a list`)
+  if (typeof environment.tasks?.at !== 'function' || typeof environment.tasks.length !== 'number')
+    throw new HdpoError('ERR_CONFIG', `environment ${name}: tasks must be a list, or what openTasks returns`)
   if (typeof environment.reward?.answer !== 'function') {
     throw new HdpoError('ERR_CONFIG', `environment ${name}: reward.answer must be a function`)
   }
   return environment as Environment
-}
-
-function isModulePath(name: string): boolean {
-  return ['.ts', '.mts', '.js', '.mjs'].includes(extname(name))
 }

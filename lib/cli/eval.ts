@@ -4,9 +4,11 @@ import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { Policy } from '../policy/policy.js'
 import type { RolloutOptions } from '../rollout/options.js'
+import { takeTasks } from '../tasks/task-list.js'
 import { type EvaluationSummary, evaluate, type Knowledge, measureKnown } from '../trainer/evaluate.js'
 import { rolloutLine } from '../trainer/rollout-line.js'
-import { type Environment, resolveEnvironment } from './environment.js'
+import { type AnswerRule, answerRules } from './data-schema.js'
+import { closeEnvironment, type Environment, resolveEnvironment } from './environment.js'
 import { examples } from './examples.js'
 import { positiveNumber, wholeNumber } from './flags.js'
 import { formatTable, percent } from './table.js'
@@ -16,7 +18,7 @@ interface EvalFlags {
   environment?: string
   tasks?: string
   tools?: string[]
-  answer?: 'exact-match' | 'numeric-match'
+  answer?: Exclude<AnswerRule, 'llm-judge'>
   samples: number
   known?: boolean
   limit?: number
@@ -34,10 +36,12 @@ export function addEvalCommand(program: Command): void {
     .description('accuracy and tool calls of a policy on tasks')
     .argument('<policy>', 'policy folder')
     .option('--environment <name>', 'atlas, or a module; its held-out tasks are asked')
-    .option('--tasks <file>', 'JSONL, instead of an environment')
+    .option('--tasks <file>', 'JSONL or Parquet, instead of an environment')
     .option('--tools <names...>', 'built-in tools and modules')
     .addOption(
-      new Option('--answer <rule>', 'how answers are compared').choices(['exact-match', 'numeric-match']),
+      new Option('--answer <rule>', 'how answers are compared').choices(
+        answerRules.filter((rule) => rule !== 'llm-judge'),
+      ),
     )
     .option('--samples <number>', 'rollouts of each task', wholeNumber(1), 1)
     .option('--known', 'first ask 8 times without tools, then tell redundant calls from needed ones')
@@ -60,7 +64,8 @@ export function addEvalCommand(program: Command): void {
 
 async function runEval(policyFolder: string, flags: EvalFlags): Promise<void> {
   const environment = await evaluatedEnvironment(flags)
-  const tasks = (environment.heldOutTasks ?? environment.tasks).slice(0, flags.limit)
+  const tasks = await takeTasks(environment.heldOutTasks ?? environment.tasks, flags.limit)
+  await closeEnvironment(environment)
   const policy = await Policy.load(resolve(policyFolder), flags.threads ? { threads: flags.threads } : {})
   // Progress goes beside the results, which --json hands to another program.
   const terminal = new Terminal(process.stderr)

@@ -5,6 +5,7 @@ import { HdpoError } from '../errors.js'
 import type { ModelConfig } from '../native.js'
 import { Policy } from '../policy/policy.js'
 import { loadTokenizer, readTokenizerFiles } from '../policy/tokenizer.js'
+import { addSecretVariables } from '../secrets/secrets.js'
 import { SupervisedTrainer } from '../trainer/supervised-trainer.js'
 import { loadConfig } from './config.js'
 import { type SftConfig, sftSchema } from './config-schema.js'
@@ -41,19 +42,24 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
   if (!source) {
     throw new HdpoError('ERR_CONFIG', `${path}: conversations must be given, or an environment that has some`)
   }
-  const conversations = await resolveConversations(source, folder)
-  const tools = config.tools ? await resolveTools(config.tools, folder) : (environment?.tools ?? [])
+  addSecretVariables(config.secrets ?? [])
   const terminal = new Terminal()
+  const conversations = await resolveConversations(source, folder, (message) =>
+    terminal.line(`warning: ${message}`),
+  )
+  const tools = config.tools ? await resolveTools(config.tools, folder) : (environment?.tools ?? [])
   const policy = await openPolicy(config, path, folder, environment)
   const interrupt = listenForInterrupt((line) => terminal.line(line))
   try {
-    const { policy: _, model: __, environment: ___, threads, kvBudgetMiB, recompute, ...settings } = config
+    const { policy: _, model: __, environment: ___, secrets: ____, ...rest } = config
+    const { threads, kvBudgetMiB, recompute, ...settings } = rest
     const trainer = new SupervisedTrainer({
       ...settings,
       policy,
       conversations,
       tools,
       output,
+      config,
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
     const eta = new Eta(trainer.steps)

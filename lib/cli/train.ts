@@ -2,12 +2,13 @@
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Policy } from '../policy/policy.js'
+import { takeTasks } from '../tasks/task-list.js'
 import { measureKnown } from '../trainer/evaluate.js'
 import { Trainer } from '../trainer/trainer.js'
 import type { TrainerEvaluation } from '../trainer/trainer-options.js'
 import { loadConfig } from './config.js'
 import { type TrainConfig, trainSchema } from './config-schema.js'
-import { type Environment, resolveEnvironment } from './environment.js'
+import { closeEnvironment, type Environment, resolveEnvironment } from './environment.js'
 import { examples } from './examples.js'
 import { listenForInterrupt } from './interrupt.js'
 import { policyOptions } from './policy-options.js'
@@ -49,6 +50,7 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       ...trainerSettings(config),
       policy,
       output,
+      config,
       tasks: environment.tasks,
       tools: environment.tools,
       reward: environment.reward,
@@ -72,12 +74,14 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   } finally {
     interrupt.dispose()
     await policy.close()
+    await closeEnvironment(environment)
   }
 }
 
 /** The keys of the config that the Trainer takes as they are. */
 function trainerSettings(config: TrainConfig) {
-  const { policy, environment, tasks, evaluationTasks, tools, reward, output, evaluate, ...rest } = config
+  const { policy, environment, tasks, evaluationTasks, tools, reward, secrets, ...own } = config
+  const { output, evaluate, ...rest } = own
   const { threads, kvBudgetMiB, recompute, ...settings } = rest
   return settings
 }
@@ -93,7 +97,7 @@ async function prepareEvaluation(
   terminal: Terminal,
 ): Promise<TrainerEvaluation> {
   const { every, samples, tasks: limit } = config.evaluate ?? { every: config.steps }
-  const tasks = environment.heldOutTasks?.slice(0, limit)
+  const tasks = environment.heldOutTasks && (await takeTasks(environment.heldOutTasks, limit))
   if (!tasks?.length)
     throw new TypeError('evaluate: needs evaluationTasks, or an environment with held-out tasks')
   terminal.status(`measuring what the policy knows: ${tasks.length} questions, 8 times each, tools off`)

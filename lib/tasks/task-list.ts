@@ -10,6 +10,13 @@ export interface TaskList {
   at(index: number): Task | undefined | Promise<Task | undefined>
   /** Tells two data sets apart; of an array it is computed from the tasks. */
   readonly fingerprint?: string
+  /** Lets go of what is behind it. */
+  close?(): Promise<void>
+}
+
+export async function closeTasks(...lists: (TaskList | undefined)[]): Promise<void> {
+  // The same list may stand in two places.
+  for (const list of new Set(lists)) await list?.close?.()
 }
 
 /** The first `limit` tasks (default: all), in memory. */

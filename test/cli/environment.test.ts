@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
+  closeEnvironment,
   loadEnvironment,
   resolveConversations,
   resolveEnvironment,
   resolveTools,
 } from '../../lib/cli/environment.js'
+import { takeTasks } from '../../lib/tasks/task-list.js'
 
 let folder: string
 beforeEach(async () => {
@@ -34,7 +36,10 @@ describe('resolveEnvironment', () => {
       { tasks: 'questions.jsonl', tools: ['calculator'] },
       context(),
     )
-    expect(environment.tasks).toMatchObject([{ messages: [{ role: 'user', content: '1 + 1' }], answer: 2 }])
+    expect(await takeTasks(environment.tasks)).toMatchObject([
+      { messages: [{ role: 'user', content: '1 + 1' }], answer: 2 },
+    ])
+    await closeEnvironment(environment)
     expect(environment.tools.map((tool) => tool.name)).toEqual(['calculator'])
     expect(environment.reward.answer).toBeTypeOf('function')
   })
@@ -74,7 +79,7 @@ it('suggests a built-in tool', async () => {
 
 it('names the line of a conversation that cannot be read', async () => {
   await write('conversations.jsonl', '{"messages": []}\n\n{"message": []}\n')
-  await expect(resolveConversations('conversations.jsonl', folder)).rejects.toThrow(
+  await expect(resolveConversations('conversations.jsonl', folder, () => {})).rejects.toThrow(
     'conversations.jsonl:3: messages must be a list',
   )
 })
