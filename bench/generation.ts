@@ -20,10 +20,13 @@ export async function measureGeneration(shape: Shape, batch: number, threads: nu
       await Promise.all(sequences.map((sequence) => sequence.prefill()))
       const start = performance.now()
       const samples = await Promise.all(
-        sequences.map((sequence, index) => sequence.sample({ maxTokens: shape.generated, seed: run * batch + index })),
+        sequences.map((sequence, index) =>
+          sequence.sample({ maxTokens: shape.generated, seed: run * batch + index }),
+        ),
       )
       const elapsed = (performance.now() - start) / 1000
-      if (samples.some((sample) => sample.tokens.length !== shape.generated)) throw new Error('a sample ended early')
+      if (samples.some((sample) => sample.tokens.length !== shape.generated))
+        throw new Error('a sample ended early')
       if (run >= warmUpRuns) seconds.push(elapsed)
       for (const sequence of sequences) sequence.release()
     }

@@ -50,7 +50,8 @@ export async function measureLinearLoss(threads: number): Promise<LinearLossFigu
     const profile = new Map((await fromNative(engine.profile())).map((entry) => [entry.name, entry]))
     const loss = profile.get('linearLoss')
     const products = profile.get('linearLoss/matmul')
-    if (!loss || !products) throw new Error(`the profile has no linearLoss: ${[...profile.keys()].join(', ')}`)
+    if (!loss || !products)
+      throw new Error(`the profile has no linearLoss: ${[...profile.keys()].join(', ')}`)
     return {
       shape: `${tokens} tokens x ${hiddenSize} x ${vocabSize}`,
       milliseconds: loss.seconds * 1000,

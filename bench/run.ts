@@ -17,7 +17,8 @@ const { values } = parseArgs({
   options: { threads: { type: 'string', default: '2' }, profile: { type: 'boolean', default: false } },
 })
 const threads = Number(values.threads)
-if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`--threads must be a whole number from 1, got ${values.threads}`)
+if (!Number.isInteger(threads) || threads < 1)
+  throw new RangeError(`--threads must be a whole number from 1, got ${values.threads}`)
 
 console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${threads} threads, Node ${process.version}\n`)
 const rows: string[][] = []
@@ -49,7 +50,11 @@ async function compare(shape: Shape): Promise<string[][]> {
     '-',
   ]
   return [
-    speed(`training step (${training.gflops.toFixed(0)} GFLOP/s as 6NT)`, training.tokensPerSecond, peer.trainTokensPerSecond),
+    speed(
+      `training step (${training.gflops.toFixed(0)} GFLOP/s as 6NT)`,
+      training.tokensPerSecond,
+      peer.trainTokensPerSecond,
+    ),
     speed(`generation, batch ${shape.batch}`, generation, peer.generateTokensPerSecond),
     await alone(1),
     await alone(256),
@@ -65,7 +70,12 @@ function better(one: PeerFigures, other: PeerFigures): PeerFigures {
 
 async function compareAdvantages(): Promise<string[]> {
   const ours = await measureAdvantages(rollouts)
-  const output = runPython('torch_advantages.py', ['--rollouts', String(rollouts), '--threads', String(threads)])
+  const output = runPython('torch_advantages.py', [
+    '--rollouts',
+    String(rollouts),
+    '--threads',
+    String(threads),
+  ])
   const theirs = figure(output, /advantages ([\d.]+) ms/)
   return [
     'advantages of a million rollouts, ms',

@@ -1,5 +1,11 @@
 // Tokens per second of one optimiser step: forward, HDPO loss, backward, clipping, AdamW.
-import { fromNative, loadAddon, type NativeEngine, type PolicyBatch, type ProfileEntry } from '../lib/native.js'
+import {
+  fromNative,
+  loadAddon,
+  type NativeEngine,
+  type PolicyBatch,
+  type ProfileEntry,
+} from '../lib/native.js'
 import type { Shape } from './shapes.js'
 
 const warmUpSteps = 3
@@ -44,7 +50,9 @@ async function takeStep(engine: NativeEngine, batch: PolicyBatch): Promise<void>
 /** As the peer's: every token but each sequence's first is predicted, old logprobs are about the present ones. */
 function randomBatch({ config, batch, sequence }: Shape): PolicyBatch {
   const length = sequence + 1
-  const tokens = Int32Array.from({ length: batch * length }, () => Math.floor(Math.random() * config.vocabSize))
+  const tokens = Int32Array.from({ length: batch * length }, () =>
+    Math.floor(Math.random() * config.vocabSize),
+  )
   const oldLogprob = -Math.log(config.vocabSize)
   return {
     tokens,
