@@ -71,7 +71,12 @@ class AgentPlayer {
     // One task may be in several groups at once (evaluation, the turn of an epoch): ids of the server are its own.
     const rollout = server.startRollout({ task, ...limits })
     const { baseURL, apiKey } = rollout
-    const signal = stopSignal(stop, rollout.signal, AbortSignal.timeout(timeout))
+    const late = new AbortController()
+    const timer = setTimeout(
+      () => late.abort(new DOMException(`no outcome after ${timeout} ms`, 'TimeoutError')),
+      timeout,
+    )
+    const signal = stopSignal(stop, rollout.signal, late.signal)
     try {
       const outcome = await untilAborted(signal, agent({ task, baseURL, apiKey, rolloutId: name, signal }))
       const trajectory = await rollout.finish(outcome)
@@ -85,6 +90,8 @@ class AgentPlayer {
         id: name,
         failure: `the agent failed: ${messageOf(error)}`,
       })
+    } finally {
+      clearTimeout(timer)
     }
   }
 

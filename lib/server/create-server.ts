@@ -3,6 +3,8 @@ import { HdpoError } from '../errors.js'
 import type { RolloutPolicy } from '../policy/types.js'
 import type { Outcome, Task, Trajectory } from '../rollout/types.js'
 import { addSecret } from '../secrets/secrets.js'
+import { ActiveRequests } from './active-requests.js'
+import { ApiError } from './api-error.js'
 import { createFetchHandler } from './fetch-handler.js'
 import type { FetchHandler } from './handler-context.js'
 import { type Listening, type ListenOptions, listen } from './listen.js'
@@ -58,7 +60,7 @@ class PolicyServer implements AgentServer {
   readonly #options: ReturnType<typeof resolveServerOptions>
   readonly #prompts: PromptCache
   readonly #registry: RolloutRegistry
-  readonly #closing = new AbortController()
+  readonly #active = new ActiveRequests()
   #listening: Listening | undefined
   #closed: Promise<void> | undefined
 
@@ -76,7 +78,8 @@ class PolicyServer implements AgentServer {
       prompts: this.#prompts,
       registry: this.#registry,
       warn: warnOnce(onWarning),
-      closing: this.#closing.signal,
+      active: this.#active,
+      isClosing: () => this.#closed !== undefined,
       baseURL: () => this.#baseURL,
       created: Math.floor(Date.now() / 1000),
     })
@@ -124,7 +127,7 @@ class PolicyServer implements AgentServer {
   }
 
   async #close(): Promise<void> {
-    this.#closing.abort(new HdpoError('ERR_CLOSED', 'the server is closing'))
+    this.#active.abortAll(new ApiError(503, 'the server is closing', { code: 'closing' }))
     await this.#registry.abandonAll()
     await this.#listening?.close()
     this.#prompts.clear()

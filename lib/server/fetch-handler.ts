@@ -25,7 +25,7 @@ export function createFetchHandler(context: HandlerContext): FetchHandler {
 
 async function route(request: Request, context: HandlerContext): Promise<Response> {
   const { pathname } = new URL(request.url)
-  if (context.closing.aborted) throw new ApiError(503, 'the server is closing', { code: 'closing' })
+  if (context.isClosing()) throw new ApiError(503, 'the server is closing', { code: 'closing' })
   if (pathname === '/health') return answer(request, 'GET', () => Response.json({ status: 'ok' }))
   const caller = authorize(request.headers.get('authorization'), context.options.token)
   if (pathname === '/v1/models')
@@ -43,31 +43,45 @@ async function route(request: Request, context: HandlerContext): Promise<Respons
 }
 
 async function complete(request: Request, caller: Caller, context: HandlerContext): Promise<Response> {
-  const { options, policy, prompts, registry, closing } = context
+  const { options, policy, prompts, registry } = context
   const parsed = parseCompletionRequest(await readJsonBody(request, options.maxBodyBytes))
   if (![options.model, ...options.aliases].includes(parsed.model)) throw unknownModel(parsed.model, options)
   const rollout = rolloutOf(request, caller, parsed, registry)
   warnOfChanges(parsed, rollout, context)
-  const left = new AbortController()
-  const signal = AbortSignal.any([request.signal, left.signal, closing])
   if (rollout) registry.touch(rollout)
-  const completion = new Completion(parsed, { policy, prompts, sampling: options.sampling, rollout, signal })
-  const writer = new ResponseWriter(responseHeader(options.model), parsed, policy.tokenizer)
-  if (!parsed.stream) {
-    const choices = await completion.run()
+  const active = context.active.begin(request)
+  const end = () => {
+    active.end()
     if (rollout) registry.touch(rollout)
-    return Response.json(writer.completion(choices, completion))
   }
-  const stream = completionStream(completion, writer, {
-    includeUsage: parsed.includeUsage,
-    choices: parsed.choices,
-    cancel: () => left.abort(new ApiError(499, 'the client went away')),
-    onError: (error) => report(error, request, context),
-    onEnd: () => rollout && registry.touch(rollout),
-  })
-  return new Response(stream, {
-    headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
-  })
+  try {
+    const completion = new Completion(parsed, {
+      policy,
+      prompts,
+      sampling: options.sampling,
+      rollout,
+      signal: active.signal,
+    })
+    const writer = new ResponseWriter(responseHeader(options.model), parsed, policy.tokenizer)
+    if (!parsed.stream) {
+      const choices = await completion.run()
+      end()
+      return Response.json(writer.completion(choices, completion))
+    }
+    const stream = completionStream(completion, writer, {
+      includeUsage: parsed.includeUsage,
+      choices: parsed.choices,
+      cancel: () => active.abort(new ApiError(499, 'the client went away')),
+      onError: (error) => report(error, request, context),
+      onEnd: end,
+    })
+    return new Response(stream, {
+      headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
+    })
+  } catch (error) {
+    end()
+    throw error
+  }
 }
 
 /** The rollout that the request belongs to, by key, header or metadata; the three must not contradict each other. */
@@ -139,8 +153,8 @@ function errorResponse(error: unknown, request: Request, context: HandlerContext
 }
 
 /** Faults of this process; mistakes of clients are theirs to read, and a client that left is none. */
-function report(error: unknown, request: Request, { options, closing }: HandlerContext): void {
-  if (request.signal.aborted || closing.aborted || toApiError(error).status < 500) return
+function report(error: unknown, request: Request, { options, isClosing }: HandlerContext): void {
+  if (request.signal.aborted || isClosing() || toApiError(error).status < 500) return
   options.onWarning(
     `${request.method} ${new URL(request.url).pathname} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
   )

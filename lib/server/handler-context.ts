@@ -1,4 +1,5 @@
 import type { RolloutPolicy } from '../policy/types.js'
+import type { ActiveRequests } from './active-requests.js'
 import { ApiError } from './api-error.js'
 import type { PromptCache } from './prompt-cache.js'
 import type { RolloutRegistry } from './rollout-registry.js'
@@ -12,8 +13,8 @@ export interface HandlerContext {
   prompts: PromptCache
   registry: RolloutRegistry
   warn: WarnOnce
-  /** Aborted when the server closes. */
-  closing: AbortSignal
+  active: ActiveRequests
+  isClosing: () => boolean
   baseURL: () => string
   /** Unix seconds. */
   created: number
