@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { HdpoError } from '../errors.js'
 import { addBuildCommand } from './build.js'
 import { addChatCommand } from './chat.js'
+import { addCurateCommand } from './curate.js'
 import { addDoctorCommand } from './doctor.js'
 import { addEvalCommand } from './eval.js'
 import { addQuickstartCommand } from './quickstart.js'
@@ -18,6 +19,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(hdpo --help shows all commands, hdpo <command> --help one of them)')
     .showSuggestionAfterError()
   addQuickstartCommand(program)
+  addCurateCommand(program)
   addSftCommand(program)
   addTrainCommand(program)
   addEvalCommand(program)

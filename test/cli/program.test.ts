@@ -8,6 +8,7 @@ describe('hdpo', () => {
   it('has its commands', () => {
     expect(program.commands.map((command) => command.name())).toEqual([
       'quickstart',
+      'curate',
       'sft',
       'train',
       'eval',

@@ -1,0 +1,220 @@
+// Cold-start and RL sets out of tasks and tool traces, as the HDPO paper makes them: what the policy knows without tools is
+// measured, traces whose calls fail when run again are dropped, so are those of known questions and, with a judge, those whose
+// calls make no sense. Written: rl.jsonl, cold-start.jsonl, dropped.jsonl (with reasons), curation.json (counts).
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import { HdpoError } from '../errors.js'
+import { Judge } from '../judge/judge.js'
+import type { JudgeOptions } from '../judge/options.js'
+import type { Message, RolloutPolicy } from '../policy/types.js'
+import type { RewardOptions } from '../rewards/rewards.js'
+import type { RolloutOptions } from '../rollout/options.js'
+import { redactValue } from '../secrets/secrets.js'
+import type { TaskList } from '../tasks/task-list.js'
+import type { Tool } from '../tools/types.js'
+import type { ImportedConversation } from '../traces/conversation.js'
+import { mapConcurrent } from '../trainer/map-concurrent.js'
+import { checkCount } from '../trainer/option-checks.js'
+import { type KnowledgeMark, type MarkedTask, markKnown } from './known-tasks.js'
+import { rationaleRubric } from './rationale.js'
+import { type DropReason, dropReasons, type Review, reviewTrace } from './review-trace.js'
+
+export interface CurateOptions {
+  /** Before any training of it. */
+  policy: RolloutPolicy
+  tasks: TaskList
+  tools: readonly Tool[]
+  reward: RewardOptions
+  rollout?: RolloutOptions
+  /** How often each question is asked without tools. Default 8. */
+  samples?: number
+  /** May become the cold start. */
+  traces?: readonly ImportedConversation[]
+  /** Asks whether each trace's tool use is sensible. */
+  rationale?: JudgeOptions & { rubric?: string }
+  /** The folder that the sets are written to; refused where it holds some. */
+  output: string
+  /** Default 0. */
+  seed?: number
+  /** Traces under way at once. Default 16. */
+  concurrency?: number
+  signal?: AbortSignal
+  onProgress?: (progress: { phase: 'tasks' | 'traces'; done: number; total: number }) => void
+}
+
+export interface CurationSummary {
+  tasks: number
+  /** Tasks by what the policy knows. Ungraded ones are in no set. */
+  knowledge: Record<KnowledgeMark, number>
+  traces: number
+  keptTraces: number
+  /** Traces by why they were dropped. */
+  dropped: Record<DropReason, number>
+  /** Traces whose question is no task's: what the policy knows of them is not measured, their answer not checked. */
+  unmatchedTraces: number
+  /** Of the rationale judge. */
+  judge?: Judge['statistics']
+}
+
+const names = {
+  rl: 'rl.jsonl',
+  coldStart: 'cold-start.jsonl',
+  dropped: 'dropped.jsonl',
+  summary: 'curation.json',
+}
+
+export async function curate(options: CurateOptions): Promise<CurationSummary> {
+  const { tasks, traces = [], output, samples = 8, concurrency = 16 } = options
+  checkCount('samples', samples)
+  checkCount('concurrency', concurrency)
+  const judge = options.rationale && new Judge(options.rationale)
+  await mkdir(output, { recursive: true })
+  refuseExisting(output)
+  const { knowledge, byQuestion } = await writeTasks({ ...options, samples })
+  const reviewed = await writeTraces({ ...options, traces, concurrency }, byQuestion, judge)
+  const summary: CurationSummary = {
+    tasks: tasks.length,
+    knowledge,
+    traces: traces.length,
+    ...reviewed,
+    ...(judge && { judge: judge.statistics }),
+  }
+  await writeFileAtomic(join(output, names.summary), `${JSON.stringify(summary, null, 2)}\n`)
+  return summary
+}
+
+/** A trace finds its task by this: 16 bytes a task, whatever its question is. */
+type ByQuestion = Map<string, { index: number; mark: KnowledgeMark }>
+
+async function writeTasks(options: CurateOptions & { samples: number }) {
+  const { policy, tasks, tools, reward, rollout, samples, seed, signal, output, onProgress } = options
+  const knowledge = { known: 0, partly: 0, needed: 0, ungraded: 0 }
+  const byQuestion: ByQuestion = new Map()
+  let done = 0
+  const marked = markKnown(tasks, {
+    policy,
+    tools,
+    reward,
+    samples,
+    ...(rollout && { rollout }),
+    ...(seed !== undefined && { seed }),
+    ...(signal && { signal }),
+  })
+  await writeLines(output, [names.rl, names.dropped], async (rl, dropped) => {
+    for await (const { task, mark, rightShare } of marked) {
+      byQuestion.set(questionKey(task.messages), { index: done, mark })
+      knowledge[mark]++
+      onProgress?.({ phase: 'tasks', done: ++done, total: tasks.length })
+      if (rightShare === undefined) {
+        await dropped({ task, reason: 'ungraded', detail: 'the reward could not grade every sample' })
+      } else {
+        await rl({
+          ...task,
+          metadata: { ...task.metadata, knowledge: mark, rightShareWithoutTools: rightShare },
+        })
+      }
+    }
+  })
+  return { knowledge, byQuestion }
+}
+
+async function writeTraces(
+  options: CurateOptions & { traces: readonly ImportedConversation[]; concurrency: number },
+  byQuestion: ByQuestion,
+  judge: Judge | undefined,
+) {
+  const { tasks, tools, reward, rollout, traces, output, concurrency, onProgress } = options
+  const signal = options.signal ?? new AbortController().signal
+  const rubric = options.rationale?.rubric ?? rationaleRubric
+  let done = 0
+  const results = await mapConcurrent(traces, concurrency, async (trace, index) => {
+    signal.throwIfAborted()
+    const marked = await taskOf(trace, tasks, byQuestion)
+    const review = await reviewTrace(trace, {
+      id: `trace-${index + 1}`,
+      tools,
+      reward,
+      marked,
+      signal,
+      ...(rollout && { rollout }),
+      ...(judge && { rationale: { judge, rubric } }),
+    })
+    onProgress?.({ phase: 'traces', done: ++done, total: traces.length })
+    return { review, matched: marked !== undefined }
+  })
+  await writeLines(output, [names.coldStart, names.dropped], async (coldStart, dropped) => {
+    for (const [index, { review }] of results.entries()) {
+      const trace = traces[index] as ImportedConversation
+      if (review.keep) await coldStart(trace)
+      else
+        await dropped({
+          trace: index + 1,
+          reason: review.reason,
+          detail: review.detail,
+          messages: trace.messages,
+        })
+    }
+  })
+  return {
+    keptTraces: results.filter(({ review }) => review.keep).length,
+    dropped: countReasons(results.map(({ review }) => review)),
+    unmatchedTraces: results.filter(({ matched }) => !matched).length,
+  }
+}
+
+async function taskOf(
+  trace: ImportedConversation,
+  tasks: TaskList,
+  byQuestion: ByQuestion,
+): Promise<MarkedTask | undefined> {
+  const found = byQuestion.get(questionKey(trace.messages))
+  const task = found && (await tasks.at(found.index))
+  return task && found && { task, mark: found.mark, rightShare: undefined }
+}
+
+/** What users say before the assistant does, white space and case apart: a trace may have another system message. */
+function questionKey(messages: readonly Message[]): string {
+  const first = messages.findIndex(({ role }) => role === 'assistant')
+  const asked = messages
+    .slice(0, first === -1 ? messages.length : first)
+    .filter(({ role }) => role === 'user')
+    .map(({ content }) => content.normalize('NFC').trim().replace(/\s+/g, ' ').toLowerCase())
+  return createHash('sha256').update(JSON.stringify(asked)).digest('base64').slice(0, 22)
+}
+
+function countReasons(reviews: readonly Review[]): Record<DropReason, number> {
+  const counts = Object.fromEntries(dropReasons.map((reason) => [reason, 0])) as Record<DropReason, number>
+  for (const review of reviews) if (!review.keep) counts[review.reason]++
+  return counts
+}
+
+type WriteLine = (value: object) => Promise<void>
+
+/** Appends to two files of the folder, secrets redacted. */
+async function writeLines(
+  folder: string,
+  [first, second]: [string, string],
+  work: (first: WriteLine, second: WriteLine) => Promise<void>,
+): Promise<void> {
+  const one = await open(join(folder, first), 'a')
+  const two = await open(join(folder, second), 'a')
+  const writer =
+    (file: typeof one): WriteLine =>
+    (value) =>
+      file.appendFile(`${JSON.stringify(redactValue(value))}\n`)
+  try {
+    await work(writer(one), writer(two))
+  } finally {
+    await one.close()
+    await two.close()
+  }
+}
+
+function refuseExisting(output: string): void {
+  const existing = Object.values(names).find((name) => existsSync(join(output, name)))
+  if (existing !== undefined)
+    throw new HdpoError('ERR_RUN_EXISTS', `output: ${join(output, existing)} exists; choose another folder`)
+}

@@ -1,0 +1,30 @@
+// Runs the calls of a tool trace again, as a rollout would.
+import type { Message } from '../policy/types.js'
+import { type RolloutOptions, resolveRolloutOptions } from '../rollout/options.js'
+import { runToolCall } from '../rollout/run-tool-call.js'
+import type { Tool } from '../tools/types.js'
+
+/** Undefined where every call is 'ok'; else which one is not, and what it returned. Stops at the first. */
+export async function findFailingCall(
+  messages: readonly Message[],
+  tools: readonly Tool[],
+  { id, rollout = {}, signal }: { id: string; rollout?: RolloutOptions; signal: AbortSignal },
+): Promise<string | undefined> {
+  const { toolTimeout, toolConcurrency, maxObservationCharacters } = resolveRolloutOptions(rollout)
+  const ended = new AbortController()
+  const settings = { tools, toolTimeout, toolConcurrency, maxObservationCharacters, rolloutId: id, signal }
+  try {
+    const calls = messages.flatMap(({ toolCalls = [] }) => toolCalls)
+    for (const [index, call] of calls.entries()) {
+      signal.throwIfAborted()
+      // One after the other: a later call may need what an earlier one left behind.
+      const record = await runToolCall({ kind: 'call', ...call }, { ...settings, rolloutEnded: ended.signal })
+      signal.throwIfAborted()
+      if (record.outcome !== 'ok')
+        return `call ${index + 1} (${call.name}): ${record.outcome}: ${record.observation.slice(0, 200)}`
+    }
+    return undefined
+  } finally {
+    ended.abort()
+  }
+}

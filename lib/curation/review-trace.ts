@@ -1,0 +1,90 @@
+// Whether a tool trace is fit for the cold start, by the three steps of the HDPO paper and the answer where it can be checked.
+import type { Judge } from '../judge/judge.js'
+import type { Message } from '../policy/types.js'
+import { type RewardOptions, Ungraded } from '../rewards/rewards.js'
+import { findAnswers } from '../rollout/markup.js'
+import type { RolloutOptions } from '../rollout/options.js'
+import type { Task } from '../rollout/types.js'
+import type { Tool } from '../tools/types.js'
+import type { ImportedConversation } from '../traces/conversation.js'
+import type { MarkedTask } from './known-tasks.js'
+import { judgeRationale } from './rationale.js'
+import { findFailingCall } from './replay.js'
+
+export const dropReasons = [
+  'known',
+  'failing-call',
+  'wrong-answer',
+  'ungraded-answer',
+  'rationale',
+  'ungraded-rationale',
+] as const
+/** 'known': the policy answers its question by itself, every time. */
+export type DropReason = (typeof dropReasons)[number]
+
+export type Review = { keep: true } | { keep: false; reason: DropReason; detail: string }
+
+export interface ReviewOptions {
+  id: string
+  tools: readonly Tool[]
+  reward: RewardOptions
+  /** The task with the same question, where there is one. */
+  marked: MarkedTask | undefined
+  rollout?: RolloutOptions
+  rationale?: { judge: Judge; rubric: string }
+  signal: AbortSignal
+}
+
+/** Cheapest first; the judge is asked last. Conversations without a call only have their answers checked. */
+export async function reviewTrace(trace: ImportedConversation, options: ReviewOptions): Promise<Review> {
+  const { marked, rationale } = options
+  const calls = trace.messages.some(({ toolCalls = [] }) => toolCalls.length > 0)
+  if (calls && marked?.mark === 'known') {
+    return {
+      keep: false,
+      reason: 'known',
+      detail: `task ${marked.task.id} is answered right every time without tools`,
+    }
+  }
+  const failing = calls ? await findFailingCall(trace.messages, options.tools, options) : undefined
+  if (failing !== undefined) return { keep: false, reason: 'failing-call', detail: failing }
+  const answer = marked ? await reviewAnswer(trace.messages, marked.task, options) : undefined
+  if (answer) return answer
+  if (!calls || !rationale) return { keep: true }
+  const judged = await judgeRationale(trace.messages, rationale.judge, rationale.rubric)
+  if (judged.sensible) return { keep: true }
+  const reason = judged.sensible === undefined ? 'ungraded-rationale' : 'rationale'
+  return { keep: false, reason, detail: judged.reason }
+}
+
+/** Undefined where it is right. */
+async function reviewAnswer(
+  messages: readonly Message[],
+  task: Task,
+  { id, reward }: ReviewOptions,
+): Promise<Review | undefined> {
+  const finalAnswer = findAnswers(messages.at(-1)?.content ?? '').at(-1)
+  const score = await reward.answer(asTrajectory(id, task, messages, finalAnswer), task)
+  if (score instanceof Ungraded) return { keep: false, reason: 'ungraded-answer', detail: score.reason }
+  if (Number(score) >= 1) return undefined
+  return { keep: false, reason: 'wrong-answer', detail: `answers ${JSON.stringify(finalAnswer ?? null)}` }
+}
+
+/** A trace as rewards see a rollout; nobody sampled it, so it has no tokens. */
+function asTrajectory(id: string, task: Task, messages: readonly Message[], finalAnswer: string | undefined) {
+  return {
+    id,
+    taskId: task.id,
+    tokens: new Int32Array(0),
+    mask: new Uint8Array(0),
+    logprobs: new Float32Array(0),
+    promptTokens: 0,
+    messages: [...messages],
+    toolCalls: [],
+    turns: messages.filter(({ role }) => role === 'assistant').length,
+    end: 'answer' as const,
+    finalAnswer,
+    wellFormed: true,
+    ...(task.metadata && { metadata: task.metadata }),
+  }
+}
