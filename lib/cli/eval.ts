@@ -124,7 +124,7 @@ export function formatSummary(summary: EvaluationSummary): string {
     ['calls per rollout', summary.callsPerRollout.toFixed(2)],
     ['rollouts that call a tool', percent(summary.callShare)],
     ['tool cost per 1,000 questions', (1000 * summary.costPerRollout).toPrecision(4)],
-    ['tool seconds per 1,000 questions', (1000 * summary.toolSecondsPerRollout).toPrecision(4)],
+    ['tool seconds per 1,000 questions', (1000 * (summary.toolSecondsPerRollout ?? 0)).toPrecision(4)],
     ...(summary.ungradedRollouts > 0
       ? [['rollouts not graded', String(summary.ungradedRollouts)] as [string, string]]
       : []),

@@ -29,3 +29,12 @@ function dearest(tools: readonly Tool[]): number {
 export function toolCost({ toolCalls }: { toolCalls: readonly Pick<ToolCallRecord, 'cost'>[] }): number {
   return toolCalls.reduce((sum, { cost = plainCallCost }) => sum + cost, 0)
 }
+
+/** Of all calls of a rollout, one after the other. */
+export function toolSeconds({
+  toolCalls,
+}: {
+  toolCalls: readonly Pick<ToolCallRecord, 'milliseconds'>[]
+}): number {
+  return toolCalls.reduce((sum, { milliseconds }) => sum + milliseconds, 0) / 1000
+}

@@ -11,8 +11,6 @@ export interface TrajectoryMetrics {
   callShare: number
   /** Mean sum of the calls' costs, in the unit of the tools' `cost`; calls per rollout where no tool has one. */
   costPerRollout: number
-  /** Mean seconds that the calls of a rollout took, one after the other. */
-  toolSecondsPerRollout: number
   /** Calls by outcome. */
   calls: Record<ToolCallOutcome, number>
   /** Rollouts by why they ended. */
@@ -36,9 +34,6 @@ export function trajectoryMetrics(trajectories: readonly Trajectory[]): Trajecto
     callsPerRollout: mean(({ toolCalls }) => toolCalls.length),
     callShare: mean(({ toolCalls }) => Number(toolCalls.length > 0)),
     costPerRollout: mean(toolCost),
-    toolSecondsPerRollout: mean(
-      ({ toolCalls }) => sum(toolCalls.map(({ milliseconds }) => milliseconds)) / 1000,
-    ),
     calls: countBy(
       toolCallOutcomes,
       trajectories.flatMap(({ toolCalls }) => toolCalls.map(({ outcome }) => outcome)),

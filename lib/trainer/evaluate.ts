@@ -1,6 +1,7 @@
 // Rollouts without training: accuracy and calls on a set of tasks, and what the policy knows without tools.
 import type { RolloutPolicy } from '../policy/types.js'
 import { isCorrect, partitionGraded, type RewardOptions, scoreTrajectories } from '../rewards/rewards.js'
+import { toolSeconds } from '../rollout/call-cost.js'
 import { type RunGroup, runGroup as runPolicyGroup } from '../rollout/group.js'
 import type { RolloutOptions } from '../rollout/options.js'
 import { deriveSeed } from '../rollout/seed.js'
@@ -46,6 +47,8 @@ export interface Knowledge {
 /** Rollouts are not grouped for training here, so nothing qualifies. */
 export interface EvaluationSummary extends Omit<RolloutMetrics, 'qualifyingGroups' | 'qualifyingRatio'> {
   questions: number
+  /** Mean seconds that a rollout's calls took. Measured by the clock: not in the metrics of a training step. */
+  toolSecondsPerRollout?: number
   /** Of rollouts on known questions: share that calls a tool; undefined where none was asked. */
   redundantCallRate?: number
   /** Of rollouts on needed questions: share that calls a tool. */
@@ -116,6 +119,7 @@ export function summarize(
   return {
     questions: groups.length,
     ...metrics,
+    toolSecondsPerRollout: mean([...groups.flat(), ...ungraded], toolSeconds),
     ...(knowledge && callRates(groups.flat(), knowledge)),
   }
 }

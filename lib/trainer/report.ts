@@ -40,7 +40,7 @@ export function comparisonRows(before: EvaluationSummary, after: EvaluationSumma
     row('Calls per rollout', (summary) => summary.callsPerRollout.toFixed(2)),
     row('Rollouts that call a tool', (summary) => percent(summary.callShare)),
     row('Tool cost per 1,000 questions', (summary) => perThousand(summary.costPerRollout)),
-    row('Tool seconds per 1,000 questions', (summary) => perThousand(summary.toolSecondsPerRollout)),
+    row('Tool seconds per 1,000 questions', (summary) => perThousand(summary.toolSecondsPerRollout ?? 0)),
   ]
 }
 
@@ -51,7 +51,7 @@ export function savingsPerThousand(
 ): { cost: number; toolSeconds: number } {
   return {
     cost: 1000 * (before.costPerRollout - after.costPerRollout),
-    toolSeconds: 1000 * (before.toolSecondsPerRollout - after.toolSecondsPerRollout),
+    toolSeconds: 1000 * ((before.toolSecondsPerRollout ?? 0) - (after.toolSecondsPerRollout ?? 0)),
   }
 }
 

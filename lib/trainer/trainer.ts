@@ -199,7 +199,9 @@ export class Trainer {
       ...(samples !== undefined && { samples }),
       ...(knowledge && { knowledge }),
     })
-    return evaluation.summary
+    // Metrics outside `seconds` are the same whenever the run is repeated.
+    const { toolSecondsPerRollout: _, ...summary } = evaluation.summary
+    return summary
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { costOfCall, toolCost } from '../../lib/rollout/call-cost.js'
+import { costOfCall, toolCost, toolSeconds } from '../../lib/rollout/call-cost.js'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
 import type { ToolCallRecord } from '../../lib/rollout/types.js'
 import { defineTool } from '../../lib/tools/define-tool.js'
@@ -57,6 +57,7 @@ describe('costOfCall', () => {
 it('sums over a rollout, calls without a cost being 1', () => {
   expect(toolCost({ toolCalls: [{ cost: 0.5 }, {}, { cost: 0 }] })).toBe(1.5)
   expect(toolCost({ toolCalls: [] })).toBe(0)
+  expect(toolSeconds({ toolCalls: [{ milliseconds: 300 }, { milliseconds: 200 }] })).toBe(0.5)
 })
 
 describe('runToolCall', () => {

@@ -40,7 +40,6 @@ it('counts calls by outcome and rollouts by end', () => {
     callsPerRollout: 7 / 4,
     callShare: 3 / 4,
     costPerRollout: 7 / 4,
-    toolSecondsPerRollout: expect.closeTo(7 / 4000, 12),
     calls: { ok: 2, malformed: 1, 'unknown-tool': 1, 'bad-arguments': 1, error: 1, timeout: 1 },
     ends: { answer: 2, turns: 0, tokens: 1, aborted: 1 },
     turns: 2,
@@ -56,7 +55,6 @@ it('is 0 of nothing', () => {
     callsPerRollout: 0,
     callShare: 0,
     costPerRollout: 0,
-    toolSecondsPerRollout: 0,
     turns: 0,
     sampledTokens: 0,
   })
