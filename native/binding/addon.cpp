@@ -35,9 +35,11 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 }
 
 }  // namespace
-
-Napi::Object initializeAddon(Napi::Env env, Napi::Object exports) { return initialize(env, exports); }
-
 }  // namespace hdpo
 
-NODE_API_MODULE(hdpo, hdpo::initializeAddon)
+// The macro makes names out of the function's, which therefore has no namespace.
+static Napi::Object initializeAddon(Napi::Env env, Napi::Object exports) {
+  return hdpo::initialize(env, exports);
+}
+
+NODE_API_MODULE(hdpo, initializeAddon)

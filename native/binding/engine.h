@@ -170,8 +170,6 @@ void Engine::post(SequenceId sequence, Work work) {
 EngineOptions parseEngineOptions(const Napi::Value& value);
 TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& config, bool policy);
 OptimizerOptions parseOptimizerOptions(const Napi::Value& value);
-PolicyLossOptions parsePolicyLossOptions(const Napi::Value& value);
-Aggregation parseAggregation(const Napi::Value& value);
 SamplingOptions parseSamplingOptions(const Napi::Value& value, const ModelConfig& config);
 std::vector<int32_t> parseTokens(const Napi::Value& value, const char* name, const ModelConfig& config);
 std::vector<int32_t> parseOffsets(const Napi::Value& value, size_t tokens, const ModelConfig& config);

@@ -47,4 +47,24 @@ void channelScales(Aggregation aggregation, int64_t sequences, const int32_t* of
   scalesOfChannel(aggregation, efficiencyTokens, efficiencyScales);
 }
 
+std::vector<TokenTerms> policyTerms(Aggregation aggregation, const PolicySequences& given) {
+  const size_t sequences = static_cast<size_t>(given.sequences);
+  std::vector<float> accuracyScales(sequences), efficiencyScales(sequences);
+  channelScales(aggregation, given.sequences, given.offsets, given.mask, given.efficiencyAdvantages,
+                accuracyScales.data(), efficiencyScales.data());
+  std::vector<TokenTerms> terms(static_cast<size_t>(given.offsets[sequences]));
+  for (size_t s = 0; s < sequences; ++s) {
+    for (int32_t t = given.offsets[s]; t < given.offsets[s + 1]; ++t) {
+      TokenTerms& token = terms[static_cast<size_t>(t)];
+      token.oldLogprob = given.oldLogprobs[t];
+      token.referenceLogprob = given.referenceLogprobs ? given.referenceLogprobs[t] : 0;
+      token.accuracyAdvantage = given.accuracyAdvantages[s];
+      token.efficiencyAdvantage = given.efficiencyAdvantages[s];
+      token.accuracyScale = accuracyScales[s];
+      token.efficiencyScale = efficiencyScales[s];
+    }
+  }
+  return terms;
+}
+
 }  // namespace hdpo

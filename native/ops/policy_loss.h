@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/tensor.h"
 
@@ -59,6 +60,20 @@ struct PolicyLossSums {
 // offsets [S + 1].
 void channelScales(Aggregation aggregation, int64_t sequences, const int32_t* offsets, const uint8_t* mask,
                    const float* efficiencyAdvantages, float* accuracyScales, float* efficiencyScales);
+
+// What a policy step knows of its tokens, laid end to end: sequence s is tokens [offsets[s], offsets[s + 1]).
+struct PolicySequences {
+  int64_t sequences = 0;
+  const int32_t* offsets = nullptr;             // [S + 1]
+  const uint8_t* mask = nullptr;                // [N]
+  const float* oldLogprobs = nullptr;           // [N]
+  const float* referenceLogprobs = nullptr;     // [N] or null
+  const float* accuracyAdvantages = nullptr;    // [S]
+  const float* efficiencyAdvantages = nullptr;  // [S]
+};
+
+// The terms of all N tokens, masked-out ones too, with the scales of the whole.
+std::vector<TokenTerms> policyTerms(Aggregation aggregation, const PolicySequences& given);
 
 // Plain formulation from logits, the public kernel. Rows whose mask is 0 take no part and get zero gradients.
 struct PolicyLossInput {

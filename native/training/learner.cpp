@@ -56,8 +56,8 @@ std::vector<TokenTerms> supervisedTerms(const TrainingBatch& batch, int64_t trai
   return std::vector<TokenTerms>(batch.tokens.size(), terms);
 }
 
-std::vector<TokenTerms> policyTerms(const TrainingBatch& batch, Aggregation aggregation,
-                                    const PolicyLossOptions& loss) {
+std::vector<TokenTerms> checkedPolicyTerms(const TrainingBatch& batch, Aggregation aggregation,
+                                           const PolicyLossOptions& loss) {
   const size_t tokens = batch.tokens.size(), sequences = batch.offsets.size() - 1;
   checkLength("oldLogprobs", batch.oldLogprobs.size(), tokens);
   checkLength("accuracyAdvantages", batch.accuracyAdvantages.size(), sequences);
@@ -67,21 +67,10 @@ std::vector<TokenTerms> policyTerms(const TrainingBatch& batch, Aggregation aggr
   require(reference || loss.klCoefficient == 0, "ERR_BATCH",
           "a klCoefficient other than 0 needs referenceLogprobs");
 
-  std::vector<float> accuracyScales(sequences), efficiencyScales(sequences);
-  channelScales(aggregation, static_cast<int64_t>(sequences), batch.offsets.data(), batch.mask.data(),
-                batch.efficiencyAdvantages.data(), accuracyScales.data(), efficiencyScales.data());
-  std::vector<TokenTerms> terms(tokens);
-  for (size_t s = 0; s < sequences; ++s) {
-    for (int32_t t = batch.offsets[s]; t < batch.offsets[s + 1]; ++t) {
-      terms[t].oldLogprob = batch.oldLogprobs[t];
-      terms[t].referenceLogprob = reference ? batch.referenceLogprobs[t] : 0;
-      terms[t].accuracyAdvantage = batch.accuracyAdvantages[s];
-      terms[t].efficiencyAdvantage = batch.efficiencyAdvantages[s];
-      terms[t].accuracyScale = accuracyScales[s];
-      terms[t].efficiencyScale = efficiencyScales[s];
-    }
-  }
-  return terms;
+  return policyTerms(aggregation,
+                     {static_cast<int64_t>(sequences), batch.offsets.data(), batch.mask.data(),
+                      batch.oldLogprobs.data(), reference ? batch.referenceLogprobs.data() : nullptr,
+                      batch.accuracyAdvantages.data(), batch.efficiencyAdvantages.data()});
 }
 
 void addSums(PolicyLossSums& total, const PolicyLossSums& part) {
@@ -148,7 +137,7 @@ PolicyLossSums Learner::accumulate(const TrainingBatch& batch, Aggregation aggre
   checkOffsets(batch.offsets, batch.tokens.size());
   const int64_t trained = checkMask(batch);
   const std::vector<TokenTerms> terms =
-      supervised ? supervisedTerms(batch, trained) : policyTerms(batch, aggregation, loss);
+      supervised ? supervisedTerms(batch, trained) : checkedPolicyTerms(batch, aggregation, loss);
   gradients_.zero();
   PolicyLossSums total;
   for (const Slice& slice : split(batch.offsets, microBatchTokens)) {

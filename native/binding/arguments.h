@@ -1,0 +1,83 @@
+// JS values to plain C++ ones and errors back. Wrong types throw TypeError, wrong values RangeError, both
+// naming the argument. lib/ has checked arguments for people; here everything is checked again that could
+// make native code read out of bounds or run for ever.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "binding/napi.h"
+#include "ops/policy_loss.h"
+
+namespace hdpo {
+
+// An hdpo::Error becomes an Error with its code; running out of memory has ERR_OUT_OF_MEMORY, anything else
+// ERR_INTERNAL. An error that JS threw is itself.
+Napi::Error toJsError(Napi::Env env, std::exception_ptr error);
+
+[[noreturn]] void throwType(Napi::Env env, const std::string& message);
+[[noreturn]] void throwRange(Napi::Env env, const std::string& message);
+
+constexpr double kAnyFloat = std::numeric_limits<float>::max();
+constexpr int64_t kAnyInteger = int64_t{1} << 53;
+
+Napi::Object requireObject(const Napi::Value& value, const char* name);
+std::string parseString(const Napi::Value& value, const char* name);
+// A property inside [low, high]; `fallback` where it is undefined.
+double parseNumber(const Napi::Object& object, const char* name, double fallback, double low, double high);
+int64_t parseInteger(const Napi::Object& object, const char* name, int64_t fallback, int64_t low,
+                     int64_t high);
+bool parseBoolean(const Napi::Object& object, const char* name, bool fallback);
+
+// Of the options object that holds the loss: clipping, weights and coefficients, and how tokens are
+// aggregated.
+PolicyLossOptions parsePolicyLossOptions(const Napi::Value& value);
+Aggregation parseAggregation(const Napi::Value& value);
+
+constexpr size_t kAnyLength = std::numeric_limits<size_t>::max();
+
+template <class Element>
+struct TypedArrayName;
+template <>
+struct TypedArrayName<float> {
+  static constexpr const char* kName = "Float32Array";
+  static constexpr napi_typedarray_type kType = napi_float32_array;
+};
+template <>
+struct TypedArrayName<int32_t> {
+  static constexpr const char* kName = "Int32Array";
+  static constexpr napi_typedarray_type kType = napi_int32_array;
+};
+template <>
+struct TypedArrayName<uint8_t> {
+  static constexpr const char* kName = "Uint8Array";
+  static constexpr napi_typedarray_type kType = napi_uint8_array;
+};
+
+// A view of JS memory.
+template <class Element>
+Napi::TypedArrayOf<Element> requireTypedArray(const Napi::Value& value, const char* name,
+                                              size_t length = kAnyLength) {
+  using Name = TypedArrayName<Element>;
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != Name::kType) {
+    throwType(value.Env(), std::string(name) + " must be a " + Name::kName);
+  }
+  const auto array = value.As<Napi::TypedArrayOf<Element>>();
+  if (length != kAnyLength && array.ElementLength() != length) {
+    throwRange(value.Env(), std::string(name) + " must have " + std::to_string(length) + " elements, got " +
+                                std::to_string(array.ElementLength()));
+  }
+  return array;
+}
+
+// A copy of it.
+template <class Element>
+std::vector<Element> parseArray(const Napi::Value& value, const char* name, size_t length = kAnyLength) {
+  const auto array = requireTypedArray<Element>(value, name, length);
+  return std::vector<Element>(array.Data(), array.Data() + array.ElementLength());
+}
+
+}  // namespace hdpo

@@ -1,0 +1,53 @@
+#include "binding/kernel_thread.h"
+
+#include <utility>
+
+#include "binding/arguments.h"
+
+namespace hdpo {
+
+KernelThread::KernelThread(Napi::Env env) : env_(env), completions_(env) {
+  // After the completion queue, whose thread-safe function has a hook too: hooks run in reverse order.
+  napi_add_env_cleanup_hook(env_, &KernelThread::onEnvironmentEnd, this);
+}
+
+KernelThread::~KernelThread() {
+  napi_remove_env_cleanup_hook(env_, &KernelThread::onEnvironmentEnd, this);
+  thread_.reset();
+}
+
+void KernelThread::onEnvironmentEnd(void* self) { static_cast<KernelThread*>(self)->thread_.reset(); }
+
+// Made on the thread that uses it: OpenMP's number of threads belongs to the calling thread.
+Backend& KernelThread::backend() {
+  if (!backend_) backend_ = createCpuBackend(0);
+  return *backend_;
+}
+
+Napi::Value KernelThread::run(Napi::Env env, Napi::Object kept, Work work, Convert convert) {
+  if (!thread_) thread_ = std::make_unique<EngineThread>([] { return false; });
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  const uint64_t number = next_++;
+  kept_[number] = Napi::Persistent(kept);
+  completions_.expect(env);
+  thread_->submit([this, deferred, number, work = std::move(work), convert = std::move(convert)] {
+    std::exception_ptr error;
+    try {
+      work(backend());
+    } catch (...) {
+      error = std::current_exception();
+    }
+    completions_.settle([this, deferred, number, error, convert](Napi::Env scope) {
+      const Napi::ObjectReference held = std::move(kept_.extract(number).mapped());
+      if (error) return deferred.Reject(toJsError(scope, error).Value());
+      try {
+        deferred.Resolve(convert(scope, held.Value()));
+      } catch (const Napi::Error& thrown) {
+        deferred.Reject(thrown.Value());
+      }
+    });
+  });
+  return deferred.Promise();
+}
+
+}  // namespace hdpo

@@ -1,0 +1,45 @@
+// The thread that runs the public kernels of one environment (the main thread or a worker), in the order of
+// the calls, off the event loop. It starts with the first call.
+//
+// Lifetimes. Work reads and writes JS memory in place: `kept` holds the arrays until the promise is settled.
+// The environment's end finishes the running kernel, drops the queued ones and joins.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+#include "binding/completion_queue.h"
+#include "binding/napi.h"
+#include "core/engine_thread.h"
+#include "ops/backend.h"
+
+namespace hdpo {
+
+class KernelThread {
+ public:
+  using Work = std::function<void(Backend&)>;
+  using Convert = std::function<Napi::Value(Napi::Env, Napi::Object kept)>;
+
+  explicit KernelThread(Napi::Env env);
+  ~KernelThread();
+  KernelThread(const KernelThread&) = delete;
+  KernelThread& operator=(const KernelThread&) = delete;
+
+  // Runs work(backend) on the thread, then resolves the promise to convert(env, kept) on the JS thread.
+  Napi::Value run(Napi::Env env, Napi::Object kept, Work work, Convert convert);
+
+ private:
+  Backend& backend();  // kernel thread
+  static void onEnvironmentEnd(void* self);
+
+  napi_env env_;
+  CompletionQueue completions_;
+  // JS thread alone, as references must be: the thread knows its work by number.
+  std::unordered_map<uint64_t, Napi::ObjectReference> kept_;
+  uint64_t next_ = 0;
+  std::unique_ptr<Backend> backend_;  // kernel thread
+  std::unique_ptr<EngineThread> thread_;
+};
+
+}  // namespace hdpo

@@ -1,0 +1,249 @@
+// The public kernels: what lib/kernels.ts calls. Large float arrays are read in place and results written
+// straight into the JS arrays that the promise resolves to; whatever indexes memory (targets, masks, lengths)
+// is copied and checked first.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "binding/arguments.h"
+#include "binding/kernel_thread.h"
+#include "core/buffer.h"
+#include "core/error.h"
+
+namespace hdpo {
+
+namespace {
+
+// The arrays of a call: those it reads, kept alive, and those it makes.
+class Arrays {
+ public:
+  explicit Arrays(Napi::Env env) : kept_(Napi::Object::New(env)), result_(Napi::Object::New(env)) {
+    kept_.Set("result", result_);
+  }
+  template <class Element>
+  const Element* input(const Napi::Object& call, const char* name, size_t length) {
+    const auto array = requireTypedArray<Element>(call.Get(name), name, length);
+    kept_.Set(name, array);
+    return array.Data();
+  }
+  float* output(const char* name, size_t length) {
+    Napi::Float32Array array = Napi::Float32Array::New(kept_.Env(), length);
+    result_.Set(name, array);
+    return array.Data();
+  }
+  Napi::Object kept() const { return kept_; }
+
+ private:
+  Napi::Object kept_, result_;
+};
+
+Napi::Object resultOf(Napi::Object kept) { return kept.Get("result").As<Napi::Object>(); }
+
+Napi::Value groupAdvantages(KernelThread& thread, const Napi::CallbackInfo& info) {
+  const Napi::Object call = requireObject(info[0], "input");
+  Arrays arrays(info.Env());
+  GroupAdvantagesInput input;
+  const size_t rollouts = requireTypedArray<int32_t>(call.Get("groupIds"), "groupIds").ElementLength();
+  input.rollouts = static_cast<int64_t>(rollouts);
+  if (input.rollouts > INT32_MAX) throwRange(info.Env(), "groupIds must have at most 2147483647 elements");
+  input.groupIds = arrays.input<int32_t>(call, "groupIds", rollouts);
+  input.accuracyRewards = arrays.input<float>(call, "accuracyRewards", rollouts);
+  input.correct = arrays.input<uint8_t>(call, "correct", rollouts);
+  input.toolCalls = arrays.input<int32_t>(call, "toolCalls", rollouts);
+  input.epsilon = static_cast<float>(parseNumber(call, "epsilon", input.epsilon, 0, kAnyFloat));
+  input.scaleByStd = parseBoolean(call, "scaleByStd", input.scaleByStd);
+  const GroupAdvantagesOutput output{arrays.output("efficiencyRewards", rollouts),
+                                     arrays.output("accuracyAdvantages", rollouts),
+                                     arrays.output("efficiencyAdvantages", rollouts)};
+  return thread.run(
+      info.Env(), arrays.kept(),
+      [input, output](Backend& backend) { backend.groupAdvantages(input, output); },
+      [](Napi::Env, Napi::Object kept) { return resultOf(kept); });
+}
+
+// What both losses take of the tokens.
+struct LossCall {
+  std::vector<int32_t> targets;
+  std::vector<uint8_t> mask;
+  std::vector<TokenTerms> terms;
+  PolicyLossOptions options;
+  int64_t vocabSize = 0;
+  PolicyLossSums sums;
+};
+
+std::vector<int32_t> parseSequenceLengths(const Napi::Value& value, size_t tokens) {
+  const std::vector<int32_t> lengths = parseArray<int32_t>(value, "sequenceLengths");
+  std::vector<int32_t> offsets(lengths.size() + 1);
+  int64_t end = 0;
+  for (size_t s = 0; s < lengths.size(); ++s) {
+    if (lengths[s] < 0) throwRange(value.Env(), "sequenceLengths must not be negative");
+    end += lengths[s];
+    if (end > static_cast<int64_t>(tokens)) break;
+    offsets[s + 1] = static_cast<int32_t>(end);
+  }
+  if (end != static_cast<int64_t>(tokens)) {
+    throwRange(value.Env(),
+               "sequenceLengths must add up to the number of targets, " + std::to_string(tokens));
+  }
+  return offsets;
+}
+
+std::shared_ptr<LossCall> parseLossCall(const Napi::Object& given) {
+  const Napi::Env env = given.Env();
+  auto call = std::make_shared<LossCall>();
+  const Napi::Value options = given.Get("options");
+  call->options = parsePolicyLossOptions(options);
+  call->vocabSize = parseInteger(given, "vocabSize", 0, 1, INT32_MAX);
+  call->targets = parseArray<int32_t>(given.Get("targets"), "targets");
+  const size_t tokens = call->targets.size();
+  if (tokens > INT32_MAX) throwRange(env, "targets must have at most 2147483647 elements");
+  for (const int32_t target : call->targets) {
+    if (target < 0 || target >= call->vocabSize) throwRange(env, "targets must be less than vocabSize");
+  }
+  call->mask = parseArray<uint8_t>(given.Get("lossMask"), "lossMask", tokens);
+  const std::vector<int32_t> offsets = parseSequenceLengths(given.Get("sequenceLengths"), tokens);
+  const size_t sequences = offsets.size() - 1;
+  const auto floats = [&given](const char* name, size_t length) {
+    return requireTypedArray<float>(given.Get(name), name, length).Data();
+  };
+  const bool reference = !given.Get("referenceLogprobs").IsUndefined();
+  if (!reference && call->options.klCoefficient != 0) {
+    throwType(env, "referenceLogprobs must be given when klCoefficient is not 0");
+  }
+  call->terms =
+      policyTerms(parseAggregation(options),
+                  {static_cast<int64_t>(sequences), offsets.data(), call->mask.data(),
+                   floats("oldLogprobs", tokens), reference ? floats("referenceLogprobs", tokens) : nullptr,
+                   floats("accuracyAdvantages", sequences), floats("efficiencyAdvantages", sequences)});
+  return call;
+}
+
+Napi::Value lossResult(Napi::Object kept, const PolicyLossSums& sums) {
+  Napi::Object result = resultOf(kept);
+  const auto share = [&sums](int64_t part) {
+    return sums.tokens == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(sums.tokens);
+  };
+  result.Set("loss", sums.loss);
+  result.Set("accuracyLoss", sums.accuracyLoss);
+  result.Set("efficiencyLoss", sums.efficiencyLoss);
+  result.Set("kl", sums.kl);
+  result.Set("logprobDifference", sums.logprobDifference);
+  result.Set("trainedTokens", static_cast<double>(sums.tokens));
+  result.Set("clippedLow", share(sums.clippedLow));
+  result.Set("clippedHigh", share(sums.clippedHigh));
+  result.Set("dualClipped", share(sums.dualClipped));
+  result.Set("workspaceBytes", static_cast<double>(sums.workspaceBytes));
+  return result;
+}
+
+Napi::Value policyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
+  const Napi::Object given = requireObject(info[0], "input");
+  const std::shared_ptr<LossCall> call = parseLossCall(given);
+  const size_t tokens = call->targets.size(), values = tokens * static_cast<size_t>(call->vocabSize);
+  Arrays arrays(info.Env());
+  const float* logits = arrays.input<float>(given, "logits", values);
+  const PolicyLossOutput output{arrays.output("logprobs", tokens), arrays.output("entropy", tokens),
+                                arrays.output("gradLogprobs", tokens), arrays.output("gradLogits", values)};
+  return thread.run(
+      info.Env(), arrays.kept(),
+      [call, logits, output](Backend& backend) {
+        const PolicyLossInput input{static_cast<int64_t>(call->targets.size()),
+                                    call->vocabSize,
+                                    logits,
+                                    call->targets.data(),
+                                    call->mask.data(),
+                                    call->terms.data(),
+                                    call->options};
+        call->sums = backend.policyLoss(input, output);
+      },
+      [call](Napi::Env, Napi::Object kept) { return lossResult(kept, call->sums); });
+}
+
+struct LinearArrays {
+  float *hidden, *weight, *logprobs, *entropy, *gradHidden, *gradWeight;
+  int64_t hiddenSize;
+};
+
+// The rows whose mask is `mask`, gathered, for rows that are not trained must not meet those that are:
+// forward and backward for trained rows, forward alone for the others.
+void lossOfRows(Backend& backend, LossCall& call, const LinearArrays& arrays, bool trained) {
+  std::vector<int32_t> rows, targets;
+  std::vector<TokenTerms> terms;
+  for (size_t t = 0; t < call.targets.size(); ++t) {
+    if ((call.mask[t] != 0) != trained) continue;
+    rows.push_back(static_cast<int32_t>(t));
+    targets.push_back(call.targets[t]);
+    terms.push_back(trained ? call.terms[t] : TokenTerms());
+  }
+  if (rows.empty()) return;
+  const int64_t count = static_cast<int64_t>(rows.size()), width = arrays.hiddenSize,
+                all = static_cast<int64_t>(call.targets.size());
+  const size_t bytes = static_cast<size_t>(count * width) * sizeof(float);
+  const Buffer hidden(backend, bytes), gradHidden(backend, trained ? bytes : 0);
+  const Tensor allHidden(arrays.hidden, {all, width}), chosen(hidden.f32(), {count, width});
+  backend.gatherRows(chosen, allHidden, rows.data());
+  std::vector<float> logprobs(rows.size()), entropy(rows.size());
+  LinearLossInput input;
+  input.hidden = chosen;
+  input.weight = Tensor(arrays.weight, {call.vocabSize, width});
+  input.targets = targets.data();
+  input.terms = terms.data();
+  input.options = call.options;
+  LinearLossOutput output{logprobs.data(), entropy.data(), Tensor(), Tensor()};
+  if (trained) {
+    output.gradHidden = Tensor(gradHidden.f32(), {count, width});
+    output.gradWeight = Tensor(arrays.gradWeight, {call.vocabSize, width});
+  }
+  const PolicyLossSums sums = backend.linearLoss(input, output);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    arrays.logprobs[rows[i]] = logprobs[i];
+    arrays.entropy[rows[i]] = entropy[i];
+  }
+  if (trained) backend.scatterRows(Tensor(arrays.gradHidden, {all, width}), output.gradHidden, rows.data());
+  const size_t workspace =
+      std::max(call.sums.workspaceBytes, sums.workspaceBytes + hidden.bytes() + gradHidden.bytes());
+  if (trained) call.sums = sums;
+  call.sums.workspaceBytes = workspace;
+}
+
+Napi::Value linearPolicyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
+  const Napi::Object given = requireObject(info[0], "input");
+  const std::shared_ptr<LossCall> call = parseLossCall(given);
+  const int64_t width = parseInteger(given, "hiddenSize", 0, 1, INT32_MAX);
+  const size_t tokens = call->targets.size(), hiddenValues = tokens * static_cast<size_t>(width);
+  const size_t weightValues = static_cast<size_t>(call->vocabSize) * static_cast<size_t>(width);
+  Arrays js(info.Env());
+  // Tensors have no constant views; neither input is written.
+  const LinearArrays arrays{const_cast<float*>(js.input<float>(given, "hidden", hiddenValues)),
+                            const_cast<float*>(js.input<float>(given, "weight", weightValues)),
+                            js.output("logprobs", tokens),
+                            js.output("entropy", tokens),
+                            js.output("gradHidden", hiddenValues),
+                            js.output("gradWeight", weightValues),
+                            width};
+  return thread.run(
+      info.Env(), js.kept(),
+      [call, arrays](Backend& backend) {
+        lossOfRows(backend, *call, arrays, true);
+        lossOfRows(backend, *call, arrays, false);
+      },
+      [call](Napi::Env, Napi::Object kept) { return lossResult(kept, call->sums); });
+}
+
+}  // namespace
+
+Napi::Object exportKernels(Napi::Env env) {
+  const auto thread = std::make_shared<KernelThread>(env);
+  const auto exported = [&](const char* name,
+                            Napi::Value (*kernel)(KernelThread&, const Napi::CallbackInfo&)) {
+    return Napi::Function::New(
+        env, [thread, kernel](const Napi::CallbackInfo& info) { return kernel(*thread, info); }, name);
+  };
+  Napi::Object kernels = Napi::Object::New(env);
+  kernels.Set("groupAdvantages", exported("groupAdvantages", groupAdvantages));
+  kernels.Set("policyLoss", exported("policyLoss", policyLoss));
+  kernels.Set("linearPolicyLoss", exported("linearPolicyLoss", linearPolicyLoss));
+  return kernels;
+}
+
+}  // namespace hdpo

@@ -1,0 +1,10 @@
+// The one place that includes node-addon-api, so that every file of the binding sees it with the same
+// settings: Node-API 8, C++ exceptions.
+#pragma once
+
+#define NAPI_VERSION 8
+#ifndef NAPI_CPP_EXCEPTIONS
+#define NAPI_CPP_EXCEPTIONS
+#endif
+
+#include <napi.h>
