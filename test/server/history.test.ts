@@ -213,6 +213,26 @@ it('keeps 64 rollouts apart that run at once', async () => {
   })
 })
 
+it('takes a request that failed and came again for one', async () => {
+  let fail = true
+  const { rollout, server } = await serve(() => {
+    if (fail) throw new Error('not now')
+    return 'x<|end|>'
+  })
+  const { baseURL, apiKey, finish } = rollout()
+  const say = talker(baseURL, apiKey)
+  await expect(say([user('?')])).rejects.toThrow('500')
+  fail = false
+  await say([user('?')])
+  expect(tokenSequences(await finish({ correct: true }))).toHaveLength(1)
+  expect(server.metrics()).toMatchObject({
+    segments: 1,
+    branchedSegments: 0,
+    splitRollouts: 0,
+    discardedTurns: 1,
+  })
+})
+
 describe('what a rollout counts', () => {
   it('counts calls that could not be read and tools that nobody offered', async () => {
     const { rollout } = await serve((conversation) =>
