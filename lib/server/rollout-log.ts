@@ -1,8 +1,8 @@
 // Rollouts of a server, a line of JSON each in rollouts.jsonl of a folder, written when they end.
 import { appendFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { rolloutLine } from '../rollout/rollout-line.js'
 import type { Trajectory } from '../rollout/types.js'
-import { redactValue } from '../secrets/secrets.js'
 
 export class RolloutLog {
   /** Lines are written one after the other, never into each other. */
@@ -17,15 +17,9 @@ export class RolloutLog {
 
   /** Rejects where this line could not be written; lines after it are tried all the same. */
   append(trajectory: Trajectory): Promise<void> {
-    const line = `${JSON.stringify(redactValue(trajectory), typedArraysAsLists)}\n`
+    const line = rolloutLine(trajectory)
     const writing = this.#written.then(() => appendFile(this.path, line))
     this.#written = writing.catch(() => {})
     return writing
   }
-}
-
-/** Nine digits hold a float32 exactly. */
-function typedArraysAsLists(_key: string, value: unknown): unknown {
-  if (value instanceof Float32Array) return Array.from(value, (number) => Number(number.toPrecision(9)))
-  return ArrayBuffer.isView(value) ? Array.from(value as Int32Array) : value
 }

@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { stringify as stringifyYaml } from 'yaml'
 import { HdpoError } from '../errors.js'
+import { rolloutLine } from '../rollout/rollout-line.js'
 import { redactValue } from '../secrets/secrets.js'
 import { type Checkpoint, CheckpointStore, syncPath } from './checkpoint.js'
 import { describeConfig } from './describe-config.js'
-import { rolloutLine } from './rollout-line.js'
 
 export interface RunFolderOptions {
   /** Continue what the folder holds; without it a folder that holds a run is refused. */
