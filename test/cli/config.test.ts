@@ -51,6 +51,22 @@ describe('checkConfig', () => {
       { optimizer: { learningRate: 0 } },
       'run.yaml: optimizer.learningRate must be greater than 0; got 0',
     ],
+    [
+      'a misspelt key in one of several forms',
+      { tasks: { path: 'x.parquet', columns: { questoin: 'q' } } },
+      'run.yaml: unknown key tasks.columns.questoin; did you mean tasks.columns.question?',
+    ],
+    [
+      'none of several forms',
+      { tasks: 5 },
+      'run.yaml: tasks must be a string or an array or a mapping; got 5',
+    ],
+    [
+      'a key of an API in the config',
+      { reward: { answer: 'llm-judge', judge: { baseURL: 'x', model: 'm', apiKey: 'y' } } },
+      'run.yaml: unknown key reward.judge.apiKey; known keys: baseURL, model, apiKeyVariable, rubric, votes, temperature, ' +
+        'jsonMode, body, concurrency, timeout, retries, minimumDelay, maximumDelay, cacheFolder',
+    ],
     ['a missing key', { optimizer: {} }, 'run.yaml: optimizer.learningRate is missing; it must be a number'],
   ]
   it.each(mistakes)('names %s', (_, change, message) => {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   closeEnvironment,
   loadEnvironment,
@@ -9,6 +9,7 @@ import {
   resolveEnvironment,
   resolveTools,
 } from '../../lib/cli/environment.js'
+import { redact } from '../../lib/secrets/secrets.js'
 import { takeTasks } from '../../lib/tasks/task-list.js'
 
 let folder: string
@@ -42,6 +43,32 @@ describe('resolveEnvironment', () => {
     await closeEnvironment(environment)
     expect(environment.tools.map((tool) => tool.name)).toEqual(['calculator'])
     expect(environment.reward.answer).toBeTypeOf('function')
+  })
+
+  it('reads columns of a data set, split in two', async () => {
+    const lines = Array.from({ length: 200 }, (_, index) =>
+      JSON.stringify({ prompt: `q ${index}`, gold: index, more: 1 }),
+    )
+    await write('data.jsonl', lines.join('\n'))
+    const environment = await resolveEnvironment(
+      { tasks: { path: 'data.jsonl', columns: { question: 'prompt', answer: 'gold' }, heldOutShare: 0.2 } },
+      context(),
+    )
+    const [train, heldOut] = [environment.tasks.length, environment.heldOutTasks?.length ?? 0]
+    expect(train + heldOut).toBe(200)
+    expect(heldOut).toBeGreaterThan(20)
+    expect(heldOut).toBeLessThan(60)
+    await closeEnvironment(environment)
+  })
+
+  it('takes secrets from the variables that a config names', async () => {
+    vi.stubEnv('PLAIN_NAME', 'not-for-anybody')
+    await resolveEnvironment({ environment: 'atlas', secrets: ['PLAIN_NAME'] }, context())
+    expect(redact('is not-for-anybody')).toBe('is [redacted]')
+    vi.unstubAllEnvs()
+    await expect(
+      resolveEnvironment({ environment: 'atlas', secrets: ['ABSENT'] }, context()),
+    ).rejects.toThrow('secrets: the environment has no variable "ABSENT"')
   })
 
   it('calls the function that a module exports with the seed', async () => {
@@ -82,4 +109,30 @@ it('names the line of a conversation that cannot be read', async () => {
   await expect(resolveConversations('conversations.jsonl', folder, () => {})).rejects.toThrow(
     'conversations.jsonl:3: messages must be a list',
   )
+})
+
+it('imports conversations of other formats, and says what was left out', async () => {
+  const openAi = {
+    messages: [
+      { role: 'user', content: [{ type: 'text', text: 'q' }] },
+      { role: 'assistant', content: 'a' },
+    ],
+  }
+  await write(
+    'openai.jsonl',
+    `${JSON.stringify(openAi)}\n{"messages": [{"role": "developer", "content": "x"}]}\n`,
+  )
+  const warnings: string[] = []
+  const source = { path: 'openai.jsonl', answerTags: 'keep' as const }
+  expect(await resolveConversations(source, folder, (message) => warnings.push(message))).toEqual([
+    {
+      messages: [
+        { role: 'user', content: 'q' },
+        { role: 'assistant', content: 'a' },
+      ],
+    },
+  ])
+  expect(warnings).toEqual([
+    expect.stringMatching(/^openai\.jsonl: 1 conversations were left out; .*:2: has no assistant/),
+  ])
 })
