@@ -11,8 +11,8 @@ const nodeGypVersion = '11.5.0'
 
 main(() => {
   ensureSystemPackages(sourceInstallPackages, { mayInstall: false })
-  nodeGyp('configure', ...nodeHeaders(), '--', `-Dhdpo_arch=${instructionSet()}`)
-  nodeGyp('build', '--jobs', 'max')
+  nodeGyp('configure', '--loglevel=warn', ...nodeHeaders(), '--', `-Dhdpo_arch=${instructionSet()}`)
+  nodeGyp('build', '--loglevel=warn', '--jobs', 'max')
   tryAddon()
 })
 
