@@ -229,8 +229,12 @@ interface PolicyLossNumbers {
   accuracyLoss: number
   efficiencyLoss: number
   kl: number
+  /** Of the targets, at the temperature; of tokens that are not trained too. */
   logprobs: Float32Array
   entropy: Float32Array
+  /** Largest |logprob - old logprob| over trained tokens. */
+  logprobDifference: number
+  trainedTokens: number
   /** Shares of trained tokens whose accuracy-channel gradient a clip removed. */
   clippedLow: number
   clippedHigh: number

@@ -1,0 +1,60 @@
+// Advantages of each algorithm (docs/algorithm.md, "Two advantages" and "Baselines"), all through the one native kernel.
+import { kernels } from '../kernels.js'
+import type { AlgorithmName, ResolvedAlgorithm } from './algorithms.js'
+import type { RolloutArrays } from './rollouts.js'
+
+export interface AdvantageArrays {
+  accuracyAdvantages: Float32Array
+  efficiencyAdvantages: Float32Array
+}
+
+type Algorithm = (rollouts: RolloutArrays, options: ResolvedAlgorithm) => Promise<AdvantageArrays>
+
+export const advantagesOf: Record<AlgorithmName, Algorithm> = {
+  hdpo: (rollouts, options) => normalise(rollouts, options),
+  grpo: async (rollouts, options) => accuracyAlone((await normalise(rollouts, options)).accuracyAdvantages),
+  'grpo-coupled': grpoCoupled,
+  gdpo,
+}
+
+function normalise(rollouts: RolloutArrays, { epsilon, scaleByStd }: ResolvedAlgorithm) {
+  return kernels.groupAdvantages({ ...rollouts, epsilon, scaleByStd })
+}
+
+/** One reward, accuracy + alpha * efficiency, normalised once over the whole group. */
+async function grpoCoupled(rollouts: RolloutArrays, options: ResolvedAlgorithm): Promise<AdvantageArrays> {
+  const rewards = rollouts.accuracyRewards.map(
+    (reward, index) => reward + options.alpha * efficiencyReward(rollouts, index),
+  )
+  const { accuracyAdvantages } = await normalise({ ...rollouts, accuracyRewards: rewards }, options)
+  return accuracyAlone(accuracyAdvantages)
+}
+
+/**
+ * GDPO (arXiv 2601.05242): each reward normalised on its own over the whole group, wrong rollouts included, weighted, summed,
+ * and the sum normalised over the batch.
+ */
+async function gdpo(rollouts: RolloutArrays, options: ResolvedAlgorithm): Promise<AdvantageArrays> {
+  const efficiencyRewards = rollouts.accuracyRewards.map((_, index) => efficiencyReward(rollouts, index))
+  const [accuracy, efficiency] = await Promise.all([
+    normalise(rollouts, options),
+    normalise({ ...rollouts, accuracyRewards: efficiencyRewards }, options),
+  ])
+  const sums = accuracy.accuracyAdvantages.map(
+    (advantage, index) =>
+      options.accuracyWeight * advantage +
+      options.efficiencyWeight * (efficiency.accuracyAdvantages[index] as number),
+  )
+  // The batch is one group to the kernel. It is scaled whatever scaleByStd says of the groups.
+  const batch = { ...rollouts, groupIds: new Int32Array(sums.length), accuracyRewards: sums }
+  const { accuracyAdvantages } = await normalise(batch, { ...options, scaleByStd: true })
+  return accuracyAlone(accuracyAdvantages)
+}
+
+function efficiencyReward({ correct, toolCalls }: RolloutArrays, index: number): number {
+  return correct[index] === 1 ? 1 / ((toolCalls[index] as number) + 1) : 0
+}
+
+function accuracyAlone(accuracyAdvantages: Float32Array): AdvantageArrays {
+  return { accuracyAdvantages, efficiencyAdvantages: new Float32Array(accuracyAdvantages.length) }
+}

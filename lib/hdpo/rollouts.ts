@@ -1,0 +1,32 @@
+// What the algorithms need of a rollout: its rewards and its calls. Whatever else it carries comes back with both advantages.
+
+/** As the trainer's scored trajectories are; `toolCalls` has an element for every call that the policy attempted. */
+export interface RewardedRollout {
+  /** 0 to 1; the answer is right where it is 1. */
+  answerReward: number
+  accuracyReward: number
+  toolCalls: ArrayLike<unknown>
+}
+
+export interface Advantages {
+  accuracyAdvantage: number
+  efficiencyAdvantage: number
+}
+
+export interface RolloutArrays {
+  groupIds: Int32Array
+  accuracyRewards: Float32Array
+  correct: Uint8Array
+  toolCalls: Int32Array
+}
+
+/** Groups laid end to end, as the kernel takes them: a group's id is its place. */
+export function rolloutArrays(groups: readonly (readonly RewardedRollout[])[]): RolloutArrays {
+  const rollouts = groups.flat()
+  return {
+    groupIds: Int32Array.from(groups.flatMap((group, index) => group.map(() => index))),
+    accuracyRewards: Float32Array.from(rollouts, ({ accuracyReward }) => accuracyReward),
+    correct: Uint8Array.from(rollouts, ({ answerReward }) => Number(answerReward >= 1)),
+    toolCalls: Int32Array.from(rollouts, ({ toolCalls }) => toolCalls.length),
+  }
+}

@@ -1,0 +1,130 @@
+// The public API of hdpo, by name. What is not here may change from one version to the next.
+
+// Training and evaluation.
+export { type CurateOptions, type CurationSummary, curate } from './curation/curate.js'
+// Policies: model, tokenizer and chat template in one folder.
+export { HdpoError } from './errors.js'
+// The algorithm and its kernels.
+export {
+  type AlgorithmName,
+  type AlgorithmOptions,
+  algorithmNames,
+  assignAdvantages,
+} from './hdpo/algorithms.js'
+export {
+  type GroupAdvantages,
+  type GroupAdvantagesInput,
+  kernels,
+  type LinearPolicyLossInput,
+  type PolicyLossInput,
+} from './kernels.js'
+export type {
+  Aggregation,
+  GenerationStats,
+  LinearPolicyLossResult,
+  ModelConfig,
+  OptimizerOptions,
+  PackedSequences,
+  PolicyBatch,
+  PolicyLossOptions,
+  PolicyLossResult,
+  ProfileEntry,
+  StepResult,
+} from './native.js'
+export { type ChatTemplateSource, createChatTemplate } from './policy/chat-template.js'
+export { Policy, type PolicyDefinition, type PolicyOptions } from './policy/policy.js'
+export { loadTokenizer, readTokenizerFiles, type TokenizerFiles } from './policy/tokenizer.js'
+export type {
+  ChatTemplate,
+  Message,
+  RolloutPolicy,
+  Sample,
+  SamplingOptions,
+  Sequence,
+  Tokenizer,
+  ToolCall,
+  ToolDescription,
+} from './policy/types.js'
+// Rewards.
+export {
+  type AnswerReward,
+  type AnswerScore,
+  type ExactMatchOptions,
+  exactMatch,
+  type JsonSchemaMatchOptions,
+  jsonSchemaMatch,
+  type LlmJudge,
+  type LlmJudgeOptions,
+  llmJudge,
+  type NumericMatchOptions,
+  numericMatch,
+  type RegexMatchOptions,
+  type RewardOptions,
+  regexMatch,
+  reportedOutcome,
+  ungraded,
+  type VerifierOptions,
+  verifier,
+} from './rewards/rewards.js'
+// Rollouts: one episode, a group of one prompt's, or an agent of your own against a served policy.
+export { type EpisodeOptions, runEpisode } from './rollout/episode.js'
+export { type GroupOptions, type RunGroup, runGroup } from './rollout/group.js'
+export type { RolloutOptions } from './rollout/options.js'
+export type {
+  Outcome,
+  ScoredTrajectory,
+  Task,
+  TokenSequence,
+  ToolCallOutcome,
+  ToolCallRecord,
+  Trajectory,
+  UngradedTrajectory,
+} from './rollout/types.js'
+// Secrets stay out of what is written and of what a policy reads.
+export { addSecret, addSecretVariables, redact } from './secrets/secrets.js'
+export {
+  type Agent,
+  type AgentContext,
+  type AgentRolloutsOptions,
+  agentRollouts,
+} from './server/agent-rollouts.js'
+export { type AgentServer, createServer } from './server/create-server.js'
+export type { ServerOptions } from './server/server-options.js'
+// Tasks and data sets.
+export { type Atlas, type AtlasOptions, createAtlas } from './tasks/atlas/atlas.js'
+export { jsonl } from './tasks/jsonl.js'
+export { type OpenTasks, type OpenTasksOptions, openTasks } from './tasks/open-tasks.js'
+export { parquetRows } from './tasks/parquet.js'
+export type { TaskList } from './tasks/task-list.js'
+// Tools.
+export { calculator } from './tools/calculator.js'
+export { defineTool } from './tools/define-tool.js'
+export { ToolInputError } from './tools/tool-input-error.js'
+export { type ToolImage, ToolOutput } from './tools/tool-output.js'
+export { ToolTimeoutError } from './tools/tool-timeout-error.js'
+export type { Tool, ToolContext } from './tools/types.js'
+export {
+  type ReadConversations,
+  type ReadConversationsOptions,
+  readConversations,
+} from './traces/read-conversations.js'
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  type EvaluationSummary,
+  evaluate,
+  type Knowledge,
+  measureKnown,
+} from './trainer/evaluate.js'
+export type { StepMetrics, SupervisedMetrics } from './trainer/metrics.js'
+export type { RunOptions } from './trainer/run-loop.js'
+export type { TrainerOptimizerOptions } from './trainer/schedule.js'
+export {
+  type Conversation,
+  type SupervisedStep,
+  SupervisedTrainer,
+  type SupervisedTrainerOptions,
+} from './trainer/supervised-trainer.js'
+export type { TrainablePolicy } from './trainer/trainable-policy.js'
+export { type AssignedTrajectory, Trainer, type TrainerStep } from './trainer/trainer.js'
+export type { TrainerEvaluation, TrainerOptions } from './trainer/trainer-options.js'

@@ -1,0 +1,106 @@
+// What callers of the kernels pass as arrays: checked, and as the typed array that the native side reads. A typed array of the right
+// kind is passed on as it is, anything else is copied.
+import { inspect } from 'node:util'
+
+/** A typed array or a plain array of numbers. */
+export type Numbers = ArrayLike<number>
+/** 0 or 1, or false or true. */
+export type Flags = ArrayLike<number | boolean>
+
+/** `length`: what it has to have, and the name of what decides that. */
+export interface Length {
+  count: number
+  of: string
+}
+
+export function toFloats(name: string, value: unknown, length?: Length): Float32Array {
+  const given = checkArray(name, value, length)
+  if (given instanceof Float32Array && staysInPlace(given)) return given
+  return Float32Array.from(numbersOf(name, given))
+}
+
+export function toFiniteFloats(name: string, value: unknown, length?: Length): Float32Array {
+  const floats = toFloats(name, value, length)
+  const wrong = floats.findIndex((float) => !Number.isFinite(float))
+  if (wrong >= 0) throw outOfRange(name, wrong, value, 'a finite number in the range of float32')
+  return floats
+}
+
+/** Integers from `low` to 2^31 - 1. */
+export function toIntegers(name: string, value: unknown, low: number, length?: Length): Int32Array {
+  const given = checkArray(name, value, length)
+  if (given instanceof Int32Array && staysInPlace(given)) {
+    const wrong = low === lowestInteger ? -1 : given.findIndex((integer) => integer < low)
+    if (wrong >= 0) throw outOfRange(name, wrong, value, integersFrom(low))
+    return given
+  }
+  const numbers = numbersOf(name, given)
+  for (let index = 0; index < numbers.length; index++) {
+    const number = numbers[index] as number
+    if (!Number.isInteger(number) || number < low || number > highestInteger) {
+      throw outOfRange(name, index, value, integersFrom(low))
+    }
+  }
+  return Int32Array.from(numbers)
+}
+
+export function toFlags(name: string, value: unknown, length?: Length): Uint8Array {
+  const given = checkArray(name, value, length)
+  if (given instanceof Uint8Array && staysInPlace(given)) {
+    const wrong = given.findIndex((flag) => flag > 1)
+    if (wrong >= 0) throw outOfRange(name, wrong, value, '0 or 1')
+    return given
+  }
+  const flags = new Uint8Array(given.length)
+  for (let index = 0; index < given.length; index++) {
+    const flag = given[index]
+    if (typeof flag !== 'number' && typeof flag !== 'boolean')
+      throw wrongType(name, index, flag, '0, 1 or a boolean')
+    if (flag !== true && flag !== false && flag !== 0 && flag !== 1)
+      throw outOfRange(name, index, value, '0 or 1')
+    flags[index] = Number(flag)
+  }
+  return flags
+}
+
+export const lowestInteger = -(2 ** 31)
+const highestInteger = 2 ** 31 - 1
+
+function integersFrom(low: number): string {
+  return `an integer from ${low} to ${highestInteger}`
+}
+
+function checkArray(name: string, value: unknown, length?: Length): ArrayLike<unknown> {
+  const isArray = Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
+  if (!isArray || value instanceof BigInt64Array || value instanceof BigUint64Array) {
+    throw new TypeError(
+      `${name}: must be a typed array or an array of numbers, got ${inspect(value, { depth: 0 })}`,
+    )
+  }
+  const given = value as ArrayLike<unknown>
+  if (length && given.length !== length.count) {
+    throw new RangeError(`${name}: must have ${length.count} elements, ${length.of}, got ${given.length}`)
+  }
+  return given
+}
+
+/** Native code reads the memory while JS goes on: memory that may shrink or that other threads write is copied. */
+function staysInPlace({ buffer }: { buffer: ArrayBufferLike }): boolean {
+  return buffer instanceof ArrayBuffer && !(buffer as { resizable?: boolean }).resizable
+}
+
+function numbersOf(name: string, given: ArrayLike<unknown>): ArrayLike<number> {
+  if (!Array.isArray(given)) return given as ArrayLike<number>
+  for (let index = 0; index < given.length; index++) {
+    if (typeof given[index] !== 'number') throw wrongType(name, index, given[index], 'a number')
+  }
+  return given
+}
+
+function wrongType(name: string, index: number, given: unknown, allowed: string): TypeError {
+  return new TypeError(`${name}[${index}]: must be ${allowed}, got ${inspect(given, { depth: 0 })}`)
+}
+
+function outOfRange(name: string, index: number, values: unknown, allowed: string): RangeError {
+  return new RangeError(`${name}[${index}]: must be ${allowed}, got ${String((values as Numbers)[index])}`)
+}
