@@ -49,7 +49,11 @@ Napi::Value groupAdvantages(KernelThread& thread, const Napi::CallbackInfo& info
   input.groupIds = arrays.input<int32_t>(call, "groupIds", rollouts);
   input.accuracyRewards = arrays.input<float>(call, "accuracyRewards", rollouts);
   input.correct = arrays.input<uint8_t>(call, "correct", rollouts);
-  input.toolCalls = arrays.input<int32_t>(call, "toolCalls", rollouts);
+  if (call.Has("toolCosts")) {
+    input.toolCosts = arrays.input<float>(call, "toolCosts", rollouts);
+  } else {
+    input.toolCalls = arrays.input<int32_t>(call, "toolCalls", rollouts);
+  }
   input.epsilon = static_cast<float>(parseNumber(call, "epsilon", input.epsilon, 0, kAnyFloat));
   input.scaleByStd = parseBoolean(call, "scaleByStd", input.scaleByStd);
   const GroupAdvantagesOutput output{arrays.output("efficiencyRewards", rollouts),

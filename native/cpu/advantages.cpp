@@ -42,9 +42,9 @@ uint32_t hashOf(int32_t groupId) {
 
 struct Rollout {
   int32_t place;
-  int32_t group;      // its id, then its number in the bucket
-  float reward;       // accuracy reward
-  int32_t toolCalls;  // -1 where the answer is wrong: not in the qualifying set
+  int32_t group;   // its id, then its number in the bucket
+  float reward;    // accuracy reward
+  float toolCost;  // -1 where the answer is wrong: not in the qualifying set
 };
 
 // What turns a member's value into its advantage.
@@ -81,7 +81,13 @@ struct GroupNormalisers {
   Normaliser accuracy, efficiency;
 };
 
-double efficiencyReward(int32_t toolCalls) { return 1 / (static_cast<double>(toolCalls) + 1); }
+double efficiencyReward(float toolCost) { return 1 / (static_cast<double>(toolCost) + 1); }
+
+// Calls cost 1 each where no costs are given.
+float toolCostOf(const GroupAdvantagesInput& input, int64_t i) {
+  if (!input.correct[i]) return -1;
+  return std::max(input.toolCosts ? input.toolCosts[i] : static_cast<float>(input.toolCalls[i]), 0.0f);
+}
 
 // Numbers groups from 0 in the order in which they are first asked for.
 class GroupNumbers {
@@ -170,10 +176,10 @@ Partition partition(const GroupAdvantagesInput& input, float* efficiencyRewards,
       result.starts[static_cast<size_t>(buckets)] = next;
     }
     for (int64_t i = begin; i < end; ++i) {
-      const int32_t toolCalls = input.correct[i] ? std::max(input.toolCalls[i], 0) : -1;
-      efficiencyRewards[i] = toolCalls < 0 ? 0.0f : static_cast<float>(efficiencyReward(toolCalls));
+      const float toolCost = toolCostOf(input, i);
+      efficiencyRewards[i] = toolCost < 0 ? 0.0f : static_cast<float>(efficiencyReward(toolCost));
       rollouts[cursor[bucketNumbers[static_cast<size_t>(i)]]++] = {static_cast<int32_t>(i), input.groupIds[i],
-                                                                   input.accuracyRewards[i], toolCalls};
+                                                                   input.accuracyRewards[i], toolCost};
     }
   }
   return result;
@@ -189,7 +195,7 @@ void processBucket(Rollout* begin, Rollout* end, BucketWorkspace& workspace,
     if (rollout->group == static_cast<int32_t>(sums.size())) sums.emplace_back();
     GroupSums& group = sums[static_cast<size_t>(rollout->group)];
     group.accuracy.add(rollout->reward, true);
-    group.efficiency.add(efficiencyReward(std::max(rollout->toolCalls, 0)), rollout->toolCalls >= 0);
+    group.efficiency.add(efficiencyReward(std::max(rollout->toolCost, 0.0f)), rollout->toolCost >= 0);
   }
   normalisers.clear();
   for (const GroupSums& group : sums) {
@@ -198,9 +204,9 @@ void processBucket(Rollout* begin, Rollout* end, BucketWorkspace& workspace,
   }
   for (const Rollout* rollout = begin; rollout < end; ++rollout) {
     const GroupNormalisers& group = normalisers[static_cast<size_t>(rollout->group)];
-    const float efficiency = group.efficiency.advantage(efficiencyReward(std::max(rollout->toolCalls, 0)));
+    const float efficiency = group.efficiency.advantage(efficiencyReward(std::max(rollout->toolCost, 0.0f)));
     output.accuracyAdvantages[rollout->place] = group.accuracy.advantage(rollout->reward);
-    output.efficiencyAdvantages[rollout->place] = rollout->toolCalls >= 0 ? efficiency : 0;
+    output.efficiencyAdvantages[rollout->place] = rollout->toolCost >= 0 ? efficiency : 0;
   }
 }
 

@@ -20,9 +20,11 @@ struct GroupAdvantagesInput {
   const int32_t* toolCalls = nullptr;      // [R] >= 0
   float epsilon = 1e-6f;
   bool scaleByStd = true;  // false: Dr. GRPO
+  // [R] >= 0, what the calls cost together: counts instead of toolCalls where given.
+  const float* toolCosts = nullptr;
 };
 struct GroupAdvantagesOutput {
-  float* efficiencyRewards = nullptr;     // [R] 1 / (toolCalls + 1) where correct, else 0
+  float* efficiencyRewards = nullptr;     // [R] 1 / (1 + calls or cost) where correct, else 0
   float* accuracyAdvantages = nullptr;    // [R]
   float* efficiencyAdvantages = nullptr;  // [R]
 };

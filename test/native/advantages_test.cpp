@@ -15,6 +15,7 @@ struct Rollouts {
   std::vector<float> accuracyRewards;
   std::vector<uint8_t> correct;
   std::vector<int32_t> toolCalls;
+  std::vector<float> toolCosts = {};
 };
 
 struct Advantages {
@@ -29,7 +30,8 @@ Advantages advantagesOf(Backend& backend, const Rollouts& rollouts, float epsilo
                     std::vector<float>(count, -9)};
   backend.groupAdvantages(
       {static_cast<int64_t>(count), rollouts.groupIds.data(), rollouts.accuracyRewards.data(),
-       rollouts.correct.data(), rollouts.toolCalls.data(), epsilon, scaleByStd},
+       rollouts.correct.data(), rollouts.toolCalls.data(), epsilon, scaleByStd,
+       rollouts.toolCosts.empty() ? nullptr : rollouts.toolCosts.data()},
       {result.efficiencyRewards.data(), result.accuracy.data(), result.efficiency.data()});
   return result;
 }
@@ -115,6 +117,22 @@ TEST_CASE("groupAdvantages: rewards that differ by one unit in the last place ke
     CHECK(largestDifference(advantagesOf(*backend, rollouts, epsilon).efficiency, expected.efficiency) <
           1e-6);
   }
+}
+
+TEST_CASE("groupAdvantages: costs count instead of calls") {
+  ReferenceBackend reference;
+  const auto backend = createCpuBackend(2);
+  Rollouts rollouts =
+      randomRollouts(5000, 11, [](int64_t i, uint32_t) { return static_cast<int32_t>(i / 8); });
+  const Advantages byCalls = advantagesOf(*backend, rollouts);
+  for (const int32_t calls : rollouts.toolCalls) rollouts.toolCosts.push_back(static_cast<float>(calls));
+  rollouts.toolCalls.assign(rollouts.toolCalls.size(), 77);
+  CHECK(advantagesOf(*backend, rollouts) == byCalls);
+  for (float& cost : rollouts.toolCosts) cost *= 0.0025f;
+  const Advantages priced = advantagesOf(*backend, rollouts), expected = advantagesOf(reference, rollouts);
+  CHECK(priced.efficiencyRewards == expected.efficiencyRewards);
+  CHECK(priced.accuracy == byCalls.accuracy);
+  CHECK(largestDifference(priced.efficiency, expected.efficiency) < 1e-6);
 }
 
 TEST_CASE("groupAdvantages: a NaN reward reaches its own group alone") {

@@ -297,7 +297,8 @@ class ReferenceBackend final : public Backend {
       groups[input.groupIds[i]].push_back(i);
       if (input.correct[i]) qualifying[input.groupIds[i]].push_back(i);
       accuracy.push_back(input.accuracyRewards[i]);
-      efficiency.push_back(input.correct[i] ? 1 / (1 + double(input.toolCalls[i])) : 0);
+      const double cost = input.toolCosts ? input.toolCosts[i] : input.toolCalls[i];
+      efficiency.push_back(input.correct[i] ? 1 / (1 + cost) : 0);
       output.efficiencyRewards[i] = static_cast<float>(efficiency.back());
       output.accuracyAdvantages[i] = output.efficiencyAdvantages[i] = 0;
     }
