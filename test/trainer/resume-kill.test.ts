@@ -4,14 +4,18 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { StepMetrics } from '../../lib/trainer/metrics.js'
 import { readMetrics } from '../../lib/trainer/run-folder.js'
 
 const root = join(import.meta.dirname, '..', '..')
+// A bare 'tsx' would be looked for in the run's folder.
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 const addon = join(root, 'build', 'Release', 'hdpo.node')
 const built = existsSync(addon)
 // In CI the addon has to be there: then this runs, and fails without it.
@@ -34,7 +38,7 @@ describe.skipIf(skip)('kill -9 and --resume', () => {
 
   function start(...args: string[]): ChildProcess {
     const main = join(root, 'lib', 'cli', 'main.ts')
-    return spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+    return spawn(process.execPath, ['--import', tsx, main, ...args], {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
