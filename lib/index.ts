@@ -88,7 +88,13 @@ export {
   type AgentRolloutsOptions,
   agentRollouts,
 } from './server/agent-rollouts.js'
-export { type AgentServer, createServer } from './server/create-server.js'
+export {
+  type AgentServer,
+  createServer,
+  type Rollout,
+  type StartRolloutOptions,
+} from './server/create-server.js'
+export type { ListenOptions } from './server/listen.js'
 export type { ServerOptions } from './server/server-options.js'
 // Tasks and data sets.
 export { type Atlas, type AtlasOptions, createAtlas } from './tasks/atlas/atlas.js'
