@@ -8,26 +8,40 @@ export interface ActiveRequest {
   end(): void
 }
 
+interface Active {
+  controller: AbortController
+  ended: Promise<void>
+}
+
 export class ActiveRequests {
-  readonly #active = new Set<AbortController>()
+  readonly #active = new Set<Active>()
 
   begin(request: Request): ActiveRequest {
     const controller = new AbortController()
     const leave = () => controller.abort(request.signal.reason)
     request.signal.addEventListener('abort', leave, { once: true })
     if (request.signal.aborted) leave()
-    this.#active.add(controller)
+    let resolve = () => {}
+    const ended = new Promise<void>((done) => {
+      resolve = done
+    })
+    const active: Active = { controller, ended }
+    this.#active.add(active)
     return {
       signal: controller.signal,
       abort: (reason) => controller.abort(reason),
       end: () => {
         request.signal.removeEventListener('abort', leave)
-        this.#active.delete(controller)
+        this.#active.delete(active)
+        resolve()
       },
     }
   }
 
-  abortAll(reason: unknown): void {
-    for (const controller of this.#active) controller.abort(reason)
+  /** Resolves when all have ended, their sequences released. */
+  async abortAll(reason: unknown): Promise<void> {
+    const active = [...this.#active]
+    for (const { controller } of active) controller.abort(reason)
+    await Promise.all(active.map(({ ended }) => ended))
   }
 }

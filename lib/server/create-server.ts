@@ -127,7 +127,7 @@ class PolicyServer implements AgentServer {
   }
 
   async #close(): Promise<void> {
-    this.#active.abortAll(new ApiError(503, 'the server is closing', { code: 'closing' }))
+    await this.#active.abortAll(new ApiError(503, 'the server is closing', { code: 'closing' }))
     await this.#registry.abandonAll()
     await this.#listening?.close()
     this.#prompts.clear()
