@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "binding/environment_end.h"
 #include "binding/napi.h"
 
 namespace hdpo {
@@ -28,6 +29,7 @@ Napi::Value buildInfo(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  listenForEnvironmentEnd(env);
   exports.Set("kernels", exportKernels(env));
   exports.Set("Engine", exportEngine(env));
   exports.Set("buildInfo", Napi::Function::New(env, buildInfo, "buildInfo"));

@@ -5,11 +5,25 @@
 namespace hdpo {
 
 CompletionQueue::CompletionQueue(Napi::Env env)
-    : function_(Napi::ThreadSafeFunction::New(env, Napi::Function(), "hdpo engine", 0, 1)) {
+    : env_(env), function_(Napi::ThreadSafeFunction::New(env, Napi::Function(), "hdpo engine", 0, 1)) {
   function_.Unref(env);
+  // The environment's end frees the function before it runs the finalizers of JS objects, which may own this
+  // queue. Hooks run in reverse order: this one before the function's own, after those that join threads.
+  napi_add_env_cleanup_hook(env, &CompletionQueue::onEnvironmentEnd, this);
 }
 
-CompletionQueue::~CompletionQueue() { function_.Release(); }
+CompletionQueue::~CompletionQueue() {
+  if (released_) return;
+  napi_remove_env_cleanup_hook(env_, &CompletionQueue::onEnvironmentEnd, this);
+  release();
+}
+
+void CompletionQueue::onEnvironmentEnd(void* self) { static_cast<CompletionQueue*>(self)->release(); }
+
+void CompletionQueue::release() {
+  released_ = true;
+  function_.Release();
+}
 
 void CompletionQueue::expect(Napi::Env env) {
   if (outstanding_++ == 0) function_.Ref(env);
@@ -29,7 +43,11 @@ void CompletionQueue::settle(Callback callback) {
     // A null environment: the process or worker is ending and nobody waits any more.
     if (static_cast<napi_env>(env) == nullptr) return;
     Napi::HandleScope scope(env);
-    (*owned)(env);
+    try {
+      (*owned)(env);
+    } catch (const Napi::Error&) {
+      // Settling a promise fails in a worker that is being terminated, and nobody waits there either.
+    }
   });
   if (status != napi_ok) delete data;
 }

@@ -15,6 +15,8 @@ class CompletionQueue {
 
   explicit CompletionQueue(Napi::Env env);  // JS thread
   ~CompletionQueue();                       // JS thread, after the engine thread has been joined
+  CompletionQueue(const CompletionQueue&) = delete;
+  CompletionQueue& operator=(const CompletionQueue&) = delete;
 
   void expect(Napi::Env env);  // JS thread: one more promise is outstanding
   // Engine thread: runs `callback` on the JS thread; settles one expected promise.
@@ -22,8 +24,12 @@ class CompletionQueue {
 
  private:
   void finish(Napi::Env env);
+  void release();
+  static void onEnvironmentEnd(void* self);
 
+  napi_env env_;
   Napi::ThreadSafeFunction function_;
+  bool released_ = false;    // JS thread alone
   int64_t outstanding_ = 0;  // JS thread alone
 };
 

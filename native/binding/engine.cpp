@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "binding/arguments.h"
+#include "binding/environment_end.h"
 #include "core/error.h"
 
 namespace hdpo {
@@ -61,18 +62,15 @@ Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) 
       constructionError_ = std::current_exception();
     }
   });
-  napi_add_env_cleanup_hook(info.Env(), &Engine::onEnvironmentEnd, this);
+  stopAtEnvironmentEnd(info.Env(), &Engine::onEnvironmentEnd, this);
 }
 
 Engine::~Engine() {
-  if (!thread_) return;  // the constructor threw
-  napi_remove_env_cleanup_hook(Env(), &Engine::onEnvironmentEnd, this);
+  if (!thread_) return;  // the constructor threw, or the environment ends
+  forgetEnvironmentEnd(Env(), &Engine::onEnvironmentEnd, this);
   stop();
-  completions_.reset();
 }
 
-// Runs before the environment frees its thread-safe functions: hooks run in reverse order of their
-// registration.
 void Engine::onEnvironmentEnd(void* engine) { static_cast<Engine*>(engine)->stop(); }
 
 void Engine::stop() {

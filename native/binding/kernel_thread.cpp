@@ -3,20 +3,23 @@
 #include <utility>
 
 #include "binding/arguments.h"
+#include "binding/environment_end.h"
+#include "core/error.h"
 
 namespace hdpo {
 
 KernelThread::KernelThread(Napi::Env env) : env_(env), completions_(env) {
-  // After the completion queue, whose thread-safe function has a hook too: hooks run in reverse order.
-  napi_add_env_cleanup_hook(env_, &KernelThread::onEnvironmentEnd, this);
+  stopAtEnvironmentEnd(env_, &KernelThread::onEnvironmentEnd, this);
 }
 
 KernelThread::~KernelThread() {
-  napi_remove_env_cleanup_hook(env_, &KernelThread::onEnvironmentEnd, this);
-  thread_.reset();
+  if (!ended_) forgetEnvironmentEnd(env_, &KernelThread::onEnvironmentEnd, this);
 }
 
-void KernelThread::onEnvironmentEnd(void* self) { static_cast<KernelThread*>(self)->thread_.reset(); }
+void KernelThread::onEnvironmentEnd(void* self) {
+  static_cast<KernelThread*>(self)->ended_ = true;
+  static_cast<KernelThread*>(self)->thread_.reset();
+}
 
 // Made on the thread that uses it: OpenMP's number of threads belongs to the calling thread.
 Backend& KernelThread::backend() {
@@ -25,6 +28,7 @@ Backend& KernelThread::backend() {
 }
 
 Napi::Value KernelThread::run(Napi::Env env, Napi::Object kept, Work work, Convert convert) {
+  if (ended_) throw toJsError(env, std::make_exception_ptr(Error("ERR_CLOSED", "the process is ending")));
   if (!thread_) thread_ = std::make_unique<EngineThread>([] { return false; });
   const auto deferred = Napi::Promise::Deferred::New(env);
   const uint64_t number = next_++;

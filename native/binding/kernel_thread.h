@@ -38,6 +38,7 @@ class KernelThread {
   // JS thread alone, as references must be: the thread knows its work by number.
   std::unordered_map<uint64_t, Napi::ObjectReference> kept_;
   uint64_t next_ = 0;
+  bool ended_ = false;                // JS thread
   std::unique_ptr<Backend> backend_;  // kernel thread
   std::unique_ptr<EngineThread> thread_;
 };

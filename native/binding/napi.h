@@ -7,4 +7,7 @@
 #define NAPI_CPP_EXCEPTIONS
 #endif
 
+// In an environment that is being terminated no JS can be thrown.
+#define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
+
 #include <napi.h>
