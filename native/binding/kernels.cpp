@@ -7,8 +7,8 @@
 
 #include "binding/arguments.h"
 #include "binding/kernel_thread.h"
-#include "core/buffer.h"
 #include "core/error.h"
+#include "ops/buffer.h"
 
 namespace hdpo {
 

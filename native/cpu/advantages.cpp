@@ -21,9 +21,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/buffer.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/parallel.h"
+#include "ops/buffer.h"
 
 namespace hdpo {
 

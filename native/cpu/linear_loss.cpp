@@ -12,12 +12,12 @@
 #include <limits>
 #include <vector>
 
-#include "core/buffer.h"
+#include "core/vector_math.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/matrix_product.h"
 #include "cpu/parallel.h"
 #include "cpu/token_loss.h"
-#include "cpu/vector_math.h"
+#include "ops/buffer.h"
 
 namespace hdpo {
 

@@ -12,10 +12,10 @@
 #include <limits>
 #include <vector>
 
+#include "core/vector_math.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/parallel.h"
 #include "cpu/token_loss.h"
-#include "cpu/vector_math.h"
 
 namespace hdpo {
 

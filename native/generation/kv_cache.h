@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/buffer.h"
 #include "model/config.h"
+#include "ops/buffer.h"
 
 namespace hdpo {
 

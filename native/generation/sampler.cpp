@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "cpu/vector_math.h"
+#include "core/vector_math.h"
 
 namespace hdpo {
 

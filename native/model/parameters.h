@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/buffer.h"
 #include "model/config.h"
+#include "ops/buffer.h"
 
 namespace hdpo {
 
