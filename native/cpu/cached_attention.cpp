@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
-#include "cpu/vector_math.h"
+#include "core/vector_math.h"
 
 namespace hdpo {
 

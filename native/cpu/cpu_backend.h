@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "core/buffer.h"
+#include "ops/buffer.h"
 #include "ops/backend.h"
 
 namespace hdpo {

@@ -48,7 +48,7 @@ inline void storePartial(float* to, Vector value, int64_t count) {
 inline Vector maximum(Vector a, Vector b) { return a > b ? a : b; }
 
 // e^x lane by lane for x <= 0, within 2 ulp; 0 below -87.336 (no subnormal results), NaN for NaN. The method
-// is that of vectorExp (vector_math.h), less what only large arguments need.
+// is that of vectorExp (core/vector_math.h), less what only large arguments need.
 inline Vector exponentialOfNegative(Vector x) {
   constexpr float kLog2E = 1.44269504088896341f;
   constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723e-6f;
