@@ -1,0 +1,54 @@
+// JavaScript for a policy, in a sandbox: QuickJS in WebAssembly; the language and console, nothing of Node.
+import { createRequire } from 'node:module'
+import { dirname, join, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type CodeTool, codeTool } from './sandbox/code-tool.js'
+import { InterpreterProcess } from './sandbox/interpreter-process.js'
+import { launchCommand, sandboxFolder } from './sandbox/launch.js'
+import { resolveSandboxOptions, type SandboxOptions } from './sandbox/options.js'
+
+const description =
+  'Runs JavaScript (ES2023) and returns what console.log prints and the value of a last expression. Variables are ' +
+  'kept between calls. There is no network, no file, no timer, no import.'
+
+const nodeModules = `${sep}node_modules${sep}`
+
+/** Resolves once a first interpreter runs. */
+export async function javascriptTool(options: SandboxOptions = {}): Promise<CodeTool> {
+  const limits = resolveSandboxOptions(options, { memory: 64, leastMemory: 32 })
+  const { settings, folders } = findQuickJS()
+  const entry = `${sandboxFolder}javascript-interpreter.mjs`
+  const command = await launchCommand({ entry, settings, folders }, limits)
+  return codeTool({
+    name: options.name ?? 'javascript',
+    description: options.description ?? description,
+    limits,
+    start: () => InterpreterProcess.start(command, limits),
+  })
+}
+
+/** QuickJS, its WebAssembly, and the constants that both import: where they are, and where links to them are. */
+function findQuickJS() {
+  const ours = createRequire(import.meta.url)
+  const core = ours.resolve('quickjs-emscripten-core')
+  const variant = ours.resolve('@jitl/quickjs-wasmfile-release-sync')
+  const constants = '@jitl/quickjs-ffi-types'
+  const folders = [core, variant, createRequire(core).resolve(constants)].map(packageFolder)
+  const links = [core, variant].map((entry) =>
+    join(entry.slice(0, entry.lastIndexOf(nodeModules)), nodeModules, constants),
+  )
+  return {
+    settings: { core: moduleUrl(core), variant: moduleUrl(variant) },
+    folders: [...new Set([...folders, ...links])],
+  }
+}
+
+/** Of the ES module beside the CommonJS one: both packages name them alike. */
+function moduleUrl(entry: string): string {
+  return pathToFileURL(entry.replace(/\.js$/, '.mjs')).href
+}
+
+/** Both keep their entries in dist. */
+function packageFolder(entry: string): string {
+  return dirname(dirname(entry))
+}

@@ -1,0 +1,61 @@
+// A tool that runs code: what both languages share.
+import { z } from 'zod'
+import { defineTool } from '../define-tool.js'
+import type { Tool } from '../types.js'
+import { InterpreterPool, type PoolResult } from './interpreter-pool.js'
+import type { InterpreterProcess } from './interpreter-process.js'
+import type { SandboxLimits } from './options.js'
+
+export interface CodeTool extends Tool<{ code: string }> {
+  /** Ends its interpreters; calls under way fail. Not needed before the process exits. */
+  close(): Promise<void>
+}
+
+interface CodeToolParts {
+  name: string
+  description: string
+  limits: SandboxLimits
+  start(): Promise<InterpreterProcess>
+  release?(): void
+}
+
+const longestCode = 100_000
+// Waiting for a place takes as long as others' code takes; what code itself may take is the sandbox's to say.
+const timeout = 2 ** 31 - 1
+
+export async function codeTool({
+  name,
+  description,
+  limits,
+  start,
+  release,
+}: CodeToolParts): Promise<CodeTool> {
+  const pool = new InterpreterPool(start, limits)
+  const tool = defineTool({
+    name,
+    description,
+    input: z.object({ code: z.string().max(longestCode) }),
+    timeout,
+    run: async ({ code }, context) => describe(await pool.run(code, context)),
+  })
+  const close = async () => {
+    await pool.close()
+    release?.()
+    release = undefined
+  }
+  try {
+    await pool.warm()
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { ...tool, close }
+}
+
+function describe({ output, characters, fresh }: PoolResult): string {
+  const start = fresh ? '[a new interpreter: what earlier calls defined is gone]\n' : ''
+  const text = output.trimEnd() || '[no output]'
+  const rest =
+    characters > output.length ? `\n[truncated: the first ${output.length} of ${characters} characters]` : ''
+  return `${start}${text}${rest}`
+}

@@ -1,0 +1,60 @@
+// What a process has used so far, as the kernel counts it.
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+
+export interface ProcessUsage {
+  cpuMilliseconds: number
+  residentBytes: number
+}
+
+/** Undefined where the process is gone. */
+export function processUsage(pid: number): Promise<ProcessUsage | undefined> {
+  return process.platform === 'linux' ? fromProc(pid) : fromPs(pid)
+}
+
+// Linux counts in hundredths of a second for user space, whatever its own tick.
+const tickMilliseconds = 10
+
+async function fromProc(pid: number): Promise<ProcessUsage | undefined> {
+  let stat: string
+  let status: string
+  try {
+    ;[stat, status] = await Promise.all([
+      readFile(`/proc/${pid}/stat`, 'latin1'),
+      readFile(`/proc/${pid}/status`, 'latin1'),
+    ])
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined
+    throw error
+  }
+  // The second field, the command's name, is in parentheses and may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const resident = /^VmRSS:\s+(\d+) kB$/m.exec(status)
+  // A process that has ended but was not waited for has no memory left.
+  if (!resident) return undefined
+  return {
+    cpuMilliseconds: (Number(fields[11]) + Number(fields[12])) * tickMilliseconds,
+    residentBytes: Number(resident[1]) * 1024,
+  }
+}
+
+function fromPs(pid: number): Promise<ProcessUsage | undefined> {
+  return new Promise((resolve) => {
+    execFile('/bin/ps', ['-o', 'rss=,time=', '-p', String(pid)], (error, text) => {
+      resolve(error ? undefined : parsePs(text))
+    })
+  })
+}
+
+/** KiB and [[days-]hours:]minutes:seconds[.hundredths], as both BSD and procps write them. */
+export function parsePs(text: string): ProcessUsage | undefined {
+  const match = /^\s*(\d+)\s+(?:(\d+)-)?([\d:.]+)\s*$/.exec(text)
+  if (!match) return undefined
+  const [, resident, days = '0', clock = ''] = match
+  const seconds = clock.split(':').reduce((total, part) => total * 60 + Number(part), 0)
+  return {
+    cpuMilliseconds: Math.round((Number(days) * 86_400 + seconds) * 1000),
+    residentBytes: Number(resident) * 1024,
+  }
+}

@@ -1,0 +1,45 @@
+// The memory of a Python interpreter that has just booted, made once and read by each that starts: 0.2 s instead of
+// 1.5. It lives in a file that has no name any more, so nothing is left behind however the process ends.
+import { spawn } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { buffer, text } from 'node:stream/consumers'
+import { HdpoError } from '../../errors.js'
+import type { Command } from './launch.js'
+
+/** Runs `command`, which writes a snapshot to its descriptor 3. Returns a descriptor, for the caller to close. */
+export async function makeSnapshot(command: Command): Promise<number> {
+  const child = spawn(command.file, command.arguments, {
+    env: { TZ: 'UTC' },
+    cwd: '/',
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+  })
+  const [, , complaints, snapshot] = child.stdio as unknown as [null, null, Readable, Readable]
+  const exited = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', resolve)
+  })
+  const [bytes, words, code] = await Promise.all([buffer(snapshot), text(complaints), exited])
+  if (code !== 0 || bytes.length === 0) {
+    throw new HdpoError(
+      'ERR_SANDBOX_START',
+      `the sandbox does not start (exit code ${code})\n${words.slice(-2000)}`,
+    )
+  }
+  return keep(bytes)
+}
+
+function keep(bytes: Uint8Array): number {
+  const folder = mkdtempSync(join(tmpdir(), 'hdpo-sandbox-'))
+  try {
+    const path = join(folder, 'snapshot')
+    writeFileSync(path, bytes, { mode: 0o600 })
+    return openSync(path, 'r')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+export { closeSync as releaseSnapshot }

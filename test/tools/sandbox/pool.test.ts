@@ -1,0 +1,184 @@
+import { execFileSync } from 'node:child_process'
+import { afterEach, describe, expect, it } from 'vitest'
+import { runToolCall } from '../../../lib/rollout/run-tool-call.js'
+import { javascriptTool } from '../../../lib/tools/javascript.js'
+import { pythonTool } from '../../../lib/tools/python.js'
+import type { CodeTool } from '../../../lib/tools/sandbox/code-tool.js'
+import { InterpreterProcess } from '../../../lib/tools/sandbox/interpreter-process.js'
+import { resolveSandboxOptions } from '../../../lib/tools/sandbox/options.js'
+import { parsePs, processUsage } from '../../../lib/tools/sandbox/process-usage.js'
+import { rollout } from './call.js'
+
+const limits = resolveSandboxOptions({ wallTime: 2000, output: 100 }, { memory: 64, leastMemory: 32 })
+let tool: CodeTool | undefined
+afterEach(() => tool?.close())
+
+/** The interpreters that this process started and that still run. */
+function interpreters(): number {
+  const children = execFileSync('/bin/ps', ['-o', 'ppid=,args=', '-A'], { encoding: 'utf8' }).split('\n')
+  return children.filter(
+    (line) => line.trim().startsWith(`${process.pid} `) && line.includes('-interpreter.mjs'),
+  ).length
+}
+
+describe('many rollouts', () => {
+  it('64 run code side by side, each with its own state', async () => {
+    tool = await javascriptTool()
+    const rollouts = Array.from({ length: 64 }, () => rollout(tool as CodeTool, 'same'))
+    await Promise.all(rollouts.map((each, index) => each.run(`let mine = ${index}`)))
+    const results = await Promise.all(rollouts.map((each) => each.run('mine')))
+    expect(results).toEqual(rollouts.map((_, index) => String(index)))
+    expect(interpreters()).toBeLessThanOrEqual(65)
+    for (const each of rollouts) each.end()
+    await expect.poll(interpreters, { timeout: 5000 }).toBeLessThanOrEqual(1)
+  }, 90_000)
+
+  it('more than may be kept: the one unused for longest starts anew, and is told', async () => {
+    tool = await javascriptTool({ interpreters: 2, concurrency: 1 })
+    const [a, b, c] = [rollout(tool), rollout(tool), rollout(tool)]
+    await a.run('let x = 1')
+    await b.run('let x = 2')
+    await a.run('x')
+    await c.run('let x = 3')
+    expect(interpreters()).toBeLessThanOrEqual(2)
+    expect(await a.run('x')).toBe('1')
+    expect(await b.run('typeof x')).toBe(
+      '[a new interpreter: what earlier calls defined is gone]\n"undefined"',
+    )
+    expect(await b.run('typeof x')).toBe('"undefined"')
+  })
+
+  it('a slow rollout with many calls does not keep others from their turn', async () => {
+    tool = await javascriptTool({ concurrency: 1 })
+    const order: string[] = []
+    const [greedy, other] = [rollout(tool), rollout(tool)]
+    const work = 'for (let i = 0; i < 2e5; i++);'
+    const calls = Array.from({ length: 5 }, (_, index) =>
+      greedy.run(work).then(() => order.push(`greedy ${index}`)),
+    )
+    calls.push(other.run(work).then(() => order.push('other')))
+    await Promise.all(calls)
+    expect(order.indexOf('other')).toBeLessThanOrEqual(1)
+  })
+
+  it('a call that is stopped while it waits never runs', async () => {
+    tool = await javascriptTool({ concurrency: 1, cpuTime: 500 })
+    const [busy, waiting] = [rollout(tool), rollout(tool)]
+    const stopped = new AbortController()
+    const first = busy.run('for (;;);')
+    const second = waiting.run('globalThis.ran = true', stopped.signal)
+    stopped.abort(new Error('no more'))
+    await expect(first).rejects.toThrow('CPU time')
+    await expect(second).rejects.toThrow('no more')
+    expect(await waiting.run('typeof ran')).toBe('"undefined"')
+  })
+
+  it('close ends what runs, and what would run', async () => {
+    tool = await javascriptTool()
+    const one = rollout(tool)
+    const running = one.run('for (;;);')
+    setTimeout(() => void tool?.close(), 50)
+    await expect(running).rejects.toThrow('closed')
+    await expect(one.run('1')).rejects.toThrow('closed')
+    await expect.poll(interpreters).toBe(0)
+  })
+
+  it('a rollout counts what the sandbox ends as a timeout or an error', async () => {
+    tool = await javascriptTool({ cpuTime: 200 })
+    const settings = {
+      tools: [tool],
+      toolTimeout: 1000,
+      toolConcurrency: 8,
+      maxObservationCharacters: 500,
+      rolloutId: 'r',
+      rolloutEnded: new AbortController().signal,
+      signal: new AbortController().signal,
+    }
+    const call = (code: string) =>
+      runToolCall({ kind: 'call', name: 'javascript', arguments: { code } }, settings)
+    expect(await call('1 + 1')).toMatchObject({ outcome: 'ok', observation: '2' })
+    expect(await call('for (;;);')).toMatchObject({
+      outcome: 'timeout',
+      observation: expect.stringContaining('200 ms of CPU time'),
+    })
+    expect(await call('eval("(".repeat(1e5))')).toMatchObject({
+      outcome: 'error',
+      observation: expect.stringContaining('the interpreter ended'),
+    })
+  })
+})
+
+describe('an interpreter that misbehaves', () => {
+  const pretend = (script: string) =>
+    InterpreterProcess.start(
+      { file: process.execPath, arguments: ['-e', `const fs = require('fs')\n${script}`] },
+      limits,
+    )
+  const ready = 'fs.writeSync(3, JSON.stringify({ ready: true }) + "\\n")\n'
+  const signal = new AbortController().signal
+
+  it.each([
+    ['never says that it is ready', 'fs.writeSync(3, "{}\\n")', /does not start: did not say/],
+    ['dies at once', 'console.error("no such thing"); process.exit(4)', /exit code 4\)[\s\S]*no such thing/],
+    ['speaks no JSON', 'fs.writeSync(3, "hello\\n")', /out of turn/],
+  ])('that %s', async (_, script, message) => {
+    await expect(pretend(script)).rejects.toThrow(message)
+  })
+
+  it.each([
+    ['floods', 'setInterval(() => fs.writeSync(3, "x".repeat(1000)), 0)', /sent more than it may/],
+    [
+      'answers another call',
+      'process.stdin.on("data", () => fs.writeSync(3, JSON.stringify({ id: 9, output: "", characters: 0 }) + "\\n"))',
+      /out of turn/,
+    ],
+    ['answers nonsense', 'process.stdin.on("data", () => fs.writeSync(3, "null\\n"))', /out of turn/],
+    ['hangs', 'process.stdin.resume()', /stopped after 2000 ms/],
+    ['dies', 'process.stdin.on("data", () => process.kill(process.pid, "SIGSEGV"))', /SIGSEGV/],
+    [
+      'fills its memory',
+      'process.stdin.on("data", () => { const kept = []; setInterval(() => kept.push(Buffer.alloc(2e7, 1)), 5) })',
+      /more than 64 MiB/,
+    ],
+  ])('that %s', async (_, script, message) => {
+    const interpreter = await pretend(ready + script)
+    await expect(interpreter.run('1', signal)).rejects.toThrow(message)
+    expect(interpreter.alive).toBe(false)
+    await expect(interpreter.run('1', signal)).rejects.toThrow()
+  })
+})
+
+describe('options', () => {
+  it.each([
+    [{ memory: 1 }, RangeError, /^memory: .*got 1$/],
+    [{ cpuTime: '1' }, TypeError, /^cpuTime: /],
+    [{ cpu: 1 }, TypeError, /cpu/],
+    [
+      { interpreters: 1, concurrency: 2 },
+      RangeError,
+      /^interpreters: must be at least concurrency \(2\), got 1/,
+    ],
+    [{ name: 'a b' }, RangeError, /^name: /],
+  ])('%j is refused by name', async (options, type, message) => {
+    for (const make of [pythonTool, javascriptTool]) {
+      const error = await make(options as never).catch((reason: unknown) => reason)
+      expect(error).toBeInstanceOf(type)
+      expect((error as Error).message).toMatch(message)
+    }
+  })
+})
+
+describe('process usage', () => {
+  it('of this process', async () => {
+    const usage = await processUsage(process.pid)
+    expect(usage?.cpuMilliseconds).toBeGreaterThan(0)
+    expect(usage?.residentBytes).toBeGreaterThan(10 * 2 ** 20)
+    expect(await processUsage(2 ** 22 + 1)).toBeUndefined()
+  })
+
+  it('as ps writes it', () => {
+    expect(parsePs('  2048   0:01.50\n')).toEqual({ cpuMilliseconds: 1500, residentBytes: 2048 * 1024 })
+    expect(parsePs(' 1 1-02:03:04')).toEqual({ cpuMilliseconds: 93_784_000, residentBytes: 1024 })
+    expect(parsePs('')).toBeUndefined()
+  })
+})
