@@ -10,6 +10,7 @@ import {
   type Flags,
   lowestInteger,
   type Numbers,
+  toCosts,
   toFiniteFloats,
   toFlags,
   toFloats,
@@ -31,8 +32,10 @@ export interface GroupAdvantagesInput {
   groupIds: Numbers
   accuracyRewards: Numbers
   correct: Flags
-  /** Integers from 0. */
-  toolCalls: Numbers
+  /** Integers from 0. Give these or toolCosts. */
+  toolCalls?: Numbers
+  /** What the calls of a rollout cost together, at least 0: the efficiency reward is 1 / (1 + cost) then. */
+  toolCosts?: Numbers
   /** Added to the standard deviation. Default 1e-6. */
   epsilon?: number
   /** Default true; false leaves the division by the standard deviation out (Dr. GRPO). */
@@ -40,7 +43,7 @@ export interface GroupAdvantagesInput {
 }
 
 export interface GroupAdvantages {
-  /** 1 / (toolCalls + 1) where correct, else 0. */
+  /** 1 / (toolCalls + 1), or 1 / (1 + toolCosts), where correct, else 0. */
   efficiencyRewards: Float32Array
   accuracyAdvantages: Float32Array
   /** Over the right rollouts of a group; 0 for the others, and for all where fewer than two are right. */
@@ -90,11 +93,16 @@ async function groupAdvantages(input: GroupAdvantagesInput): Promise<GroupAdvant
   if (typeof scaleByStd !== 'boolean') {
     throw new TypeError(`scaleByStd: must be true or false, got ${inspect(scaleByStd)}`)
   }
+  if (input.toolCalls !== undefined && input.toolCosts !== undefined) {
+    throw new TypeError('toolCalls, toolCosts: give one of them, got both')
+  }
   const native = {
     groupIds,
     accuracyRewards: toFiniteFloats('accuracyRewards', input.accuracyRewards, perRollout),
     correct: toFlags('correct', input.correct, perRollout),
-    toolCalls: toIntegers('toolCalls', input.toolCalls, 0, perRollout),
+    ...(input.toolCosts === undefined
+      ? { toolCalls: toIntegers('toolCalls', input.toolCalls, 0, perRollout) }
+      : { toolCosts: toCosts('toolCosts', input.toolCosts, perRollout) }),
     epsilon: checkNumber('epsilon', input.epsilon ?? 1e-6, 0, 1e30),
     scaleByStd,
   }

@@ -188,7 +188,9 @@ export interface NativeKernels {
     groupIds: Int32Array
     accuracyRewards: Float32Array
     correct: Uint8Array
-    toolCalls: Int32Array
+    toolCalls?: Int32Array
+    /** Counts instead of toolCalls. */
+    toolCosts?: Float32Array
     epsilon: number
     scaleByStd: boolean
   }): Promise<{

@@ -51,8 +51,8 @@ async function gdpo(rollouts: RolloutArrays, options: ResolvedAlgorithm): Promis
   return accuracyAlone(accuracyAdvantages)
 }
 
-function efficiencyReward({ correct, toolCalls }: RolloutArrays, index: number): number {
-  return correct[index] === 1 ? 1 / ((toolCalls[index] as number) + 1) : 0
+function efficiencyReward({ correct, toolCosts }: RolloutArrays, index: number): number {
+  return correct[index] === 1 ? 1 / ((toolCosts[index] as number) + 1) : 0
 }
 
 function accuracyAlone(accuracyAdvantages: Float32Array): AdvantageArrays {

@@ -1,6 +1,9 @@
 // What the algorithms need of a rollout: its rewards and its calls. Whatever else it carries comes back with both advantages.
 
-/** As the trainer's scored trajectories are; `toolCalls` has an element for every call that the policy attempted. */
+/**
+ * As the trainer's scored trajectories are; `toolCalls` has an element for every call that the policy attempted. A call that has
+ * a `cost` counts as much, others count 1.
+ */
 export interface RewardedRollout {
   /** 0 to 1; the answer is right where it is 1. */
   answerReward: number
@@ -17,7 +20,7 @@ export interface RolloutArrays {
   groupIds: Int32Array
   accuracyRewards: Float32Array
   correct: Uint8Array
-  toolCalls: Int32Array
+  toolCosts: Float32Array
 }
 
 /** Groups laid end to end, as the kernel takes them: a group's id is its place. */
@@ -27,6 +30,15 @@ export function rolloutArrays(groups: readonly (readonly RewardedRollout[])[]): 
     groupIds: Int32Array.from(groups.flatMap((group, index) => group.map(() => index))),
     accuracyRewards: Float32Array.from(rollouts, ({ accuracyReward }) => accuracyReward),
     correct: Uint8Array.from(rollouts, ({ answerReward }) => Number(answerReward >= 1)),
-    toolCalls: Int32Array.from(rollouts, ({ toolCalls }) => toolCalls.length),
+    toolCosts: Float32Array.from(rollouts, ({ toolCalls }) => Array.from(toolCalls, costOf).reduce(add, 0)),
   }
+}
+
+function costOf(call: unknown): number {
+  const cost = (call as { cost?: unknown } | null | undefined)?.cost
+  return typeof cost === 'number' ? cost : 1
+}
+
+function add(sum: number, value: number): number {
+  return sum + value
 }

@@ -26,6 +26,13 @@ export function toFiniteFloats(name: string, value: unknown, length?: Length): F
   return floats
 }
 
+export function toCosts(name: string, value: unknown, length?: Length): Float32Array {
+  const costs = toFiniteFloats(name, value, length)
+  const wrong = costs.findIndex((cost) => cost < 0)
+  if (wrong >= 0) throw outOfRange(name, wrong, value, 'at least 0')
+  return costs
+}
+
 /** Integers from `low` to 2^31 - 1. */
 export function toIntegers(name: string, value: unknown, low: number, length?: Length): Int32Array {
   const given = checkArray(name, value, length)
