@@ -40,9 +40,9 @@ export async function main(body) {
 }
 
 /** Runs with its output both shown here as it comes and returned, with the exit code (null: ended by a signal). */
-export async function capture(command, args, { env } = {}) {
+export async function capture(command, args, { env, cwd = root } = {}) {
   const child = spawn(command, args, {
-    cwd: root,
+    cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })

@@ -1,5 +1,6 @@
-// npm test: set-up, style and types, native tests, native tests under sanitizers, TypeScript tests. Stops at the first stage
-// that fails, with exit code 1; the last line counts all tests of all stages. `npm test -- NAME...` runs those stages alone.
+// npm test: set-up, style and types, native tests, native tests under sanitizers, TypeScript tests, the packed package. Stops
+// at the first stage that fails, with exit code 1; the last line counts all tests of all stages. `npm test -- NAME...` runs
+// those stages alone.
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureAddon } from './build-addon.mjs'
@@ -7,6 +8,7 @@ import { capture, root, SetUpError } from './command.mjs'
 import { lint } from './lint.mjs'
 import { nativeTests, sanitizedNativeTests } from './native-tests.mjs'
 import { ensureNodeModules } from './node-modules.mjs'
+import { packageTests } from './package-test.mjs'
 import { ensureSystemPackages, testPackages } from './system-packages.mjs'
 
 /** Each resolves with its counts of tests, if it runs any, and throws SetUpError when it fails otherwise. */
@@ -20,6 +22,7 @@ const stages = {
   native: nativeTests,
   sanitizers: sanitizedNativeTests,
   typescript: typescriptTests,
+  package: packageTests,
 }
 
 async function typescriptTests() {

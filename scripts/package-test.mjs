@@ -1,0 +1,56 @@
+// The published package as a user meets it: packed, installed into an empty folder without any install script, type-checked
+// against, built from source by the explicit command, used.
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { capture, root, run, SetUpError } from './command.mjs'
+
+const consumer = `import { defineTool, exactMatch, HdpoError, kernels, Policy, Trainer } from 'hdpo'
+export const parts = [defineTool, exactMatch, Policy, Trainer]
+const advantages = () =>
+  kernels.groupAdvantages({ groupIds: [1, 1], accuracyRewards: [1, 0], correct: [true, false], toolCalls: [0, 2] })
+try {
+  const { accuracyAdvantages }: { accuracyAdvantages: Float32Array } = await advantages()
+  console.log([...accuracyAdvantages].map((value) => value.toFixed(3)).join(' '))
+} catch (error) {
+  console.log(error instanceof HdpoError ? error.code + ': ' + error.message : error)
+}
+`
+
+/** Resolves with the number of checks passed; throws SetUpError at the first that fails. */
+export async function packageTests() {
+  const folder = mkdtempSync(join(tmpdir(), 'hdpo-package-'))
+  let passed = 0
+  const expectOutput = async (command, args, pattern) => {
+    const { code, text } = await capture(command, args, { cwd: folder })
+    if (code !== 0) throw new SetUpError(`"${[command, ...args].join(' ')}" ended with ${code}`)
+    if (!pattern.test(text)) throw new SetUpError(`expected ${pattern} of "${[command, ...args].join(' ')}"`)
+    passed++
+  }
+  try {
+    run('npm', ['pack', '--pack-destination', folder])
+    const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))
+    writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n')
+    run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`], { cwd: folder })
+    if (existsSync(join(folder, 'node_modules', 'hdpo', 'build'))) {
+      throw new SetUpError('installing the package has built something: it must run no script')
+    }
+    passed++
+
+    writeFileSync(join(folder, 'use.ts'), consumer)
+    const compiler = [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '--strict', '--skipLibCheck']
+    const options = ['--module', 'nodenext', '--target', 'es2023', '--types', 'node']
+    const types = ['--typeRoots', join(root, 'node_modules', '@types')]
+    run(process.execPath, [...compiler, ...options, ...types, 'use.ts'], { cwd: folder })
+    passed++
+
+    await expectOutput('npx', ['hdpo', '--version'], /^\d+\.\d+\.\d+/m)
+    await expectOutput(process.execPath, ['use.js'], /ERR_ADDON: .*npx hdpo build/)
+    await expectOutput('npx', ['hdpo', 'build'], /addon built/)
+    await expectOutput(process.execPath, ['use.js'], /^0\.707 -0\.707$/m)
+    await expectOutput('npx', ['hdpo', 'doctor'], /ok +Native addon/)
+    return { passed, failed: 0, skipped: 0 }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
