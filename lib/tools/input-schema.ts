@@ -13,14 +13,22 @@ export interface InputSchema<Input> {
   validate(input: unknown): Input
 }
 
+interface SchemaOptions {
+  /**
+   * Not written for us: keywords that we do not know are left alone, as JSON Schema has it, where in a tool of the
+   * user's own they are misspellings.
+   */
+  foreign?: boolean
+}
+
 /** Throws a TypeError that names `input` where it declares no arguments object. */
-export function resolveInputSchema(input: unknown): InputSchema<unknown> {
+export function resolveInputSchema(input: unknown, options: SchemaOptions = {}): InputSchema<unknown> {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     throw new TypeError(`input: must be a zod schema or a JSON Schema object, got ${describe(input)}`)
   }
   if ('_zod' in input) return fromZod(input as z.ZodType)
   if ('_def' in input) throw new TypeError('input: schemas of zod 3 are not supported, use zod 4')
-  return fromJsonSchema(input as JsonSchema)
+  return fromJsonSchema(input as JsonSchema, options)
 }
 
 function fromZod(schema: z.ZodType): InputSchema<unknown> {
@@ -47,9 +55,9 @@ function zodToJsonSchema(schema: z.ZodType): JsonSchema {
   }
 }
 
-function fromJsonSchema(schema: JsonSchema): InputSchema<unknown> {
+function fromJsonSchema(schema: JsonSchema, options: SchemaOptions): InputSchema<unknown> {
   checkIsObject(schema)
-  const check = compile(schema)
+  const check = compile(schema, options)
   return {
     parameters: schema,
     validate(input) {
@@ -60,9 +68,14 @@ function fromJsonSchema(schema: JsonSchema): InputSchema<unknown> {
   }
 }
 
-function compile(schema: JsonSchema) {
+function compile(schema: JsonSchema, { foreign = false }: SchemaOptions) {
   // `format` is not asserted, as JSON Schema 2020-12 has it by default.
-  const options: Options = { allErrors: true, strictTypes: false, validateFormats: false }
+  const options: Options = {
+    allErrors: true,
+    strictTypes: false,
+    validateFormats: false,
+    ...(foreign && { strict: false }),
+  }
   const draft07 = String(schema.$schema ?? '').includes('draft-07')
   try {
     return new (draft07 ? Ajv : Ajv2020)(options).compile(schema)

@@ -1,0 +1,79 @@
+// Where an MCP server is, and how to open a transport to it.
+import { StreamableHTTPClientTransport, type Transport } from '@modelcontextprotocol/client'
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
+
+/** A program that is started and speaks over its standard input and output. */
+export interface McpProgram {
+  command: string
+  args?: string[]
+  /** Besides PATH, HOME and the like; nothing else of our own environment reaches it. */
+  env?: Record<string, string>
+  cwd?: string
+}
+
+/** A server that speaks streamable HTTP. */
+export interface McpEndpoint {
+  url: string | URL
+  headers?: Record<string, string>
+}
+
+export interface OpenTransport {
+  transport: Transport
+  /** The last words of the program on its standard error. */
+  complaints(): string
+}
+
+const keptComplaints = 2000
+
+/** `maxBytes`: a longer message ends the connection. */
+export function openTransport(address: McpProgram | McpEndpoint, maxBytes: number): OpenTransport {
+  return 'command' in address ? overStdio(address, maxBytes) : overHttp(address, maxBytes)
+}
+
+/** For error messages; without headers, which may hold keys. */
+export function addressName(address: McpProgram | McpEndpoint): string {
+  if ('command' in address) return [address.command, ...(address.args ?? [])].join(' ')
+  const { origin, pathname } = new URL(address.url)
+  return origin + pathname
+}
+
+function overStdio({ command, args = [], env, cwd }: McpProgram, maxBufferSize: number): OpenTransport {
+  const transport = new StdioClientTransport({
+    command,
+    args,
+    ...(env && { env }),
+    ...(cwd !== undefined && { cwd }),
+    stderr: 'pipe',
+    maxBufferSize,
+  })
+  let complaints = ''
+  transport.stderr?.on('data', (chunk: Buffer) => {
+    complaints = (complaints + chunk.toString()).slice(-keptComplaints)
+  })
+  return { transport, complaints: () => complaints.trim() }
+}
+
+function overHttp({ url, headers }: McpEndpoint, maxBytes: number): OpenTransport {
+  const transport = new StreamableHTTPClientTransport(new URL(url), {
+    ...(headers && { requestInit: { headers } }),
+    fetch: async (input, init) => bounded(await fetch(input, init), init?.method ?? 'GET', maxBytes),
+  })
+  return { transport, complaints: () => '' }
+}
+
+/** The stream of a GET goes on for as long as the session; that of a POST is one answer. */
+function bounded(response: Response, method: string, maxBytes: number): Response {
+  if (method !== 'POST' || !response.body) return response
+  let received = 0
+  const counted = response.body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        received += chunk.byteLength
+        if (received > maxBytes) controller.error(new Error(`the answer has more than ${maxBytes} bytes`))
+        else controller.enqueue(chunk)
+      },
+    }),
+  )
+  const { status, statusText, headers } = response
+  return new Response(counted, { status, statusText, headers })
+}

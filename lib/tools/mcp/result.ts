@@ -1,0 +1,42 @@
+// What a call of an MCP tool returned, as a result of ours.
+import type { CallToolResult } from '@modelcontextprotocol/client'
+import { type ToolImage, ToolOutput } from '../tool-output.js'
+
+type Content = CallToolResult['content'][number]
+
+/** Throws with the tool's own words where it reports an error. */
+export function fromMcpResult({
+  content = [],
+  structuredContent,
+  isError,
+}: CallToolResult): string | ToolOutput {
+  const text = textOf(content, structuredContent)
+  if (isError) throw new Error(text || 'the tool reported an error without saying which')
+  const images = content.flatMap((part) => (part.type === 'image' ? [imageOf(part)] : []))
+  return images.length > 0 ? new ToolOutput({ text, images }) : text
+}
+
+/** Structured content where there is no text: servers are asked to send it as text as well. */
+function textOf(content: readonly Content[], structuredContent: unknown): string {
+  const text = content.flatMap((part) => describe(part) ?? []).join('\n')
+  return text === '' && structuredContent !== undefined ? JSON.stringify(structuredContent) : text
+}
+
+function describe(part: Content): string | undefined {
+  switch (part.type) {
+    case 'text':
+      return part.text
+    case 'resource':
+      return 'text' in part.resource ? part.resource.text : `[${part.resource.uri}: not text]`
+    case 'resource_link':
+      return `${part.name}: ${part.uri}`
+    case 'audio':
+      return '[audio left out: the policy reads text only]'
+    default:
+      return undefined
+  }
+}
+
+function imageOf({ data, mimeType }: Extract<Content, { type: 'image' }>): ToolImage {
+  return { data: Buffer.from(data, 'base64'), mediaType: mimeType }
+}

@@ -1,0 +1,326 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync, rmSync } from 'node:fs'
+import { createServer as createHttpServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node'
+import { afterEach, describe, expect, it } from 'vitest'
+import { runToolCall } from '../../lib/rollout/run-tool-call.js'
+import type { ToolCallRecord } from '../../lib/rollout/types.js'
+import { connectMcp, type McpConnection, type McpServer } from '../../lib/tools/mcp.js'
+import { createServer } from './mcp/tools.mjs'
+
+const program = (file: string, ...args: string[]) => ({
+  command: process.execPath,
+  args: [fileURLToPath(new URL(`mcp/${file}`, import.meta.url)), ...args],
+})
+const opened: McpConnection[] = []
+const cleanUps: (() => unknown)[] = []
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((connection) => connection.close()))
+  for (const cleanUp of cleanUps.splice(0)) await cleanUp()
+})
+
+async function connect(server: McpServer): Promise<McpConnection> {
+  const connection = await connectMcp(server)
+  opened.push(connection)
+  return connection
+}
+
+/** A raw server in `mode`; what it starts is noted in a file. */
+async function connectRaw(mode: string, options: Partial<McpServer> = {}) {
+  const notes = join(tmpdir(), `hdpo-mcp-${randomUUID()}`)
+  cleanUps.push(() => rmSync(notes, { force: true }))
+  return connect({ ...program('raw-server.mjs', mode, notes), ...options } as McpServer)
+}
+
+/** As a rollout calls it. */
+function call(
+  { tools }: McpConnection,
+  name: string,
+  input: unknown = {},
+  { signal = new AbortController().signal, limit = 8192 } = {},
+): Promise<ToolCallRecord> {
+  return runToolCall(
+    { kind: 'call', name, arguments: input as Record<string, unknown> },
+    {
+      tools,
+      toolTimeout: 30_000,
+      toolConcurrency: 64,
+      maxObservationCharacters: limit,
+      rolloutId: 'rollout',
+      rolloutEnded: new AbortController().signal,
+      signal,
+    },
+  )
+}
+
+describe('a server over stdio', () => {
+  it('lists its tools, and they run', async () => {
+    const server = await connect(program('server.mjs'))
+    const add = server.tools.find(({ name }) => name === 'add')
+    expect(add).toMatchObject({
+      description: 'Adds two numbers',
+      parameters: { type: 'object', properties: { a: { type: 'number' } }, required: ['a', 'b'] },
+    })
+    expect(add?.parameters).not.toHaveProperty('$schema')
+    expect(await call(server, 'add', { a: 2, b: 3 })).toMatchObject({ outcome: 'ok', observation: '5' })
+    expect(await call(server, 'data')).toMatchObject({ outcome: 'ok', observation: '{"celsius":21}' })
+    const many = await Promise.all(Array.from({ length: 100 }, (_, n) => call(server, 'add', { a: n, b: n })))
+    expect(many.map(({ observation }) => observation)).toEqual(many.map((_, n) => String(2 * n)))
+  })
+
+  it('what goes wrong in a tool is an observation', async () => {
+    const server = await connect(program('server.mjs'))
+    expect(await call(server, 'add', { a: '2' })).toMatchObject({
+      outcome: 'bad-arguments',
+      observation: expect.stringContaining("must have required property 'b'; a: must be number"),
+    })
+    expect(await call(server, 'fail')).toMatchObject({
+      outcome: 'error',
+      observation: 'fail failed: no such city',
+    })
+    const megabyte = await call(server, 'megabyte', {}, { limit: 100 })
+    expect(megabyte.observation).toBe(`${'x'.repeat(100)}\n[truncated: the first 100 of 1048576 characters]`)
+  })
+
+  it('images have their place, and the policy reads why it sees none', async () => {
+    const server = await connect(program('server.mjs'))
+    expect(await call(server, 'picture')).toMatchObject({
+      outcome: 'error',
+      observation: 'picture failed: the result is 1 image (image/png), but the policy reads text only',
+    })
+    expect(await call(server, 'picture', { caption: 'A dot' })).toMatchObject({
+      outcome: 'ok',
+      observation: 'A dot\n[1 image (image/png) left out: the policy reads text only]',
+    })
+  })
+
+  it('gets none of our environment but what it is given', async () => {
+    process.env.HDPO_TEST_SECRET = 'secret'
+    cleanUps.push(() => delete process.env.HDPO_TEST_SECRET)
+    const server = await connect({ ...program('server.mjs'), env: { GIVEN: 'yes' } })
+    const { observation } = await call(server, 'keys')
+    expect(observation).toContain('GIVEN')
+    expect(observation).not.toContain('HDPO_TEST_SECRET')
+  })
+
+  it('takes a prefix, and some of the tools', async () => {
+    const server = await connect({ ...program('server.mjs'), prefix: 'test_', only: ['add'] })
+    expect(server.tools.map(({ name }) => name)).toEqual(['test_add'])
+    expect(await call(server, 'test_add', { a: 1, b: 1 })).toMatchObject({ outcome: 'ok', observation: '2' })
+    await expect(connectMcp({ ...program('server.mjs'), only: ['ad'] })).rejects.toThrow(
+      /^only: the MCP server has no tool "ad", only add, pid/,
+    )
+  })
+
+  it('a call that is stopped leaves the server alone', async () => {
+    const server = await connect(program('server.mjs'))
+    const stopped = new AbortController()
+    setTimeout(() => stopped.abort(), 100)
+    expect(await call(server, 'slow', {}, { signal: stopped.signal })).toMatchObject({
+      outcome: 'error',
+      observation: 'slow was stopped',
+    })
+    expect(await call(server, 'add', { a: 1, b: 1 })).toMatchObject({ outcome: 'ok' })
+    expect(server.restarts).toBe(0)
+  })
+
+  it('a slow tool times out and leaves the server alone', async () => {
+    const server = await connect({ ...program('server.mjs'), timeout: 200 })
+    expect(await call(server, 'slow')).toMatchObject({
+      outcome: 'timeout',
+      observation: 'slow failed: no answer in 200 ms',
+    })
+    expect(await call(server, 'add', { a: 1, b: 1 })).toMatchObject({ outcome: 'ok' })
+    expect(server.restarts).toBe(0)
+  })
+})
+
+describe('a server that dies', () => {
+  it('is started again; the calls it took with it say so, later ones wait', async () => {
+    const server = await connect(program('server.mjs'))
+    const { observation: before } = await call(server, 'pid')
+    const taken = await Promise.all([call(server, 'die'), call(server, 'slow')])
+    for (const { outcome, observation } of taken) {
+      expect(outcome).toBe('error')
+      expect(observation).toContain('the server went away during the call')
+    }
+    const { outcome, observation: after } = await call(server, 'pid')
+    expect(outcome).toBe('ok')
+    expect(after).not.toBe(before)
+    expect(server.restarts).toBe(1)
+  })
+
+  it('a call that only reads is made again', async () => {
+    const server = await connectRaw('repeatable')
+    expect(await call(server, 'read')).toMatchObject({ outcome: 'ok', observation: 'back' })
+  })
+
+  it('a call that may do something is not', async () => {
+    const server = await connectRaw('once')
+    expect(await call(server, 'read')).toMatchObject({ outcome: 'error' })
+    expect(await call(server, 'read')).toMatchObject({ outcome: 'ok', observation: 'back' })
+  })
+
+  it('for good: calls wait as long as they may, attempts get rarer, and closing ends it', async () => {
+    const notes = join(tmpdir(), `hdpo-mcp-${randomUUID()}`)
+    cleanUps.push(() => rmSync(notes, { force: true }))
+    const server = await connect({ ...program('raw-server.mjs', 'stays-dead', notes), patience: 1500 })
+    await call(server, 'read')
+    const start = performance.now()
+    expect(await call(server, 'read')).toMatchObject({
+      outcome: 'error',
+      observation: expect.stringContaining('the server is down'),
+    })
+    expect(performance.now() - start).toBeGreaterThan(1000)
+    // Pauses of 100, 200, 400, 800 ms.
+    expect(readFileSync(notes, 'utf8').trim().split('\n').length).toBeLessThanOrEqual(6)
+    const waiting = call(server, 'read')
+    setTimeout(() => void server.close(), 50)
+    expect(await waiting).toMatchObject({ outcome: 'error' })
+  })
+})
+
+describe('a server that misbehaves', () => {
+  it('hangs: it is replaced', async () => {
+    const server = await connectRaw('hang', { timeout: 300 })
+    expect(await call(server, 'read')).toMatchObject({ outcome: 'timeout' })
+    expect(await call(server, 'read')).toMatchObject({ outcome: 'ok', observation: 'back' })
+    expect(server.restarts).toBe(1)
+  }, 20_000)
+
+  it('sends more than it may: it is replaced', async () => {
+    const server = await connectRaw('giant', { maxMessageBytes: 1_000_000 })
+    expect(await call(server, 'read')).toMatchObject({ outcome: 'error' })
+    expect(await call(server, 'read')).toMatchObject({ outcome: 'ok', observation: 'back' })
+  }, 20_000)
+
+  it.each([
+    ['writes what is not JSON', 'garbage', 'ok', /^fine$/],
+    ['answers what nobody asked', 'no-such-protocol', 'ok', /^fine$/],
+    ['sends no content', 'no-content', 'ok', /^$/],
+    ['sends content of another kind', 'content-number', 'error', /content/],
+    ['sends data against its own schema', 'output', 'error', /celsius/],
+    ['refuses', 'error', 'error', /the database is locked/],
+  ])('%s', async (_, mode, outcome, observation) => {
+    const server = await connectRaw(mode, { timeout: 2000 })
+    expect(await call(server, 'read')).toMatchObject({
+      outcome,
+      observation: expect.stringMatching(observation),
+    })
+  })
+
+  it.each([
+    ['has two tools of one name', 'duplicates', /two tools named "get_page" \("get\.page", "get_page"\)/],
+    ['has a name that is too long', 'long-name', /has 80 characters/],
+    ['takes no object', 'no-object', /inputSchema|odd/],
+    ['has a schema that is none', 'bad-schema', /MCP tool "odd": input: is not a valid JSON Schema/],
+    [
+      'dies at once',
+      'dies',
+      /cannot connect to the MCP server .*raw-server\.mjs dies[\s\S]*config\.toml: no such file/,
+    ],
+  ])('%s: refused by name', async (_, mode, message) => {
+    await expect(connectRaw(mode)).rejects.toThrow(message)
+  })
+
+  it('does not exist', async () => {
+    await expect(connectMcp({ command: 'hdpo-no-such-program' })).rejects.toThrow(/cannot connect.*ENOENT/)
+  })
+})
+
+describe('a server over HTTP', () => {
+  /** Sessions are those of this start: a server that comes back knows none. */
+  async function listen(
+    port = 0,
+  ): Promise<{ url: string; port: number; headers: string[]; stop(): Promise<void>; forget(): void }> {
+    const sessions = new Map<string, NodeStreamableHTTPServerTransport>()
+    const headers: string[] = []
+    const server: Server = createHttpServer(async (request, response) => {
+      headers.push(String(request.headers['x-key']))
+      const known = sessions.get(String(request.headers['mcp-session-id']))
+      if (known) return known.handleRequest(request, response)
+      if (request.headers['mcp-session-id']) return response.writeHead(404).end()
+      const transport = new NodeStreamableHTTPServerTransport({
+        sessionIdGenerator: randomUUID,
+        onsessioninitialized: (id) => void sessions.set(id, transport),
+      })
+      await createServer().connect(transport)
+      await transport.handleRequest(request, response)
+    })
+    await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve))
+    const stop = async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    }
+    cleanUps.push(() => server.listening && stop())
+    const { port: bound } = server.address() as AddressInfo
+    return {
+      url: `http://127.0.0.1:${bound}/mcp`,
+      port: bound,
+      headers,
+      stop,
+      forget: () => sessions.clear(),
+    }
+  }
+
+  it('runs its tools, with the headers given', async () => {
+    const { url, headers } = await listen()
+    const server = await connect({ url, headers: { 'x-key': 'k' } })
+    expect(await call(server, 'add', { a: 2, b: 3 })).toMatchObject({ outcome: 'ok', observation: '5' })
+    expect(await call(server, 'fail')).toMatchObject({
+      outcome: 'error',
+      observation: 'fail failed: no such city',
+    })
+    expect(new Set(headers)).toEqual(new Set(['k']))
+  })
+
+  it('goes away and comes back: calls wait for it', async () => {
+    const first = await listen()
+    const server = await connect({ url: first.url })
+    await first.stop()
+    const waiting = call(server, 'add', { a: 1, b: 2 })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await listen(first.port)
+    expect(await waiting).toMatchObject({ outcome: 'ok', observation: '3' })
+    expect(server.restarts).toBe(1)
+  })
+
+  it('forgets the session: a new one is opened', async () => {
+    const { url, forget } = await listen()
+    const server = await connect({ url })
+    forget()
+    expect(await call(server, 'pid')).toMatchObject({ outcome: 'ok', observation: String(process.pid) })
+  })
+
+  it('sends more than it may', async () => {
+    const { url } = await listen()
+    const server = await connect({ url, maxMessageBytes: 100_000, timeout: 3000 })
+    const { outcome } = await call(server, 'megabyte')
+    expect(['error', 'timeout']).toContain(outcome)
+    expect(await call(server, 'add', { a: 1, b: 1 })).toMatchObject({ outcome: 'ok' })
+  })
+
+  it('cannot be reached', async () => {
+    await expect(
+      connectMcp({ url: 'http://127.0.0.1:9/mcp', headers: { authorization: 'Bearer secret' } }),
+    ).rejects.toThrow(/^(?!.*secret).*cannot connect to the MCP server http:\/\/127\.0\.0\.1:9\/mcp/)
+  })
+})
+
+describe('options', () => {
+  it.each([
+    [{}, TypeError, /takes either command or url/],
+    [{ command: 'a', url: 'http://a' }, TypeError, /takes either command or url/],
+    [{ url: 'file:///etc/passwd' }, TypeError, /^url: /],
+    [{ command: 'a', timeout: 0 }, RangeError, /^timeout: .*got 0/],
+    [{ command: 'a', prefix: 'a b' }, RangeError, /^prefix: /],
+  ])('%j is refused by name', async (server, type, message) => {
+    const error = await connectMcp(server as never).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(type)
+    expect((error as Error).message).toMatch(message)
+  })
+})

@@ -1,0 +1,67 @@
+// A server written by hand, which keeps to the protocol until it is asked for the thing that its mode gets wrong.
+import { appendFileSync, existsSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+
+const [mode, notes] = process.argv.slice(2)
+const again = notes !== undefined && existsSync(notes)
+if (notes) appendFileSync(notes, `${process.pid}\n`)
+const send = (message) => process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
+const schema = { type: 'object', properties: { n: { type: 'integer' } }, 'x-internal': true }
+const tool = (name, more = {}) => ({ name, description: name, inputSchema: schema, ...more })
+
+const toolsOf = {
+  duplicates: [tool('get.page'), tool('get_page')],
+  'long-name': [tool('x'.repeat(80))],
+  'no-object': [tool('odd', { inputSchema: { type: 'string' } })],
+  'bad-schema': [tool('odd', { inputSchema: { type: 'object', properties: { a: { type: 'nothing' } } } })],
+  output: [
+    tool('read', {
+      outputSchema: { type: 'object', properties: { celsius: { type: 'number' } }, required: ['celsius'] },
+    }),
+  ],
+  repeatable: [tool('read', { annotations: { idempotentHint: true } })],
+}
+
+const answers = {
+  hang: () => (again ? done('back') : setInterval(() => {}, 1000) && 'silent'),
+  garbage: () => process.stdout.write('this is not JSON {{{\n') && done('fine'),
+  'no-content': () => ({ result: { something: 'else' } }),
+  'content-number': () => ({ result: { content: 7 } }),
+  'no-such-protocol': () =>
+    process.stdout.write('{"jsonrpc":"2.0","id":"nobody","result":{}}\n') && done('fine'),
+  output: () => ({ result: { content: [], structuredContent: { celsius: 'warm' } } }),
+  error: () => ({ error: { code: -32000, message: 'the database is locked' } }),
+  giant: () =>
+    again ? done('back') : { result: { content: [{ type: 'text', text: 'x'.repeat(3_000_000) }] } },
+  repeatable: () => (again ? done('back') : process.exit(1)),
+  once: () => (again ? done('back') : process.exit(1)),
+  'stays-dead': () => process.exit(1),
+}
+const done = (text) => ({ result: { content: [{ type: 'text', text }] } })
+
+if (mode === 'stays-dead' && again) process.exit(3)
+if (mode === 'never') setInterval(() => {}, 1000)
+if (mode === 'dies') {
+  console.error('config.toml: no such file')
+  process.exit(2)
+}
+let silent = mode === 'never'
+createInterface({ input: process.stdin }).on('line', (line) => {
+  const { id, method, params } = JSON.parse(line)
+  if (silent || id === undefined) return
+  if (method === 'initialize') {
+    const { protocolVersion } = params
+    send({
+      id,
+      result: { protocolVersion, capabilities: { tools: {} }, serverInfo: { name: mode, version: '1' } },
+    })
+  } else if (method === 'tools/list') {
+    send({ id, result: { tools: toolsOf[mode] ?? [tool('read')] } })
+  } else if (method === 'tools/call') {
+    const answer = answers[mode]()
+    if (answer === 'silent') silent = true
+    else send({ id, ...answer })
+  } else {
+    send({ id, result: {} })
+  }
+})
