@@ -1,4 +1,5 @@
-// A tensor is a view: pointer, dtype, shape; always contiguous and row-major. It owns nothing (see ops/buffer.h).
+// A tensor is a view: pointer, dtype, shape; always contiguous and row-major. It owns nothing (see
+// ops/buffer.h).
 #pragma once
 
 #include <array>

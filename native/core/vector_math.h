@@ -8,11 +8,14 @@
 namespace hdpo {
 
 // e^x within 1.01 ulp (float32); 0 below -87.336 (no subnormal results), infinity above 88.722, NaN for NaN.
-// x = n ln 2 + r with |r| <= ln 2 / 2, e^x = 2^n e^r, e^r by a polynomial of degree 7 (minimax on that interval).
+// x = n ln 2 + r with |r| <= ln 2 / 2, e^x = 2^n e^r, e^r by a polynomial of degree 7 (minimax on that
+// interval).
 inline float vectorExp(float x) {
   constexpr float kLog2E = 1.44269504088896341f;
-  constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723e-6f;  // High has trailing zeros
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits
+  constexpr float kLn2High = 0.693145751953125f,
+                  kLn2Low = 1.42860682030941723e-6f;  // High has trailing zeros
+  constexpr float kRound =
+      12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits
   constexpr float kLargest = 88.7228394f, kSmallest = -87.3365402f;
   const float bounded = x > 89.0f ? 89.0f : (x < -88.0f ? -88.0f : x);  // NaN stays
   const float shifted = bounded * kLog2E + kRound;
@@ -34,8 +37,8 @@ inline float vectorExp(float x) {
   return x < kSmallest ? 0.0f : (x > kLargest ? std::numeric_limits<float>::infinity() : result);
 }
 
-// e^x within 1.03 ulp (float64) for x <= 709; 0 below -708 (no subnormal results), NaN for NaN. The same reduction, with e^r
-// by its Taylor polynomial of degree 13 (truncation below 2^-58 on |r| <= ln 2 / 2).
+// e^x within 1.03 ulp (float64) for x <= 709; 0 below -708 (no subnormal results), NaN for NaN. The same
+// reduction, with e^r by its Taylor polynomial of degree 13 (truncation below 2^-58 on |r| <= ln 2 / 2).
 inline double vectorExp(double x) {
   constexpr double kLog2E = 1.4426950408889634;
   constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;

@@ -5,7 +5,7 @@
 
 #include "cpu/cpu_backend.h"
 #include "cpu/parallel.h"
-#include "cpu/vector_math.h"
+#include "core/vector_math.h"
 
 namespace hdpo {
 
