@@ -10,13 +10,14 @@ import { type EvaluationSummary, evaluate, type Knowledge, measureKnown } from '
 import { type AnswerRule, answerRules } from './data-schema.js'
 import { closeEnvironment, type Environment, resolveEnvironment } from './environment.js'
 import { examples } from './examples.js'
-import { positiveNumber, wholeNumber } from './flags.js'
+import { columnPair, positiveNumber, wholeNumber } from './flags.js'
 import { formatTable, percent } from './table.js'
 import { Terminal } from './terminal.js'
 
 interface EvalFlags {
   environment?: string
   tasks?: string
+  columns?: Record<string, string>
   tools?: string[]
   answer?: Exclude<AnswerRule, 'llm-judge'>
   samples: number
@@ -37,6 +38,7 @@ export function addEvalCommand(program: Command): void {
     .argument('<policy>', 'policy folder')
     .option('--environment <name>', 'atlas, or a module; its held-out tasks are asked')
     .option('--tasks <file>', 'JSONL or Parquet, instead of an environment')
+    .option('--columns <pairs...>', 'of the tasks file: question=prompt answer=gold', columnPair)
     .option('--tools <names...>', 'built-in tools and modules')
     .addOption(
       new Option('--answer <rule>', 'how answers are compared').choices(
@@ -57,6 +59,7 @@ export function addEvalCommand(program: Command): void {
       examples(
         'hdpo eval runs/quickstart/hdpo/policy --environment atlas --known --samples 4',
         'hdpo eval ./my-agent --tasks questions.jsonl --tools calculator --json',
+        'hdpo eval ./my-agent --tasks test.parquet --columns question=prompt answer=gold',
       ),
     )
     .action(runEval)
@@ -102,7 +105,15 @@ async function runEval(policyFolder: string, flags: EvalFlags): Promise<void> {
   }
 }
 
-function evaluatedEnvironment({ environment, tasks, tools, answer, seed }: EvalFlags): Promise<Environment> {
+function evaluatedEnvironment({
+  environment,
+  tasks: path,
+  columns,
+  tools,
+  answer,
+  seed,
+}: EvalFlags): Promise<Environment> {
+  const tasks = path !== undefined && columns ? { path, columns } : path
   return resolveEnvironment(
     {
       ...(environment !== undefined && { environment }),

@@ -12,6 +12,17 @@ export function wholeNumber(minimum: number): (text: string) => number {
   }
 }
 
+/** 'question=prompt', 'answer=gold': which column of a data set is what. */
+export function columnPair(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const [name, column] = text.split('=')
+  if (!name || !column || !['question', 'messages', 'answer', 'id'].includes(name)) {
+    throw new InvalidArgumentError(
+      'It must be question=, messages=, answer= or id= and the name of a column.',
+    )
+  }
+  return { ...before, [name]: column }
+}
+
 export function positiveNumber(text: string): number {
   const value = Number(text)
   if (text.trim() === '' || !(value > 0) || !Number.isFinite(value)) {

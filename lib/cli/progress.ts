@@ -30,7 +30,8 @@ export function describeStep(metrics: StepMetrics, steps: number, eta: string): 
     `kl ${number(metrics.kl)}`,
     `entropy ${metrics.entropy.toFixed(3)}`,
     `${Math.round(metrics.tokensPerSecond)} tok/s`,
-    ...(metrics.skipped ? ['SKIPPED: not finite'] : []),
+    ...(metrics.ungradedRollouts > 0 ? [`ungraded ${metrics.ungradedRollouts}`] : []),
+    ...(metrics.skipped ? ['SKIPPED'] : []),
   ]
   return fields.join('  ')
 }
