@@ -12,10 +12,10 @@ namespace hdpo {
 // interval).
 inline float vectorExp(float x) {
   constexpr float kLog2E = 1.44269504088896341f;
-  constexpr float kLn2High = 0.693145751953125f,
-                  kLn2Low = 1.42860682030941723e-6f;  // High has trailing zeros
-  constexpr float kRound =
-      12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits
+  // High has trailing zeros: whole * high is exact.
+  constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723e-6f;
+  // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits.
+  constexpr float kRound = 12582912.0f;
   constexpr float kLargest = 88.7228394f, kSmallest = -87.3365402f;
   const float bounded = x > 89.0f ? 89.0f : (x < -88.0f ? -88.0f : x);  // NaN stays
   const float shifted = bounded * kLog2E + kRound;
