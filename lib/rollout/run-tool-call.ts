@@ -49,8 +49,7 @@ async function resultOf(call: ParsedToolCall, settings: ToolCallSettings): Promi
   try {
     input = tool.validate(call.arguments)
   } catch (error) {
-    if (error instanceof ToolInputError)
-      return refused('bad-arguments', `Invalid arguments for ${tool.name}: ${error.message}`)
+    if (error instanceof ToolInputError) return refused('bad-arguments', invalid(tool, error))
     return refused('error', failure(tool, error))
   }
   return toolLimit(tool, settings.toolConcurrency)(() => runInTime(tool, input, settings))
@@ -81,6 +80,8 @@ async function runInTime(tool: Tool, input: unknown, settings: ToolCallSettings)
   } catch (error) {
     if (settings.signal.aborted) return result('error', `${tool.name} was stopped`)
     if (ended.signal.aborted) return result('timeout', `${tool.name} timed out after ${timeout} ms`)
+    // Some tools can check their arguments only by asking someone.
+    if (error instanceof ToolInputError) return result('bad-arguments', invalid(tool, error))
     return result(error instanceof ToolTimeoutError ? 'timeout' : 'error', failure(tool, error))
   } finally {
     clearTimeout(timer)
@@ -108,6 +109,10 @@ function untilAborted<Value>(signal: AbortSignal, work: () => Promise<Value>): P
 
 function refused(outcome: ToolCallOutcome, observation: string): Result {
   return { outcome, observation, milliseconds: 0 }
+}
+
+function invalid(tool: Tool, error: ToolInputError): string {
+  return `Invalid arguments for ${tool.name}: ${error.message}`
 }
 
 /** Tools may throw anything. */

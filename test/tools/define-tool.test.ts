@@ -95,6 +95,15 @@ describe('defineTool with JSON Schema', () => {
   })
 })
 
+describe('cost', () => {
+  it('is kept: a number, or a function of the finished call', () => {
+    const cost = ({ milliseconds }: { milliseconds: number }) => milliseconds / 1000
+    expect(defineTool({ ...valid, cost: 0 }).cost).toBe(0)
+    expect(defineTool({ ...valid, cost }).cost).toBe(cost)
+    expect(defineTool(valid)).not.toHaveProperty('cost')
+  })
+})
+
 describe('a bad definition', () => {
   it.each<[string, Record<string, unknown>, new (...input: never[]) => Error, RegExp]>([
     ['no name', { name: undefined }, TypeError, /^name: /],
@@ -126,6 +135,8 @@ describe('a bad definition', () => {
     ['a zod 3 schema', { input: { _def: {}, parse() {} } }, TypeError, /^input: .*zod 3/],
     ['a timeout that is no number', { timeout: '1' }, TypeError, /^timeout: /],
     ['a timeout of 0', { timeout: 0 }, RangeError, /^timeout: .*got 0/],
+    ['a cost that is no number', { cost: '1' }, TypeError, /^cost: .*got string/],
+    ['a negative cost', { cost: -1 }, RangeError, /^cost: .*got -1/],
     ['an endless timeout', { timeout: Number.POSITIVE_INFINITY }, RangeError, /^timeout: /],
   ])('%s is refused by name', (_, field, type, message) => {
     const define = () => defineTool({ ...valid, ...field })
