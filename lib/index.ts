@@ -62,6 +62,7 @@ export {
   type RewardOptions,
   regexMatch,
   reportedOutcome,
+  Ungraded,
   ungraded,
   type VerifierOptions,
   verifier,
