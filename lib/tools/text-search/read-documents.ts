@@ -1,0 +1,113 @@
+// Documents from files: Markdown and text a document each, JSONL a document a line.
+import { createReadStream } from 'node:fs'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { extname, join, relative, sep } from 'node:path'
+import { createInterface } from 'node:readline'
+import { HdpoError } from '../../errors.js'
+
+export interface TextDocument {
+  /** Unique; what a result is cited by. */
+  id: string
+  text: string
+  title?: string
+  /** Whether '# ' begins a heading. Default false. */
+  markdown?: boolean
+}
+
+/** Names of the fields in a line of JSONL. */
+export interface DocumentFields {
+  /** Default: the first of text, contents, content, body, passage that there is. */
+  text?: string
+  /** Default title. */
+  title?: string
+  /** Default id; the file and line where a line has none. */
+  id?: string
+}
+
+const markdown = ['.md', '.mdx', '.markdown']
+const plain = ['.txt', '.text', '.rst']
+const lines = ['.jsonl', '.ndjson']
+const readable = [...markdown, ...plain, ...lines]
+const usualTextFields = ['text', 'contents', 'content', 'body', 'passage']
+
+/** All readable files of folders, in order of their names; a file that is named itself has to be readable. */
+export async function* readDocuments(
+  paths: readonly string[],
+  fields: DocumentFields,
+): AsyncGenerator<TextDocument> {
+  for (const path of paths) {
+    if ((await statOf(path)).isDirectory()) yield* readFolder(path, fields)
+    else yield* readFileAt(path, path, fields)
+  }
+}
+
+async function statOf(path: string) {
+  try {
+    return await stat(path)
+  } catch (error) {
+    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+async function* readFolder(folder: string, fields: DocumentFields): AsyncGenerator<TextDocument> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries
+    .filter((entry) => entry.isFile() && readable.includes(extname(entry.name).toLowerCase()))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !isHidden(relative(folder, path)))
+    .sort()
+  for (const path of files) yield* readFileAt(path, relative(folder, path), fields)
+}
+
+function isHidden(path: string): boolean {
+  return path.split(sep).some((part) => part.startsWith('.') || part === 'node_modules')
+}
+
+async function* readFileAt(path: string, id: string, fields: DocumentFields): AsyncGenerator<TextDocument> {
+  const extension = extname(path).toLowerCase()
+  if (lines.includes(extension)) yield* readLines(path, id, fields)
+  else if (markdown.includes(extension)) yield { id, text: await readFile(path, 'utf8'), markdown: true }
+  else if (plain.includes(extension)) yield { id, text: await readFile(path, 'utf8') }
+  else throw new HdpoError('ERR_DATA', `cannot index ${path}: only ${readable.join(', ')} can be read`)
+}
+
+async function* readLines(path: string, name: string, fields: DocumentFields): AsyncGenerator<TextDocument> {
+  let number = 0
+  for await (const line of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Infinity })) {
+    number++
+    if (line.trim() !== '') yield parseLine(line, `${name}:${number}`, fields)
+  }
+}
+
+function parseLine(line: string, where: string, fields: DocumentFields): TextDocument {
+  const record = parseObject(line, where)
+  const textField = fields.text ?? usualTextFields.find((field) => typeof record[field] === 'string')
+  const text = textField === undefined ? undefined : record[textField]
+  if (typeof text !== 'string') {
+    const wanted = fields.text ?? usualTextFields.join(', ')
+    throw new HdpoError(
+      'ERR_DATA',
+      `${where}: has no text under ${wanted}; its fields are ${Object.keys(record).join(', ')}`,
+    )
+  }
+  const title = record[fields.title ?? 'title']
+  const id = record[fields.id ?? 'id']
+  return {
+    id: id === undefined || id === null ? where : String(id),
+    text,
+    ...(typeof title === 'string' && { title }),
+  }
+}
+
+function parseObject(line: string, where: string): Record<string, unknown> {
+  let record: unknown
+  try {
+    record = JSON.parse(line)
+  } catch (error) {
+    throw new HdpoError('ERR_DATA', `${where}: ${(error as Error).message}`, { cause: error })
+  }
+  if (typeof record !== 'object' || record === null || Array.isArray(record)) {
+    throw new HdpoError('ERR_DATA', `${where}: must be an object, got ${line.slice(0, 60)}`)
+  }
+  return record as Record<string, unknown>
+}
