@@ -1,0 +1,66 @@
+// The reference values of test/golden: inputs and float64 results for every rule of docs/algorithm.md.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { GroupAdvantages, GroupAdvantagesInput, PolicyLossInput } from '../../lib/kernels.js'
+
+type NumbersOf<Result> = { [Key in keyof Result]: Result[Key] extends number ? number : number[] }
+
+export interface AdvantagesCase extends GroupAdvantagesInput {
+  name: string
+  expected: NumbersOf<GroupAdvantages>
+}
+
+export interface PolicyLossCase extends PolicyLossInput {
+  name: string
+  logits: number[]
+  targets: number[]
+  lossMask: number[]
+  expected: {
+    loss: number
+    accuracyLoss: number
+    efficiencyLoss: number
+    kl: number
+    logprobs: number[]
+    gradLogprobs: number[]
+    gradLogits: number[]
+    entropy: number[]
+  }
+}
+
+function readCases<Case>(file: string): Case[] {
+  return (JSON.parse(readFileSync(join(import.meta.dirname, '../golden', file), 'utf8')) as { cases: Case[] })
+    .cases
+}
+
+export const advantagesCases = () => readCases<AdvantagesCase>('advantages.json')
+export const policyLossCases = () => readCases<PolicyLossCase>('policy_loss.json')
+
+/** Largest |found - expected|; infinite where one is not finite or the lengths differ. */
+export function largestDifference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  return largest(found, expected, () => 1)
+}
+
+/** Largest |found - expected| / |expected|, of values below `floor` / `floor`. */
+export function largestRelativeDifference(
+  found: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  floor: number,
+): number {
+  return largest(found, expected, (value) => Math.max(Math.abs(value), floor))
+}
+
+function largest(
+  found: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  unit: (expected: number) => number,
+): number {
+  if (found.length !== expected.length) return Number.POSITIVE_INFINITY
+  let worst = 0
+  for (let index = 0; index < expected.length; index++) {
+    const value = expected[index] as number
+    const difference = Math.abs((found[index] as number) - value) / unit(value)
+    if (!Number.isFinite(difference)) return Number.POSITIVE_INFINITY
+    worst = Math.max(worst, difference)
+  }
+  return worst
+}

@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest'
+import { kernels } from '../../lib/kernels.js'
+import { advantagesCases, largestDifference } from './golden.js'
+
+const rollouts = {
+  groupIds: [4, 4, 4, -7],
+  accuracyRewards: [1, 0.1, 1, 1],
+  correct: [1, 0, 1, 1],
+  toolCalls: [1, 0, 0, 3],
+}
+
+describe('groupAdvantages', () => {
+  it.each(advantagesCases())('agrees with the reference: $name', async ({ expected, ...input }) => {
+    const found = await kernels.groupAdvantages(input)
+    expect(largestDifference(found.efficiencyRewards, expected.efficiencyRewards)).toBeLessThan(1e-6)
+    expect(largestDifference(found.accuracyAdvantages, expected.accuracyAdvantages)).toBeLessThan(1e-6)
+    expect(largestDifference(found.efficiencyAdvantages, expected.efficiencyAdvantages)).toBeLessThan(1e-6)
+  })
+
+  it('gives the same for every kind of array', async () => {
+    const fromPlain = await kernels.groupAdvantages(rollouts)
+    const shared = new Int32Array(new SharedArrayBuffer(16))
+    shared.set(rollouts.groupIds)
+    const others = [
+      {
+        groupIds: Int32Array.from(rollouts.groupIds),
+        accuracyRewards: Float32Array.from(rollouts.accuracyRewards),
+        correct: Uint8Array.from(rollouts.correct),
+        toolCalls: Int32Array.from(rollouts.toolCalls),
+      },
+      {
+        ...rollouts,
+        groupIds: Float64Array.from(rollouts.groupIds),
+        toolCalls: Uint16Array.from(rollouts.toolCalls),
+      },
+      { ...rollouts, groupIds: shared, correct: [true, false, true, true] },
+    ]
+    for (const input of others) expect(await kernels.groupAdvantages(input)).toEqual(fromPlain)
+  })
+
+  it('needs two right rollouts for an efficiency advantage, and two rollouts for any', async () => {
+    const { accuracyAdvantages, efficiencyAdvantages } = await kernels.groupAdvantages(rollouts)
+    expect(Array.from(efficiencyAdvantages)).toEqual([
+      expect.closeTo(-Math.SQRT1_2, 4),
+      0,
+      expect.closeTo(Math.SQRT1_2, 4),
+      0,
+    ])
+    expect(accuracyAdvantages[3]).toBe(0)
+    const oneRight = await kernels.groupAdvantages({ ...rollouts, correct: [1, 0, 0, 1] })
+    expect(Array.from(oneRight.efficiencyAdvantages)).toEqual([0, 0, 0, 0])
+    expect(Array.from(oneRight.efficiencyRewards)).toEqual([0.5, 0, 0, 0.25])
+  })
+
+  it('gives exactly 0 where all rewards are equal', async () => {
+    const third = 1 / 3
+    const { accuracyAdvantages } = await kernels.groupAdvantages({
+      ...rollouts,
+      accuracyRewards: [third, third, third, 0.1 + 0.2],
+      epsilon: 0,
+    })
+    expect(Array.from(accuracyAdvantages)).toEqual([0, 0, 0, 0])
+  })
+
+  it('takes any int32 as a group id and any count of calls', async () => {
+    const found = await kernels.groupAdvantages({
+      groupIds: [2 ** 31 - 1, -(2 ** 31), 2 ** 31 - 1, -(2 ** 31)],
+      accuracyRewards: [1, 1, 0, 0],
+      correct: [1, 1, 1, 1],
+      toolCalls: [0, 2 ** 31 - 1, 1, 2 ** 31 - 2],
+    })
+    expect(found.efficiencyRewards[1]).toBeCloseTo(2 ** -31, 12)
+    expect(found.efficiencyAdvantages[0]).toBeCloseTo(Math.SQRT1_2, 4)
+    expect(found.accuracyAdvantages[1]).toBeCloseTo(Math.SQRT1_2, 4)
+  })
+
+  it('answers nothing with nothing', async () => {
+    const nothing = { groupIds: [], accuracyRewards: [], correct: [], toolCalls: [] }
+    expect((await kernels.groupAdvantages(nothing)).accuracyAdvantages).toEqual(new Float32Array())
+  })
+
+  it('runs concurrent calls apart, off the event loop', async () => {
+    const size = 200_000
+    const big = {
+      groupIds: Int32Array.from({ length: size }, (_, index) => index % 1000),
+      accuracyRewards: new Float32Array(size).map((_, index) => index % 2),
+      correct: new Uint8Array(size).fill(1),
+      toolCalls: Int32Array.from({ length: size }, (_, index) => index % 3),
+    }
+    const order: string[] = []
+    const calls = [1, 2, 3].map(async () => {
+      const found = await kernels.groupAdvantages(big)
+      order.push('kernel')
+      return found
+    })
+    setImmediate(() => order.push('event loop'))
+    const [first, second, third] = await Promise.all(calls)
+    for (const other of [second, third]) {
+      expect(largestDifference(other?.accuracyAdvantages ?? [], first?.accuracyAdvantages ?? [])).toBe(0)
+    }
+    await new Promise(setImmediate)
+    expect(order[0]).toBe('event loop')
+  })
+
+  it.each([
+    [{ groupIds: 'abc' }, TypeError, "groupIds: must be a typed array or an array of numbers, got 'abc'"],
+    [
+      { groupIds: [0, 0, 0, 2 ** 31] },
+      RangeError,
+      'groupIds[3]: must be an integer from -2147483648 to 2147483647, got 2147483648',
+    ],
+    [{ groupIds: [0, 0.5, 0, 0] }, RangeError, 'groupIds[1]: must be an integer'],
+    [{ groupIds: [0, '1', 0, 0] }, TypeError, "groupIds[1]: must be a number, got '1'"],
+    [
+      { groupIds: BigInt64Array.of(1n, 1n, 1n, 1n) },
+      TypeError,
+      'groupIds: must be a typed array or an array of numbers',
+    ],
+    [
+      { accuracyRewards: [1, 2] },
+      RangeError,
+      'accuracyRewards: must have 4 elements, one a rollout as groupIds, got 2',
+    ],
+    [{ accuracyRewards: [1, Number.NaN, 0, 0] }, RangeError, 'accuracyRewards[1]: must be a finite number'],
+    [
+      { accuracyRewards: [1, 1e39, 0, 0] },
+      RangeError,
+      'accuracyRewards[1]: must be a finite number in the range of float32, got 1e+39',
+    ],
+    [
+      { accuracyRewards: undefined },
+      TypeError,
+      'accuracyRewards: must be a typed array or an array of numbers, got undefined',
+    ],
+    [{ correct: [1, 0, 2, 0] }, RangeError, 'correct[2]: must be 0 or 1, got 2'],
+    [{ correct: Uint8Array.of(1, 0, 255, 0) }, RangeError, 'correct[2]: must be 0 or 1, got 255'],
+    [{ correct: [1, 0, 'yes', 0] }, TypeError, "correct[2]: must be 0, 1 or a boolean, got 'yes'"],
+    [
+      { toolCalls: [0, -1, 0, 0] },
+      RangeError,
+      'toolCalls[1]: must be an integer from 0 to 2147483647, got -1',
+    ],
+    [
+      { toolCalls: Int32Array.of(0, -1, 0, 0) },
+      RangeError,
+      'toolCalls[1]: must be an integer from 0 to 2147483647, got -1',
+    ],
+    [{ epsilon: -1 }, RangeError, 'epsilon: must be'],
+    [{ epsilon: '1' }, TypeError, "epsilon: must be a number, got '1'"],
+    [{ scaleByStd: 0 }, TypeError, 'scaleByStd: must be true or false, got 0'],
+  ])('rejects %o', async (wrong, type, message) => {
+    const call = kernels.groupAdvantages({ ...rollouts, ...wrong } as typeof rollouts)
+    await expect(call).rejects.toThrow(type)
+    await expect(call).rejects.toThrow(message)
+  })
+})
