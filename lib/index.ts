@@ -103,13 +103,30 @@ export { jsonl } from './tasks/jsonl.js'
 export { type OpenTasks, type OpenTasksOptions, openTasks } from './tasks/open-tasks.js'
 export { parquetRows } from './tasks/parquet.js'
 export type { TaskList } from './tasks/task-list.js'
-// Tools.
+// Tools: plain functions, those of others, sandboxed code, search.
+export { type AiSdkOptions, type AiSdkTool, fromAiSdk } from './tools/ai-sdk.js'
 export { calculator } from './tools/calculator.js'
 export { defineTool } from './tools/define-tool.js'
+export { javascriptTool } from './tools/javascript.js'
+export { connectMcp, type McpConnection, type McpOptions, type McpServer } from './tools/mcp.js'
+export { pythonTool } from './tools/python.js'
+export type { CodeTool } from './tools/sandbox/code-tool.js'
+export type { SandboxOptions } from './tools/sandbox/options.js'
+export {
+  buildTextIndex,
+  type DocumentFields,
+  type SearchResult,
+  type SearchToolOptions,
+  searchTool,
+  type TextDocument,
+  type TextIndex,
+  type TextIndexOptions,
+} from './tools/text-search.js'
 export { ToolInputError } from './tools/tool-input-error.js'
 export { type ToolImage, ToolOutput } from './tools/tool-output.js'
 export { ToolTimeoutError } from './tools/tool-timeout-error.js'
-export type { Tool, ToolContext } from './tools/types.js'
+export type { FinishedToolCall, Tool, ToolContext } from './tools/types.js'
+export { type WebSearchOptions, type WebSearchProvider, webSearchTool } from './tools/web-search.js'
 export {
   type ReadConversations,
   type ReadConversationsOptions,

@@ -5,7 +5,7 @@ import type { Tool as McpTool } from '@modelcontextprotocol/client'
 import { HdpoError } from '../errors.js'
 import { resolveInputSchema } from './input-schema.js'
 import type { McpEndpoint, McpProgram } from './mcp/address.js'
-import { type LinkSettings, McpLink } from './mcp/link.js'
+import type { LinkSettings, McpLink } from './mcp/link.js'
 import { fromMcpResult } from './mcp/result.js'
 import type { Tool } from './types.js'
 
@@ -41,6 +41,8 @@ const graceTime = 5000
  */
 export async function connectMcp(server: McpServer): Promise<McpConnection> {
   const settings = checkServer(server)
+  // The client is half a second of loading, for those who have a server alone.
+  const { McpLink } = await import('./mcp/link.js')
   const link = await McpLink.open(server, settings)
   try {
     const listed = select(await link.listTools(), server.only)
