@@ -9,6 +9,7 @@ import { wholeNumber } from './flags.js'
 import { listenForInterrupt } from './interrupt.js'
 import { policyOptions } from './policy-options.js'
 import { describeStep, describeSupervisedStep, Eta } from './progress.js'
+import { startCommand } from './start-command.js'
 import { duration, formatTable } from './table.js'
 import { Terminal } from './terminal.js'
 
@@ -53,7 +54,7 @@ async function quickstart(flags: QuickstartFlags): Promise<void> {
     if (result) terminal.line(describeResult(result, (performance.now() - start) / 1000))
     else
       terminal.line(
-        `Stopped. Go on with: hdpo quickstart --resume --seed ${flags.seed} --output ${flags.output}`,
+        `Stopped. Go on with: ${startCommand} quickstart --resume --seed ${flags.seed} --output ${flags.output}`,
       )
   } finally {
     interrupt.dispose()
@@ -110,6 +111,6 @@ export function describeResult(
       .map(([stage, spent]) => `${stage} ${duration(spent)}`)
       .join(', ')}.`,
     `Charts: ${reportPath}`,
-    `Talk to it: hdpo chat ${policyPath} --environment atlas`,
+    `Talk to it: ${startCommand} chat ${policyPath} --environment atlas`,
   ].join('\n')
 }
