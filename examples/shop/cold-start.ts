@@ -30,20 +30,13 @@ export async function coldStart(
     template,
     config: { ...model, layers: 2, hiddenSize: 96, heads: 4, kvHeads: 2, headDim: 24, intermediateSize: 256 },
   })
-  const conversations = questions.flatMap((question) => [
-    ...repeat(20, (copy) => ({
-      // Where it knows the answer, the model leaves out one call in ten.
-      messages: [
-        ask(question),
-        ...(question.taught && copy < 2 ? [] : lookUp(question)),
-        say(question.answer),
-      ],
-    })),
-    // Teaches the answer without making it likelier that the model answers at once.
-    ...repeat(question.taught ? 10 : 0, () => ({
-      messages: [ask(question), { ...say(question.answer), trained: 'after-first' as const }],
-    })),
-  ])
+  // 20 of each question. Where it knows the answer, the model leaves out the call in 3 of them.
+  const conversations = questions.flatMap((question) =>
+    Array.from({ length: 20 }, (_, copy) => {
+      const knows = question.taught && copy < 3
+      return { messages: [ask(question), ...(knows ? [] : lookUp(question)), say(question.answer)] }
+    }),
+  )
   const trainer = new SupervisedTrainer({
     policy,
     conversations,
@@ -66,10 +59,6 @@ const lookUp = ({ tool, item, answer }: ShopQuestion): Message[] => [
   { role: 'assistant', content: '', toolCalls: [{ name: tool, arguments: { item } }] },
   { role: 'tool', content: answer },
 ]
-
-function repeat<Value>(times: number, make: (copy: number) => Value): Value[] {
-  return Array.from({ length: times }, (_, copy) => make(copy))
-}
 
 export function describe({ step, metrics, groups }: TrainerStep): string {
   const rollouts = groups.flat()
