@@ -9,6 +9,8 @@ import { addSecretVariables } from '../secrets/secrets.js'
 import { createAtlas } from '../tasks/atlas/atlas.js'
 import { closeTasks, type TaskList } from '../tasks/task-list.js'
 import { calculator } from '../tools/calculator.js'
+import { javascriptTool } from '../tools/javascript.js'
+import { pythonTool } from '../tools/python.js'
 import type { Tool } from '../tools/types.js'
 import { readConversations } from '../traces/read-conversations.js'
 import type { Conversation } from '../trainer/supervised-trainer.js'
@@ -44,7 +46,12 @@ type DataConfig = Pick<
   'environment' | 'tasks' | 'evaluationTasks' | 'tools' | 'reward' | 'secrets'
 >
 
-const builtInTools: Record<string, Tool> = { calculator }
+// Those that run code start their interpreters when they are asked for.
+const builtInTools: Record<string, () => Tool | Promise<Tool>> = {
+  calculator: () => calculator,
+  javascript: javascriptTool,
+  python: pythonTool,
+}
 
 /**
  * The environment of a `train` or `eval` config: `environment`, or `tasks` with `tools`; single keys override
@@ -77,7 +84,8 @@ export async function resolveEnvironment(
 }
 
 /** Lets go of the temporary files behind its tasks. */
-export async function closeEnvironment({ tasks, heldOutTasks }: Environment): Promise<void> {
+export async function closeEnvironment({ tools, tasks, heldOutTasks }: Environment): Promise<void> {
+  await Promise.all(tools.map((tool) => tool.close?.()))
   await closeTasks(tasks, heldOutTasks)
 }
 
@@ -104,7 +112,7 @@ export async function resolveTools(tools: readonly (string | Tool)[], folder: st
     if (typeof tool !== 'string') resolved.push(tool)
     else if (isModulePath(tool))
       resolved.push(...[(await importDefault(resolve(folder, tool))) as Tool | Tool[]].flat())
-    else resolved.push(builtInTool(tool))
+    else resolved.push(await builtInTool(tool))
   }
   return resolved
 }
@@ -141,9 +149,9 @@ export function atlasEnvironment(seed: number): Environment {
   }
 }
 
-function builtInTool(name: string): Tool {
-  const tool = builtInTools[name]
-  if (tool) return tool
+function builtInTool(name: string): Tool | Promise<Tool> {
+  const tool = Object.hasOwn(builtInTools, name) ? builtInTools[name] : undefined
+  if (tool) return tool()
   const names = Object.keys(builtInTools)
   const near = nearest(name, names)
   const hint = near

@@ -67,8 +67,15 @@ export function addEvalCommand(program: Command): void {
 
 async function runEval(policyFolder: string, flags: EvalFlags): Promise<void> {
   const environment = await evaluatedEnvironment(flags)
+  try {
+    await evaluateIn(environment, policyFolder, flags)
+  } finally {
+    await closeEnvironment(environment)
+  }
+}
+
+async function evaluateIn(environment: Environment, policyFolder: string, flags: EvalFlags): Promise<void> {
   const tasks = await takeTasks(environment.heldOutTasks ?? environment.tasks, flags.limit)
-  await closeEnvironment(environment)
   const policy = await Policy.load(resolve(policyFolder), flags.threads ? { threads: flags.threads } : {})
   // Progress goes beside the results, which --json hands to another program.
   const terminal = new Terminal(process.stderr)

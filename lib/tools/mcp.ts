@@ -28,7 +28,7 @@ export interface McpConnection {
   tools: Tool[]
   /** How often the server had to be started or connected to again. */
   readonly restarts: number
-  /** Ends the program or the session. Needed before the process can exit. */
+  /** Ends the program or the session, as each tool's close does. Needed before the process can exit. */
   close(): Promise<void>
 }
 
@@ -71,6 +71,7 @@ function toTool(tool: McpTool, link: McpLink, { timeout, patience }: LinkSetting
     timeout: timeout + patience + graceTime,
     run: async (input, { signal }) =>
       fromMcpResult(await link.call(tool, input as Record<string, unknown>, signal)),
+    close: () => link.close(),
   }
 }
 

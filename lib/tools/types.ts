@@ -18,6 +18,8 @@ export interface Tool<Input = unknown> {
    * error observation; throwing a ToolTimeoutError, a timeout.
    */
   run(input: Input, context: ToolContext): Promise<unknown> | unknown
+  /** Ends what the tool keeps running (a server, interpreters), whoever asks first. */
+  close?(): Promise<void>
 }
 
 export interface ToolContext {

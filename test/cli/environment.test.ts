@@ -11,6 +11,7 @@ import {
 } from '../../lib/cli/environment.js'
 import { redact } from '../../lib/secrets/secrets.js'
 import { takeTasks } from '../../lib/tasks/task-list.js'
+import type { Tool } from '../../lib/tools/types.js'
 
 let folder: string
 beforeEach(async () => {
@@ -96,6 +97,16 @@ it('names what is wrong with an environment', async () => {
   await expect(loadEnvironment('./empty.js', context())).rejects.toThrow(
     'environment ./empty.js: tools must be a list',
   )
+})
+
+it('starts the sandboxed tools by name', async () => {
+  const tools = await resolveTools(['calculator', 'javascript'], folder)
+  expect(tools.map(({ name }) => name)).toEqual(['calculator', 'javascript'])
+  const { run } = tools[1] as Tool
+  const context = { signal: new AbortController().signal, rolloutId: 'r' }
+  expect(await run({ code: '6 * 7' }, context)).toBe('42')
+  await closeEnvironment({ tools, tasks: [], reward: { answer: () => true } })
+  await expect(async () => run({ code: '1' }, context)).rejects.toThrow('the sandbox is closed')
 })
 
 it('suggests a built-in tool', async () => {
