@@ -1,183 +1,225 @@
-// The register-blocked products of attention. A tile holds up to kTileRows query rows as lanes: transposed
-// operands are [E][kTileRows], scores [keys][kTileRows]. Keys and values are rows of `stride` floats, so a
-// score is a broadcast of one of the key's elements times lanes of queries, and no product ever adds across
-// lanes.
+// How attention is cut into tiles of query rows and work items, and how their data is moved between the
+// packed batch and the layouts of attention_products.h.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <vector>
 
-#include "cpu/vector.h"
+#include "cpu/attention_products.h"
 
 namespace hdpo {
 
-constexpr int kTileVectors = kVectorsPerBlock;
-constexpr int64_t kTileRows = kTileVectors * kLanes;
-constexpr int64_t kKeyBlock = 64;  // keys whose scores exist at a time
-constexpr int64_t kKeyRows = 4;    // keys of a register block; buffers of keys have as many rows to spare
-static_assert(kKeyBlock % kKeyRows == 0);
+// Forward tiles of one work item: long sequences are shared by the threads, short ones load their keys once.
+constexpr int64_t kTilesPerItem = 16;
+// With as many sequences a thread, one item takes all heads of a sequence: they share lines and pages.
+constexpr int64_t kSequencesPerThread = 4;
+// Rows of a sequence that fit the second level of cache beside others.
+constexpr int64_t kTouchedElements = int64_t{1} << 18;
 
-// How many keys of a block each vector of a tile sees: keys [0, full[v]) by all its lanes, keys [full[v],
-// any[v]) by some. Both grow with v.
-struct Visibility {
-  int64_t full[kTileVectors], any[kTileVectors];
+struct AttentionShape {
+  int64_t heads, kvHeads, headDim;
+  int64_t group, width, stride;  // G; row of qkv; headDim rounded up to whole vectors
+  float scale;
+
+  AttentionShape(int64_t h, int64_t k, int64_t e)
+      : heads(h),
+        kvHeads(k),
+        headDim(e),
+        group(h / k),
+        width((h + 2 * k) * e),
+        stride((e + kLanes - 1) / kLanes * kLanes),
+        scale(1.0f / std::sqrt(static_cast<float>(e))) {}
 };
 
-// scores[key][lanes of Vectors] = sum over e of keys[key][e] * queries[e][lanes], for kKeyRows keys.
-template <int Vectors>
-inline void scoreBlock(float* scores, const float* keys, int64_t stride, const float* queries,
-                       int64_t headDim) {
-  Vector sums[kKeyRows][Vectors] = {};
-  for (int64_t e = 0; e < headDim; ++e) {
-    Vector query[Vectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) query[v] = load(queries + e * kTileRows + v * kLanes);
-#pragma GCC unroll 4
-    for (int key = 0; key < kKeyRows; ++key) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) sums[key][v] += query[v] * keys[key * stride + e];
+// Rows [firstRow, firstRow + rows) of one sequence's group of heads.
+struct AttentionTile {
+  const AttentionShape& shape;
+  int64_t firstToken, firstRow, kvHead;
+  int rows, vectors;
+  int32_t positions[kTileRows];  // of every lane; those beyond `rows` count as later positions
+  int32_t heads[kTileRows];
+
+  AttentionTile(const AttentionShape& s, int64_t token, int64_t row, int64_t end, int64_t kv)
+      : shape(s),
+        firstToken(token),
+        firstRow(row),
+        kvHead(kv),
+        rows(static_cast<int>(std::min(kTileRows, end - row))),
+        vectors(static_cast<int>((rows + kLanes - 1) / kLanes)) {
+    int32_t position = static_cast<int32_t>(row / s.group), member = static_cast<int32_t>(row % s.group);
+    for (int64_t lane = 0; lane < kTileRows; ++lane) {
+      positions[lane] = position;
+      heads[lane] = static_cast<int32_t>(kv * s.group) + member;
+      if (++member == s.group) ++position, member = 0;
     }
   }
-#pragma GCC unroll 4
-  for (int key = 0; key < kKeyRows; ++key) {
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) store(scores + key * kTileRows + v * kLanes, sums[key][v]);
-  }
-}
+  int64_t token(int64_t row) const { return firstToken + positions[row]; }
+  int64_t keys() const { return positions[rows - 1] + 1; }
 
-// Scores of `count` keys (rounded up to whole register blocks) against the vectors [0, vectors) of a tile;
-// vectors that see none of a register block's keys are left out.
-inline void scoreKeys(float* scores, const float* keys, int64_t stride, const float* queries, int64_t headDim,
-                      int64_t count, int vectors, const Visibility& visibility) {
-  int first = 0;
-  for (int64_t key = 0; key < count; key += kKeyRows) {
-    while (visibility.any[first] <= key) ++first;  // the last vector sees all `count` keys
-    float* block = scores + key * kTileRows + first * kLanes;
-    const float* rows = keys + key * stride;
-    const float* lanes = queries + first * kLanes;
-    switch (vectors - first) {
-#if defined(__AVX512F__)
-      case 4:
-        scoreBlock<4>(block, rows, stride, lanes, headDim);
-        break;
-      case 3:
-        scoreBlock<3>(block, rows, stride, lanes, headDim);
-        break;
-      case 2:
-        scoreBlock<2>(block, rows, stride, lanes, headDim);
-        break;
-#endif
-      default:
-        scoreBlock<1>(block, rows, stride, lanes, headDim);
+  Visibility visibility(int64_t firstKey, int64_t count) const {
+    Visibility result{};
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t last = std::min<int64_t>(rows, (v + 1) * kLanes) - 1;
+      result.full[v] = std::clamp<int64_t>(positions[v * kLanes] + 1 - firstKey, 0, count);
+      result.any[v] = std::clamp<int64_t>(positions[last] + 1 - firstKey, 0, count);
     }
+    return result;
   }
-}
+  // Lane by lane the last key, counted from firstKey, that vector v sees.
+  VectorInt lastKeys(int v, int64_t firstKey) const {
+    VectorInt result;
+    std::memcpy(&result, positions + v * kLanes, sizeof(result));
+    return result - static_cast<int32_t>(firstKey);
+  }
+};
 
-// out[e][lanes] += sum over keys of weights[key][lanes] * values[key][e], for Rows elements e. A vector adds
-// the keys that any of its lanes sees.
-template <int Rows, int Vectors>
-inline void weightedBlock(float* out, const float* weights, const float* values, int64_t stride,
-                          const Visibility& visibility) {
-  Vector sums[Rows][Vectors];
-#pragma GCC unroll 4
-  for (int e = 0; e < Rows; ++e) {
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) sums[e][v] = load(out + e * kTileRows + v * kLanes);
-  }
-  int64_t key = 0;
-#pragma GCC unroll 4
-  for (int first = 0; first < Vectors; ++first) {
-    for (; key < visibility.any[first]; ++key) {
-#pragma GCC unroll 4
-      for (int v = first; v < Vectors; ++v) {
-        const Vector weight = load(weights + key * kTileRows + v * kLanes);
-#pragma GCC unroll 4
-        for (int e = 0; e < Rows; ++e) sums[e][v] += weight * values[key * stride + e];
+// --- Work items ---
+
+// For one thread: rows [begin, end) of the groups of the key heads [firstHead, endHead) in one sequence.
+struct AttentionItem {
+  int64_t firstToken, tokens, firstHead, endHead, begin, end;
+};
+
+// Longest first, so that the last ones to be taken are short.
+inline std::vector<AttentionItem> workItems(const int32_t* offsets, int64_t sequences,
+                                            const AttentionShape& shape, int64_t rowsPerItem,
+                                            int64_t headsPerItem) {
+  std::vector<int64_t> order(static_cast<size_t>(sequences));
+  std::iota(order.begin(), order.end(), 0);
+  const auto length = [&](int64_t s) { return int64_t{offsets[s + 1]} - offsets[s]; };
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return length(a) > length(b); });
+  std::vector<AttentionItem> items;
+  for (const int64_t s : order) {
+    const int64_t rows = length(s) * shape.group;
+    for (int64_t end = rows; end > 0; end -= std::min(end, rowsPerItem)) {
+      for (int64_t head = 0; head < shape.kvHeads; head += headsPerItem) {
+        items.push_back({offsets[s], length(s), head, std::min(shape.kvHeads, head + headsPerItem),
+                         std::max<int64_t>(0, end - rowsPerItem), end});
       }
     }
   }
-#pragma GCC unroll 4
-  for (int e = 0; e < Rows; ++e) {
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) store(out + e * kTileRows + v * kLanes, sums[e][v]);
-  }
+  return items;
 }
 
-template <int Vectors>
-inline void weightedElements(float* out, const float* weights, const float* values, int64_t stride,
-                             int64_t headDim, const Visibility& visibility) {
-  int64_t e = 0;
-  for (; e + 4 <= headDim; e += 4) {
-    weightedBlock<4, Vectors>(out + e * kTileRows, weights, values + e, stride, visibility);
-  }
-  if (e < headDim) weightedBlock<2, Vectors>(out + e * kTileRows, weights, values + e, stride, visibility);
-}
-
-// out [E][kTileRows] += weights [keys][kTileRows] applied to values [keys][E].
-inline void addWeightedValues(float* out, const float* weights, const float* values, int64_t stride,
-                              int64_t headDim, int vectors, const Visibility& visibility) {
-  switch (vectors) {
-#if defined(__AVX512F__)
-    case 4:
-      return weightedElements<4>(out, weights, values, stride, headDim, visibility);
-    case 3:
-      return weightedElements<3>(out, weights, values, stride, headDim, visibility);
-    case 2:
-      return weightedElements<2>(out, weights, values, stride, headDim, visibility);
-#endif
-    default:
-      return weightedElements<1>(out, weights, values, stride, headDim, visibility);
-  }
-}
-
-// out[key][Vectors of e] += sum over the rows [begin, end) of the tile of weights[key][row] * rows[row][e],
-// for kKeyRows keys.
-template <int Vectors>
-inline void transposedBlock(float* out, const float* weights, const float* rows, int64_t stride,
-                            int64_t begin, int64_t end) {
-  Vector sums[kKeyRows][Vectors];
-#pragma GCC unroll 4
-  for (int key = 0; key < kKeyRows; ++key) {
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) sums[key][v] = load(out + key * stride + v * kLanes);
-  }
-  for (int64_t row = begin; row < end; ++row) {
-    Vector lanes[Vectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) lanes[v] = load(rows + row * stride + v * kLanes);
-#pragma GCC unroll 4
-    for (int key = 0; key < kKeyRows; ++key) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) sums[key][v] += lanes[v] * weights[key * kTileRows + row];
+// transposed [E][kTileRows] = scale * the tile's rows of a matrix [N, width] whose head h begins at column h
+// * E; also straight [kTileRows][stride] where given. Rows and columns beyond the tile are 0.
+inline void packRows(float* transposed, float* straight, const AttentionTile& tile, const float* matrix,
+                     int64_t width, float scale) {
+  const AttentionShape& shape = tile.shape;
+  for (int64_t vector = 0; vector < tile.vectors; ++vector) {
+    const float* rows[kLanes];
+    const int64_t count = std::min(kLanes, tile.rows - vector * kLanes);
+    for (int64_t lane = 0; lane < count; ++lane) {
+      const int64_t row = vector * kLanes + lane;
+      rows[lane] = matrix + tile.token(row) * width + tile.heads[row] * shape.headDim;
+    }
+    for (int64_t e = 0; e < shape.headDim; e += kLanes) {
+      const int64_t columns = std::min(kLanes, shape.headDim - e);
+      Vector block[kLanes];
+      for (int64_t lane = 0; lane < kLanes; ++lane) {
+        block[lane] = lane < count ? loadPartial(rows[lane] + e, columns) * scale : Vector{};
+        if (straight) store(straight + (vector * kLanes + lane) * shape.stride + e, block[lane]);
+      }
+      transpose(block);
+      for (int64_t i = 0; i < columns; ++i)
+        store(transposed + (e + i) * kTileRows + vector * kLanes, block[i]);
     }
   }
-#pragma GCC unroll 4
-  for (int key = 0; key < kKeyRows; ++key) {
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) store(out + key * stride + v * kLanes, sums[key][v]);
+}
+
+// The tile's rows of the matrix = lane by lane factors[v] * transposed [E][kTileRows].
+inline void unpackRows(float* matrix, int64_t width, const AttentionTile& tile, const float* transposed,
+                       const Vector* factors) {
+  const AttentionShape& shape = tile.shape;
+  for (int64_t vector = 0; vector < tile.vectors; ++vector) {
+    const int64_t count = std::min(kLanes, tile.rows - vector * kLanes);
+    for (int64_t e = 0; e < shape.headDim; e += kLanes) {
+      const int64_t columns = std::min(kLanes, shape.headDim - e);
+      Vector block[kLanes] = {};
+      for (int64_t i = 0; i < columns; ++i) {
+        block[i] = load(transposed + (e + i) * kTileRows + vector * kLanes) * factors[vector];
+      }
+      transpose(block);
+      for (int64_t lane = 0; lane < count; ++lane) {
+        const int64_t row = vector * kLanes + lane;
+        storePartial(matrix + tile.token(row) * width + tile.heads[row] * shape.headDim + e, block[lane],
+                     columns);
+      }
+    }
   }
 }
 
-// out [kKeyRows][stride] += weights^T applied to rows [kTileRows][stride]; stride is a multiple of kLanes.
-inline void addTransposed(float* out, const float* weights, const float* rows, int64_t stride, int64_t begin,
-                          int64_t end) {
-  constexpr int64_t kWidest = kVectorsPerBlock * kLanes;
-  for (int64_t e = 0; e < stride; e += kWidest) {
-    switch (std::min(kWidest, stride - e) / kLanes) {
-#if defined(__AVX512F__)
-      case 4:
-        transposedBlock<4>(out + e, weights, rows + e, stride, begin, end);
-        break;
-      case 3:
-        transposedBlock<3>(out + e, weights, rows + e, stride, begin, end);
-        break;
-      case 2:
-        transposedBlock<2>(out + e, weights, rows + e, stride, begin, end);
-        break;
-#endif
-      default:
-        transposedBlock<1>(out + e, weights, rows + e, stride, begin, end);
+// Brings an item's rows of a matrix, to be read or written, near before the heads' parts of them are used: in this order
+// memory streams, while a head's own accesses, a few lines from every row, would wait for each.
+inline void touchRows(const float* matrix, int64_t width, const AttentionItem& item) {
+  if (item.tokens * width <= kTouchedElements) touch(matrix + item.firstToken * width, item.tokens * width);
+}
+
+// packed [count + kKeyRows][stride] = one head of `count` tokens; padding is 0.
+inline void packHead(float* packed, const float* head, int64_t width, int64_t count,
+                     const AttentionShape& shape) {
+  for (int64_t row = 0; row < count; ++row) {
+    for (int64_t e = 0; e < shape.headDim; e += kLanes) {
+      const int64_t columns = std::min(kLanes, shape.headDim - e);
+      store(packed + row * shape.stride + e, loadPartial(head + row * width + e, columns));
     }
   }
+  std::fill_n(packed + count * shape.stride, kKeyRows * shape.stride, 0.0f);
+}
+
+inline void unpackHead(float* head, int64_t width, const float* packed, int64_t count,
+                       const AttentionShape& shape) {
+  for (int64_t row = 0; row < count; ++row) {
+    std::memcpy(head + row * width, packed + row * shape.stride,
+                static_cast<size_t>(shape.headDim) * sizeof(float));
+  }
+}
+
+// A thread's memory, one buffer after another; all sizes are multiples of kLanes.
+class AttentionScratch {
+ public:
+  explicit AttentionScratch(float* base) : next_(base) {}
+  float* take(int64_t count) {
+    float* taken = next_;
+    next_ += count;
+    return taken;
+  }
+
+ private:
+  float* next_;
+};
+
+struct KeysAndValues {
+  float *keys, *values;  // [T + kKeyRows][stride]
+
+  KeysAndValues(AttentionScratch& scratch, const AttentionShape& shape, int64_t tokens)
+      : keys(scratch.take((tokens + kKeyRows) * shape.stride)),
+        values(scratch.take((tokens + kKeyRows) * shape.stride)) {}
+  void pack(const float* qkv, int64_t firstToken, int64_t count, int64_t kvHead,
+            const AttentionShape& shape) {
+    const float* rows = qkv + firstToken * shape.width + (shape.heads + kvHead) * shape.headDim;
+    packHead(keys, rows, shape.width, count, shape);
+    packHead(values, rows + shape.kvHeads * shape.headDim, shape.width, count, shape);
+  }
+  void unpack(float* qkv, int64_t firstToken, int64_t count, int64_t kvHead,
+              const AttentionShape& shape) const {
+    float* rows = qkv + firstToken * shape.width + (shape.heads + kvHead) * shape.headDim;
+    unpackHead(rows, shape.width, keys, count, shape);
+    unpackHead(rows + shape.kvHeads * shape.headDim, shape.width, values, count, shape);
+  }
+};
+
+inline int64_t headsPerItem(int64_t sequences, int threads, const AttentionShape& shape) {
+  return sequences >= kSequencesPerThread * threads ? shape.kvHeads : 1;
+}
+
+inline int64_t longest(const int32_t* offsets, int64_t sequences) {
+  int64_t result = 0;
+  for (int64_t s = 0; s < sequences; ++s) result = std::max<int64_t>(result, offsets[s + 1] - offsets[s]);
+  return result;
 }
 
 }  // namespace hdpo

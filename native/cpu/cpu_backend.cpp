@@ -2,7 +2,11 @@
 #include "cpu/cpu_backend.h"
 
 #include <omp.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -13,15 +17,17 @@ namespace hdpo {
 
 namespace {
 
-// The addon is compiled for the machine that builds it; a binary carried to an older processor must say so, not die of SIGILL.
+// The addon is compiled for the machine that builds it; a binary carried to an older processor must say so,
+// not die of SIGILL.
 void requireInstructionSet() {
 #if defined(__x86_64__)
 #if defined(__AVX512F__)
   require(__builtin_cpu_supports("avx512f"), "ERR_CPU_UNSUPPORTED",
           "this build of hdpo needs a processor with AVX-512; rebuild it on this machine (npm run build)");
 #elif defined(__AVX2__)
-  require(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), "ERR_CPU_UNSUPPORTED",
-          "this build of hdpo needs a processor with AVX2 and FMA; rebuild it on this machine (npm run build)");
+  require(
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), "ERR_CPU_UNSUPPORTED",
+      "this build of hdpo needs a processor with AVX2 and FMA; rebuild it on this machine (npm run build)");
 #endif
 #endif
 }
@@ -34,14 +40,23 @@ std::unique_ptr<Backend> createCpuBackend(int threads) {
 }
 
 CpuBackend::CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
-  // Applies to the calling thread's parallel regions, oneDNN's included: the engine thread creates its own backend.
+  // Applies to the calling thread's parallel regions, oneDNN's included: the engine thread creates its own
+  // backend.
   omp_set_num_threads(threads_);
 }
 
+// Large buffers lie on huge pages where the system grants them: with small ones the strided accesses of attention and the
+// first touch of a buffer spend more time on page tables than on the data.
 void* CpuBackend::allocate(size_t bytes) {
-  const size_t rounded = (bytes + 63) / 64 * 64;
-  void* pointer = std::aligned_alloc(64, rounded == 0 ? 64 : rounded);
+  constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
+  const size_t alignment = bytes >= kHugePage ? kHugePage : kLine;
+  const size_t rounded = std::max((bytes + alignment - 1) / alignment, size_t{1}) * alignment;
+  void* pointer = std::aligned_alloc(alignment, rounded);
   require(pointer != nullptr, "ERR_OUT_OF_MEMORY", "could not allocate " + std::to_string(bytes) + " bytes");
+#if defined(__linux__)
+  // Advice alone: where the kernel knows no huge pages it fails, and small ones serve as well.
+  if (alignment == kHugePage) static_cast<void>(madvise(pointer, rounded, MADV_HUGEPAGE));
+#endif
   return pointer;
 }
 

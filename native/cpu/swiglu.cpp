@@ -5,37 +5,60 @@
 
 #include "cpu/cpu_backend.h"
 #include "cpu/parallel.h"
-#include "core/vector_math.h"
+#include "cpu/vector.h"
 
 namespace hdpo {
 
+namespace {
+
+// 1 / (1 + e^-x) from e^-|x|, which cannot overflow; relative accuracy holds for very negative x too.
+inline Vector sigmoid(Vector x) {
+  const Vector power = exponentialOfNegative(x < 0.0f ? x : -x), inverse = 1.0f / (1.0f + power);
+  return x < 0.0f ? power * inverse : inverse;
+}
+
+inline void forwardLanes(float* out, const float* gate, const float* up, int64_t count) {
+  const Vector x = loadPartial(gate, count);
+  storePartial(out, x * sigmoid(x) * loadPartial(up, count), count);
+}
+
+inline void backwardLanes(float* gradGate, float* gradUp, const float* gradOut, const float* gate,
+                          const float* up, int64_t count) {
+  const Vector x = loadPartial(gate, count), grad = loadPartial(gradOut, count);
+  const Vector share = sigmoid(x), silu = x * share;
+  storePartial(gradUp, grad * silu, count);
+  storePartial(gradGate, grad * loadPartial(up, count) * (share + silu * (1.0f - share)), count);
+}
+
+}  // namespace
+
 void CpuBackend::swiglu(const Tensor& out, const Tensor& gateUp) {
   Profiler::Scope scope(profiler(), "swiglu", 4.0 * static_cast<double>(out.count()));
-  const int64_t rows = out.shape[0], width = out.shape[1];
+  const int64_t rows = out.shape[0], width = out.shape[1], whole = width / kLanes * kLanes;
   assert(gateUp.count() == 2 * out.count());
 #pragma omp parallel for schedule(static) if (out.count() > kParallelElements)
   for (int64_t row = 0; row < rows; ++row) {
     const float *gate = gateUp.f32() + row * 2 * width, *up = gate + width;
     float* product = out.f32() + row * width;
-#pragma omp simd
-    for (int64_t i = 0; i < width; ++i) product[i] = gate[i] / (1.0f + vectorExp(-gate[i])) * up[i];
+    for (int64_t i = 0; i < whole; i += kLanes) forwardLanes(product + i, gate + i, up + i, kLanes);
+    if (whole < width) forwardLanes(product + whole, gate + whole, up + whole, width - whole);
   }
 }
 
 void CpuBackend::swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) {
   Profiler::Scope scope(profiler(), "swigluBackward", 10.0 * static_cast<double>(gradOut.count()));
-  const int64_t rows = gradOut.shape[0], width = gradOut.shape[1];
+  const int64_t rows = gradOut.shape[0], width = gradOut.shape[1], whole = width / kLanes * kLanes;
   assert(gateUp.count() == 2 * gradOut.count() && gradGateUp.count() == gateUp.count());
 #pragma omp parallel for schedule(static) if (gradOut.count() > kParallelElements)
   for (int64_t row = 0; row < rows; ++row) {
     const float *gate = gateUp.f32() + row * 2 * width, *up = gate + width,
                 *grad = gradOut.f32() + row * width;
     float *gradGate = gradGateUp.f32() + row * 2 * width, *gradUp = gradGate + width;
-#pragma omp simd
-    for (int64_t i = 0; i < width; ++i) {
-      const float sigmoid = 1.0f / (1.0f + vectorExp(-gate[i])), silu = gate[i] * sigmoid;
-      gradUp[i] = grad[i] * silu;
-      gradGate[i] = grad[i] * up[i] * (sigmoid + silu * (1.0f - sigmoid));
+    for (int64_t i = 0; i < whole; i += kLanes) {
+      backwardLanes(gradGate + i, gradUp + i, grad + i, gate + i, up + i, kLanes);
+    }
+    if (whole < width) {
+      backwardLanes(gradGate + whole, gradUp + whole, grad + whole, gate + whole, up + whole, width - whole);
     }
   }
 }

@@ -30,6 +30,13 @@ inline Vector load(const float* from) {
   std::memcpy(&value, from, sizeof(value));
   return value;
 }
+// A value used several times: without this GCC would load it anew for every use, and loads are what limits
+// these kernels.
+inline void keepInRegister([[maybe_unused]] Vector& value) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(value));
+#endif
+}
 inline void store(float* to, Vector value) { std::memcpy(to, &value, sizeof(value)); }
 inline Vector broadcast(float value) { return value - Vector{}; }
 // The first `count` lanes; the others are 0.
@@ -42,6 +49,17 @@ inline Vector loadPartial(const float* from, int64_t count) {
 inline void storePartial(float* to, Vector value, int64_t count) {
   if (count == kLanes) return store(to, value);
   std::memcpy(to, &value, static_cast<size_t>(count) * sizeof(float));
+}
+
+// Loads one value of every cache line. Loads rather than prefetch instructions: those do not set the hardware's streams
+// going (measured on Zen 5: attention 1.4 times as fast with these, 1.03 times with prefetches).
+inline void touch(const float* from, int64_t count) {
+  constexpr int64_t kLine = 64 / sizeof(float);
+  for (int64_t i = 0; i < count; i += kLine) {
+    int32_t bits;
+    std::memcpy(&bits, from + i, sizeof(bits));
+    asm volatile("" : : "r"(bits));
+  }
 }
 
 // b where a is NaN.
@@ -67,6 +85,21 @@ inline Vector exponentialOfNegative(Vector x) {
   const VectorInt n = reinterpret_cast<VectorInt>(shifted) - 0x4B400000;
   const Vector power = reinterpret_cast<Vector>((n + 127) << 23);
   return x < smallest ? Vector{} : p * power + power;
+}
+
+// Natural logarithm lane by lane of x >= 2^-126 and finite, within 2 ulp or 2^-24, whichever is more; NaN for
+// NaN. x = 2^n m with m in [1/sqrt 2, sqrt 2), ln x = n ln 2 + ln m, and with t = (m - 1) / (m + 1) ln m = 2
+// atanh t = 2 t + 2/3 t^3 ...
+inline Vector logarithm(Vector x) {
+  constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723e-6f;
+  constexpr int32_t kRootHalf = 0x3F3504F3;  // bits of 1 / sqrt 2
+  const VectorInt bits = reinterpret_cast<VectorInt>(x), n = (bits - kRootHalf) >> 23;
+  const Vector m = reinterpret_cast<Vector>(bits - (n << 23)), exponent = __builtin_convertvector(n, Vector);
+  const Vector t = (m - 1.0f) / (m + 1.0f), square = t * t;
+  const Vector series =
+      square * (square * (square * (square * 0.222222222f + 0.285714286f) + 0.4f) + 0.666666667f);
+  const Vector result = exponent * kLn2High + (exponent * kLn2Low + t * series + 2.0f * t);
+  return x == x ? result : x;
 }
 
 // Lane exchange of transpose: lanes whose index has the bit `distance` change places between the two rows.

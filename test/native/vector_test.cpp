@@ -23,6 +23,21 @@ TEST_CASE("exponentialOfNegative: within 2 ulp of float64, and what happens at t
   CHECK(std::isnan(exponentialOfNegative(broadcast(std::nanf("")))[15]));
 }
 
+TEST_CASE("logarithm: within 2 ulp or 2^-24 of float64, from the smallest normal number to the largest") {
+  double worst = 0;
+  for (int64_t i = 0; i < 1'000'000; ++i) {
+    const float x = static_cast<float>(std::exp(-87.3 + 176.0 * static_cast<double>(i) / 1e6));
+    const double exact = std::log(double{x});
+    const float size = std::abs(static_cast<float>(exact));
+    const double ulp = std::nextafter(size, std::numeric_limits<float>::infinity()) - double{size};
+    const double error = std::abs(logarithm(broadcast(x))[i % kLanes] - exact);
+    worst = std::max(worst, error / std::max(2 * ulp, 0x1p-24));
+  }
+  CHECK(worst < 1);
+  CHECK(logarithm(broadcast(1.0f))[0] == 0.0f);
+  CHECK(std::isnan(logarithm(broadcast(std::nanf("")))[7]));
+}
+
 TEST_CASE("transpose exchanges rows and lanes") {
   Vector rows[kLanes];
   for (int i = 0; i < kLanes; ++i) {
