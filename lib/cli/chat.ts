@@ -9,7 +9,7 @@ import { runEpisode } from '../rollout/episode.js'
 import { deriveSeed } from '../rollout/seed.js'
 import type { Trajectory } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
-import { loadEnvironment, resolveTools } from './environment.js'
+import { closeTools, loadEnvironment, resolveTools } from './environment.js'
 import { examples } from './examples.js'
 import { positiveNumber, wholeNumber } from './flags.js'
 
@@ -55,6 +55,7 @@ async function chat(folder: string, flags: ChatFlags): Promise<void> {
   } finally {
     lines.close()
     await policy.close()
+    await closeTools(tools)
   }
 }
 

@@ -85,8 +85,12 @@ export async function resolveEnvironment(
 
 /** Lets go of the temporary files behind its tasks. */
 export async function closeEnvironment({ tools, tasks, heldOutTasks }: Environment): Promise<void> {
-  await Promise.all(tools.map((tool) => tool.close?.()))
+  await closeTools(tools)
   await closeTasks(tasks, heldOutTasks)
+}
+
+export async function closeTools(tools: readonly Tool[]): Promise<void> {
+  await Promise.all(tools.map((tool) => tool.close?.()))
 }
 
 export async function loadEnvironment(

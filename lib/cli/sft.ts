@@ -9,7 +9,13 @@ import { addSecretVariables } from '../secrets/secrets.js'
 import { SupervisedTrainer } from '../trainer/supervised-trainer.js'
 import { loadConfig } from './config.js'
 import { type SftConfig, sftSchema } from './config-schema.js'
-import { type Environment, loadEnvironment, resolveConversations, resolveTools } from './environment.js'
+import {
+  closeTools,
+  type Environment,
+  loadEnvironment,
+  resolveConversations,
+  resolveTools,
+} from './environment.js'
 import { examples } from './examples.js'
 import { listenForInterrupt } from './interrupt.js'
 import { policyOptions } from './policy-options.js'
@@ -78,6 +84,7 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
   } finally {
     interrupt.dispose()
     await policy.close()
+    await closeTools(tools)
   }
 }
 
