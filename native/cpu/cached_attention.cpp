@@ -14,26 +14,19 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
-#include "core/vector_math.h"
+#include "cpu/vector.h"
 
 namespace hdpo {
 
 namespace {
 
 constexpr int64_t kBlock = kvBlockTokens;
-constexpr int64_t kVectorColumns = 16;
+static_assert(kBlock == kLanes);  // a vector holds one value of all tokens of a block
 
 // Fewer multiply-adds than this are done by the calling thread: waking another takes as long.
 constexpr int64_t kParallelMultiplyAdds = int64_t{1} << 15;
 // Key elements written; they are scattered, one cache line each.
-constexpr int64_t kParallelKeyElements = int64_t{1} << 12;
-
-// 16 floats: the compiler splits them where registers are narrower. Loose: in memory, at any float's address.
-using Vector = float __attribute__((vector_size(64)));
-using LooseVector = float __attribute__((vector_size(64), aligned(4), may_alias));
-
-inline Vector load(const float* at) { return *reinterpret_cast<const LooseVector*>(at); }
-inline void store(float* at, Vector values) { *reinterpret_cast<LooseVector*>(at) = values; }
+constexpr int64_t kParallelKeyElements = int64_t{1} << 11;
 
 struct Shape {
   int64_t heads, kvHeads, headDim;
@@ -63,7 +56,11 @@ void scoreBlocks(float* scores, int64_t stride, const float* queries, const Grou
   for (int64_t e = 0; e < group.headDim; ++e) {
     Vector key[blockCount];
 #pragma GCC unroll 4
-    for (int b = 0; b < blockCount; ++b) key[b] = load(keys[b] + e * kBlock);
+    for (int b = 0; b < blockCount; ++b) {
+      key[b] = load(keys[b] + e * kBlock);
+      // The values of the block will be read next; they lie too far away for the processor to guess.
+      __builtin_prefetch(keys[b] + e * kBlock + group.valuesOffset);
+    }
 #pragma GCC unroll 4
     for (int h = 0; h < heads; ++h) {
       const float query = queries[h * group.headDim + e];
@@ -90,18 +87,18 @@ void score(float* scores, int64_t stride, const float* queries, const Group& gro
 float softmax(float* scores, int64_t length, float scale) {
   const int64_t padded = (length + kBlock - 1) / kBlock * kBlock;
   std::fill(scores + length, scores + padded, -std::numeric_limits<float>::infinity());
-  float largest = scores[0];
-#pragma omp simd reduction(max : largest)
-  for (int64_t i = 0; i < padded; ++i) largest = std::max(largest, scores[i]);
-  float lanes[kBlock] = {};
-  for (int64_t block = 0; block < padded; block += kBlock) {
-#pragma omp simd
-    for (int64_t i = 0; i < kBlock; ++i) {
-      const float weight = vectorExp(scale * (scores[block + i] - largest));
-      scores[block + i] = weight;
-      lanes[i] += weight;
-    }
+  Vector largestOfLane = load(scores);
+  for (int64_t i = kBlock; i < padded; i += kBlock) largestOfLane = maximum(largestOfLane, load(scores + i));
+  float lanes[kBlock];
+  store(lanes, largestOfLane);
+  const Vector largest = broadcast(*std::max_element(lanes, lanes + kBlock));
+  Vector sums{};
+  for (int64_t i = 0; i < padded; i += kBlock) {
+    const Vector weights = exponentialOfNegative((load(scores + i) - largest) * scale);
+    store(scores + i, weights);
+    sums += weights;
   }
+  store(lanes, sums);
   for (int64_t width = kBlock / 2; width > 0; width /= 2) {
     for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
   }
@@ -117,7 +114,7 @@ void weighColumns(float* out, const float* weights, int64_t stride, const float*
   const auto addToken = [&](int parity, const float* values, int64_t token) __attribute__((always_inline)) {
     Vector value[vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) value[v] = load(values + v * kVectorColumns);
+    for (int v = 0; v < vectors; ++v) value[v] = load(values + v * kLanes);
 #pragma GCC unroll 2
     for (int h = 0; h < heads; ++h) {
       const float weight = weights[h * stride + token];
@@ -139,8 +136,7 @@ void weighColumns(float* out, const float* weights, int64_t stride, const float*
   for (int h = 0; h < heads; ++h) {
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
-      store(out + h * group.headDim + column + v * kVectorColumns,
-            (sums[0][h][v] + sums[1][h][v]) * inverseSums[h]);
+      store(out + h * group.headDim + column + v * kLanes, (sums[0][h][v] + sums[1][h][v]) * inverseSums[h]);
     }
   }
 }
@@ -151,7 +147,7 @@ void weighRest(float* out, const float* weights, int64_t stride, const float* in
                int64_t column) {
   const int64_t columns = group.headDim - column;
   for (int h = 0; h < heads; ++h) {
-    float sums[kVectorColumns] = {};
+    float sums[kLanes] = {};
     for (int64_t token = 0; token < group.length; ++token) {
       const float* values = group.values(token / kBlock) + token % kBlock * group.headDim + column;
       const float weight = weights[h * stride + token];
@@ -172,16 +168,14 @@ void attend(float* out, const float* queries, const Group& group, std::vector<fl
   float inverseSums[heads];
   for (int h = 0; h < heads; ++h) inverseSums[h] = softmax(scores + h * stride, group.length, scale);
   int64_t column = 0;
-  const auto columnsLeft = [&](int64_t vectors) {
-    return column + vectors * kVectorColumns <= group.headDim;
-  };
-  for (; columnsLeft(4); column += 4 * kVectorColumns) {
+  const auto columnsLeft = [&](int64_t vectors) { return column + vectors * kLanes <= group.headDim; };
+  for (; columnsLeft(4); column += 4 * kLanes) {
     weighColumns<heads, 4>(out, scores, stride, inverseSums, group, column);
   }
-  for (; columnsLeft(2); column += 2 * kVectorColumns) {
+  for (; columnsLeft(2); column += 2 * kLanes) {
     weighColumns<heads, 2>(out, scores, stride, inverseSums, group, column);
   }
-  for (; columnsLeft(1); column += kVectorColumns) {
+  for (; columnsLeft(1); column += kLanes) {
     weighColumns<heads, 1>(out, scores, stride, inverseSums, group, column);
   }
   if (column < group.headDim) weighRest<heads>(out, scores, stride, inverseSums, group, column);

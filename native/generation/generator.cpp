@@ -360,6 +360,7 @@ GenerationStats Generator::stats() const {
   stats.kvBytesUsed = cache.blockBytes() * static_cast<size_t>(cache.blocks() - cache.freeBlocks());
   stats.live = static_cast<int64_t>(impl_->sequences.size());
   stats.sampling = static_cast<int64_t>(impl_->active.size());
+  stats.waiting = std::min(stats.waiting, stats.sampling);
   return stats;
 }
 
