@@ -23,8 +23,8 @@ void matrixProduct(const Tensor& out, const Tensor& a, bool transposeA, const Te
   assert(b.shape[transposeB ? 0 : 1] == columns);
   if (rows == 0 || columns == 0) return;
   const dnnl_status_t status =
-      dnnl_sgemm(transposeA ? 'T' : 'N', transposeB ? 'T' : 'N', rows, columns, inner, 1.0f, a.f32(), a.shape[1],
-                 b.f32(), b.shape[1], beta, out.f32(), columns);
+      dnnl_sgemm(transposeA ? 'T' : 'N', transposeB ? 'T' : 'N', rows, columns, inner, 1.0f, a.f32(),
+                 a.shape[1], b.f32(), b.shape[1], beta, out.f32(), columns);
   require(status != dnnl_out_of_memory, "ERR_OUT_OF_MEMORY", "oneDNN ran out of memory in a matrix product");
   require(status == dnnl_success, "ERR_INTERNAL",
           "oneDNN refused a matrix product with status " + std::to_string(static_cast<int>(status)));
@@ -32,7 +32,8 @@ void matrixProduct(const Tensor& out, const Tensor& a, bool transposeA, const Te
 
 void CpuBackend::matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                         float beta) {
-  const double multiplications = static_cast<double>(out.count()) * static_cast<double>(a.shape[transposeA ? 0 : 1]);
+  const double multiplications =
+      static_cast<double>(out.count()) * static_cast<double>(a.shape[transposeA ? 0 : 1]);
   Profiler::Scope scope(profiler(), "matmul", 2.0 * multiplications);
   matrixProduct(out, a, transposeA, b, transposeB, beta);
 }

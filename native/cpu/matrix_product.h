@@ -6,6 +6,7 @@
 namespace hdpo {
 
 // out = op(a) * op(b) + beta * out; shapes as Backend::matmul has them.
-void matrixProduct(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB, float beta);
+void matrixProduct(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+                   float beta);
 
 }  // namespace hdpo
