@@ -19,7 +19,7 @@ export interface ExampleOptions {
 export async function train({
   coldStartSteps = 200,
   promptsPerStep = 16,
-  steps = 30,
+  steps = 18,
   output,
   tell = console.log,
 }: ExampleOptions = {}): Promise<StepMetrics[]> {
