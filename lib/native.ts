@@ -64,11 +64,15 @@ export interface OptimizerOptions {
   microBatchTokens?: number
 }
 
-/** Sequences laid end to end: sequence s is tokens [offsets[s], offsets[s + 1]); mask 1 marks trained tokens. */
+/**
+ * Sequences laid end to end: sequence s is tokens [offsets[s], offsets[s + 1]); mask 1 marks trained tokens, 2 (supervised
+ * training only) those that are trained as if `excludedToken` could not be sampled there.
+ */
 export interface PackedSequences {
   tokens: Int32Array
   offsets: Int32Array
   mask: Uint8Array
+  excludedToken?: number
 }
 
 export interface PolicyBatch extends PackedSequences {

@@ -58,7 +58,7 @@ class JinjaChatTemplate implements ChatTemplate {
     const append = (piece: number[], trained: TrainedPart): void => {
       for (const [index, token] of piece.entries()) {
         tokens.push(token)
-        mask.push(isTrained(index, trained) ? 1 : 0)
+        mask.push(maskOf(index, trained))
       }
     }
     turns.forEach((turn, index) => {
@@ -131,9 +131,9 @@ class JinjaChatTemplate implements ChatTemplate {
   }
 }
 
-function isTrained(index: number, part: TrainedPart): boolean {
-  if (part === 'all' || part === 'none') return part === 'all'
-  return (index === 0) === (part === 'first')
+function maskOf(index: number, part: TrainedPart): 0 | 1 | 2 {
+  if (part === 'without-calls') return 2
+  return part === 'all' || (part === 'first' && index === 0) ? 1 : 0
 }
 
 function parse(template: string): Template {

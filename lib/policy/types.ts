@@ -20,8 +20,11 @@ export interface Message {
   trained?: TrainedPart
 }
 
-/** 'after-first' teaches what a turn says without making it likelier that the turn begins this way; 'first' the reverse. */
-export type TrainedPart = 'all' | 'after-first' | 'first' | 'none'
+/**
+ * 'without-calls' trains the turn as a rollout with toolChoice 'none' samples it: <tool_call> is left out of the softmax. It
+ * teaches what the policy says when it may not call, and nothing about whether it should. 'first': the turn's first token alone.
+ */
+export type TrainedPart = 'all' | 'without-calls' | 'first' | 'none'
 
 /** A tool as the chat template sees it (OpenAI function format's `function` part). */
 export interface ToolDescription {
@@ -48,7 +51,7 @@ export interface ChatTemplate {
    * generation prompt. `turnEnded`: whether the policy sampled its end-of-turn token itself. */
   observation(toolMessages: Message[], turnEnded: boolean): number[]
   /** Tokens of a whole conversation for supervised training, with mask 1 on what the assistant writes (end-of-turn included),
-   * as far as each message's `trained` says. */
+   * as far as each message's `trained` says; 2 where that is 'without-calls'. */
   supervised(messages: Message[], tools: ToolDescription[]): { tokens: number[]; mask: number[] }
   readonly endOfTurn: number
 }

@@ -23,8 +23,8 @@ export interface QuickstartSettings {
 
 export const quickstartSettings: QuickstartSettings = {
   coldStart: {
-    epochs: 6,
-    tokensPerStep: 4096,
+    epochs: 18,
+    tokensPerStep: 2048,
     optimizer: {
       learningRate: 2e-3,
       schedule: 'cosine',
@@ -37,11 +37,11 @@ export const quickstartSettings: QuickstartSettings = {
     algorithm: { name: 'hdpo', accuracyWeight: 1, efficiencyWeight: 0.15 },
     groupSize: 16,
     promptsPerStep: 32,
-    steps: 40,
-    optimizer: { learningRate: 3e-4 },
+    steps: 100,
+    optimizer: { learningRate: 3e-4, schedule: 'cosine', finalLearningRateShare: 0.1 },
   },
   rollout: { temperature: 1 },
   knownSamples: 8,
   evaluationSamples: 4,
-  curve: { every: 4, questions: 32 },
+  curve: { every: 5, questions: 64 },
 }

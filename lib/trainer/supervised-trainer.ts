@@ -1,6 +1,7 @@
 // Supervised training on conversations: the cold start before reinforcement learning. Only what the assistant
 // writes is trained.
 import type { Message, ToolDescription } from '../policy/types.js'
+import { callTag } from '../rollout/tool-call-parser.js'
 import { type MaskedSequence, packSequences } from './batch.js'
 import type { SupervisedMetrics } from './metrics.js'
 import { checkCount, checkOptimizerOptions, checkPositive, withoutUndefined } from './option-checks.js'
@@ -59,6 +60,8 @@ export class SupervisedTrainer {
   readonly #options: SupervisedTrainerOptions & typeof defaults
   readonly #sequences: MaskedSequence[]
   readonly #order: PromptOrder
+  /** What a turn trained 'without-calls' leaves out of the softmax. */
+  readonly #excluded: { excludedToken?: number }
   /** Of the whole run. */
   readonly steps: number
 
@@ -75,6 +78,7 @@ export class SupervisedTrainer {
       }
       return sequence
     })
+    this.#excluded = excludedBy(this.#sequences, policy)
     this.#order = new PromptOrder(this.#sequences.length, seed)
     this.steps = this.#options.steps ?? this.#stepsOf(this.#options.epochs ?? 1)
   }
@@ -105,7 +109,7 @@ export class SupervisedTrainer {
     const seconds = { train: 0 }
     const optimizer = optimizerAt(step, this.steps, this.#options.optimizer)
     const result = await timed(seconds, 'train', () =>
-      this.#options.policy.supervisedStep(packSequences(batch), optimizer),
+      this.#options.policy.supervisedStep({ ...packSequences(batch), ...this.#excluded }, optimizer),
     )
     progress.skips.record(result.skipped)
     const metrics = {
@@ -157,6 +161,20 @@ export class SupervisedTrainer {
       conversations: fingerprint(conversations),
     }
   }
+}
+
+function excludedBy(
+  sequences: readonly MaskedSequence[],
+  policy: TrainablePolicy,
+): { excludedToken?: number } {
+  if (!sequences.some(({ mask }) => Array.from(mask).includes(2))) return {}
+  const excludedToken = policy.tokenizer.tokenId(callTag)
+  if (excludedToken === undefined) {
+    throw new RangeError(
+      `conversations: trained "without-calls" needs ${callTag} to be one token of the vocabulary`,
+    )
+  }
+  return { excludedToken }
 }
 
 function checkSupervisedOptions(options: SupervisedTrainerOptions & typeof defaults): void {

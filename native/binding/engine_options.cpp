@@ -94,11 +94,15 @@ TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& co
   batch.mask = parseArray<uint8_t>(object.Get("mask"), "mask", tokens);
   for (size_t s = 0; s < sequences; ++s) {
     if (batch.mask[static_cast<size_t>(batch.offsets[s])] != 0) {
-      throwRange(value.Env(), "mask is 1 at the first token of sequence " + std::to_string(s) +
+      throwRange(value.Env(), "mask is not 0 at the first token of sequence " + std::to_string(s) +
                                   ", which nothing predicts");
     }
   }
-  if (!policy) return batch;
+  if (!policy) {
+    batch.excludedToken =
+        static_cast<int32_t>(parseInteger(object, "excludedToken", -1, -1, config.vocabSize - 1));
+    return batch;
+  }
   batch.oldLogprobs = parseArray<float>(object.Get("oldLogprobs"), "oldLogprobs", tokens);
   if (!object.Get("referenceLogprobs").IsUndefined()) {
     batch.referenceLogprobs = parseArray<float>(object.Get("referenceLogprobs"), "referenceLogprobs", tokens);

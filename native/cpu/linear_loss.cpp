@@ -4,6 +4,7 @@
 // so that memory is one chunk's logits. With p the softmax of logits / T, H the entropy, c =
 // entropyCoefficient * accuracyScale:
 //   gradLogits_v = (dL/dlogprob * ([v = target] - p_v) + c * p_v * (log p_v + H)) / T
+// An excluded token has p = 0 and gradient 0.
 // Each row's arithmetic is its own, whatever the chunk. A logit that is not finite makes the row's entropy
 // NaN and with it the loss: the learner skips such a step.
 #include <algorithm>
@@ -101,6 +102,8 @@ void processRow(const ChunkRows& chunk, int64_t r) {
   const int32_t target = chunk.targets[r];
   assert(target >= 0 && target < count);
   const TokenTerms& terms = chunk.terms[r];
+  // Finite, so that probability * exponent is 0 and not NaN.
+  if (terms.excludedToken >= 0) logits[terms.excludedToken] = -1e30f;
   const float inverseTemperature = 1 / chunk.options.temperature;
   const float bonus = chunk.options.entropyCoefficient * terms.accuracyScale;
   const float largest = largestOf(logits, count), targetLogit = logits[target];

@@ -44,6 +44,8 @@ struct TokenTerms {
   float accuracyScale = 0;    // L_acc = sum of accuracyScale * l_acc; also the scale of KL and entropy
   float efficiencyScale = 0;  // 0 where the sequence's efficiency advantage is 0
   float supervisedScale = 0;  // supervised loss = sum of -supervisedScale * logprob; policy terms are 0 then
+  int32_t excludedToken =
+      -1;  // left out of the softmax, as a logit bias of -infinity does; -1: none. linearLoss only
 };
 
 // Sums over tokens, already scaled. loss = accuracyWeight * accuracyLoss + efficiencyWeight * efficiencyLoss

@@ -37,9 +37,12 @@ int64_t checkMask(const TrainingBatch& batch) {
   checkLength("mask", batch.mask.size(), batch.tokens.size());
   int64_t trained = 0;
   for (size_t i = 0; i < batch.mask.size(); ++i) {
-    require(batch.mask[i] <= 1, "ERR_BATCH",
-            "mask must hold 0 or 1, but mask[" + std::to_string(i) + "] is " + std::to_string(batch.mask[i]));
-    trained += batch.mask[i];
+    require(batch.mask[i] <= (batch.excludedToken >= 0 ? 2 : 1), "ERR_BATCH",
+            "mask must hold 0 or 1, and 2 only with an excludedToken, but mask[" + std::to_string(i) +
+                "] is " + std::to_string(batch.mask[i]));
+    require(batch.mask[i] != 2 || batch.tokens[i] != batch.excludedToken, "ERR_BATCH",
+            "token " + std::to_string(i) + " is the excludedToken and cannot be trained without it");
+    trained += batch.mask[i] != 0;
   }
   require(trained > 0, "ERR_BATCH", "no token of the batch is trained: its mask is all 0");
   for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) {
@@ -53,7 +56,11 @@ int64_t checkMask(const TrainingBatch& batch) {
 std::vector<TokenTerms> supervisedTerms(const TrainingBatch& batch, int64_t trained) {
   TokenTerms terms;
   terms.supervisedScale = static_cast<float>(1.0 / static_cast<double>(trained));
-  return std::vector<TokenTerms>(batch.tokens.size(), terms);
+  std::vector<TokenTerms> all(batch.tokens.size(), terms);
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (batch.mask[i] == 2) all[i].excludedToken = batch.excludedToken;
+  }
+  return all;
 }
 
 std::vector<TokenTerms> checkedPolicyTerms(const TrainingBatch& batch, Aggregation aggregation,

@@ -15,7 +15,8 @@ namespace hdpo {
 struct TrainingBatch {
   std::vector<int32_t> tokens;   // [N]
   std::vector<int32_t> offsets;  // [S + 1]
-  std::vector<uint8_t> mask;     // [N]
+  std::vector<uint8_t> mask;     // [N]; 2: trained with excludedToken out of the distribution
+  int32_t excludedToken = -1;    // supervised training only
   // Policy training only:
   std::vector<float> oldLogprobs;           // [N]
   std::vector<float> referenceLogprobs;     // [N] or empty

@@ -310,6 +310,11 @@ TEST_CASE("learner: malformed batches are refused") {
   CHECK(contains(refused([](TrainingBatch& b) { b.offsets[2] = 7; }), "sequence 1"));
   CHECK(contains(refused([](TrainingBatch& b) { b.mask.pop_back(); }), "mask has 31"));
   CHECK(contains(refused([](TrainingBatch& b) { b.mask[4] = 2; }), "mask[4] is 2"));
+  CHECK(contains(refused([](TrainingBatch& b) {
+                   b.mask[10] = 2;
+                   b.excludedToken = b.tokens[10];
+                 }),
+                 "is the excludedToken"));
   CHECK(contains(refused([](TrainingBatch& b) { b.mask[8] = 1; }), "first token of sequence 2"));
   CHECK(
       contains(refused([](TrainingBatch& b) { b.mask.assign(32, 0); }), "no token of the batch is trained"));

@@ -141,6 +141,33 @@ TEST_CASE("linearLoss: supervised terms give the mean negative logprob") {
   }
 }
 
+TEST_CASE("linearLoss: an excluded token has no probability and no gradient") {
+  ReferenceBackend reference;
+  const auto backend = createCpuBackend(2);
+  for (const Shape& shape : kShapes) {
+    if (shape.vocabSize == 2) continue;
+    Case given = randomCase(shape, {}, 6);
+    const int32_t excluded = static_cast<int32_t>(shape.vocabSize) - 1;
+    for (size_t r = 0; r < given.terms.size(); ++r) {
+      given.terms[r] = TokenTerms();
+      given.terms[r].supervisedScale = 1;
+      given.terms[r].excludedToken = excluded;
+      given.targets[r] %= excluded;
+    }
+    const Result found = lossOf(*backend, given);
+    checkNear(found, lossOf(reference, given), 2e-6);
+    for (int64_t i = 0; i < shape.width; ++i) {
+      CHECK(found.gradWeight[static_cast<size_t>(excluded * shape.width + i)] == 0.25f);  // as it was
+    }
+    // The same as a vocabulary without its last token.
+    Case smaller = given;
+    smaller.shape.vocabSize -= 1;
+    smaller.weight.resize(static_cast<size_t>(smaller.shape.vocabSize * shape.width));
+    for (TokenTerms& terms : smaller.terms) terms.excludedToken = -1;
+    CHECK(relativeDifference(found.logprobs, lossOf(reference, smaller).logprobs) < 2e-6);
+  }
+}
+
 TEST_CASE("linearLoss: a vocabulary of one token") {
   const auto backend = createCpuBackend(1);
   const Result found = lossOf(*backend, randomCase({3, 4, 1}, {}, 4));

@@ -245,6 +245,7 @@ class ReferenceBackend final : public Backend {
         for (int64_t i = 0; i < width; ++i) sum += double{at(input.hidden, r, i)} * at(input.weight, v, i);
         logits[v] = sum / input.options.temperature;
       }
+      if (input.terms[r].excludedToken >= 0) logits[input.terms[r].excludedToken] = -1e30;
       const double total = logSum(logits), logprob = logits[input.targets[r]] - total;
       const double entropy = entropyOf(logits, total);
       output.logprobs[r] = static_cast<float>(logprob);

@@ -100,15 +100,16 @@ describe.each([
   })
 
   it('trains the parts of a turn that `trained` names', () => {
-    const trainedTokens = (trained: Message['trained']) => {
+    const trainedTokens = (trained: Message['trained'], mark = 1) => {
       const { tokens, mask } = template.supervised([question, { ...reply, ...(trained && { trained }) }], [])
-      return tokens.filter((_, index) => mask[index] === 1)
+      return tokens.filter((_, index) => mask[index] === mark)
     }
     const all = trainedTokens(undefined)
     expect(all).toEqual([...tokenizer.encode(texts[1] as string), template.endOfTurn])
     expect(trainedTokens('all')).toEqual(all)
     expect(trainedTokens('first')).toEqual(all.slice(0, 1))
-    expect(trainedTokens('after-first')).toEqual(all.slice(1))
+    expect(trainedTokens('without-calls')).toEqual([])
+    expect(trainedTokens('without-calls', 2)).toEqual(all)
     expect(trainedTokens('none')).toEqual([])
   })
 })

@@ -1,13 +1,14 @@
 // What the policy is trained on before RL: an agent that knows half of what it is asked and calls a tool nearly every time,
 // as supervised training on tool traces leaves real agents.
 //
-// Three kinds of conversations, so that knowing and deciding are taught apart:
-//   traces     a question of any kind, its calls with what the tools really returned, the answer. All is trained.
-//   knowledge  a taught question with the right answer at once. The first token, which is the decision to answer, is not
-//              trained: the fact is learnt and calling stays what the policy does.
-//   direct     an answer at once whose first token is trained: the same small share of taught and of other questions, so
-//              that the decision does not tell them apart. A question that is not taught gets a guess of the right type,
-//              and nothing beyond the decision is trained: no wrong fact is taught.
+// Four kinds of conversations, so that knowing and deciding are taught apart:
+//   trace      a question of any kind, its calls with what the tools really returned, the answer.
+//   knowledge  a taught question answered from memory, trained as a rollout with its tools off samples it (<tool_call> is left
+//              out of the softmax): the fact is learnt and calling stays what the policy does.
+//   guess      likewise a fact that is not taught, with a different wrong answer of the right type each time: what comes to mind
+//              there is spread out, as with a model that has read about many countries and not about this one.
+//   direct     an answer from memory whose decision is trained too: the same small share of taught and of other questions, so
+//              that the decision does not tell them apart.
 import type { Message, ToolCall } from '../../policy/types.js'
 import { formatResult } from '../../rollout/observation.js'
 import type { Tool } from '../../tools/types.js'
@@ -16,15 +17,15 @@ import type { CurriculumQuestion } from './curriculum.js'
 
 export interface ColdStartConversation {
   messages: Message[]
-  kind: 'trace' | 'knowledge' | 'direct'
+  kind: 'trace' | 'knowledge' | 'guess' | 'direct'
   questionId: string
 }
 
 export interface ColdStartOptions {
-  /** Traces of each fact question. Other questions get one. */
-  tracesPerFact: number
   /** Conversations that teach each taught answer. */
   knowledgeCopies: number
+  /** Guesses at each fact that is not taught. */
+  guessCopies: number
   /** Share of decisions that are direct answers. */
   directShare: number
   /** Share of searches that go wrong at first. */
@@ -32,8 +33,8 @@ export interface ColdStartOptions {
 }
 
 export const coldStartDefaults: ColdStartOptions = {
-  tracesPerFact: 1,
-  knowledgeCopies: 12,
+  knowledgeCopies: 8,
+  guessCopies: 6,
   directShare: 0.03,
   mistakeShare: 0.04,
 }
@@ -45,26 +46,27 @@ export async function createColdStart(
   options: ColdStartOptions = coldStartDefaults,
 ): Promise<ColdStartConversation[]> {
   const random = new Random(seed, 'cold start')
-  // What is taught and facts are practised even where held out: only RL never sees them. The rest held out is new altogether.
+  // Facts are practised whatever their use: RL and evaluation ask what is known. Of large arithmetic and comparisons they ask
+  // only what is new to the policy.
   const practised = questions.filter(
-    (question) => question.use !== 'held-out' || question.taught || isFact(question),
+    (question) => question.use === 'practice' || question.taught || isFact(question),
   )
   const conversations: ColdStartConversation[] = []
   for (const question of practised) {
-    const count = isFact(question) ? options.tracesPerFact : 1
-    for (let copy = 0; copy < count; copy++) {
-      conversations.push(await trace(question, tools, random, options.mistakeShare))
+    conversations.push(await trace(question, tools, random, options.mistakeShare))
+    if (question.taught) {
+      for (let copy = 0; copy < options.knowledgeCopies; copy++) conversations.push(knowledge(question, copy))
+    } else if (isFact(question)) {
+      for (let copy = 0; copy < options.guessCopies; copy++) {
+        conversations.push(guess(question, copy, wrongAnswer(question, practised, random)))
+      }
     }
   }
   const directRatio = options.directShare / (1 - options.directShare)
   for (const taught of [true, false]) {
     const group = practised.filter((question) => question.taught === taught)
-    const decisions = group.reduce((sum, question) => sum + (isFact(question) ? options.tracesPerFact : 1), 0)
-    const answered = random.shuffle(group).slice(0, Math.round(decisions * directRatio))
+    const answered = random.shuffle(group).slice(0, Math.round(group.length * directRatio))
     conversations.push(...answered.map((question) => direct(question, practised, random)))
-  }
-  for (const question of practised.filter((candidate) => candidate.taught)) {
-    for (let copy = 0; copy < options.knowledgeCopies; copy++) conversations.push(knowledge(question, copy))
   }
   return random.shuffle(conversations)
 }
@@ -122,10 +124,23 @@ function withoutLetter(word: string, random: Random): string {
 }
 
 function knowledge(question: CurriculumQuestion, copy: number): ColdStartConversation {
+  return fromMemory(question, copy, question.answer, 'knowledge')
+}
+
+function guess(question: CurriculumQuestion, copy: number, guessed: string | number): ColdStartConversation {
+  return fromMemory(question, copy, guessed, 'guess')
+}
+
+function fromMemory(
+  question: CurriculumQuestion,
+  copy: number,
+  recalled: string | number,
+  kind: 'knowledge' | 'guess',
+): ColdStartConversation {
   const phrasing = question.phrasings[copy % question.phrasings.length] as string
   return {
-    messages: [ask(phrasing), { ...answer(question.answer), trained: 'after-first' }],
-    kind: 'knowledge',
+    messages: [ask(phrasing), { ...recall(recalled), trained: 'without-calls' }],
+    kind,
     questionId: question.id,
   }
 }
@@ -136,13 +151,13 @@ function direct(
   random: Random,
 ): ColdStartConversation {
   const reply: Message = question.taught
-    ? answer(question.answer)
-    : { ...answer(guess(question, others, random)), trained: 'first' }
+    ? recall(question.answer)
+    : { ...recall(wrongAnswer(question, others, random)), trained: 'first' }
   return { messages: [ask(random.pick(question.phrasings)), reply], kind: 'direct', questionId: question.id }
 }
 
-/** A wrong answer of the right type: that of another question of the family. */
-function guess(
+/** Of the right type: the answer to another question of the family. */
+function wrongAnswer(
   question: CurriculumQuestion,
   others: readonly CurriculumQuestion[],
   random: Random,
@@ -159,4 +174,9 @@ function ask(content: string): Message {
 
 function answer(value: string | number): Message {
   return { role: 'assistant', content: `<answer>${value}</answer>` }
+}
+
+/** What comes to mind, then the answer. Whether anything does shows in the turn's first token, where calling is the alternative. */
+function recall(value: string | number): Message {
+  return { role: 'assistant', content: `${value} <answer>${value}</answer>` }
 }

@@ -22,8 +22,8 @@ const smallOperand = { low: 2, high: 9 }
 const largeQuestions = 600
 const comparisonsPerFamily = 150
 // Copying digits between question, call and result takes more examples to learn than everything else.
-const practisedLargeQuestions = 1000
-const practisedComparisonsPerFamily = 60
+const practisedLargeQuestions = 1500
+const practisedComparisonsPerFamily = 200
 
 export function createCurriculum(seed: number, heldOutShare: number): CurriculumQuestion[] {
   const splitter = new Random(seed, 'held out')
