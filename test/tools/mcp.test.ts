@@ -154,6 +154,24 @@ describe('a server that dies', () => {
     expect(server.restarts).toBe(1)
   })
 
+  it('while 256 rollouts use it: all go on, most without noticing', async () => {
+    const server = await connect(program('server.mjs'))
+    const rollouts = Array.from({ length: 256 }, async (_, n) => {
+      if (n % 100 === 50) return call(server, 'die')
+      return call(server, 'add', { a: n, b: 1 })
+    })
+    const records = await Promise.all(rollouts)
+    const added = records.filter(({ name }) => name === 'add')
+    const right = added.filter(({ outcome, arguments: input, observation }) => {
+      return outcome === 'ok' && observation === String((input as { a: number }).a + 1)
+    })
+    // A call that two deaths in a row took with them is not made a third time.
+    expect(right.length).toBeGreaterThan(added.length / 2)
+    for (const { outcome } of added) expect(['ok', 'error']).toContain(outcome)
+    expect(await call(server, 'add', { a: 1, b: 1 })).toMatchObject({ outcome: 'ok', observation: '2' })
+    expect(server.restarts).toBeGreaterThan(0)
+  })
+
   it('a call that only reads is made again', async () => {
     const server = await connectRaw('repeatable')
     expect(await call(server, 'read')).toMatchObject({ outcome: 'ok', observation: 'back' })

@@ -145,7 +145,11 @@ describe('passages', () => {
 
 describe('searchTool', () => {
   it('shows passages, numbered, with where they are from', async () => {
-    const search = searchTool({ index: await buildTextIndex(join(folder, 'facts.jsonl')), results: 2, cost: 0.1 })
+    const search = searchTool({
+      index: await buildTextIndex(join(folder, 'facts.jsonl')),
+      results: 2,
+      cost: 0.1,
+    })
     expect(search).toMatchObject({ name: 'search', cost: 0.1 })
     expect(search.run(search.validate({ query: 'Aare Limmat' }), context)).toMatch(
       /^\[1\] .*\n.* lies on the .*\n\n\[2\] .*\n.* lies on the .*$/,
