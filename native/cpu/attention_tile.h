@@ -152,8 +152,8 @@ inline void unpackRows(float* matrix, int64_t width, const AttentionTile& tile, 
   }
 }
 
-// Brings an item's rows of a matrix, to be read or written, near before the heads' parts of them are used: in this order
-// memory streams, while a head's own accesses, a few lines from every row, would wait for each.
+// Brings an item's rows of a matrix, to be read or written, near before the heads' parts of them are used: in
+// this order memory streams, while a head's own accesses, a few lines from every row, would wait for each.
 inline void touchRows(const float* matrix, int64_t width, const AttentionItem& item) {
   if (item.tokens * width <= kTouchedElements) touch(matrix + item.firstToken * width, item.tokens * width);
 }
