@@ -20,8 +20,8 @@ void CpuBackend::embedding(const Tensor& out, const Tensor& table, const int32_t
   }
 }
 
-// Tokens repeat, so threads share the columns, not the rows: every sum is taken in the order of the batch, without atomics,
-// whatever the number of threads.
+// Tokens repeat, so threads share the columns, not the rows: every sum is taken in the order of the batch,
+// without atomics, whatever the number of threads.
 void CpuBackend::embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) {
   Profiler::Scope scope(profiler(), "embeddingBackward", static_cast<double>(gradOut.count()));
   const int64_t rows = gradOut.shape[0], columns = gradOut.shape[1];
