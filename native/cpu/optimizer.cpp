@@ -1,4 +1,5 @@
-// The passes of an optimiser step over flat tensors: the gradient's norm, and AdamW (Loshchilov and Hutter 2019):
+// The passes of an optimiser step over flat tensors: the gradient's norm, and AdamW (Loshchilov and Hutter
+// 2019):
 //   m = beta1 * m + (1 - beta1) * g        v = beta2 * v + (1 - beta2) * g^2
 //   w = w - learningRate * (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + weightDecay * w)
 #include <algorithm>
@@ -23,7 +24,8 @@ double CpuBackend::sumOfSquares(const Tensor& values) {
     const int64_t end = std::min(count, (block + 1) * kBlock);
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t i = block * kBlock; i < end; ++i) sum += static_cast<double>(value[i]) * static_cast<double>(value[i]);
+    for (int64_t i = block * kBlock; i < end; ++i)
+      sum += static_cast<double>(value[i]) * static_cast<double>(value[i]);
     partials[static_cast<size_t>(block)] = sum;
   }
   double total = 0;
@@ -31,8 +33,8 @@ double CpuBackend::sumOfSquares(const Tensor& values) {
   return total;
 }
 
-void CpuBackend::adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum, const Tensor& variance,
-                       const AdamWOptions& options) {
+void CpuBackend::adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum,
+                       const Tensor& variance, const AdamWOptions& options) {
   Profiler::Scope scope(profiler(), "adamW", 14.0 * static_cast<double>(weight.count()));
   const int64_t count = weight.count();
   assert(gradient.count() == count && momentum.count() == count && variance.count() == count);
