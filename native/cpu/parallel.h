@@ -5,8 +5,8 @@
 
 namespace hdpo {
 
-// An op that touches fewer elements runs on the calling thread: waking the others costs microseconds, in which one
-// core streams about this many floats.
+// An op that touches fewer elements runs on the calling thread: waking the others costs microseconds, in
+// which one core streams about this many floats.
 constexpr int64_t kParallelElements = int64_t{1} << 15;
 
 }  // namespace hdpo
