@@ -1,5 +1,5 @@
-// Rotary position embedding, in place: the first `heads` heads of each row of qkv [N, width]. With half-split pairs and
-// angle a = position * theta^(-2i/E):
+// Rotary position embedding, in place: the first `heads` heads of each row of qkv [N, width]. With half-split
+// pairs and angle a = position * theta^(-2i/E):
 //   x_i' = x_i cos a - x_(i + E/2) sin a        x_(i + E/2)' = x_(i + E/2) cos a + x_i sin a
 // Backward is the inverse rotation, -a.
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace hdpo {
 
-// Cosines, then sines of one position: [positions][2][E / 2]. Angles in float64: float32 has lost a radian's digits long
-// before the end of a long context.
+// Cosines, then sines of one position: [positions][2][E / 2]. Angles in float64: float32 has lost a radian's
+// digits long before the end of a long context.
 const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, float theta) {
   RotaryTable& table = rotary_;
   if (table.headDim != headDim || table.theta != theta) table = RotaryTable{theta, headDim, 0, {}};
@@ -34,15 +34,16 @@ const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, float t
   return table.cosSin.data();
 }
 
-void CpuBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions, float theta,
-                        int direction) {
+void CpuBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
+                        float theta, int direction) {
   const int64_t rows = qkv.shape[0], half = headDim / 2;
   if (rows == 0) return;
   const int64_t width = qkv.count() / rows, rotated = rows * heads * headDim;
   Profiler::Scope scope(profiler(), "rotary", 3.0 * static_cast<double>(rotated));
   assert(headDim % 2 == 0 && heads * headDim <= width && (direction == 1 || direction == -1));
   assert(*std::min_element(positions, positions + rows) >= 0);
-  const float* table = rotaryTable(int64_t{*std::max_element(positions, positions + rows)} + 1, headDim, theta);
+  const float* table =
+      rotaryTable(int64_t{*std::max_element(positions, positions + rows)} + 1, headDim, theta);
   const float sign = static_cast<float>(direction);
   float* data = qkv.f32();
 #pragma omp parallel for schedule(static) if (rotated > kParallelElements)
