@@ -17,7 +17,8 @@ export class SetUpError extends Error {}
 /** Runs to the end with this terminal's output. Throws SetUpError when it cannot start or fails. */
 export function run(command, args, { env, cwd = root } = {}) {
   const result = spawnSync(command, args, { cwd, stdio: 'inherit', env: { ...process.env, ...env } })
-  const line = [command, ...args].join(' ')
+  const whole = [command, ...args].join(' ')
+  const line = whole.length > 200 ? `${whole.slice(0, 200)} ...` : whole
   if (result.error) throw new SetUpError(`cannot run "${line}": ${result.error.message}`)
   if (result.status !== 0)
     throw new SetUpError(`"${line}" ended with ${result.signal ?? `exit code ${result.status}`}`)
