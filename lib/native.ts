@@ -279,6 +279,7 @@ export function loadAddon(): NativeAddon {
       `the native addon has not been built (looked for ${path}); run "${buildCommand}"`,
     )
   }
+  shareProcessors()
   try {
     addon = createRequire(import.meta.url)(path) as NativeAddon
   } catch (error) {
@@ -291,6 +292,15 @@ export function loadAddon(): NativeAddon {
     )
   }
   return addon
+}
+
+/**
+ * GNU OpenMP's threads spin for milliseconds before they sleep, for which others wait when more runs on the machine than hdpo:
+ * a server that trains beside its requests slowed down tenfold. The library reads this once, when the addon loads it; in a worker
+ * thread, whose process.env is a copy, it keeps its default.
+ */
+function shareProcessors(): void {
+  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= '0'
 }
 
 // lib/native.ts when run from source, dist/native.js when installed: both one folder below package.json.

@@ -23,10 +23,10 @@ export interface QuickstartSettings {
 
 export const quickstartSettings: QuickstartSettings = {
   coldStart: {
-    epochs: 18,
+    epochs: 20,
     tokensPerStep: 2048,
     optimizer: {
-      learningRate: 2e-3,
+      learningRate: 1.7e-3,
       schedule: 'cosine',
       warmupSteps: 20,
       finalLearningRateShare: 0.05,
@@ -37,8 +37,8 @@ export const quickstartSettings: QuickstartSettings = {
     algorithm: { name: 'hdpo', accuracyWeight: 1, efficiencyWeight: 0.15 },
     groupSize: 16,
     promptsPerStep: 32,
-    steps: 100,
-    optimizer: { learningRate: 3e-4, schedule: 'cosine', finalLearningRateShare: 0.1 },
+    steps: 120,
+    optimizer: { learningRate: 4e-4, schedule: 'cosine', finalLearningRateShare: 0.1 },
   },
   rollout: { temperature: 1 },
   knownSamples: 8,
