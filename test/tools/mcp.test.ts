@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
 import type { ToolCallRecord } from '../../lib/rollout/types.js'
 import { connectMcp, type McpConnection, type McpServer } from '../../lib/tools/mcp.js'
@@ -58,8 +58,13 @@ function call(
 }
 
 describe('a server over stdio', () => {
+  let server: McpConnection
+  beforeAll(async () => {
+    server = await connectMcp(program('server.mjs'))
+  })
+  afterAll(() => server.close())
+
   it('lists its tools, and they run', async () => {
-    const server = await connect(program('server.mjs'))
     const add = server.tools.find(({ name }) => name === 'add')
     expect(add).toMatchObject({
       description: 'Adds two numbers',
@@ -73,7 +78,6 @@ describe('a server over stdio', () => {
   })
 
   it('what goes wrong in a tool is an observation', async () => {
-    const server = await connect(program('server.mjs'))
     expect(await call(server, 'add', { a: '2' })).toMatchObject({
       outcome: 'bad-arguments',
       observation: expect.stringContaining("must have required property 'b'; a: must be number"),
@@ -87,7 +91,6 @@ describe('a server over stdio', () => {
   })
 
   it('images have their place, and the policy reads why it sees none', async () => {
-    const server = await connect(program('server.mjs'))
     expect(await call(server, 'picture')).toMatchObject({
       outcome: 'error',
       observation: 'picture failed: the result is 1 image (image/png), but the policy reads text only',
@@ -117,7 +120,6 @@ describe('a server over stdio', () => {
   })
 
   it('a call that is stopped leaves the server alone', async () => {
-    const server = await connect(program('server.mjs'))
     const stopped = new AbortController()
     setTimeout(() => stopped.abort(), 100)
     expect(await call(server, 'slow', {}, { signal: stopped.signal })).toMatchObject({
@@ -316,7 +318,7 @@ describe('a server over HTTP', () => {
 
   it('sends more than it may', async () => {
     const { url } = await listen()
-    const server = await connect({ url, maxMessageBytes: 100_000, timeout: 3000 })
+    const server = await connect({ url, maxMessageBytes: 100_000, timeout: 1000 })
     const { outcome } = await call(server, 'megabyte')
     expect(['error', 'timeout']).toContain(outcome)
     expect(await call(server, 'add', { a: 1, b: 1 })).toMatchObject({ outcome: 'ok' })

@@ -22,7 +22,7 @@ export interface LinkSettings {
 }
 
 const connectTime = 30_000
-const pingTime = 2000
+const pingTime = 5000
 const shortestPause = 100
 const longestPause = 30_000
 const clientInfo = { name: 'hdpo', version: '0.1.0' }

@@ -149,9 +149,8 @@ export class InterpreterProcess {
   }
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {
-    const { cpuTime } = this.#limits
     if (signal === 'SIGXCPU') {
-      this.#kill(new ToolTimeoutError(`stopped after ${cpuTime} ms of CPU time; ${lost}`))
+      this.#kill(new ToolTimeoutError(`used up the CPU time of its rollout; ${lost}`))
       return
     }
     // V8 aborts where its heap is full, and the allocator where the kernel gives no more.

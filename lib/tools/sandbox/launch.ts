@@ -67,7 +67,7 @@ export async function launchCommand(
 function underLimits({ cpuTime, memory }: SandboxLimits): string {
   const cpuSeconds = 60 + Math.ceil(cpuTime / 1000) * 20
   const dataKibibytes = (nodeDataMebibytes + memory) * 1024
-  return `set -e; ulimit -c 0; ulimit -f 0; ulimit -n 128; ulimit -t ${cpuSeconds}; ulimit -d ${dataKibibytes}; exec "$@"`
+  return `set -e; ulimit -c 0; ulimit -f 0; ulimit -n 128; ulimit -S -t ${cpuSeconds}; ulimit -d ${dataKibibytes}; exec "$@"`
 }
 
 /** The words before a command that give it a network namespace with nothing in it; none where that is not allowed. */
