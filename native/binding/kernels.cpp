@@ -26,14 +26,25 @@ class Arrays {
     kept_.Set(name, array);
     return array.Data();
   }
+  // Zeros.
   float* output(const char* name, size_t length) {
-    Napi::Float32Array array = Napi::Float32Array::New(kept_.Env(), length);
-    result_.Set(name, array);
-    return array.Data();
+    return addOutput(name, Napi::Float32Array::New(kept_.Env(), length));
+  }
+  // For kernels that write every element: the JS thread is spared clearing it.
+  float* outputToFill(const char* name, size_t length) {
+    if (length == 0) return output(name, length);
+    const auto memory = Napi::Buffer<float>::New(kept_.Env(), length);
+    return addOutput(name,
+                     Napi::Float32Array::New(kept_.Env(), length, memory.ArrayBuffer(), memory.ByteOffset()));
   }
   Napi::Object kept() const { return kept_; }
 
  private:
+  float* addOutput(const char* name, Napi::Float32Array array) {
+    result_.Set(name, array);
+    return array.Data();
+  }
+
   Napi::Object kept_, result_;
 };
 
@@ -56,9 +67,9 @@ Napi::Value groupAdvantages(KernelThread& thread, const Napi::CallbackInfo& info
   }
   input.epsilon = static_cast<float>(parseNumber(call, "epsilon", input.epsilon, 0, kAnyFloat));
   input.scaleByStd = parseBoolean(call, "scaleByStd", input.scaleByStd);
-  const GroupAdvantagesOutput output{arrays.output("efficiencyRewards", rollouts),
-                                     arrays.output("accuracyAdvantages", rollouts),
-                                     arrays.output("efficiencyAdvantages", rollouts)};
+  const GroupAdvantagesOutput output{arrays.outputToFill("efficiencyRewards", rollouts),
+                                     arrays.outputToFill("accuracyAdvantages", rollouts),
+                                     arrays.outputToFill("efficiencyAdvantages", rollouts)};
   return thread.run(
       info.Env(), arrays.kept(),
       [input, output](Backend& backend) { backend.groupAdvantages(input, output); },
@@ -146,8 +157,9 @@ Napi::Value policyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
   const size_t tokens = call->targets.size(), values = tokens * static_cast<size_t>(call->vocabSize);
   Arrays arrays(info.Env());
   const float* logits = arrays.input<float>(given, "logits", values);
-  const PolicyLossOutput output{arrays.output("logprobs", tokens), arrays.output("entropy", tokens),
-                                arrays.output("gradLogprobs", tokens), arrays.output("gradLogits", values)};
+  const PolicyLossOutput output{
+      arrays.outputToFill("logprobs", tokens), arrays.outputToFill("entropy", tokens),
+      arrays.outputToFill("gradLogprobs", tokens), arrays.outputToFill("gradLogits", values)};
   return thread.run(
       info.Env(), arrays.kept(),
       [call, logits, output](Backend& backend) {

@@ -14,10 +14,12 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cassert>
 #include <cmath>
 #include <exception>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -42,52 +44,59 @@ uint32_t hashOf(int32_t groupId) {
 
 struct Rollout {
   int32_t place;
-  int32_t group;   // its id, then its number in the bucket
+  uint32_t group;  // the hash of its id (as good as the id), then its number in the bucket
   float reward;    // accuracy reward
-  float toolCost;  // -1 where the answer is wrong: not in the qualifying set
+  float toolCost;  // infinite where the answer is wrong: efficiency reward 0, not in the qualifying set
 };
 
-// What turns a member's value into its advantage.
-struct Normaliser {
-  double first = 0, mean = 0, factor = 0;  // mean of the deviations from `first`
-  float advantage(double value) const { return static_cast<float>((value - first - mean) * factor); }
-};
+// Accuracy and efficiency side by side, for two lanes cost little more than one.
+using Channels = std::array<double, 2>;
 
-// Sums of one channel over the members of a group. Without branches: which rollouts are right cannot be
+// Sums over the members of a group in each channel. Without branches: which rollouts are right cannot be
 // predicted.
-struct ChannelSums {
-  double first = 0, sum = 0, squares = 0;  // of deviations from `first`
-  int32_t members = 0;
-
-  void add(double value, bool member) {
-    first = members == 0 ? value : first;
-    members += member;
-    const double deviation = (value - first) * member;
-    sum += deviation;
-    squares += deviation * deviation;
-  }
-  Normaliser normaliser(double epsilon, bool scaleByStd) const {
-    if (squares == 0 || members < 2) return {first, 0, 0};
-    const double count = members, mean = sum / count;
-    const double deviation = std::sqrt((squares - sum * mean) / (count - 1));
-    return {first, mean, scaleByStd ? 1 / (deviation + epsilon) : 1};
-  }
-};
-
 struct GroupSums {
-  ChannelSums accuracy, efficiency;
+  Channels first{}, sum{}, squares{};  // of deviations from `first`
+  Channels members{};
+
+  // member: 1, or 0 where the rollout is not in the channel.
+  void add(const Channels& value, const Channels& member) {
+    for (size_t c = 0; c < 2; ++c) {
+      first[c] = members[c] == 0 ? value[c] : first[c];
+      members[c] += member[c];
+      const double deviation = (value[c] - first[c]) * member[c];
+      sum[c] += deviation;
+      squares[c] += deviation * deviation;
+    }
+  }
 };
-struct GroupNormalisers {
-  Normaliser accuracy, efficiency;
+
+// What turns a member's value into its advantage, (value - centre) * factor; a factor of 0 stands for 0.
+struct GroupNormaliser {
+  Channels first{}, mean{}, factor{};  // mean of the deviations from `first`
+
+  GroupNormaliser(const GroupSums& sums, double epsilon, bool scaleByStd) : first(sums.first) {
+    for (size_t c = 0; c < 2; ++c) {
+      if (sums.squares[c] == 0 || sums.members[c] < 2) continue;
+      mean[c] = sums.sum[c] / sums.members[c];
+      const double deviation = std::sqrt((sums.squares[c] - sums.sum[c] * mean[c]) / (sums.members[c] - 1));
+      factor[c] = scaleByStd ? 1 / (deviation + epsilon) : 1;
+    }
+  }
 };
 
 double efficiencyReward(float toolCost) { return 1 / (static_cast<double>(toolCost) + 1); }
 
-// Calls cost 1 each where no costs are given.
+constexpr float kWrong = std::numeric_limits<float>::infinity();
+
+// Calls cost 1 each where no costs are given. Which answers are right cannot be predicted: a table, not a
+// branch.
 float toolCostOf(const GroupAdvantagesInput& input, int64_t i) {
-  if (!input.correct[i]) return -1;
-  return std::max(input.toolCosts ? input.toolCosts[i] : static_cast<float>(input.toolCalls[i]), 0.0f);
+  constexpr float kAdded[2] = {kWrong, 0};
+  const float cost = input.toolCosts ? input.toolCosts[i] : static_cast<float>(input.toolCalls[i]);
+  return std::max(cost, 0.0f) + kAdded[input.correct[i] != 0];
 }
+
+double isCorrect(const Rollout& rollout) { return static_cast<double>(rollout.toolCost < kWrong); }
 
 // Numbers groups from 0 in the order in which they are first asked for.
 class GroupNumbers {
@@ -97,24 +106,24 @@ class GroupNumbers {
     std::fill(slots_.begin(), slots_.end(), Slot());
     count_ = 0;
   }
-  int32_t count() const { return count_; }
-  int32_t numberOf(int32_t groupId) {
-    Slot& slot = find(groupId);
-    if (slot.number >= 0) return slot.number;
-    slot = {groupId, count_++};
-    const int32_t number = slot.number;
+  uint32_t numberOf(uint32_t hash) {
+    Slot& slot = find(hash);
+    if (slot.number != kFree) return slot.number;
+    slot = {hash, count_++};
+    const uint32_t number = slot.number;
     if (2 * static_cast<size_t>(count_) > slots_.size()) grow();
     return number;
   }
 
  private:
+  static constexpr uint32_t kFree = UINT32_MAX;
   struct Slot {
-    int32_t groupId = 0, number = -1;
+    uint32_t hash = 0, number = kFree;
   };
-  Slot& find(int32_t groupId) {
+  Slot& find(uint32_t hash) {
     const size_t mask = slots_.size() - 1;
-    size_t position = hashOf(groupId) & mask;
-    while (slots_[position].number >= 0 && slots_[position].groupId != groupId)
+    size_t position = hash & mask;
+    while (slots_[position].number != kFree && slots_[position].hash != hash)
       position = (position + 1) & mask;
     return slots_[position];
   }
@@ -122,19 +131,20 @@ class GroupNumbers {
     std::vector<Slot> old(2 * slots_.size());
     old.swap(slots_);
     for (const Slot& slot : old) {
-      if (slot.number >= 0) find(slot.groupId) = slot;
+      if (slot.number != kFree) find(slot.hash) = slot;
     }
   }
 
   std::vector<Slot> slots_;  // a power of two, at least half of them free
-  int32_t count_ = 0;
+  uint32_t count_ = 0;
 };
 
 // One thread's memory, kept from bucket to bucket.
 struct BucketWorkspace {
   GroupNumbers numbers;
   std::vector<GroupSums> sums;
-  std::vector<GroupNormalisers> normalisers;
+  std::vector<GroupNormaliser> normalisers;
+  std::vector<double> efficiencyRewards;  // of the bucket's rollouts
 };
 
 // The rollouts ordered by bucket, bucket b being rollouts [starts[b], starts[b + 1]).
@@ -177,9 +187,9 @@ Partition partition(const GroupAdvantagesInput& input, float* efficiencyRewards,
     }
     for (int64_t i = begin; i < end; ++i) {
       const float toolCost = toolCostOf(input, i);
-      efficiencyRewards[i] = toolCost < 0 ? 0.0f : static_cast<float>(efficiencyReward(toolCost));
-      rollouts[cursor[bucketNumbers[static_cast<size_t>(i)]]++] = {static_cast<int32_t>(i), input.groupIds[i],
-                                                                   input.accuracyRewards[i], toolCost};
+      efficiencyRewards[i] = static_cast<float>(efficiencyReward(toolCost));
+      rollouts[cursor[bucketNumbers[static_cast<size_t>(i)]]++] = {
+          static_cast<int32_t>(i), hashOf(input.groupIds[i]), input.accuracyRewards[i], toolCost};
     }
   }
   return result;
@@ -187,26 +197,30 @@ Partition partition(const GroupAdvantagesInput& input, float* efficiencyRewards,
 
 void processBucket(Rollout* begin, Rollout* end, BucketWorkspace& workspace,
                    const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) {
-  auto& [numbers, sums, normalisers] = workspace;
+  auto& [numbers, sums, normalisers, efficiencyRewards] = workspace;
+  const size_t count = static_cast<size_t>(end - begin);
+  efficiencyRewards.resize(count);
+  for (size_t i = 0; i < count; ++i) efficiencyRewards[i] = efficiencyReward(begin[i].toolCost);
   numbers.reset();
   sums.clear();
-  for (Rollout* rollout = begin; rollout < end; ++rollout) {
-    rollout->group = numbers.numberOf(rollout->group);
-    if (rollout->group == static_cast<int32_t>(sums.size())) sums.emplace_back();
-    GroupSums& group = sums[static_cast<size_t>(rollout->group)];
-    group.accuracy.add(rollout->reward, true);
-    group.efficiency.add(efficiencyReward(std::max(rollout->toolCost, 0.0f)), rollout->toolCost >= 0);
+  for (size_t i = 0; i < count; ++i) {
+    Rollout& rollout = begin[i];
+    rollout.group = numbers.numberOf(rollout.group);
+    if (rollout.group == sums.size()) sums.emplace_back();
+    sums[rollout.group].add({rollout.reward, efficiencyRewards[i]}, {1, isCorrect(rollout)});
   }
   normalisers.clear();
-  for (const GroupSums& group : sums) {
-    normalisers.push_back({group.accuracy.normaliser(input.epsilon, input.scaleByStd),
-                           group.efficiency.normaliser(input.epsilon, input.scaleByStd)});
-  }
-  for (const Rollout* rollout = begin; rollout < end; ++rollout) {
-    const GroupNormalisers& group = normalisers[static_cast<size_t>(rollout->group)];
-    const float efficiency = group.efficiency.advantage(efficiencyReward(std::max(rollout->toolCost, 0.0f)));
-    output.accuracyAdvantages[rollout->place] = group.accuracy.advantage(rollout->reward);
-    output.efficiencyAdvantages[rollout->place] = rollout->toolCost >= 0 ? efficiency : 0;
+  for (const GroupSums& group : sums) normalisers.emplace_back(group, input.epsilon, input.scaleByStd);
+  for (size_t i = 0; i < count; ++i) {
+    const Rollout& rollout = begin[i];
+    const GroupNormaliser& group = normalisers[rollout.group];
+    const Channels value{rollout.reward, efficiencyRewards[i]};
+    Channels advantage;
+    for (size_t c = 0; c < 2; ++c)
+      advantage[c] = (value[c] - group.first[c] - group.mean[c]) * group.factor[c];
+    output.accuracyAdvantages[rollout.place] = static_cast<float>(advantage[0]);
+    // + 0: of a wrong answer 0 and not -0.
+    output.efficiencyAdvantages[rollout.place] = static_cast<float>(advantage[1] * isCorrect(rollout) + 0.0);
   }
 }
 

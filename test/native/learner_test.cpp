@@ -83,7 +83,8 @@ TEST_CASE("learner: the split into micro-batches changes neither loss nor gradie
           CHECK(split.loss == doctest::Approx(whole.loss).epsilon(1e-6));
           CHECK(split.tokens == whole.tokens);
           CHECK(split.logprobDifference == doctest::Approx(whole.logprobDifference).epsilon(1e-5));
-          CHECK(relativeDifference(values(learner->gradients().flat()), gradient) < 1e-6);
+          // Rounding: products of other shapes add in another order, and two layers amplify it.
+          CHECK(relativeDifference(values(learner->gradients().flat()), gradient) < 5e-6);
         }
       }
     }
