@@ -45,8 +45,8 @@ CpuBackend::CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_n
   omp_set_num_threads(threads_);
 }
 
-// Large buffers lie on huge pages where the system grants them: with small ones the strided accesses of attention and the
-// first touch of a buffer spend more time on page tables than on the data.
+// Large buffers lie on huge pages where the system grants them: with small ones the strided accesses of
+// attention and the first touch of a buffer spend more time on page tables than on the data.
 void* CpuBackend::allocate(size_t bytes) {
   constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
   const size_t alignment = bytes >= kHugePage ? kHugePage : kLine;
