@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "ops/buffer.h"
 #include "ops/backend.h"
+#include "ops/buffer.h"
 
 namespace hdpo {
 
