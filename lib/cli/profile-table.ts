@@ -3,7 +3,8 @@ import type { ProfileEntry } from '../native.js'
 import { formatTable, percent } from './table.js'
 
 export function formatProfile(entries: readonly ProfileEntry[]): string {
-  const total = entries.reduce((sum, entry) => sum + entry.seconds, 0)
+  // 'linearLoss/matmul' is a part of 'linearLoss': shown, but not added twice.
+  const total = entries.reduce((sum, { name, seconds }) => sum + (name.includes('/') ? 0 : seconds), 0)
   const rows = [...entries]
     .sort((a, b) => b.seconds - a.seconds)
     .map(({ name, calls, seconds, flops }) => [

@@ -14,3 +14,11 @@ it('shows ops by their share, largest first', () => {
     ['total', expect.anything(), '100.0%'],
   ])
 })
+
+it('adds no part of an op to the total', () => {
+  const lines = formatProfile([
+    { name: 'linearLoss', calls: 1, seconds: 2, flops: 0 },
+    { name: 'linearLoss/matmul', calls: 3, seconds: 1, flops: 0 },
+  ]).split('\n')
+  expect(lines.at(-1)).toMatch(/^total\s+2\.000\s+100\.0%/)
+})
