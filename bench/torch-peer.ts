@@ -31,15 +31,18 @@ export function runTorchPeer({ config, batch, sequence, generated }: Shape, thre
   }
 }
 
+// Debian's PyTorch belongs to the system's interpreter, which need not be the first python3 of the PATH.
+const python = process.env.HDPO_PYTHON ?? '/usr/bin/python3'
+
 /** Standard output of a script of this folder. */
 export function runPython(script: string, args: string[]): string {
   const path = fileURLToPath(new URL(script, import.meta.url))
   try {
-    return execFileSync('python3', [path, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+    return execFileSync(python, [path, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
   } catch (error) {
     const { stderr = '', message } = error as Error & { stderr?: string }
     throw new Error(
-      `the PyTorch peer did not run (Debian and Ubuntu: apt-get install python3-torch): ${message}\n${stderr}`,
+      `the PyTorch peer did not run (Debian and Ubuntu: apt-get install python3-torch; another interpreter: HDPO_PYTHON): ${message}\n${stderr}`,
     )
   }
 }
