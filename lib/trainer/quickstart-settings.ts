@@ -9,6 +9,7 @@ export interface QuickstartSettings {
     algorithm: AlgorithmOptions
     groupSize: number
     promptsPerStep: number
+    miniBatches: number
     steps: number
     optimizer: TrainerOptimizerOptions
   }
@@ -23,7 +24,7 @@ export interface QuickstartSettings {
 
 export const quickstartSettings: QuickstartSettings = {
   coldStart: {
-    epochs: 20,
+    epochs: 22,
     tokensPerStep: 2048,
     optimizer: {
       learningRate: 1.7e-3,
@@ -37,7 +38,8 @@ export const quickstartSettings: QuickstartSettings = {
     algorithm: { name: 'hdpo', accuracyWeight: 1, efficiencyWeight: 0.15 },
     groupSize: 16,
     promptsPerStep: 32,
-    steps: 120,
+    miniBatches: 2,
+    steps: 150,
     optimizer: { learningRate: 4e-4, schedule: 'cosine', finalLearningRateShare: 0.1 },
   },
   rollout: { temperature: 1 },
