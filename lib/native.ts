@@ -60,7 +60,7 @@ export interface OptimizerOptions {
   weightDecay?: number
   /** Global-norm clipping; 0: none. Default 1. */
   maxGradientNorm?: number
-  /** Tokens of one micro-batch. Default 4096. */
+  /** Tokens of one micro-batch. Default 2048. */
   microBatchTokens?: number
 }
 

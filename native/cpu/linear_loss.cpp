@@ -158,12 +158,14 @@ PolicyLossSums CpuBackend::linearLoss(const LinearLossInput& input, const Linear
   };
 
   const int64_t chunkRows = rowsOfChunk(rows, vocabSize, input.workspaceLimit);
-  const Buffer logitBuffer(*this, static_cast<size_t>(chunkRows * vocabSize) * sizeof(float));
+  // The backend's own memory: fresh pages for every call would cost as much as a product.
+  const size_t logitBytes = static_cast<size_t>(chunkRows * vocabSize) * sizeof(float);
+  scratch_.reserve(*this, logitBytes);
   std::vector<TokenLoss> losses(static_cast<size_t>(chunkRows));
   for (int64_t begin = 0; begin < rows; begin += chunkRows) {
     const int64_t end = std::min(rows, begin + chunkRows), count = end - begin;
     const double flops = productFlops * static_cast<double>(count) / static_cast<double>(rows);
-    const Tensor logits(logitBuffer.f32(), {count, vocabSize}), hidden = input.hidden.rows(begin, end);
+    const Tensor logits(scratch_.f32(), {count, vocabSize}), hidden = input.hidden.rows(begin, end);
     product(logits, hidden, false, input.weight, true, 0, flops);
     const ChunkRows chunk{logits.f32(),
                           vocabSize,
@@ -181,7 +183,7 @@ PolicyLossSums CpuBackend::linearLoss(const LinearLossInput& input, const Linear
     product(output.gradHidden.rows(begin, end), logits, false, input.weight, false, 0, flops);
     product(output.gradWeight, logits, true, hidden, false, 1, flops);
   }
-  sums.workspaceBytes = logitBuffer.bytes() + losses.size() * sizeof(TokenLoss);
+  sums.workspaceBytes = logitBytes + losses.size() * sizeof(TokenLoss);
   return sums;
 }
 
