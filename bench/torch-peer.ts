@@ -37,8 +37,10 @@ const python = process.env.HDPO_PYTHON ?? '/usr/bin/python3'
 /** Standard output of a script of this folder. */
 export function runPython(script: string, args: string[]): string {
   const path = fileURLToPath(new URL(script, import.meta.url))
+  // What hdpo sets for its own threads is not the peer's.
+  const { GOMP_SPINCOUNT: _, ...env } = process.env
   try {
-    return execFileSync(python, [path, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+    return execFileSync(python, [path, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env })
   } catch (error) {
     const { stderr = '', message } = error as Error & { stderr?: string }
     throw new Error(
