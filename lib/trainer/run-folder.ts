@@ -37,7 +37,7 @@ export class RunFolder {
       if (metrics.length > 0 || (await checkpoints.steps()).length > 0) {
         throw new HdpoError(
           'ERR_RUN_EXISTS',
-          `output: ${path} already holds a run; resume it, or choose another folder`,
+          `output: ${path} already holds a run; resume it (--resume), or choose another folder (--output)`,
         )
       }
       return new RunFolder(path, checkpoints, undefined)

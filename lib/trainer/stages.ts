@@ -32,7 +32,7 @@ export class Stages {
       if (!this.resume) {
         throw new HdpoError(
           'ERR_RUN_EXISTS',
-          `output: ${this.folder} already holds a run; resume it, or choose another folder`,
+          `output: ${this.folder} already holds a run; resume it (--resume), or choose another folder (--output)`,
         )
       }
       const kept = JSON.parse(await readFile(path, 'utf8')) as Kept<Result>
