@@ -20,10 +20,53 @@ export interface ModelConfig {
   tieEmbeddings: boolean
   qkvBias: boolean
   qkNorm: boolean
+  /** How rotary frequencies are stretched beyond the positions a model was first trained for; absent: not. */
+  ropeScaling?: RopeScaling
+}
+
+/** Llama 3.1's: wavelengths above originalMaxPositions / lowFrequencyFactor are divided by `factor`. */
+export interface RopeScaling {
+  type: 'llama3'
+  factor: number
+  lowFrequencyFactor: number
+  highFrequencyFactor: number
+  originalMaxPositions: number
+}
+
+/** How matrices are stored. Norms, biases, activations, gradients, adapters and optimiser state are always float32. */
+export type Precision = 'float32' | 'bfloat16'
+/** How generation reads the weights; int8: one scale a row and group of inputs, for rollouts alone. */
+export type GenerationPrecision = Precision | 'int8'
+
+export type LoraTargetModule =
+  | 'q_proj'
+  | 'k_proj'
+  | 'v_proj'
+  | 'o_proj'
+  | 'gate_proj'
+  | 'up_proj'
+  | 'down_proj'
+
+/** y = x W^T + scale * dropout(x) A^T B^T; scale = alpha / rank, or alpha / sqrt(rank) where rankStabilized. */
+export interface LoraOptions {
+  rank: number
+  alpha: number
+  /** Share of inputs dropped while training, in [0, 1). */
+  dropout: number
+  targetModules: LoraTargetModule[]
+  rankStabilized: boolean
 }
 
 export interface EngineOptions {
   config: ModelConfig
+  /** Storage of matrices; full fine-tuning in bfloat16 keeps float32 masters. Default float32. */
+  precision?: Precision
+  /** The base weights are frozen and only adapters are trained. Absent: full fine-tuning. */
+  lora?: LoraOptions
+  /** Default: as `precision`. */
+  generationPrecision?: GenerationPrecision
+  /** false: no memory for gradients and optimiser state; training steps reject. Default true. */
+  trainable?: boolean
   /** CPU threads; 0 or absent: every core of this process. */
   threads?: number
   /** Initial weights are drawn from this seed. Default 0. */
@@ -80,6 +123,28 @@ export interface PolicyBatch extends PackedSequences {
   referenceLogprobs?: Float32Array
   accuracyAdvantages: Float32Array
   efficiencyAdvantages: Float32Array
+  /**
+   * A factor of every token's loss in both channels, for rollouts sampled by another model than the one that is trained (int8
+   * weights): truncated importance weights min(cap, exp(logprob before training - logprob while sampling)). Absent: 1.
+   */
+  importanceWeights?: Float32Array
+}
+
+/** Bytes that an engine needs, what it holds already included. Weights counts masters of bfloat16 full fine-tuning too. */
+export interface MemoryPlan {
+  weights: number
+  /** Weights laid out once more for generation; 0 where it reads them as they lie. */
+  generationWeights: number
+  adapters: number
+  gradients: number
+  optimizer: number
+  /** Of a training step at the given tokens of one micro-batch. */
+  activations: number
+  kvCache: number
+  total: number
+  /** What the process holds now and what the system has free, for comparison. */
+  resident: number
+  available: number
 }
 
 export interface StepResult {
@@ -151,11 +216,16 @@ export interface ProfileEntry {
 /** What native/binding/engine.cpp exports as `Engine`. Arguments have been checked by lib/ before they come here. */
 export interface NativeEngine {
   readonly parameterCount: number
+  /** Parameters that training changes: all of them, those of the adapter, or none. */
+  readonly trainableParameterCount: number
   /** Resolves when the weights are drawn; rejects with what went wrong in making the engine. */
   ready(): Promise<void>
   policyStep(batch: PolicyBatch, loss: PolicyLossOptions, optimizer: OptimizerOptions): Promise<StepResult>
   supervisedStep(batch: PackedSequences, optimizer: OptimizerOptions): Promise<StepResult>
-  /** Logprob of every token given those before it; `reference`: under the frozen reference weights. */
+  /**
+   * Logprob of every token given those before it; `reference`: under the frozen reference weights, which with LoRA are the base
+   * weights with the adapter off (no freezeReference needed).
+   */
   logprobs(
     tokens: Int32Array,
     offsets: Int32Array,
@@ -164,8 +234,23 @@ export interface NativeEngine {
   ): Promise<{ logprobs: Float32Array; entropies: Float32Array }>
   /** Copies the present weights as the KL reference. */
   freezeReference(): Promise<void>
-  saveWeights(path: string): Promise<void>
-  loadWeights(path: string): Promise<void>
+  /**
+   * Writes the (base) weights as safetensors: to `path`, or where they take more than `maxShardBytes` to numbered shards beside
+   * it and an index, `path`.index.json. With an adapter its product is in them exactly after mergeAdapter. Default dtype:
+   * the stored precision; masters in float32 where there are.
+   */
+  saveWeights(path: string, dtype?: Precision, maxShardBytes?: number): Promise<void>
+  /** From one file or every shard of a model; each tensor in exactly one of them. */
+  loadWeights(paths: string | string[]): Promise<void>
+  /** PEFT's adapter_model.safetensors. Rejects with ERR_STATE without `lora`, as the next three do. */
+  saveAdapter(path: string): Promise<void>
+  loadAdapter(path: string): Promise<void>
+  /** Adds the adapter's product to the base weights; training and reference logprobs reject until unmergeAdapter. */
+  mergeAdapter(): Promise<void>
+  /** Brings back the base weights bit for bit. */
+  unmergeAdapter(): Promise<void>
+  /** At micro-batches of `microBatchTokens`, of which every token is trained. Default 2048. */
+  memoryPlan(microBatchTokens?: number): Promise<MemoryPlan>
   saveOptimizer(path: string): Promise<void>
   loadOptimizer(path: string): Promise<void>
   /** Ends the running policyStep / supervisedStep / logprobs at the next micro-batch with ERR_ABORTED. */
