@@ -29,7 +29,7 @@ const layers = [
   ['tasks'],
   ['traces'],
   ['trainer'],
-  ['curation'],
+  ['curation', 'compare'],
   ['index'],
   ['cli'],
 ]

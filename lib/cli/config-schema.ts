@@ -10,7 +10,7 @@ const share = z.number().min(0).max(1)
 const notNegative = z.number().min(0)
 const positive = z.number().positive()
 
-const optimizer = z.strictObject({
+export const optimizer = z.strictObject({
   learningRate: positive,
   schedule: z.enum(scheduleNames).exactOptional(),
   warmupSteps: z.int().min(0).exactOptional(),
@@ -35,7 +35,7 @@ const common = {
   optimizer,
 }
 
-const rollout = z.strictObject({
+export const rollout = z.strictObject({
   maxTurns: count.exactOptional(),
   maxTokens: count.exactOptional(),
   maxTurnTokens: count.exactOptional(),
@@ -59,6 +59,7 @@ export const trainSchema = z.strictObject({
     accuracyWeight: notNegative.exactOptional(),
     efficiencyWeight: notNegative.exactOptional(),
     alpha: notNegative.exactOptional(),
+    callPenalty: notNegative.exactOptional(),
     epsilon: positive.exactOptional(),
     scaleByStd: z.boolean().exactOptional(),
   }),

@@ -116,8 +116,10 @@ const reward = z.strictObject({
 
 /** Where the questions come from: an environment, or tasks with tools. */
 export const data = {
-  /** 'atlas', or a module whose default export is an environment or a function of { seed } that makes one. */
+  /** A built-in one's name, or a module whose default export is an environment or a function of { seed, settings } that makes one. */
   environment: z.string().exactOptional(),
+  /** Of a built-in one: docs/tasks.md. Of a module: what its function makes of them. */
+  environmentSettings: z.record(z.string(), z.unknown()).exactOptional(),
   tasks: tasks.exactOptional(),
   evaluationTasks: tasks.exactOptional(),
   /**

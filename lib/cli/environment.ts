@@ -2,11 +2,11 @@
 // names.
 import { resolve } from 'node:path'
 import { HdpoError } from '../errors.js'
+import type { ModelConfig } from '../native.js'
 import type { ChatTemplateSource } from '../policy/chat-template.js'
 import type { TokenizerFiles } from '../policy/tokenizer.js'
 import { exactMatch, type RewardOptions } from '../rewards/rewards.js'
 import { addSecretVariables } from '../secrets/secrets.js'
-import { createAtlas } from '../tasks/atlas/atlas.js'
 import { closeTasks, type TaskList } from '../tasks/task-list.js'
 import { calculator } from '../tools/calculator.js'
 import { javascriptTool } from '../tools/javascript.js'
@@ -14,13 +14,14 @@ import { pythonTool } from '../tools/python.js'
 import type { Tool } from '../tools/types.js'
 import { readConversations } from '../traces/read-conversations.js'
 import type { Conversation } from '../trainer/supervised-trainer.js'
+import { builtInEnvironments } from './built-in-environments.js'
 import { importDefault, nearest } from './config.js'
 import type { TrainConfig } from './config-schema.js'
 import { type ConversationsConfig, isModulePath } from './data-schema.js'
 import { resolveReward } from './reward.js'
 import { resolveTasks } from './task-source.js'
 
-/** One file can be an environment: its default export is this, or a function of { seed } that returns it. */
+/** One file can be an environment: its default export is this, or a function of { seed, settings } that returns it. */
 export interface Environment {
   tools: Tool[]
   /** An array of tasks, or what openTasks returns. */
@@ -28,22 +29,28 @@ export interface Environment {
   /** Never trained on. */
   heldOutTasks?: TaskList
   reward: RewardOptions
+  /** Grades evaluations. Default: `reward`. */
+  evaluationReward?: RewardOptions
   /** For a cold start. */
   conversations?: Conversation[] | (() => Promise<Conversation[]>)
   /** For a fresh model. */
   tokenizer?: TokenizerFiles
   template?: ChatTemplateSource
+  /** Its sizes, for `hdpo compare`; `hdpo sft` takes them from the config. */
+  model?: ModelConfig
 }
 
 export interface EnvironmentContext {
   seed: number
+  /** `environmentSettings` of the config. */
+  settings?: Readonly<Record<string, unknown>>
   /** Relative paths start here. */
   folder: string
 }
 
 type DataConfig = Pick<
   TrainConfig,
-  'environment' | 'tasks' | 'evaluationTasks' | 'tools' | 'reward' | 'secrets'
+  'environment' | 'environmentSettings' | 'tasks' | 'evaluationTasks' | 'tools' | 'reward' | 'secrets'
 >
 
 // Those that run code start their interpreters when they are asked for.
@@ -64,18 +71,30 @@ export async function resolveEnvironment(
   if (config.environment === undefined && config.tasks === undefined) {
     throw new HdpoError('ERR_CONFIG', 'environment or tasks must be given: where the questions come from')
   }
+  if (config.environmentSettings !== undefined && config.environment === undefined) {
+    throw new HdpoError('ERR_CONFIG', 'environmentSettings needs environment: whose settings they are')
+  }
   addSecretVariables(config.secrets ?? [])
   const { folder } = context
   const base =
-    config.environment === undefined ? undefined : await loadEnvironment(config.environment, context)
+    config.environment === undefined
+      ? undefined
+      : await loadEnvironment(config.environment, {
+          ...context,
+          ...(config.environmentSettings && { settings: config.environmentSettings }),
+        })
   const tools = config.tools ? await resolveTools(config.tools, folder) : base?.tools
   const reward = await resolveReward(config.reward, folder)
   const own = config.tasks === undefined ? undefined : await resolveTasks(config.tasks, folder)
   const evaluation =
     config.evaluationTasks === undefined ? undefined : await resolveTasks(config.evaluationTasks, folder)
+  // A reward that the config names grades evaluations too.
+  const { evaluationReward: ownEvaluation, ...rest } = base ?? {}
+  const evaluationReward = config.reward?.answer === undefined ? ownEvaluation : undefined
   const heldOutTasks = evaluation?.tasks ?? own?.heldOutTasks ?? base?.heldOutTasks
   return {
-    ...base,
+    ...rest,
+    ...(evaluationReward && { evaluationReward }),
     tools: tools ?? [],
     tasks: own?.tasks ?? base?.tasks ?? [],
     ...(heldOutTasks && { heldOutTasks }),
@@ -93,19 +112,18 @@ export async function closeTools(tools: readonly Tool[]): Promise<void> {
   await Promise.all(tools.map((tool) => tool.close?.()))
 }
 
-export async function loadEnvironment(
-  name: string,
-  { seed, folder }: EnvironmentContext,
-): Promise<Environment> {
-  if (name === 'atlas') return atlasEnvironment(seed)
+export async function loadEnvironment(name: string, context: EnvironmentContext): Promise<Environment> {
+  const builtIn = Object.hasOwn(builtInEnvironments, name) ? builtInEnvironments[name] : undefined
+  if (builtIn) return builtIn(context)
+  const { seed, folder, settings = {} } = context
   if (!isModulePath(name)) {
     throw new HdpoError(
       'ERR_CONFIG',
-      `environment must be atlas or the path of a .ts or .js module; got "${name}"`,
+      `environment must be ${Object.keys(builtInEnvironments).join(', ')} or the path of a .ts or .js module; got "${name}"`,
     )
   }
   const exported = await importDefault(resolve(folder, name))
-  const environment = typeof exported === 'function' ? await exported({ seed }) : exported
+  const environment = typeof exported === 'function' ? await exported({ seed, settings }) : exported
   return checkEnvironment(environment, name)
 }
 
@@ -138,19 +156,6 @@ export async function resolveConversations(
     )
   }
   return read
-}
-
-export function atlasEnvironment(seed: number): Environment {
-  const atlas = createAtlas({ seed })
-  return {
-    tools: atlas.tools,
-    tasks: atlas.trainTasks,
-    heldOutTasks: atlas.heldOutTasks,
-    reward: { answer: ({ finalAnswer }, task) => atlas.isRightAnswer(finalAnswer, task) },
-    conversations: () => atlas.coldStart(),
-    tokenizer: atlas.tokenizer,
-    template: atlas.template,
-  }
 }
 
 function builtInTool(name: string): Tool | Promise<Tool> {

@@ -88,7 +88,7 @@ async function evaluateIn(environment: Environment, policyFolder: string, flags:
       policy,
       tasks,
       tools: environment.tools,
-      reward: environment.reward,
+      reward: environment.evaluationReward ?? environment.reward,
       rollout,
       seed: flags.seed,
     }

@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { HdpoError } from '../errors.js'
 import { addBuildCommand } from './build.js'
 import { addChatCommand } from './chat.js'
+import { addCompareCommand } from './compare.js'
 import { addCurateCommand } from './curate.js'
 import { addDoctorCommand } from './doctor.js'
 import { addEvalCommand } from './eval.js'
@@ -23,6 +24,7 @@ export function createProgram(): Command {
   addSftCommand(program)
   addTrainCommand(program)
   addEvalCommand(program)
+  addCompareCommand(program)
   addChatCommand(program)
   addServeCommand(program)
   addDoctorCommand(program)

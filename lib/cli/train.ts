@@ -80,7 +80,8 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
 
 /** The keys of the config that the Trainer takes as they are. */
 function trainerSettings(config: TrainConfig) {
-  const { policy, environment, tasks, evaluationTasks, tools, reward, secrets, ...own } = config
+  const { policy, environment, environmentSettings, tasks, evaluationTasks, tools, reward, secrets, ...own } =
+    config
   const { output, evaluate, ...rest } = own
   const { threads, kvBudgetMiB, recompute, ...settings } = rest
   return settings
@@ -101,7 +102,7 @@ async function prepareEvaluation(
   if (!tasks?.length)
     throw new TypeError('evaluate: needs evaluationTasks, or an environment with held-out tasks')
   terminal.status(`measuring what the policy knows: ${tasks.length} questions, 8 times each, tools off`)
-  const { tools, reward } = environment
+  const { tools, evaluationReward: reward = environment.reward } = environment
   const knowledge = await measureKnown({
     policy,
     tasks,
@@ -114,5 +115,5 @@ async function prepareEvaluation(
   terminal.line(
     `held-out questions: ${tasks.length}, known ${knowledge.known.size}, needed ${knowledge.needed.size}`,
   )
-  return { tasks, every, knowledge, ...(samples !== undefined && { samples }) }
+  return { tasks, every, knowledge, reward, ...(samples !== undefined && { samples }) }
 }

@@ -21,10 +21,13 @@ function normalise(rollouts: RolloutArrays, { epsilon, scaleByStd }: ResolvedAlg
   return kernels.groupAdvantages({ ...rollouts, epsilon, scaleByStd })
 }
 
-/** One reward, accuracy + alpha * efficiency, normalised once over the whole group. */
+/** One reward, accuracy + alpha * efficiency or accuracy - callPenalty * calls, normalised once over the whole group. */
 async function grpoCoupled(rollouts: RolloutArrays, options: ResolvedAlgorithm): Promise<AdvantageArrays> {
-  const rewards = rollouts.accuracyRewards.map(
-    (reward, index) => reward + options.alpha * efficiencyReward(rollouts, index),
+  const { alpha, callPenalty } = options
+  const rewards = rollouts.accuracyRewards.map((reward, index) =>
+    callPenalty === undefined
+      ? reward + alpha * efficiencyReward(rollouts, index)
+      : reward - callPenalty * (rollouts.toolCosts[index] as number),
   )
   const { accuracyAdvantages } = await normalise({ ...rollouts, accuracyRewards: rewards }, options)
   return accuracyAlone(accuracyAdvantages)

@@ -8,6 +8,7 @@ import { deriveSeed } from '../rollout/seed.js'
 import type { Task, Trajectory } from '../rollout/types.js'
 import { type Atlas, createAtlas } from '../tasks/atlas/atlas.js'
 import { type EvaluationSummary, evaluate, type Knowledge, measureKnown, summarize } from './evaluate.js'
+import { curveTasks, type KeptKnowledge, keepKnowledge, toKnowledge } from './kept-knowledge.js'
 import type { StepMetrics, SupervisedMetrics } from './metrics.js'
 import { type QuickstartSettings, quickstartSettings } from './quickstart-settings.js'
 import { type Report, renderReport } from './report.js'
@@ -63,11 +64,6 @@ export async function runQuickstart(options: QuickstartOptions): Promise<Quickst
 
 /** Thrown by a stage that the signal ended, so that it leaves no result. */
 class Stopped extends Error {}
-
-interface KeptKnowledge {
-  samples: number
-  rightShare: [string, number][]
-}
 
 /** On all held-out questions, and on those of the curves. */
 interface HeldOutSummaries {
@@ -178,7 +174,7 @@ class QuickstartRun {
       samples: this.#settings.knownSamples,
       seed: deriveSeed(this.#seed, 'knowledge'),
     })
-    return { samples: knowledge.samples, rightShare: [...knowledge.rightShare] }
+    return keepKnowledge(knowledge)
   }
 
   async #evaluate(
@@ -281,17 +277,4 @@ class QuickstartRun {
   get #trainedPolicyPath(): string {
     return join(this.#trainPath, 'policy')
   }
-}
-
-function toKnowledge({ samples, rightShare }: KeptKnowledge): Knowledge {
-  const idsWith = (share: number) =>
-    new Set(rightShare.filter(([, right]) => right === share).map(([id]) => id))
-  return { samples, rightShare: new Map(rightShare), known: idsWith(1), needed: idsWith(0) }
-}
-
-/** The first `limit` known and the first `limit` needed questions, in the order of the tasks. */
-function curveTasks(tasks: readonly Task[], knowledge: Knowledge, limit: number): Task[] {
-  const known = tasks.filter((task) => knowledge.known.has(task.id)).slice(0, limit)
-  const needed = tasks.filter((task) => knowledge.needed.has(task.id)).slice(0, limit)
-  return [...known, ...needed]
 }

@@ -75,6 +75,8 @@ export interface TrainerEvaluation {
   samples?: number
   /** From measureKnown: adds the redundant-call and needed-call rate. */
   knowledge?: Knowledge
+  /** Grades the evaluations. Default: the trainer's own, which may be one that nobody would measure by (a noisy one, a judge). */
+  reward?: RewardOptions
 }
 
 type Defaulted = 'runGroup' | 'loss' | 'klCoefficient' | 'passes' | 'miniBatches' | 'seed'

@@ -192,7 +192,7 @@ export class Trainer {
       policy,
       tasks,
       tools,
-      reward,
+      reward: wanted.reward ?? reward,
       rollout,
       runGroup,
       seed: deriveSeed(seed, 'evaluate'),

@@ -8,6 +8,7 @@ import type { TokenizerFiles } from '../../policy/tokenizer.js'
 import type { Task } from '../../rollout/types.js'
 import { calculator } from '../../tools/calculator.js'
 import type { Tool } from '../../tools/types.js'
+import { type NoiseOptions, noisyRewards, type TaskRewards } from '../noisy-rewards.js'
 import { Random } from '../random.js'
 import { isRightAnswer } from './answer.js'
 import {
@@ -21,14 +22,14 @@ import { atlasModel } from './model.js'
 import { search } from './search.js'
 import { atlasTemplate } from './template.js'
 
-export interface AtlasOptions {
+export interface AtlasOptions extends NoiseOptions {
   /** Decides what is taught, held out, asked and in which words. Default 0. */
   seed?: number
   /** Share of each kind of question that RL never sees. Default 0.25. */
   heldOutShare?: number
 }
 
-export interface Atlas {
+export interface Atlas extends TaskRewards {
   tools: Tool[]
   tokenizer: TokenizerFiles
   template: ChatTemplateSource
@@ -42,7 +43,7 @@ export interface Atlas {
   describe(): string
 }
 
-export function createAtlas({ seed = 0, heldOutShare = 0.25 }: AtlasOptions = {}): Atlas {
+export function createAtlas({ seed = 0, heldOutShare = 0.25, answerNoise = 0 }: AtlasOptions = {}): Atlas {
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new RangeError(`seed: must be a whole number from 0 to 2^53 - 1, got ${seed}`)
   }
@@ -63,6 +64,7 @@ export function createAtlas({ seed = 0, heldOutShare = 0.25 }: AtlasOptions = {}
     heldOutTasks,
     coldStart: (options) => createColdStart(questions, tools, seed, { ...coldStartDefaults, ...options }),
     isRightAnswer,
+    ...noisyRewards(isRightAnswer, { answerNoise, seed }),
     describe: () => describe(questions, trainTasks.length, heldOutTasks.length),
   }
 }

@@ -1,6 +1,7 @@
 // The data of atlas: the npm package world-countries, with names in ASCII and the facts that questions are asked about.
 import { createRequire } from 'node:module'
 import type { Country as RawCountry } from 'world-countries'
+import { toAscii } from '../ascii.js'
 
 // Its ES module entry imports JSON without an import attribute, which Node refuses.
 const rawCountries = createRequire(import.meta.url)('world-countries') as RawCountry[]
@@ -10,6 +11,8 @@ export type Attribute = (typeof attributes)[number]
 
 export interface Country {
   name: string
+  /** ISO 3166-1 alpha-3, e.g. 'FRA'. */
+  code: string
   /** Other names that people search by. */
   aliases: string[]
   /** As fact sheets print it; attributes that the data set has nothing for are absent. */
@@ -19,9 +22,6 @@ export interface Country {
   /** Attributes with exactly one value, so that a question about one has exactly one answer. */
   askable: Attribute[]
 }
-
-// Letters that Unicode does not decompose.
-const foldedLetters: Record<string, string> = { ł: 'l', đ: 'd' }
 
 export const countries: readonly Country[] = rawCountries.map(fromRaw)
 
@@ -46,6 +46,7 @@ function fromRaw(raw: RawCountry): Country {
   const hasWholeArea = Number.isInteger(raw.area) && raw.area >= 1
   return {
     name: toAscii(raw.name.common),
+    code: raw.cca3,
     aliases: [raw.name.official, ...raw.altSpellings].map(toAscii),
     facts: Object.fromEntries(present.map((attribute) => [attribute, toAscii(values[attribute].join(', '))])),
     ...(hasWholeArea && { area: raw.area }),
@@ -53,13 +54,4 @@ function fromRaw(raw: RawCountry): Country {
       (attribute) => values[attribute].length === 1 && (attribute !== 'area' || hasWholeArea),
     ),
   }
-}
-
-/** Without accents: short in tokens, and what people type into a search box. */
-export function toAscii(text: string): string {
-  return text
-    .normalize('NFD')
-    .replace(/\p{M}/gu, '')
-    .replace(/[ʻʼ’‘]/g, "'")
-    .replace(/[łđ]/g, (letter) => foldedLetters[letter] as string)
 }

@@ -1,0 +1,170 @@
+// hdpo compare: a grid of algorithms, weights, settings and seeds, and the report of it.
+import { join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import writeFileAtomic from 'write-file-atomic'
+import { runCell } from '../compare/cell-job.js'
+import { type CompareObserver, type CompareProgress, compare, readResults } from '../compare/compare.js'
+import { type Grid, type Job, jobsOf } from '../compare/grid.js'
+import type { JobContext } from '../compare/job-context.js'
+import type { QueueResult } from '../compare/queue.js'
+import { serveJob } from '../compare/serve-job.js'
+import { runStart } from '../compare/start-job.js'
+import { HdpoError } from '../errors.js'
+import { type GridConfig, gridSchema, toGrid } from './compare-schema.js'
+import { loadConfig } from './config.js'
+import { closeEnvironment, loadEnvironment } from './environment.js'
+import { examples } from './examples.js'
+import { wholeNumber } from './flags.js'
+import { listenForInterrupt } from './interrupt.js'
+import { startCommand } from './start-command.js'
+import { duration } from './table.js'
+import { Terminal } from './terminal.js'
+
+interface CompareFlags {
+  output: string
+  resume?: boolean
+  report?: boolean
+  processes?: number
+  job?: string
+}
+
+export function addCompareCommand(program: Command): void {
+  program
+    .command('compare')
+    .description('run a grid of algorithms, weights and seeds, and write one report')
+    .argument('<grid>', 'YAML or TypeScript file')
+    .option('--output <folder>', 'where runs, results and the report go', 'runs/compare')
+    .option('--resume', 'keep finished cells, go on with interrupted ones, try failed ones again')
+    .option('--report', 'only write the report of what is finished')
+    .option('--processes <number>', 'cells at a time, instead of the number in the grid', wholeNumber(1))
+    .option('--job <id>', 'run one cell or start in this process, as the command itself does in others')
+    .addHelpText(
+      'after',
+      examples(
+        'hdpo compare grid.yaml --output runs/grid',
+        'hdpo compare grid.yaml --output runs/grid --resume',
+      ),
+    )
+    .action(runCompare)
+}
+
+async function runCompare(path: string, flags: CompareFlags): Promise<void> {
+  const { config, folder } = await loadConfig(path, gridSchema)
+  if ((config.policy === undefined) === (config.coldStart === undefined)) {
+    throw new HdpoError(
+      'ERR_CONFIG',
+      `${path}: exactly one of policy (a folder) and coldStart (training of a fresh model) must be given`,
+    )
+  }
+  const grid = toGrid({
+    ...config,
+    ...(config.policy !== undefined && { policy: resolve(folder, config.policy) }),
+  })
+  const output = resolve(flags.output)
+  if (flags.job !== undefined) return runJob(findJob(grid, flags.job), { grid, config, folder, output })
+  if (!flags.report) await runGrid({ path, flags, grid, config, output })
+  await writeReport(grid, output)
+}
+
+interface GridRun {
+  path: string
+  flags: CompareFlags
+  grid: Grid
+  config: GridConfig
+  output: string
+}
+
+async function runGrid({ path, flags, grid, config, output }: GridRun): Promise<void> {
+  const terminal = new Terminal()
+  const interrupt = listenForInterrupt((line) => terminal.line(line))
+  try {
+    const result = await compare({
+      grid,
+      output,
+      processes: flags.processes ?? config.processes ?? 1,
+      resume: flags.resume === true,
+      signal: interrupt.signal,
+      command: (job) => ({
+        script: process.argv[1] as string,
+        arguments: ['compare', resolve(path), '--output', output, '--job', job.id],
+      }),
+      observer: new TerminalObserver(terminal),
+    })
+    terminal.done()
+    describeEnd(result, terminal, `${startCommand} compare ${path} --output ${flags.output} --resume`)
+  } finally {
+    interrupt.dispose()
+  }
+}
+
+function describeEnd({ failed, left }: QueueResult, terminal: Terminal, command: string): void {
+  for (const [id, message] of failed) terminal.line(`failed: ${id}: ${message}`)
+  if (failed.size > 0) process.exitCode = 1
+  if (failed.size + left.length > 0) {
+    terminal.line(`${failed.size} jobs failed, ${left.length} are left. Go on with: ${command}`)
+  }
+}
+
+class TerminalObserver implements CompareObserver {
+  constructor(private readonly terminal: Terminal) {}
+
+  #lastStatus = 0
+
+  progress({ share, secondsLeft, cells, cellsFinished, running }: CompareProgress): void {
+    // Several processes report every step; a log needs a line now and then.
+    const now = performance.now()
+    if (!this.terminal.interactive && now - this.#lastStatus < 30_000) return
+    this.#lastStatus = now
+    const at = running.map((job) => `${job.id} ${Math.round(100 * job.share)}%`).join(', ')
+    const eta = secondsLeft === undefined ? '-' : duration(secondsLeft)
+    this.terminal.status(
+      `${cellsFinished}/${cells} cells  ${(100 * share).toFixed(1)}%  eta ${eta}  ${at}`.trimEnd(),
+    )
+  }
+
+  finished(job: Job): void {
+    this.terminal.line(`finished: ${job.id}`)
+  }
+
+  failed(job: Job, message: string): void {
+    this.terminal.line(`failed: ${job.id}: ${message}`)
+  }
+
+  warning(job: Job, message: string): void {
+    this.terminal.line(`warning: ${job.id}: ${message}`)
+  }
+}
+
+function findJob(grid: Grid, id: string): Job {
+  const job = jobsOf(grid).find((each) => each.id === id)
+  if (!job) throw new RangeError(`--job: the grid has no job "${id}"`)
+  return job
+}
+
+interface JobRun {
+  grid: Grid
+  config: GridConfig
+  folder: string
+  output: string
+}
+
+function runJob(job: Job, { grid, config, folder, output }: JobRun): Promise<void> {
+  return serveJob(config.nice ?? 10, async (served) => {
+    const seed = job.kind === 'start' ? job.seed : job.cell.seed
+    const settings = job.kind === 'start' ? {} : job.cell.settings
+    const environment = await loadEnvironment(config.environment, { seed, folder, settings })
+    const context: JobContext = { grid, environment, output, ...served }
+    try {
+      if (job.kind === 'start') await runStart(context, job.seed)
+      else await runCell(context, job.cell)
+    } finally {
+      await closeEnvironment(environment)
+    }
+  })
+}
+
+async function writeReport(grid: Grid, output: string): Promise<void> {
+  const results = await readResults(grid, output)
+  await writeFileAtomic(join(output, 'results.json'), `${JSON.stringify(results, null, 1)}\n`)
+  console.log(`results: ${join(output, 'results.json')}`)
+}

@@ -1,0 +1,53 @@
+// A job in a process of its own, from the inside.
+import { constants, getPriority, setPriority } from 'node:os'
+import { JobStopped } from './job-context.js'
+import type { JobMessage, StopMessage } from './job-process.js'
+
+export interface ServedJob {
+  signal: AbortSignal
+  progress: (share: number) => void
+  warn: (message: string) => void
+}
+
+/**
+ * Runs `work` and tells the parent what became of it. It ends early, saving what it has, when the parent says so or is gone.
+ * Ctrl-C reaches every process of a terminal: it is the parent's to answer.
+ */
+export async function serveJob(nice: number, work: (job: ServedJob) => Promise<unknown>): Promise<void> {
+  // Threads that are started from here on inherit it. A process may not make itself less nice than it was started.
+  setPriority(Math.min(Math.max(nice, getPriority()), constants.priority.PRIORITY_LOW))
+  const stop = new AbortController()
+  const abort = () => stop.abort(new JobStopped('the comparison was stopped'))
+  process.on('SIGINT', () => undefined)
+  process.on('SIGTERM', abort)
+  process.on('disconnect', abort)
+  process.on('message', (message: StopMessage) => {
+    if (message.kind === 'stop') abort()
+  })
+  const end = await endOf(() =>
+    work({
+      signal: stop.signal,
+      progress: (share) => tell({ kind: 'progress', share }),
+      warn: (message) => tell({ kind: 'warning', message }),
+    }),
+  )
+  if (end.kind === 'failed') process.exitCode = 1
+  tell(end)
+  if (process.connected) process.disconnect()
+}
+
+async function endOf(work: () => Promise<unknown>): Promise<JobMessage> {
+  try {
+    await work()
+    return { kind: 'finished' }
+  } catch (error) {
+    if (error instanceof JobStopped) return { kind: 'stopped' }
+    console.error(error)
+    return { kind: 'failed', message: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+/** Nobody listens where a job is run by hand, or its parent is gone. */
+function tell(message: JobMessage): void {
+  if (process.connected) process.send?.(message)
+}

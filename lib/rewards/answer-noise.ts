@@ -1,0 +1,41 @@
+// A grader that errs: for measuring how a method holds where accuracy varies within groups for reasons of its own.
+import { createHash } from 'node:crypto'
+import type { Trajectory } from '../rollout/types.js'
+import type { AnswerReward } from './types.js'
+
+export interface AnswerNoiseOptions {
+  /** Share of rollouts whose score is turned round: 1 becomes 0, 0 becomes 1. 0 to 1. */
+  probability: number
+  /** Default 0. */
+  seed?: number
+}
+
+/**
+ * `answer` with errors. Whether one is graded wrongly follows from the seed and the rollout alone (its place in the group and what
+ * was sampled), so that a resumed run repeats the errors and no two steps share them.
+ */
+export function noisyAnswer(
+  answer: AnswerReward,
+  { probability, seed = 0 }: AnswerNoiseOptions,
+): AnswerReward {
+  if (!(probability >= 0 && probability <= 1)) {
+    throw new RangeError(`answerNoise: must be from 0 to 1, got ${probability}`)
+  }
+  if (probability === 0) return answer
+  const noisy: AnswerReward = async (trajectory, task) => {
+    const score = await answer(trajectory, task)
+    if (typeof score === 'object' || uniform(trajectory, seed) >= probability) return score
+    return 1 - Number(score)
+  }
+  return answer.report ? Object.assign(noisy, { report: answer.report.bind(answer) }) : noisy
+}
+
+/** In [0, 1). The logprobs tell rollouts of different steps apart that sampled the same tokens. */
+function uniform({ id, tokens, logprobs }: Trajectory, seed: number): number {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([seed, id]))
+    .update(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength))
+    .update(new Uint8Array(logprobs.buffer, logprobs.byteOffset, logprobs.byteLength))
+    .digest()
+  return digest.readUInt32BE(0) / 2 ** 32
+}

@@ -1,0 +1,30 @@
+// The rewards of a built-in task family: one to train on, which may err by the user's choice, and one to measure by, which never does.
+import { noisyAnswer, type RewardOptions } from '../rewards/rewards.js'
+import type { Task } from '../rollout/types.js'
+
+export interface NoiseOptions {
+  /**
+   * Probability that training grades a rollout wrongly, 0 to 1. It makes accuracy vary within groups, as half-known facts, flaky
+   * graders and long answers do. Evaluations grade without errors. Default 0.
+   */
+  answerNoise?: number
+}
+
+export interface TaskRewards {
+  /** What training is graded by. */
+  reward: RewardOptions
+  /** What evaluations are graded by. */
+  evaluationReward: RewardOptions
+}
+
+export function noisyRewards(
+  isRightAnswer: (given: string | undefined, task: Task) => boolean,
+  { answerNoise, seed }: { answerNoise: number; seed: number },
+): TaskRewards {
+  const exact = ({ finalAnswer }: { finalAnswer: string | undefined }, task: Task) =>
+    isRightAnswer(finalAnswer, task)
+  return {
+    reward: { answer: noisyAnswer(exact, { probability: answerNoise, seed }) },
+    evaluationReward: { answer: exact },
+  }
+}
