@@ -1,0 +1,23 @@
+// What LoRA needs; see ops/backend.h. float32.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/types.h"
+#include "ops/backend.h"
+
+namespace hdpo::cuda {
+
+// out may be rows. The mask is the CPU's, bit for bit.
+void dropout(Stream stream, float* out, const float* rows, int64_t count, int64_t columns,
+             const DropoutMask& mask);
+
+// blocks in host memory, at most kMostAdapterBlocks; `outputs` is the height of out [outputs, modules *
+// rank].
+constexpr int64_t kMostAdapterBlocks = 8;
+void spreadBlocks(Stream stream, float* out, int64_t outputs, const float* up, const AdapterBlock* blocks,
+                  int64_t modules, int64_t rank, float scale);
+void spreadBlocksBackward(Stream stream, float* gradUp, const float* gradOut, const AdapterBlock* blocks,
+                          int64_t modules, int64_t rank, float scale);
+
+}  // namespace hdpo::cuda

@@ -1,0 +1,35 @@
+// Attention of single rows over the paged cache, for generation. Cache [blocks, 2, K, kvBlockTokens, E]:
+// keys, then values. T: float or BFloat16 for qkv and out, C: for the cache. A row's result depends on
+// nothing but the row.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cuda/types.h"
+
+namespace hdpo::cuda {
+
+// The rows of a step, in device memory: row r has its block numbers at blockTables + r * tableStride and
+// `lengths[r]` cached tokens, its own included.
+struct CachedRows {
+  int64_t rows = 0;
+  const int32_t* blockTables = nullptr;
+  int64_t tableStride = 0;
+  const int32_t* lengths = nullptr;
+  int64_t longest = 0;  // at least the largest length
+};
+
+struct CachedHeads {
+  int64_t heads = 0, kvHeads = 0, headDim = 0;  // headDim at most 256, heads / kvHeads at most 16
+};
+
+template <typename T, typename C>
+void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const CachedHeads& shape);
+
+size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape);
+template <typename T, typename C>
+void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
+                     const CachedHeads& shape, void* workspace);
+
+}  // namespace hdpo::cuda

@@ -1,0 +1,16 @@
+// The policy loss from logits, plain and as part of the fused projection (linear_loss.h).
+#pragma once
+
+#include <cstddef>
+
+#include "cuda/types.h"
+#include "ops/policy_loss.h"
+
+namespace hdpo::cuda {
+
+// All pointers of input and output, and sums, in device memory; `sums` is written (workspaceBytes left 0).
+size_t policyLossWorkspaceBytes(int64_t tokens, int64_t vocabSize);
+void policyLoss(Stream stream, PolicyLossSums* sums, const PolicyLossInput& input,
+                const PolicyLossOutput& output, void* workspace);
+
+}  // namespace hdpo::cuda

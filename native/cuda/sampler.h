@@ -1,0 +1,38 @@
+// Draws tokens on the device: the steps and the random numbers of native/generation/sampler.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cuda/types.h"
+
+namespace hdpo::cuda {
+
+// One row's options (see generation/generator.h), in device memory.
+struct DeviceSamplingRow {
+  float temperature = 1, topP = 1, minP = 0;
+  int32_t topK = 0;
+  uint64_t seed = 0;
+  int64_t position = 0;                // of the token to be drawn
+  int32_t biasBegin = 0, biasEnd = 0;  // its entries of the bias list
+};
+
+// A token occurs once in a row's list. The bias is added to the logits where they lie; `original` keeps what
+// was there.
+struct DeviceLogitBias {
+  int32_t token = 0;
+  float bias = 0;
+  float original = 0;
+};
+
+struct DeviceSampledToken {
+  int32_t status = 0;  // SampledToken::Status: 0 drawn, 1 a logit is not finite, 2 nothing allowed
+  int32_t token = -1;
+  float logprob = 0;
+};
+
+// logits [rows, vocabSize]; biases may be null where no row has any.
+void sampleTokens(Stream stream, DeviceSampledToken* tokens, float* logits, const DeviceSamplingRow* rows,
+                  DeviceLogitBias* biases, int64_t count, int64_t vocabSize);
+
+}  // namespace hdpo::cuda
