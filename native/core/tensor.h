@@ -33,6 +33,10 @@ struct Tensor {
     assert(dtype == DType::Float32);
     return static_cast<float*>(data);
   }
+  uint16_t* bf16() const {  // the bits
+    assert(dtype == DType::BFloat16);
+    return static_cast<uint16_t*>(data);
+  }
   int64_t count() const {
     int64_t product = 1;
     for (int i = 0; i < rank; ++i) product *= shape[i];

@@ -21,7 +21,12 @@ namespace {
 // not die of SIGILL.
 void requireInstructionSet() {
 #if defined(__x86_64__)
-#if defined(__AVX512F__)
+#if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
+  require(__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni"), "ERR_CPU_UNSUPPORTED",
+          "this build of hdpo needs a processor with AVX512-BF16 and AVX512-VNNI; rebuild it on this machine "
+          "(npm "
+          "run build)");
+#elif defined(__AVX512F__)
   require(__builtin_cpu_supports("avx512f"), "ERR_CPU_UNSUPPORTED",
           "this build of hdpo needs a processor with AVX-512; rebuild it on this machine (npm run build)");
 #elif defined(__AVX2__)
@@ -39,7 +44,8 @@ std::unique_ptr<Backend> createCpuBackend(int threads) {
   return std::make_unique<CpuBackend>(threads);
 }
 
-CpuBackend::CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
+CpuBackend::CpuBackend(int threads)
+    : threads_(threads > 0 ? threads : omp_get_num_procs()), products_(*this, processorHasBFloat16()) {
   // Applies to the calling thread's parallel regions, oneDNN's included: the engine thread creates its own
   // backend.
   omp_set_num_threads(threads_);

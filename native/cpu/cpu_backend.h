@@ -1,9 +1,10 @@
-// The CPU backend: float32, oneDNN for the large products, OpenMP (the pool oneDNN uses too) for everything
-// else. Each override is defined in the file of its kernel family.
+// The CPU backend: float32 and bfloat16, oneDNN for the large products, OpenMP (the pool oneDNN uses too) for
+// everything else. Each override is defined in the file of its kernel family.
 #pragma once
 
 #include <vector>
 
+#include "cpu/matrix_product.h"
 #include "ops/backend.h"
 #include "ops/buffer.h"
 
@@ -33,8 +34,8 @@ class CpuBackend final : public Backend {
   void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
                         const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
                         const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override;
-  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions, float theta,
-              int direction) override;
+  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
+              const float* inverseFrequencies, int direction) override;
   void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,
                  int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) override;
   void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor& out,
@@ -44,6 +45,7 @@ class CpuBackend final : public Backend {
   void swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) override;
   void embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) override;
   void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) override;
+  void convert(const Tensor& out, const Tensor& in) override;
   void add(const Tensor& out, const Tensor& a, const Tensor& b) override;
   void addBias(const Tensor& rows, const Tensor& bias) override;
   void biasBackward(const Tensor& gradBias, const Tensor& gradRows) override;
@@ -55,7 +57,7 @@ class CpuBackend final : public Backend {
   void groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) override;
   PolicyLossSums policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) override;
   PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) override;
-  size_t packedBytes(int64_t outputs, int64_t inputs) override;
+  size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override;
   void packWeight(const PackedWeight& packed, const Tensor& weight) override;
   void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
   void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
@@ -67,15 +69,17 @@ class CpuBackend final : public Backend {
  private:
   // Cosines and sines of every position so far; grows by doubling (rotary.cpp).
   struct RotaryTable {
-    float theta = 0;
-    int64_t headDim = 0, positions = 0;
+    std::vector<float> inverseFrequencies;  // [headDim / 2]
+    int64_t positions = 0;
     std::vector<float> cosSin;  // [positions][2][headDim / 2]
   };
-  const float* rotaryTable(int64_t positions, int64_t headDim, float theta);
+  const float* rotaryTable(int64_t positions, int64_t headDim, const float* inverseFrequencies);
 
   int threads_;
   RotaryTable rotary_;
-  Buffer scratch_;  // temporary memory of the op that runs
+  MatrixProducts products_;
+  Buffer scratch_;   // temporary memory of the op that runs
+  Buffer operands_;  // x of a packed product, as its format wants it
 };
 
 }  // namespace hdpo

@@ -1,12 +1,33 @@
-// Sums, biases and moves of rows: memory-bound, one pass each.
+// Conversions, sums, biases and moves of rows: memory-bound, one pass each.
 #include <algorithm>
 #include <cassert>
 #include <cstring>
 
+#include "cpu/bfloat16.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/parallel.h"
 
 namespace hdpo {
+
+void CpuBackend::convert(const Tensor& out, const Tensor& in) {
+  Profiler::Scope scope(profiler(), "convert", static_cast<double>(out.count()));
+  const int64_t count = out.count();
+  assert(in.count() == count);
+  if (out.dtype == in.dtype) {
+    std::memmove(out.data, in.data, out.bytes());
+    return;
+  }
+  constexpr int64_t kPart = int64_t{1} << 14;
+#pragma omp parallel for schedule(static) if (count > kParallelElements)
+  for (int64_t begin = 0; begin < count; begin += kPart) {
+    const int64_t length = std::min(kPart, count - begin);
+    if (out.dtype == DType::BFloat16) {
+      narrow(out.bf16() + begin, in.f32() + begin, length);
+    } else {
+      widen(out.f32() + begin, in.bf16() + begin, length);
+    }
+  }
+}
 
 void CpuBackend::add(const Tensor& out, const Tensor& a, const Tensor& b) {
   Profiler::Scope scope(profiler(), "add", static_cast<double>(out.count()));

@@ -1,8 +1,10 @@
-// Rows of a table by token: out, gradOut [N, D]; table, gradTable [V, D]; tokens [N].
+// Rows of a table by token: out, gradOut [N, D] float32; table [V, D] float32 or bfloat16,
+// gradTable [V, D] float32; tokens [N].
 #include <algorithm>
 #include <cassert>
 #include <cstring>
 
+#include "cpu/bfloat16.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/parallel.h"
 
@@ -15,8 +17,12 @@ void CpuBackend::embedding(const Tensor& out, const Tensor& table, const int32_t
 #pragma omp parallel for schedule(static) if (out.count() > kParallelElements)
   for (int64_t row = 0; row < rows; ++row) {
     assert(tokens[row] >= 0 && tokens[row] < table.shape[0]);
-    std::memcpy(out.f32() + row * columns, table.f32() + tokens[row] * columns,
-                static_cast<size_t>(columns) * sizeof(float));
+    float* values = out.f32() + row * columns;
+    if (table.dtype == DType::Float32) {
+      std::memcpy(values, table.f32() + tokens[row] * columns, static_cast<size_t>(columns) * sizeof(float));
+    } else {
+      widen(values, table.bf16() + tokens[row] * columns, columns);
+    }
   }
 }
 

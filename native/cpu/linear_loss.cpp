@@ -144,17 +144,18 @@ PolicyLossSums CpuBackend::linearLoss(const LinearLossInput& input, const Linear
   const int64_t rows = input.hidden.shape[0], width = input.hidden.shape[1],
                 vocabSize = input.weight.shape[0];
   const bool backward = static_cast<bool>(output.gradHidden);
-  assert(input.weight.shape[1] == width && backward == static_cast<bool>(output.gradWeight));
+  const bool weightGradient = static_cast<bool>(output.gradWeight);
+  assert(input.weight.shape[1] == width && (backward || !weightGradient));
   assert(input.options.temperature > 0);
   PolicyLossSums sums;
   if (rows == 0) return sums;
   const double productFlops =
       2.0 * static_cast<double>(rows) * static_cast<double>(vocabSize) * static_cast<double>(width);
-  Profiler::Scope scope(profiler(), "linearLoss", backward ? 3 * productFlops : productFlops);
+  Profiler::Scope scope(profiler(), "linearLoss", (backward ? weightGradient ? 3 : 2 : 1) * productFlops);
   const auto product = [this](const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
                               bool transposeB, float beta, double flops) {
     Profiler::Scope productScope(profiler(), "linearLoss/matmul", flops);
-    matrixProduct(out, a, transposeA, b, transposeB, beta);
+    products_.multiply(out, a, transposeA, b, transposeB, beta);
   };
 
   const int64_t chunkRows = rowsOfChunk(rows, vocabSize, input.workspaceLimit);
@@ -181,7 +182,7 @@ PolicyLossSums CpuBackend::linearLoss(const LinearLossInput& input, const Linear
     for (int64_t r = 0; r < count; ++r) addToken(sums, losses[static_cast<size_t>(r)]);
     if (!backward) continue;
     product(output.gradHidden.rows(begin, end), logits, false, input.weight, false, 0, flops);
-    product(output.gradWeight, logits, true, hidden, false, 1, flops);
+    if (weightGradient) product(output.gradWeight, logits, true, hidden, false, 1, flops);
   }
   sums.workspaceBytes = logitBytes + losses.size() * sizeof(TokenLoss);
   return sums;

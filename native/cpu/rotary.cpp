@@ -1,5 +1,5 @@
 // Rotary position embedding, in place: the first `heads` heads of each row of qkv [N, width]. With half-split
-// pairs and angle a = position * theta^(-2i/E):
+// pairs and angle a = position * inverseFrequencies[i]:
 //   x_i' = x_i cos a - x_(i + E/2) sin a        x_(i + E/2)' = x_(i + E/2) cos a + x_i sin a
 // Backward is the inverse rotation, -a.
 #include <algorithm>
@@ -13,19 +13,19 @@ namespace hdpo {
 
 // Cosines, then sines of one position: [positions][2][E / 2]. Angles in float64: float32 has lost a radian's
 // digits long before the end of a long context.
-const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, float theta) {
+const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, const float* inverseFrequencies) {
   RotaryTable& table = rotary_;
-  if (table.headDim != headDim || table.theta != theta) table = RotaryTable{theta, headDim, 0, {}};
+  const int64_t half = headDim / 2;
+  const std::vector<float> frequencies(inverseFrequencies, inverseFrequencies + half);
+  if (table.inverseFrequencies != frequencies) table = RotaryTable{frequencies, 0, {}};
   if (positions <= table.positions) return table.cosSin.data();
-  const int64_t half = headDim / 2, begin = table.positions;
+  const int64_t begin = table.positions;
   const int64_t end = std::max(positions, 2 * table.positions);
   table.cosSin.resize(static_cast<size_t>(end * headDim));
   for (int64_t i = 0; i < half; ++i) {
-    const double frequency =
-        std::pow(static_cast<double>(theta), -2.0 * static_cast<double>(i) / static_cast<double>(headDim));
     for (int64_t position = begin; position < end; ++position) {
       float* entry = table.cosSin.data() + position * headDim;
-      const double angle = static_cast<double>(position) * frequency;
+      const double angle = static_cast<double>(position) * double{frequencies[static_cast<size_t>(i)]};
       entry[i] = static_cast<float>(std::cos(angle));
       entry[half + i] = static_cast<float>(std::sin(angle));
     }
@@ -35,7 +35,7 @@ const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, float t
 }
 
 void CpuBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
-                        float theta, int direction) {
+                        const float* inverseFrequencies, int direction) {
   const int64_t rows = qkv.shape[0], half = headDim / 2;
   if (rows == 0) return;
   const int64_t width = qkv.count() / rows, rotated = rows * heads * headDim;
@@ -43,7 +43,7 @@ void CpuBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const
   assert(headDim % 2 == 0 && heads * headDim <= width && (direction == 1 || direction == -1));
   assert(*std::min_element(positions, positions + rows) >= 0);
   const float* table =
-      rotaryTable(int64_t{*std::max_element(positions, positions + rows)} + 1, headDim, theta);
+      rotaryTable(int64_t{*std::max_element(positions, positions + rows)} + 1, headDim, inverseFrequencies);
   const float sign = static_cast<float>(direction);
   float* data = qkv.f32();
 #pragma omp parallel for schedule(static) if (rotated > kParallelElements)

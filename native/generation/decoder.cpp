@@ -1,9 +1,14 @@
 #include "generation/decoder.h"
 
+#include "model/rope.h"
+
 namespace hdpo {
 
 Decoder::Decoder(Backend& backend, const Parameters& parameters)
-    : backend_(backend), parameters_(parameters), config_(parameters.config()) {}
+    : backend_(backend),
+      parameters_(parameters),
+      config_(parameters.config()),
+      inverseFrequencies_(inverseFrequencies(config_)) {}
 
 // One buffer for all packed weights: first measured, then filled.
 void Decoder::pack() {
@@ -12,7 +17,7 @@ void Decoder::pack() {
     packed.outputs = weight.shape[0];
     packed.inputs = weight.shape[1];
     if (weights_.data()) packed.data = static_cast<char*>(weights_.data()) + used;
-    used += (backend_.packedBytes(packed.outputs, packed.inputs) + 63) / 64 * 64;
+    used += (backend_.packedBytes(packed.outputs, packed.inputs, packed.format) + 63) / 64 * 64;
     if (packed.data) backend_.packWeight(packed, weight);
   };
   const auto placeAll = [&] {
@@ -71,7 +76,7 @@ void Decoder::attentionHalf(const DecoderRows& rows, const KvCache& cache, int64
     backend_.headNorm(qkv, Tensor(), qkv, parameters.queryNorm, parameters.keyNorm, heads, kvHeads, headDim,
                       config_.rmsNormEpsilon);
   }
-  backend_.rotary(qkv, heads + kvHeads, headDim, rows.positions, config_.ropeTheta, 1);
+  backend_.rotary(qkv, heads + kvHeads, headDim, rows.positions, inverseFrequencies_.data(), 1);
   backend_.writeCache(cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
   backend_.cachedAttention(attention, cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
   backend_.packedMatmul(normed, attention, weights.output);

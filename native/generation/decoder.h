@@ -43,6 +43,7 @@ class Decoder {
   Backend& backend_;
   const Parameters& parameters_;
   const ModelConfig config_;
+  const std::vector<float> inverseFrequencies_;  // [E / 2]
   Buffer weights_;
   std::vector<LayerWeights> layers_;
   PackedWeight head_;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "model/rope.h"
 
 namespace hdpo {
 
@@ -49,6 +50,7 @@ void checkBatch(const PackedBatch& batch, const ModelConfig& config) {
 Transformer::Transformer(Backend& backend, const ModelConfig& config, bool recompute)
     : backend_(backend), config_(config), recompute_(recompute) {
   validate(config);
+  inverseFrequencies_ = inverseFrequencies(config);
 }
 
 Tensor Transformer::forward(const Parameters& parameters, const PackedBatch& batch, bool keepActivations) {
@@ -180,8 +182,8 @@ Tensor Transformer::positionedQkv(const LayerParameters& parameters, const Layer
                       parameters.keyNorm, config_.heads, config_.kvHeads, config_.headDim,
                       config_.rmsNormEpsilon);
   }
-  backend_.rotary(qkv, config_.heads + config_.kvHeads, config_.headDim, positions_.data(), config_.ropeTheta,
-                  +1);
+  backend_.rotary(qkv, config_.heads + config_.kvHeads, config_.headDim, positions_.data(),
+                  inverseFrequencies_.data(), +1);
   return qkv;
 }
 
@@ -218,7 +220,7 @@ void Transformer::backwardAttention(const LayerParameters& parameters, LayerPara
   backend_.attentionBackward(work_.gradQkv, work_.gradAttention, positionedQkv(parameters, kept, false),
                              kept.attention, kept.logSumExp, batch.offsets, batch.sequenceCount, heads,
                              kvHeads, headDim);
-  backend_.rotary(work_.gradQkv, heads + kvHeads, headDim, positions_.data(), config_.ropeTheta, -1);
+  backend_.rotary(work_.gradQkv, heads + kvHeads, headDim, positions_.data(), inverseFrequencies_.data(), -1);
   if (config_.qkNorm) {
     backend_.headNormBackward(work_.gradQkv, gradients.queryNorm, gradients.keyNorm, kept.qkv,
                               parameters.queryNorm, parameters.keyNorm, kept.headInverseRms, heads, kvHeads,

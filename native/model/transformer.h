@@ -94,8 +94,9 @@ class Transformer {
   std::vector<LayerActivations> layers_;  // one a layer, or a single one shared by all
   Tensor finalInverseRms_, hidden_;       // [N], [N, D]
   Scratch work_;
-  std::vector<int32_t> positions_;  // [N]
-  int64_t keptTokens_ = 0;          // tokens of the forward that backward may follow; 0: none
+  std::vector<int32_t> positions_;         // [N]
+  std::vector<float> inverseFrequencies_;  // [E / 2]
+  int64_t keptTokens_ = 0;                 // tokens of the forward that backward may follow; 0: none
 };
 
 }  // namespace hdpo

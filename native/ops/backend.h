@@ -1,5 +1,9 @@
 // The one interface between model and hardware: every kernel, with its shapes. Model, generation and training
-// code know only this; native/cpu implements it today (float32), native/cuda mirrors it file by file.
+// code know only this; native/cpu implements it today, native/cuda mirrors it file by file.
+//
+// Types. Matrices that a model owns (projections, embedding, head) are float32 or bfloat16; activations,
+// gradients, norm weights, biases and optimiser state are float32. A product with a bfloat16 operand rounds
+// the other one to bfloat16 (nearest, ties to even) and accumulates in float32.
 //
 // Conventions. Tensors are contiguous row-major views in the backend's memory. N tokens of a packed batch, S
 // sequences, D hidden, H query heads, K key/value heads, E head dimension, F feed-forward width, V
@@ -26,10 +30,16 @@ struct AdamWOptions {
   float gradientScale = 1;  // multiplies the gradient first (global-norm clipping)
 };
 
+// How a packed weight is stored, and with it the arithmetic of its products (packed_matmul.h).
+//   BFloat16  weights and x rounded to bfloat16: what Backend::matmul does with a bfloat16 weight
+//   Int8      weights and x as 8-bit integers with a float32 scale per row and group of 64 inputs
+enum class PackedFormat : uint8_t { Float32, BFloat16, Int8 };
+
 // A weight matrix laid out for products with few rows (see packed_matmul.cpp). Opaque outside the backend.
 struct PackedWeight {
   int64_t outputs = 0, inputs = 0;  // y[rows, outputs] = x[rows, inputs] * weight[outputs, inputs]^T
-  void* data = nullptr;             // backend memory of Backend::packedBytes(outputs, inputs)
+  void* data = nullptr;             // backend memory of Backend::packedBytes(outputs, inputs, format)
+  PackedFormat format = PackedFormat::Float32;
 };
 
 // Rows of a decoding batch: row r belongs to a sequence whose cached keys lie in blocks of `kvBlockTokens`
@@ -56,7 +66,7 @@ class Backend {
   virtual void zero(void* destination, size_t bytes) = 0;
 
   // matmul.cpp: out = op(a) * op(b) + beta * out; op is the transpose where asked. op(a) [M, P], op(b) [P,
-  // Q], out [M, Q].
+  // Q], out [M, Q]. a and b float32 or bfloat16 each (above), out float32.
   virtual void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                       float beta) = 0;
 
@@ -83,10 +93,10 @@ class Backend {
                                 int64_t kvHeads, int64_t headDim) = 0;
 
   // rotary.cpp: rotates in place the first `heads` heads of each row of qkv [N, stride / E, E] (half-split
-  // pairs (i, i + E/2), angle = position * theta^(-2i/E)). direction +1 forward, -1 backward (the inverse
-  // rotation). positions [N] host memory.
+  // pairs (i, i + E/2), angle = position * inverseFrequencies[i]). direction +1 forward, -1 backward (the
+  // inverse rotation). positions [N] and inverseFrequencies [E / 2] host memory.
   virtual void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
-                      float theta, int direction) = 0;
+                      const float* inverseFrequencies, int direction) = 0;
 
   // attention.cpp: packed causal attention inside each sequence. qkv [N, (H + 2K) * E] holds queries, keys,
   // values side by side; out [N, H * E]; logSumExp [N, H] is kept for backward. Scores are scaled by 1 /
@@ -103,11 +113,15 @@ class Backend {
   virtual void swiglu(const Tensor& out, const Tensor& gateUp) = 0;
   virtual void swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) = 0;
 
-  // embedding.cpp: out [N, D] = table[tokens]; tokens [N] host memory. Backward: gradTable [V, D] +=.
+  // embedding.cpp: out [N, D] = table[tokens], table float32 or bfloat16; tokens [N] host memory. Backward:
+  // gradTable [V, D] +=, float32.
   virtual void embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) = 0;
   virtual void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) = 0;
 
   // elementwise.cpp
+  // out = in between float32 and bfloat16, rounded to nearest, ties to even; NaN stays NaN. Of one type: a
+  // copy.
+  virtual void convert(const Tensor& out, const Tensor& in) = 0;
   virtual void add(const Tensor& out, const Tensor& a, const Tensor& b) = 0;      // out may be a or b
   virtual void addBias(const Tensor& rows, const Tensor& bias) = 0;               // rows [R, C] += bias [C]
   virtual void biasBackward(const Tensor& gradBias, const Tensor& gradRows) = 0;  // [C] += column sums
@@ -128,9 +142,10 @@ class Backend {
 
   // packed_matmul.cpp: products for generation. Each output row is computed in the same order of additions
   // whatever the other rows are, so that a sequence's logits do not depend on its batch. x [rows, inputs],
-  // out [rows, outputs].
-  virtual size_t packedBytes(int64_t outputs, int64_t inputs) = 0;
-  virtual void packWeight(const PackedWeight& packed, const Tensor& weight) = 0;  // weight [outputs, inputs]
+  // out [rows, outputs], float32. packWeight takes weight [outputs, inputs], float32 or bfloat16, to the
+  // format of `packed`.
+  virtual size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) = 0;
+  virtual void packWeight(const PackedWeight& packed, const Tensor& weight) = 0;
   virtual void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) = 0;
 
   // cached_attention.cpp: keys and values of every block of one layer: cache [blocks, 2, K, E *

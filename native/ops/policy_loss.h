@@ -100,7 +100,7 @@ struct PolicyLossOutput {
 // trained token.
 struct LinearLossInput {
   Tensor hidden;                      // [M, D]
-  Tensor weight;                      // [V, D]
+  Tensor weight;                      // [V, D], float32 or bfloat16
   const int32_t* targets = nullptr;   // [M]
   const TokenTerms* terms = nullptr;  // [M]
   PolicyLossOptions options;
@@ -110,7 +110,7 @@ struct LinearLossOutput {
   float* logprobs = nullptr;  // [M]
   float* entropy = nullptr;   // [M], may be null
   Tensor gradHidden;          // [M, D] =, empty: forward only
-  Tensor gradWeight;          // [V, D] +=, empty: forward only
+  Tensor gradWeight;          // [V, D] +=, float32; empty: forward only, or the weight is frozen
 };
 
 }  // namespace hdpo

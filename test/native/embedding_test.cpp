@@ -13,12 +13,17 @@ TEST_CASE("embedding: the CPU agrees with the reference; repeated tokens add up 
     Values table = randomValues(vocab * columns, 0), gradOut = randomValues(rows * columns, 1);
     checkAgainstReference(
         [&, rows = rows, vocab = vocab, columns = columns](Backend& backend) {
-          Values out(static_cast<size_t>(rows * columns)), gradTable(table.size(), 0.25f);
+          Values out(static_cast<size_t>(rows * columns)), fromBits = out, gradTable(table.size(), 0.25f);
+          std::vector<uint16_t> bits(table.size());
+          backend.convert(Tensor(bits.data(), DType::BFloat16, {vocab, columns}),
+                          Tensor(table.data(), {vocab, columns}));
+          backend.embedding(Tensor(fromBits.data(), {rows, columns}),
+                            Tensor(bits.data(), DType::BFloat16, {vocab, columns}), tokens.data());
           backend.embedding(Tensor(out.data(), {rows, columns}), Tensor(table.data(), {vocab, columns}),
                             tokens.data());
           backend.embeddingBackward(Tensor(gradTable.data(), {vocab, columns}),
                                     Tensor(gradOut.data(), {rows, columns}), tokens.data());
-          return std::vector<Values>{out, gradTable};
+          return std::vector<Values>{out, fromBits, gradTable};
         },
         1e-6);
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/float_formats.h"
 #include "ops/backend.h"
 
 namespace hdpo {
@@ -34,11 +35,13 @@ class ReferenceBackend final : public Backend {
   void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
               float beta) override {
     const int64_t rows = out.shape[0], columns = out.shape[1], inner = a.shape[transposeA ? 0 : 1];
+    const bool rounded = a.dtype == DType::BFloat16 || b.dtype == DType::BFloat16;
     for (int64_t i = 0; i < rows; ++i) {
       for (int64_t j = 0; j < columns; ++j) {
         double sum = beta == 0 ? 0 : double{beta} * at(out, i, j);
         for (int64_t k = 0; k < inner; ++k) {
-          sum += double{transposeA ? at(a, k, i) : at(a, i, k)} * (transposeB ? at(b, j, k) : at(b, k, j));
+          sum += operand(a, transposeA ? k : i, transposeA ? i : k, rounded) *
+                 operand(b, transposeB ? j : k, transposeB ? k : j, rounded);
         }
         at(out, i, j) = static_cast<float>(sum);
       }
@@ -89,15 +92,14 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions, float theta,
-              int direction) override {
+  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
+              const float* inverseFrequencies, int direction) override {
     const int64_t half = headDim / 2, width = qkv.count() / qkv.shape[0];
     for (int64_t r = 0; r < qkv.shape[0]; ++r) {
       for (int64_t h = 0; h < heads; ++h) {
         float* head = qkv.f32() + r * width + h * headDim;
         for (int64_t i = 0; i < half; ++i) {
-          const double frequency =
-              std::pow(double{theta}, -2.0 * static_cast<double>(i) / static_cast<double>(headDim));
+          const double frequency = inverseFrequencies[i];
           const double angle = direction * positions[r] * frequency;
           const double first = head[i], second = head[i + half];
           head[i] = static_cast<float>(first * std::cos(angle) - second * std::sin(angle));
@@ -185,7 +187,11 @@ class ReferenceBackend final : public Backend {
   }
 
   void embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) override {
-    for (int64_t r = 0; r < out.shape[0]; ++r) std::copy_n(row(table, tokens[r]), out.shape[1], row(out, r));
+    for (int64_t r = 0; r < out.shape[0]; ++r) {
+      for (int64_t c = 0; c < out.shape[1]; ++c) {
+        at(out, r, c) = static_cast<float>(operand(table, tokens[r], c, false));
+      }
+    }
   }
   void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) override {
     for (int64_t r = 0; r < gradOut.shape[0]; ++r) {
@@ -193,6 +199,16 @@ class ReferenceBackend final : public Backend {
     }
   }
 
+  void convert(const Tensor& out, const Tensor& in) override {
+    for (int64_t i = 0; i < out.count(); ++i) {
+      const float value = in.dtype == DType::BFloat16 ? fromBFloat16(in.bf16()[i]) : in.f32()[i];
+      if (out.dtype == DType::BFloat16) {
+        out.bf16()[i] = toBFloat16(value);
+      } else {
+        out.f32()[i] = value;
+      }
+    }
+  }
   void add(const Tensor& out, const Tensor& a, const Tensor& b) override {
     for (int64_t i = 0; i < out.count(); ++i) out.f32()[i] = a.f32()[i] + b.f32()[i];
   }
@@ -237,12 +253,14 @@ class ReferenceBackend final : public Backend {
 
   PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) override {
     const int64_t vocab = input.weight.shape[0], width = input.weight.shape[1];
+    const bool rounded = input.weight.dtype == DType::BFloat16;
     PolicyLossSums sums;
     std::vector<double> logits(static_cast<size_t>(vocab));
     for (int64_t r = 0; r < input.hidden.shape[0]; ++r) {
       for (int64_t v = 0; v < vocab; ++v) {
         double sum = 0;
-        for (int64_t i = 0; i < width; ++i) sum += double{at(input.hidden, r, i)} * at(input.weight, v, i);
+        for (int64_t i = 0; i < width; ++i)
+          sum += operand(input.hidden, r, i, rounded) * operand(input.weight, v, i, rounded);
         logits[v] = sum / input.options.temperature;
       }
       if (input.terms[r].excludedToken >= 0) logits[input.terms[r].excludedToken] = -1e30;
@@ -259,8 +277,9 @@ class ReferenceBackend final : public Backend {
       for (int64_t i = 0; i < width; ++i) {
         double sum = 0;
         for (int64_t v = 0; v < vocab; ++v) {
-          sum += grad[v] * at(input.weight, v, i);
-          at(output.gradWeight, v, i) += static_cast<float>(grad[v] * at(input.hidden, r, i));
+          sum += grad[v] * operand(input.weight, v, i, rounded);
+          if (!output.gradWeight) continue;
+          at(output.gradWeight, v, i) += static_cast<float>(grad[v] * operand(input.hidden, r, i, rounded));
         }
         at(output.gradHidden, r, i) = static_cast<float>(sum);
       }
@@ -311,7 +330,7 @@ class ReferenceBackend final : public Backend {
   }
 
   // Not part of training a model.
-  size_t packedBytes(int64_t, int64_t) override { refuse("packedBytes"); }
+  size_t packedBytes(int64_t, int64_t, PackedFormat) override { refuse("packedBytes"); }
   void packWeight(const PackedWeight&, const Tensor&) override { refuse("packWeight"); }
   void packedMatmul(const Tensor&, const Tensor&, const PackedWeight&) override { refuse("packedMatmul"); }
   void writeCache(const Tensor&, const Tensor&, const CachedAttentionRow*, int64_t, int64_t,
@@ -329,6 +348,12 @@ class ReferenceBackend final : public Backend {
   }
   static float& at(const Tensor& matrix, int64_t r, int64_t c) {
     return matrix.f32()[r * matrix.shape[1] + c];
+  }
+  // An element of a float32 or bfloat16 matrix; `rounded`: as a product with a bfloat16 operand takes it.
+  static double operand(const Tensor& matrix, int64_t r, int64_t c, bool rounded) {
+    const int64_t index = r * matrix.shape[1] + c;
+    if (matrix.dtype == DType::BFloat16) return fromBFloat16(matrix.bf16()[index]);
+    return rounded ? fromBFloat16(toBFloat16(matrix.f32()[index])) : matrix.f32()[index];
   }
   static float* row(const Tensor& matrix, int64_t r) { return matrix.f32() + r * matrix.shape[1]; }
 

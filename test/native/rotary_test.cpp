@@ -4,6 +4,18 @@
 
 using namespace hdpo;
 
+namespace {
+
+Values frequenciesOf(int64_t headDim, float theta) {
+  Values result;
+  for (int64_t i = 0; i < headDim / 2; ++i) {
+    result.push_back(std::pow(theta, -2.0f * static_cast<float>(i) / static_cast<float>(headDim)));
+  }
+  return result;
+}
+
+}  // namespace
+
 TEST_CASE("rotary: the CPU agrees with the reference in both directions, far positions included") {
   for (const auto& [rows, heads, others, headDim] :
        std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>>{
@@ -11,36 +23,43 @@ TEST_CASE("rotary: the CPU agrees with the reference in both directions, far pos
     CAPTURE(rows);
     CAPTURE(headDim);
     const int64_t width = (heads + others) * headDim;
+    const Values frequencies = frequenciesOf(headDim, 10000);
     std::vector<int32_t> positions;
     for (int64_t i = 0; i < rows; ++i)
       positions.push_back(static_cast<int32_t>(i % 5 == 4 ? 8000 + i : i % 97));
     checkAgainstReference(
         [&, rows = rows, heads = heads, headDim = headDim](Backend& backend) {
           Values forward = randomValues(rows * width, 0), inverse = forward;
-          backend.rotary(Tensor(forward.data(), {rows, width}), heads, headDim, positions.data(), 10000, 1);
-          backend.rotary(Tensor(inverse.data(), {rows, width}), heads, headDim, positions.data(), 10000, -1);
+          backend.rotary(Tensor(forward.data(), {rows, width}), heads, headDim, positions.data(),
+                         frequencies.data(), 1);
+          backend.rotary(Tensor(inverse.data(), {rows, width}), heads, headDim, positions.data(),
+                         frequencies.data(), -1);
           return std::vector<Values>{forward, inverse};
         },
         5e-7);
   }
 }
 
-TEST_CASE("rotary: backward undoes forward, and a second theta or head dimension gets its own table") {
+TEST_CASE(
+    "rotary: backward undoes forward, and other frequencies or another head dimension gets its own table") {
   const auto cpu = createCpuBackend(2);
   ReferenceBackend reference;
   const std::vector<int32_t> positions = {0, 5, 63};
   const Values original = randomValues(3 * 32, 0);
-  Values data = original;
+  Values data = original, frequencies = frequenciesOf(32, 10000);
   const Tensor rows(data.data(), {3, 32});
-  cpu->rotary(rows, 1, 32, positions.data(), 10000, 1);
+  cpu->rotary(rows, 1, 32, positions.data(), frequencies.data(), 1);
   CHECK(std::equal(data.begin(), data.begin() + 32, original.begin()));  // position 0: no rotation
-  cpu->rotary(rows, 1, 32, positions.data(), 10000, -1);
+  cpu->rotary(rows, 1, 32, positions.data(), frequencies.data(), -1);
   CHECK(relativeDifference(data, original) < 2e-7);
   for (const auto& [headDim, theta] :
        std::vector<std::pair<int64_t, float>>{{32, 1e6f}, {8, 1e6f}, {32, 10000.0f}}) {
     Values given = original, expected = original;
-    cpu->rotary(Tensor(given.data(), {3, 32}), 32 / headDim, headDim, positions.data(), theta, 1);
-    reference.rotary(Tensor(expected.data(), {3, 32}), 32 / headDim, headDim, positions.data(), theta, 1);
+    frequencies = frequenciesOf(headDim, theta);
+    cpu->rotary(Tensor(given.data(), {3, 32}), 32 / headDim, headDim, positions.data(), frequencies.data(),
+                1);
+    reference.rotary(Tensor(expected.data(), {3, 32}), 32 / headDim, headDim, positions.data(),
+                     frequencies.data(), 1);
     CHECK(relativeDifference(given, expected) < 5e-7);
   }
 }

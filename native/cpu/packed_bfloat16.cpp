@@ -1,0 +1,149 @@
+// Packed products in bfloat16: out [R, N] = x [R, P] * weight [N, P]^T, x and weight rounded to bfloat16,
+// sums in float32.
+//
+// Layout: data[panel][P / 2][kPanel][2], padded with zeros: what one AVX512-BF16 instruction takes is two
+// inputs side by side for each of 16 outputs. x is rounded once a call, rows [2 * ceil(P / 2)]. Without those
+// instructions the two halves are widened and multiplied in float32; the rounding of the sums differs then.
+#include <omp.h>
+
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
+#include <cassert>
+#include <cstring>
+
+#include "cpu/bfloat16.h"
+#include "cpu/packed_matmul.h"
+#include "cpu/vector.h"
+
+namespace hdpo {
+
+namespace {
+
+constexpr int kVectors = kVectorsPerBlock;
+constexpr int64_t kPanel = kLanes * kVectors;
+// Lines fetched ahead where a single tile reads the panel: with few rows the weights come from memory.
+constexpr int64_t kPrefetch = 24;
+
+inline VectorInt loadBits(const uint16_t* from) {
+  VectorInt value;
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+// sum + x_0 * w_0 + x_1 * w_1 lane by lane: a lane of `weights` holds w_0 in its low half; `pair` is x_0,
+// x_1.
+inline Vector addProducts(Vector sum, VectorInt weights, int32_t pair) {
+#if defined(__AVX512BF16__)
+  return reinterpret_cast<Vector>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum),
+                                                   reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)),
+                                                   reinterpret_cast<__m512bh>(weights)));
+#else
+  const float low = fromBFloat16(static_cast<uint16_t>(pair)),
+              high = fromBFloat16(static_cast<uint16_t>(static_cast<uint32_t>(pair) >> 16));
+  const VectorInt upper = VectorInt{} - 0x10000;  // 0xFFFF0000
+  return sum + high * reinterpret_cast<Vector>(weights & upper) +
+         low * reinterpret_cast<Vector>(weights << 16);
+#endif
+}
+
+struct Product {
+  float* out;
+  const uint16_t *x, *panels;
+  int64_t rows, outputs, pairs;  // pairs of inputs
+
+  template <int tileRows>
+  void run(int64_t row, int64_t panel) const {
+    const uint16_t* from = x + row * pairs * 2;
+    const uint16_t* weight = panels + panel * pairs * 2 * kPanel;
+    const bool fetchAhead = rows <= kTileRows;
+    Vector sums[tileRows][kVectors] = {};
+    for (int64_t p = 0; p < pairs; ++p) {
+      VectorInt weights[kVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) weights[v] = loadBits(weight + (p * kPanel + v * kLanes) * 2);
+      if (fetchAhead) {
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) {
+          __builtin_prefetch(weight + ((p + kPrefetch) * kPanel + v * kLanes) * 2);
+        }
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < tileRows; ++r) {
+        int32_t pair;
+        std::memcpy(&pair, from + (r * pairs + p) * 2, sizeof(pair));
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) sums[r][v] = addProducts(sums[r][v], weights[v], pair);
+      }
+    }
+    const int64_t width = std::min(kPanel, outputs - panel * kPanel);
+#pragma GCC unroll 8
+    for (int r = 0; r < tileRows; ++r) {
+      float* target = out + (row + r) * outputs + panel * kPanel;
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        const int64_t lanes = std::min(kLanes, width - v * kLanes);
+        if (lanes > 0) storePartial(target + v * kLanes, sums[r][v], lanes);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+size_t packedBFloat16Bytes(int64_t outputs, int64_t inputs) {
+  return static_cast<size_t>(divideUp(outputs, kPanel) * kPanel * divideUp(inputs, 2) * 2) * sizeof(uint16_t);
+}
+
+void packBFloat16(const PackedWeight& packed, const Tensor& weight) {
+  const int64_t outputs = packed.outputs, inputs = packed.inputs;
+  assert(weight.count() == outputs * inputs);
+  constexpr int64_t kBlock = 32;  // inputs: one or two cache lines read, kBlock / 2 rows of the panel written
+  const int64_t panels = divideUp(outputs, kPanel), pairs = divideUp(inputs, 2),
+                blocks = divideUp(pairs * 2, kBlock);
+  uint16_t* data = static_cast<uint16_t*>(packed.data);
+#pragma omp parallel for schedule(static) collapse(2) if (outputs * inputs > kParallelMultiplyAdds)
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t begin = block * kBlock, end = std::min(pairs * 2, begin + kBlock);
+      for (int64_t column = 0; column < kPanel; ++column) {
+        const int64_t output = panel * kPanel + column,
+                      here = output < outputs ? std::min(end, inputs) - begin : 0;
+        uint16_t values[kBlock] = {};
+        if (here > 0 && weight.dtype == DType::BFloat16) {
+          std::memcpy(values, weight.bf16() + output * inputs + begin,
+                      static_cast<size_t>(here) * sizeof(uint16_t));
+        } else if (here > 0) {
+          narrow(values, weight.f32() + output * inputs + begin, here);
+        }
+        uint16_t* target = data + (panel * pairs * kPanel + column) * 2;
+        for (int64_t p = begin; p < end; p += 2) std::memcpy(target + p * kPanel, values + p - begin, 4);
+      }
+    }
+  }
+}
+
+size_t bfloat16OperandBytes(int64_t rows, int64_t inputs) {
+  return static_cast<size_t>(rows * divideUp(inputs, 2) * 2) * sizeof(uint16_t);
+}
+
+void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands) {
+  const int64_t rows = x.shape[0], inputs = weight.inputs, pairs = divideUp(inputs, 2);
+  uint16_t* rounded = static_cast<uint16_t*>(operands);
+  const Product product{out.f32(), rounded,        static_cast<const uint16_t*>(weight.data),
+                        rows,      weight.outputs, pairs};
+#pragma omp parallel if (rows * weight.outputs * inputs > kParallelMultiplyAdds)
+  {
+#pragma omp for schedule(static)
+    for (int64_t row = 0; row < rows; ++row) {
+      narrow(rounded + row * pairs * 2, x.f32() + row * inputs, inputs);
+      if (inputs % 2 != 0) rounded[row * pairs * 2 + inputs] = 0;
+    }
+    forShareOfTiles(
+        rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(), omp_get_num_threads(),
+        [&](int64_t row, int64_t tileRows, int64_t panel) { withTileRows(tileRows, product, row, panel); });
+  }
+}
+
+}  // namespace hdpo

@@ -1,0 +1,230 @@
+// Packed products in 8-bit integers: out [R, N] = x [R, P] * weight [N, P]^T.
+//
+// Both operands are symmetric with a float32 scale for each row and group of kGroup inputs: value = scale *
+// q, scale = largest |value| of the group / 127, q rounded to nearest. A group's products are summed exactly,
+// in int32, and then added times both scales, in the order of the groups. A value that is not finite makes
+// its scale NaN, and with it every output of its row.
+//
+// Layout: data[panel][group]: bytes [kGroup / 4][kPanel][4], then the scales [kPanel]. The bytes are q + 128,
+// unsigned, as the instruction for it (AVX512-VNNI) multiplies unsigned by signed bytes; what is too much,
+// 128 * sum of x's group, is where the sums begin. Padded with zeros.
+#include <omp.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "cpu/bfloat16.h"
+#include "cpu/packed_matmul.h"
+#include "cpu/vector.h"
+
+namespace hdpo {
+
+namespace {
+
+constexpr int64_t kGroup = 64, kQuads = kGroup / 4;
+constexpr int kVectors = kVectorsPerBlock;
+constexpr int64_t kPanel = kLanes * kVectors;
+constexpr int64_t kGroupBytes = kGroup * kPanel + kPanel * static_cast<int64_t>(sizeof(float));
+constexpr int64_t kPrefetch = 48;  // lines fetched ahead where a single tile reads the panel
+
+// One group of a row of x.
+struct GroupScale {
+  float scale;
+  int32_t excess;  // -128 * sum of the group's q
+};
+
+// Quantises a group of at most kGroup values; the rest of q is 0. Returns the scale.
+float quantise(int8_t* q, const float* values, int64_t count) {
+  float largest = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < count; ++i) {
+    const float size = std::abs(values[i]);
+    finite = finite && size <= std::numeric_limits<float>::max();
+    largest = size > largest ? size : largest;
+  }
+  std::memset(q, 0, static_cast<size_t>(kGroup));
+  if (!finite) return std::numeric_limits<float>::quiet_NaN();
+  const float scale = largest / 127.0f;
+  if (scale < std::numeric_limits<float>::min()) return 0;  // 1 / scale would not be finite
+  const float inverse = 1 / scale;
+  for (int64_t i = 0; i < count; ++i) {
+    // At most 127 by the choice of the scale, but for rounding.
+    q[i] = static_cast<int8_t>(std::clamp(std::nearbyint(values[i] * inverse), -127.0f, 127.0f));
+  }
+  return scale;
+}
+
+inline VectorInt loadBytes(const uint8_t* from) {
+  VectorInt value;
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+// sum + products of four unsigned bytes of a lane of `weights` and the four signed bytes of `quad`. Exact: no
+// partial sum leaves int32.
+inline VectorInt addProducts(VectorInt sum, VectorInt weights, int32_t quad) {
+#if defined(__AVX512VNNI__)
+  return reinterpret_cast<VectorInt>(_mm512_dpbusd_epi32(
+      reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(weights), _mm512_set1_epi32(quad)));
+#elif defined(__AVX2__)
+  // Bytes 0, 2 and 1, 3 of every lane as 16-bit integers, two products a lane each.
+  const int32_t even = (quad << 8 >> 8 & 0xFF0000) | (quad & 0xFF), odd = quad >> 8 & 0xFF00FF;
+  const __m256i signedEven = _mm256_srai_epi16(_mm256_slli_epi16(_mm256_set1_epi32(even), 8), 8);
+  const __m256i signedOdd = _mm256_srai_epi16(_mm256_slli_epi16(_mm256_set1_epi32(odd), 8), 8);
+  __m256i halves[2], sums[2];
+  std::memcpy(halves, &weights, sizeof(weights));
+  std::memcpy(sums, &sum, sizeof(sum));
+  const __m256i low = _mm256_set1_epi32(0xFF00FF);
+  for (int i = 0; i < 2; ++i) {
+    const __m256i products = _mm256_add_epi32(
+        _mm256_madd_epi16(_mm256_and_si256(halves[i], low), signedEven),
+        _mm256_madd_epi16(_mm256_and_si256(_mm256_srli_epi16(halves[i], 8), low), signedOdd));
+    sums[i] = _mm256_add_epi32(sums[i], products);
+  }
+  std::memcpy(&sum, sums, sizeof(sum));
+  return sum;
+#else
+  for (int byte = 0; byte < 4; ++byte) {
+    const int32_t value = static_cast<int8_t>(static_cast<uint32_t>(quad) >> (8 * byte));
+    sum += (weights >> (8 * byte) & 255) * value;
+  }
+  return sum;
+#endif
+}
+
+struct Product {
+  float* out;
+  const int8_t* x;           // [R][groups][kGroup]
+  const GroupScale* scales;  // [R][groups]
+  const uint8_t* panels;
+  int64_t rows, outputs, groups;
+
+  template <int tileRows>
+  void run(int64_t row, int64_t panel) const {
+    const uint8_t* weight = panels + panel * groups * kGroupBytes;
+    const bool fetchAhead = rows <= kTileRows;
+    Vector sums[tileRows][kVectors] = {};
+    for (int64_t group = 0; group < groups; ++group, weight += kGroupBytes) {
+      const int8_t* from = x + (row * groups + group) * kGroup;
+      const GroupScale* scale = scales + row * groups + group;
+      VectorInt exact[tileRows][kVectors];
+#pragma GCC unroll 8
+      for (int r = 0; r < tileRows; ++r) {
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) exact[r][v] = VectorInt{} + scale[r * groups].excess;
+      }
+      for (int64_t quad = 0; quad < kQuads; ++quad) {
+        VectorInt weights[kVectors];
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) weights[v] = loadBytes(weight + (quad * kPanel + v * kLanes) * 4);
+        if (fetchAhead) {
+#pragma GCC unroll 8
+          for (int v = 0; v < kVectors; ++v) {
+            __builtin_prefetch(weight + ((quad + kPrefetch / kVectors) * kPanel + v * kLanes) * 4);
+          }
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < tileRows; ++r) {
+          int32_t values;
+          std::memcpy(&values, from + r * groups * kGroup + quad * 4, sizeof(values));
+#pragma GCC unroll 8
+          for (int v = 0; v < kVectors; ++v) exact[r][v] = addProducts(exact[r][v], weights[v], values);
+        }
+      }
+      const float* weightScales = reinterpret_cast<const float*>(weight + kGroup * kPanel);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        const Vector ofWeights = load(weightScales + v * kLanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < tileRows; ++r) {
+          sums[r][v] += __builtin_convertvector(exact[r][v], Vector) * (ofWeights * scale[r * groups].scale);
+        }
+      }
+    }
+    const int64_t width = std::min(kPanel, outputs - panel * kPanel);
+#pragma GCC unroll 8
+    for (int r = 0; r < tileRows; ++r) {
+      float* target = out + (row + r) * outputs + panel * kPanel;
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        const int64_t lanes = std::min(kLanes, width - v * kLanes);
+        if (lanes > 0) storePartial(target + v * kLanes, sums[r][v], lanes);
+      }
+    }
+  }
+};
+
+// One group of one panel.
+void packGroup(uint8_t* to, const PackedWeight& packed, const Tensor& weight, int64_t panel, int64_t group) {
+  const int64_t begin = group * kGroup, count = std::min(kGroup, packed.inputs - begin);
+  for (int64_t column = 0; column < kPanel; ++column) {
+    const int64_t output = panel * kPanel + column;
+    float values[kGroup] = {};
+    if (output < packed.outputs && weight.dtype == DType::BFloat16) {
+      widen(values, weight.bf16() + output * packed.inputs + begin, count);
+    } else if (output < packed.outputs) {
+      std::copy_n(weight.f32() + output * packed.inputs + begin, count, values);
+    }
+    int8_t q[kGroup];
+    const float scale = quantise(q, values, count);
+    for (int64_t i = 0; i < kGroup; ++i) {
+      to[(i / 4 * kPanel + column) * 4 + i % 4] = static_cast<uint8_t>(q[i] + 128);
+    }
+    std::memcpy(to + kGroup * kPanel + column * static_cast<int64_t>(sizeof(float)), &scale, sizeof(scale));
+  }
+}
+
+}  // namespace
+
+size_t packedInt8Bytes(int64_t outputs, int64_t inputs) {
+  return static_cast<size_t>(divideUp(outputs, kPanel) * divideUp(inputs, kGroup) * kGroupBytes);
+}
+
+void packInt8(const PackedWeight& packed, const Tensor& weight) {
+  assert(weight.count() == packed.outputs * packed.inputs);
+  const int64_t panels = divideUp(packed.outputs, kPanel), groups = divideUp(packed.inputs, kGroup);
+  uint8_t* data = static_cast<uint8_t*>(packed.data);
+#pragma omp parallel for schedule(static) \
+    collapse(2) if (packed.outputs * packed.inputs > kParallelMultiplyAdds)
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    for (int64_t group = 0; group < groups; ++group) {
+      packGroup(data + (panel * groups + group) * kGroupBytes, packed, weight, panel, group);
+    }
+  }
+}
+
+size_t int8OperandBytes(int64_t rows, int64_t inputs) {
+  return static_cast<size_t>(rows * divideUp(inputs, kGroup)) *
+         (static_cast<size_t>(kGroup) + sizeof(GroupScale));
+}
+
+void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands) {
+  const int64_t rows = x.shape[0], inputs = weight.inputs, groups = divideUp(inputs, kGroup);
+  int8_t* quantised = static_cast<int8_t*>(operands);
+  GroupScale* scales = reinterpret_cast<GroupScale*>(quantised + rows * groups * kGroup);
+  const Product product{out.f32(), quantised,      scales, static_cast<const uint8_t*>(weight.data),
+                        rows,      weight.outputs, groups};
+#pragma omp parallel if (rows * weight.outputs * inputs > kParallelMultiplyAdds)
+  {
+#pragma omp for schedule(static)
+    for (int64_t unit = 0; unit < rows * groups; ++unit) {
+      const int64_t row = unit / groups, begin = unit % groups * kGroup;
+      int8_t* q = quantised + unit * kGroup;
+      const float scale = quantise(q, x.f32() + row * inputs + begin, std::min(kGroup, inputs - begin));
+      int32_t sum = 0;
+      for (int64_t i = 0; i < kGroup; ++i) sum += q[i];
+      scales[unit] = {scale, -128 * sum};
+    }
+    forShareOfTiles(
+        rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(), omp_get_num_threads(),
+        [&](int64_t row, int64_t tileRows, int64_t panel) { withTileRows(tileRows, product, row, panel); });
+  }
+}
+
+}  // namespace hdpo
