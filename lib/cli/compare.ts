@@ -3,12 +3,17 @@ import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import writeFileAtomic from 'write-file-atomic'
 import { runCell } from '../compare/cell-job.js'
+import { paretoChart } from '../compare/charts.js'
 import { type CompareObserver, type CompareProgress, compare, readResults } from '../compare/compare.js'
 import { type Grid, type Job, jobsOf } from '../compare/grid.js'
 import type { JobContext } from '../compare/job-context.js'
 import type { QueueResult } from '../compare/queue.js'
+import { rangeChart } from '../compare/range-chart.js'
+import { renderCompareReport } from '../compare/report.js'
+import { resultsCsv } from '../compare/results-table.js'
 import { serveJob } from '../compare/serve-job.js'
 import { runStart } from '../compare/start-job.js'
+import { armsOf } from '../compare/statistics.js'
 import { HdpoError } from '../errors.js'
 import { type GridConfig, gridSchema, toGrid } from './compare-schema.js'
 import { loadConfig } from './config.js'
@@ -165,6 +170,26 @@ function runJob(job: Job, { grid, config, folder, output }: JobRun): Promise<voi
 
 async function writeReport(grid: Grid, output: string): Promise<void> {
   const results = await readResults(grid, output)
-  await writeFileAtomic(join(output, 'results.json'), `${JSON.stringify(results, null, 1)}\n`)
-  console.log(`results: ${join(output, 'results.json')}`)
+  const arms = armsOf(results.cells)
+  const title = 'HDPO compared'
+  const files: Record<string, string> = {
+    'report.html': renderCompareReport({ title, grid, results }),
+    'results.csv': resultsCsv(results.cells),
+    'results.json': `${JSON.stringify(results)}\n`,
+    'ranges.svg': `${rangeChart('Weights that reach the targets', arms, grid.targets)}\n`,
+    ...Object.fromEntries(
+      [...new Set(arms.map(({ setting }) => setting))].map((setting) => [
+        `pareto-${setting}.svg`,
+        `${paretoChart(
+          `Accuracy against calls: ${setting}`,
+          arms.filter((arm) => arm.setting === setting),
+          results.starts,
+        )}\n`,
+      ]),
+    ),
+  }
+  for (const [name, text] of Object.entries(files)) await writeFileAtomic(join(output, name), text)
+  console.log(
+    `${results.cells.length} cells finished, ${results.missing.length} missing. Report: ${join(output, 'report.html')}`,
+  )
 }

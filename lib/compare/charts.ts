@@ -1,0 +1,146 @@
+// The charts of a comparison: where methods end up, how they get there, and over which weights.
+import { area, line } from 'd3-shape'
+import type { Targets } from './grid.js'
+import { colorsFor, createPlot, formatPercent, type Plot, round, shadesFor } from './plot.js'
+import type { StartResult } from './result.js'
+import {
+  type Arm,
+  type CurvePoint,
+  curveOfArm,
+  estimateOf,
+  type MeasureName,
+  trainingCurve,
+} from './statistics.js'
+
+/** Final accuracy against calls, a point an arm with the intervals of both; the policies before training as crosses. */
+export function paretoChart(title: string, arms: readonly Arm[], starts: readonly StartResult[]): string {
+  const before = starts.map(({ before: { accuracy, callsPerRollout } }) => ({
+    x: callsPerRollout,
+    y: accuracy,
+  }))
+  const points = arms.flatMap((arm) => pointOf(arm, 'callsPerRollout', 'accuracy'))
+  const xs = [...before.map(({ x }) => x), ...points.flatMap(({ x }) => [x.low, x.high])]
+  const ys = [...before.map(({ y }) => y), ...points.flatMap(({ y }) => [y.low, y.high])]
+  const colors = colorsFor(arms.map(({ method }) => method))
+  const plot = createPlot({
+    title,
+    x: { label: 'tool calls per rollout', domain: padded(xs, 0, Number.POSITIVE_INFINITY) },
+    y: { label: 'accuracy, held-out questions', domain: padded(ys, 0, 1), format: formatPercent },
+    legend: [...colors].map(([name, color]) => ({ name, color })),
+  })
+  const crosses = before.map(({ x, y }) => cross(plot.x(x), plot.y(y))).join('')
+  return plot.wrap(crosses + points.map((point) => marks(plot, point, colors)).join(''))
+}
+
+/** Needed calls that stay against redundant calls that stay; the targets are the shaded corner. */
+export function callRatesChart(title: string, arms: readonly Arm[], targets: Targets): string {
+  const points = arms.flatMap((arm) => pointOf(arm, 'redundantCallRate', 'neededCallRate'))
+  const colors = colorsFor(arms.map(({ method }) => method))
+  const plot = createPlot({
+    title,
+    x: { label: 'redundant calls (known questions)', domain: [0, 1], format: formatPercent },
+    y: {
+      label: 'needed calls kept',
+      domain: [0, 1.02],
+      ticks: [0, 0.25, 0.5, 0.75, 1],
+      format: formatPercent,
+    },
+    legend: [...colors].map(([name, color]) => ({ name, color })),
+  })
+  const [left, right] = [plot.x(0), plot.x(targets.redundantCallRate)]
+  const [top, bottom] = [plot.y(1.02), plot.y(targets.neededCallRate)]
+  const goal = `<rect x="${left}" y="${top}" width="${round(right - left)}" height="${round(bottom - top)}" fill="#bbf7d0"/>`
+  return plot.wrap(goal + points.map((point) => marks(plot, point, colors)).join(''))
+}
+
+/** One method, a line for each weight with its band over seeds. */
+export function weightCurvesChart(title: string, arms: readonly Arm[], name: MeasureName): string {
+  const shades = shadesFor(arms.length)
+  return curvesChart(
+    title,
+    arms.map((arm, index) => ({
+      name: arm.weight === undefined ? arm.method : String(arm.weight),
+      color: shades[index] as string,
+      points: curveOfArm(arm, name),
+    })),
+  )
+}
+
+/** When accuracy's channel and when efficiency's has something to train on. */
+export function curriculumChart(title: string, arm: Arm): string {
+  return curvesChart(title, [
+    { name: 'qualifying ratio', color: '#0072b2', points: trainingCurve(arm, 'qualifyingRatio') },
+    { name: 'training accuracy', color: '#9a6b00', points: trainingCurve(arm, 'accuracy') },
+    { name: 'redundant calls', color: '#d55e00', points: curveOfArm(arm, 'redundantCallRate') },
+    { name: 'needed calls', color: '#009e73', points: curveOfArm(arm, 'neededCallRate') },
+  ])
+}
+
+interface Curve {
+  name: string
+  color: string
+  points: CurvePoint[]
+}
+
+function curvesChart(title: string, curves: readonly Curve[]): string {
+  const last = Math.max(1, ...curves.flatMap(({ points }) => points.map(({ step }) => step)))
+  const plot = createPlot({
+    title,
+    width: 420,
+    height: 250,
+    x: { label: 'step', domain: [0, last] },
+    y: { label: 'share', domain: [0, 1], format: formatPercent },
+    legend: curves.map(({ name, color }) => ({ name, color })),
+  })
+  return plot.wrap(curves.map((curve) => curveMarks(plot, curve)).join(''))
+}
+
+function curveMarks(plot: Plot, { color, points }: Curve): string {
+  const band = area<CurvePoint>()
+    .x(({ step }) => plot.x(step))
+    .y0(({ low }) => plot.y(low))
+    .y1(({ high }) => plot.y(high))(points)
+  const path = line<CurvePoint>()
+    .x(({ step }) => plot.x(step))
+    .y(({ mean }) => plot.y(mean))(points)
+  return (
+    `<path d="${band ?? ''}" fill="${color}" fill-opacity="0.15"/>` +
+    `<path d="${path ?? ''}" fill="none" stroke="${color}" stroke-width="1.8"/>`
+  )
+}
+
+function pointOf(arm: Arm, xName: MeasureName, yName: MeasureName) {
+  const [x, y] = [estimateOf(arm, xName), estimateOf(arm, yName)]
+  return x && y ? [{ arm, x, y }] : []
+}
+
+/** A dot whose size tells the weight's rank, and both intervals. */
+function marks(
+  plot: Plot,
+  { arm, x, y }: ReturnType<typeof pointOf>[number],
+  colors: ReadonlyMap<string, string>,
+): string {
+  const color = colors.get(arm.method) ?? '#000000'
+  const [cx, cy] = [plot.x(x.mean), plot.y(y.mean)]
+  return (
+    `<g stroke="${color}" fill="${color}"><title>${arm.label.replace(/[<>&]/g, '')}</title>` +
+    `<line x1="${plot.x(x.low)}" x2="${plot.x(x.high)}" y1="${cy}" y2="${cy}" stroke-opacity="0.5"/>` +
+    `<line x1="${cx}" x2="${cx}" y1="${plot.y(y.low)}" y2="${plot.y(y.high)}" stroke-opacity="0.5"/>` +
+    `<circle cx="${cx}" cy="${cy}" r="4" fill-opacity="0.8"/>` +
+    (arm.weight === undefined
+      ? ''
+      : `<text x="${cx + 6}" y="${cy - 4}" font-size="9" stroke="none">${arm.weight}</text>`) +
+    '</g>'
+  )
+}
+
+function cross(x: number, y: number): string {
+  return `<path d="M${x - 4} ${y - 4}L${x + 4} ${y + 4}M${x - 4} ${y + 4}L${x + 4} ${y - 4}" stroke="#6b7280" stroke-width="1.5"><title>before</title></path>`
+}
+
+function padded(values: readonly number[], lowest: number, highest: number): [number, number] {
+  if (values.length === 0) return [0, 1]
+  const [low, high] = [Math.min(...values), Math.max(...values)]
+  const pad = Math.max(0.02, (high - low) * 0.08)
+  return [Math.max(lowest, low - pad), Math.min(highest, high + pad)]
+}
