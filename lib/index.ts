@@ -98,10 +98,12 @@ export {
 export type { ListenOptions } from './server/listen.js'
 export type { ServerOptions } from './server/server-options.js'
 // Tasks and data sets.
-export { type Atlas, type AtlasOptions, createAtlas } from './tasks/atlas/atlas.js'
+export { type AtlasOptions, createAtlas } from './tasks/atlas/atlas.js'
+export { type CitiesOptions, createCities } from './tasks/cities/cities.js'
 export { jsonl } from './tasks/jsonl.js'
 export { type OpenTasks, type OpenTasksOptions, openTasks } from './tasks/open-tasks.js'
 export { parquetRows } from './tasks/parquet.js'
+export type { TaskFamily } from './tasks/task-family.js'
 export type { TaskList } from './tasks/task-list.js'
 // Tools: plain functions, those of others, sandboxed code, search.
 export { type AiSdkOptions, type AiSdkTool, fromAiSdk } from './tools/ai-sdk.js'

@@ -1,33 +1,42 @@
 // The task families that come with hdpo, by name, as environments.
 import { z } from 'zod'
 import { createAtlas } from '../tasks/atlas/atlas.js'
+import { createCities } from '../tasks/cities/cities.js'
+import type { TaskFamily } from '../tasks/task-family.js'
 import { checkConfig } from './config.js'
 import type { Environment, EnvironmentContext } from './environment.js'
 
-/** `environmentSettings` of a config, for the built-in families. */
+/** `environmentSettings` of a config, for every built-in family. */
 const settingsSchema = z.strictObject({
   heldOutShare: z.number().gt(0).lt(1).exactOptional(),
   answerNoise: z.number().min(0).max(1).exactOptional(),
 })
 
+const citiesSettingsSchema = settingsSchema.extend({ count: z.int().exactOptional() })
+
 export const builtInEnvironments: Record<string, (context: EnvironmentContext) => Environment> = {
   atlas: atlasEnvironment,
+  cities: ({ seed, settings = {} }) =>
+    fromFamily(createCities({ seed, ...checkConfig(settings, citiesSettingsSchema, 'environmentSettings') })),
 }
 
 export function atlasEnvironment({
   seed,
   settings = {},
 }: Pick<EnvironmentContext, 'seed' | 'settings'>): Environment {
-  const atlas = createAtlas({ seed, ...checkConfig(settings, settingsSchema, 'environmentSettings') })
+  return fromFamily(createAtlas({ seed, ...checkConfig(settings, settingsSchema, 'environmentSettings') }))
+}
+
+function fromFamily(family: TaskFamily): Environment {
   return {
-    tools: atlas.tools,
-    tasks: atlas.trainTasks,
-    heldOutTasks: atlas.heldOutTasks,
-    reward: atlas.reward,
-    evaluationReward: atlas.evaluationReward,
-    conversations: () => atlas.coldStart(),
-    tokenizer: atlas.tokenizer,
-    template: atlas.template,
-    model: atlas.model,
+    tools: family.tools,
+    tasks: family.trainTasks,
+    heldOutTasks: family.heldOutTasks,
+    reward: family.reward,
+    evaluationReward: family.evaluationReward,
+    conversations: () => family.coldStart(),
+    tokenizer: family.tokenizer,
+    template: family.template,
+    model: family.model,
   }
 }

@@ -27,7 +27,7 @@ export function addChatCommand(program: Command): void {
     .command('chat')
     .description('ask a policy questions and watch its tool calls')
     .argument('<policy>', 'policy folder')
-    .option('--environment <name>', 'atlas, or a module: its tools')
+    .option('--environment <name>', 'atlas, cities, or a module: its tools')
     .option('--tools <names...>', 'built-in tools and modules')
     .option('--temperature <number>', 'of sampling', positiveNumber, 1)
     .option('--history', 'keep the conversation; by default every question stands alone')

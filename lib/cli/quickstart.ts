@@ -1,6 +1,7 @@
 // hdpo quickstart: the built-in task from nothing to a trained policy, with a report.
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
+import { type BuiltInFamily, builtInFamilies } from '../tasks/built-in-families.js'
 import { type QuickstartObserver, type QuickstartResult, runQuickstart } from '../trainer/quickstart-run.js'
 import { quickstartSettings } from '../trainer/quickstart-settings.js'
 import { comparisonRows, redundantFold } from '../trainer/report.js'
@@ -14,9 +15,10 @@ import { duration, formatTable } from './table.js'
 import { Terminal } from './terminal.js'
 
 interface QuickstartFlags {
+  environment: BuiltInFamily
   seed: number
   output: string
-  steps: number
+  steps?: number
   threads?: number
   resume?: boolean
 }
@@ -25,14 +27,26 @@ export function addQuickstartCommand(program: Command): void {
   program
     .command('quickstart')
     .description(
-      'cold-start a small policy on the built-in atlas task, train it with HDPO, and show what changed',
+      'cold-start a small policy on a built-in task family, train it with HDPO, and show what changed',
+    )
+    .addOption(
+      new Option('--environment <name>', 'task family')
+        .choices(Object.keys(builtInFamilies))
+        .default('atlas'),
     )
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 0)
     .option('--output <folder>', 'where both runs, the policies and the report go', 'runs/quickstart')
-    .option('--steps <number>', 'HDPO steps', wholeNumber(1), quickstartSettings.train.steps)
+    .option('--steps <number>', 'HDPO steps (default: 150)', wholeNumber(1))
     .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
     .option('--resume', 'go on where an interrupted quickstart stopped')
-    .addHelpText('after', examples('hdpo quickstart', 'hdpo quickstart --seed 7 --output runs/seven'))
+    .addHelpText(
+      'after',
+      examples(
+        'hdpo quickstart',
+        'hdpo quickstart --seed 7 --output runs/seven',
+        'hdpo quickstart --environment cities --output runs/cities',
+      ),
+    )
     .action(quickstart)
 }
 
@@ -41,20 +55,22 @@ async function quickstart(flags: QuickstartFlags): Promise<void> {
   const interrupt = listenForInterrupt((line) => terminal.line(line))
   const start = performance.now()
   try {
+    const steps = flags.steps ?? quickstartSettings[flags.environment].train.steps
     const result = await runQuickstart({
+      environment: flags.environment,
       seed: flags.seed,
       output: resolve(flags.output),
-      steps: flags.steps,
+      steps,
       policy: policyOptions(flags),
       resume: flags.resume === true,
       signal: interrupt.signal,
-      observer: new TerminalObserver(terminal, flags.steps),
+      observer: new TerminalObserver(terminal, steps),
     })
     terminal.done()
     if (result) terminal.line(describeResult(result, (performance.now() - start) / 1000))
     else
       terminal.line(
-        `Stopped. Go on with: ${startCommand} quickstart --resume --seed ${flags.seed} --output ${flags.output}`,
+        `Stopped. Go on with: ${startCommand} quickstart --resume --environment ${flags.environment} --seed ${flags.seed} --output ${flags.output}`,
       )
   } finally {
     interrupt.dispose()
@@ -95,7 +111,7 @@ class TerminalObserver implements QuickstartObserver {
 }
 
 export function describeResult(
-  { report, reportPath, policyPath }: QuickstartResult,
+  { environment, report, reportPath, policyPath }: QuickstartResult,
   seconds: number,
 ): string {
   const { before, after } = report
@@ -111,6 +127,6 @@ export function describeResult(
       .map(([stage, spent]) => `${stage} ${duration(spent)}`)
       .join(', ')}.`,
     `Charts: ${reportPath}`,
-    `Talk to it: ${startCommand} chat ${policyPath} --environment atlas`,
+    `Talk to it: ${startCommand} chat ${policyPath} --environment ${environment}`,
   ].join('\n')
 }

@@ -6,7 +6,8 @@ import { HdpoError } from '../errors.js'
 import { Policy, type PolicyOptions } from '../policy/policy.js'
 import { deriveSeed } from '../rollout/seed.js'
 import type { Task, Trajectory } from '../rollout/types.js'
-import { type Atlas, createAtlas } from '../tasks/atlas/atlas.js'
+import { type BuiltInFamily, builtInFamilies } from '../tasks/built-in-families.js'
+import type { TaskFamily } from '../tasks/task-family.js'
 import { type EvaluationSummary, evaluate, type Knowledge, measureKnown, summarize } from './evaluate.js'
 import { curveTasks, type KeptKnowledge, keepKnowledge, toKnowledge } from './kept-knowledge.js'
 import type { StepMetrics, SupervisedMetrics } from './metrics.js'
@@ -18,6 +19,8 @@ import { SupervisedTrainer } from './supervised-trainer.js'
 import { Trainer } from './trainer.js'
 
 export interface QuickstartOptions {
+  /** The task family. Default 'atlas'. */
+  environment?: BuiltInFamily
   /** Questions, facts that are taught, initial weights, order and sampling all follow from it. */
   seed: number
   /** Folder of both runs, the policies and the report. */
@@ -42,6 +45,7 @@ export interface QuickstartObserver {
 }
 
 export interface QuickstartResult {
+  environment: BuiltInFamily
   report: Report
   reportPath: string
   policyPath: string
@@ -81,9 +85,9 @@ class QuickstartRun {
   private constructor(
     private readonly options: QuickstartOptions,
     private readonly stages: Stages,
-    private readonly atlas: Atlas,
+    private readonly family: TaskFamily,
   ) {
-    this.#settings = options.settings ?? quickstartSettings
+    this.#settings = options.settings ?? quickstartSettings[options.environment ?? 'atlas']
     this.#steps = options.steps ?? this.#settings.train.steps
     this.#seed = options.seed
   }
@@ -91,14 +95,16 @@ class QuickstartRun {
   static async open(options: QuickstartOptions): Promise<QuickstartRun> {
     const stages = await Stages.open(options.output, options.resume === true)
     // The first stage also refuses a folder that holds another run.
-    const { seed } = await stages.run('options', async () => ({ seed: options.seed }))
-    if (seed !== options.seed) {
+    const now = { environment: options.environment ?? ('atlas' as const), seed: options.seed }
+    const started = await stages.run('options', async () => now)
+    for (const key of ['environment', 'seed'] as const) {
+      if (started[key] === now[key]) continue
       throw new HdpoError(
         'ERR_RESUME',
-        `seed was ${seed} when ${options.output} was started and is ${options.seed} now`,
+        `${key} was ${started[key]} when ${options.output} was started and is ${now[key]} now`,
       )
     }
-    return new QuickstartRun(options, stages, createAtlas({ seed: options.seed }))
+    return new QuickstartRun(options, stages, builtInFamilies[now.environment]({ seed: now.seed }))
   }
 
   async close(): Promise<void> {
@@ -107,8 +113,8 @@ class QuickstartRun {
   }
 
   async run(): Promise<QuickstartResult> {
-    const { atlas, stages, options } = this
-    options.observer.note(atlas.describe())
+    const { family, stages, options } = this
+    options.observer.note(family.describe())
     await stages.run('cold-start', () => this.#coldStart())
     const policy = await this.#load(this.#coldPolicyPath)
     const knowledge = toKnowledge(await stages.run('knowledge', () => this.#measureKnowledge()))
@@ -116,13 +122,13 @@ class QuickstartRun {
       `held-out questions: ${knowledge.known.size} known (right ${knowledge.samples} times of ${knowledge.samples} ` +
         `without tools), ${knowledge.needed.size} needed (never right)`,
     )
-    const curve = curveTasks(atlas.heldOutTasks, knowledge, this.#settings.curve.questions)
+    const curve = curveTasks(family.heldOutTasks, knowledge, this.#settings.curve.questions)
     const before = await stages.run('before', () => this.#evaluate(knowledge, curve, 'before'))
     await stages.run('train', () => this.#train(knowledge, curve))
     await policy.loadWeights(join(this.#trainedPolicyPath, 'model.safetensors'))
     const after = await stages.run('after', () => this.#evaluate(knowledge, curve, 'after'))
     const report: Report = {
-      title: 'HDPO quickstart: atlas',
+      title: `HDPO quickstart: ${family.name}`,
       before: before.all,
       after: after.all,
       curveStart: before.curve,
@@ -132,17 +138,23 @@ class QuickstartRun {
     }
     const reportPath = join(options.output, 'report.html')
     await writeFileAtomic(reportPath, renderReport(report))
-    return { report, reportPath, policyPath: this.#trainedPolicyPath, knowledge }
+    return {
+      environment: options.environment ?? 'atlas',
+      report,
+      reportPath,
+      policyPath: this.#trainedPolicyPath,
+      knowledge,
+    }
   }
 
   async #coldStart(): Promise<{ steps: number }> {
-    const { atlas, options } = this
+    const { family, options } = this
     options.observer.stage('Cold start: supervised training on tool traces')
     const policy = await Policy.create({
       ...options.policy,
-      config: atlas.model,
-      tokenizer: atlas.tokenizer,
-      template: atlas.template,
+      config: family.model,
+      tokenizer: family.tokenizer,
+      template: family.template,
       seed: deriveSeed(this.#seed, 'weights'),
     })
     this.#loaded = policy
@@ -150,8 +162,8 @@ class QuickstartRun {
     const trainer = new SupervisedTrainer({
       ...this.#settings.coldStart,
       policy,
-      conversations: await atlas.coldStart(),
-      tools: atlas.tools,
+      conversations: await family.coldStart(),
+      tools: family.tools,
       output: join(options.output, 'cold-start'),
       seed: deriveSeed(this.#seed, 'cold-start'),
       onWarning: (message) => options.observer.note(`warning: ${message}`),
@@ -170,7 +182,7 @@ class QuickstartRun {
     this.#begin('Measuring what the policy knows without tools')
     const knowledge = await measureKnown({
       ...this.#asking(),
-      tasks: this.atlas.heldOutTasks,
+      tasks: this.family.heldOutTasks,
       samples: this.#settings.knownSamples,
       seed: deriveSeed(this.#seed, 'knowledge'),
     })
@@ -185,13 +197,13 @@ class QuickstartRun {
     this.#begin(`Held-out questions with tools, ${when} HDPO`)
     const { summary, groups } = await evaluate({
       ...this.#asking(),
-      tasks: this.atlas.heldOutTasks,
+      tasks: this.family.heldOutTasks,
       knowledge,
       samples: this.#settings.evaluationSamples,
       seed: deriveSeed(this.#seed, 'evaluation'),
     })
     const onCurve = new Set(curve.map((task) => task.id))
-    const curveGroups = groups.filter((_, index) => onCurve.has(this.atlas.heldOutTasks[index]?.id ?? ''))
+    const curveGroups = groups.filter((_, index) => onCurve.has(this.family.heldOutTasks[index]?.id ?? ''))
     return { all: summary, curve: summarize(curveGroups, knowledge) }
   }
 
@@ -202,7 +214,7 @@ class QuickstartRun {
     const trainer = new Trainer({
       ...train,
       ...this.#asking(),
-      tasks: this.atlas.trainTasks,
+      tasks: this.family.trainTasks,
       steps: this.#steps,
       output: this.#trainPath,
       seed: deriveSeed(this.#seed, 'train'),
@@ -235,11 +247,13 @@ class QuickstartRun {
   }
 
   #asking() {
-    const { atlas, options } = this
+    const { family, options } = this
     return {
       policy: this.#policy,
-      tools: atlas.tools,
-      reward: { answer: ({ finalAnswer }: Trajectory, task: Task) => atlas.isRightAnswer(finalAnswer, task) },
+      tools: family.tools,
+      reward: {
+        answer: ({ finalAnswer }: Trajectory, task: Task) => family.isRightAnswer(finalAnswer, task),
+      },
       rollout: this.#settings.rollout,
       ...(options.signal && { signal: options.signal }),
     }

@@ -1,6 +1,7 @@
-// The quickstart's training settings, the same for every seed.
+// The quickstart's training settings of each task family, the same for every seed.
 import type { AlgorithmOptions } from '../hdpo/algorithms.js'
 import type { RolloutOptions } from '../rollout/options.js'
+import type { BuiltInFamily } from '../tasks/built-in-families.js'
 import type { TrainerOptimizerOptions } from './schedule.js'
 
 export interface QuickstartSettings {
@@ -22,7 +23,7 @@ export interface QuickstartSettings {
   curve: { every: number; questions: number }
 }
 
-export const quickstartSettings: QuickstartSettings = {
+const atlas: QuickstartSettings = {
   coldStart: {
     epochs: 22,
     tokensPerStep: 2048,
@@ -47,3 +48,13 @@ export const quickstartSettings: QuickstartSettings = {
   evaluationSamples: 4,
   curve: { every: 5, questions: 64 },
 }
+
+// More to learn by heart and to tell apart: a longer cold start over more questions, each seen less often.
+const cities: QuickstartSettings = {
+  ...atlas,
+  coldStart: { ...atlas.coldStart, epochs: 14, tokensPerStep: 4096 },
+  train: { ...atlas.train, steps: 150 },
+  evaluationSamples: 2,
+}
+
+export const quickstartSettings: Record<BuiltInFamily, QuickstartSettings> = { atlas, cities }

@@ -92,7 +92,7 @@ describe('resolveEnvironment', () => {
 })
 
 it('names what is wrong with an environment', async () => {
-  await expect(loadEnvironment('atlass', context())).rejects.toThrow('environment must be atlas or the path')
+  await expect(loadEnvironment('atlass', context())).rejects.toThrow('environment must be atlas, cities or the path')
   await write('empty.js', 'export default {}')
   await expect(loadEnvironment('./empty.js', context())).rejects.toThrow(
     'environment ./empty.js: tools must be a list',

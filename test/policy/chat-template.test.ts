@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createChatTemplate } from '../../lib/policy/chat-template.js'
 import { loadTokenizer } from '../../lib/policy/tokenizer.js'
 import type { Message, ToolDescription } from '../../lib/policy/types.js'
-import { atlasTemplate } from '../../lib/tasks/atlas/template.js'
+import { taskTemplate } from '../../lib/tasks/chat-template.js'
 
 const path = new URL('../../lib/tasks/atlas/tokenizer.json', import.meta.url)
 const tokenizer = loadTokenizer({
@@ -41,7 +41,7 @@ const result: Message = { role: 'tool', name: 'search', content: 'France: capita
 const reply: Message = { role: 'assistant', content: '<answer>Paris</answer>' }
 const conversation = [question, call, result, reply]
 
-const atlas = createChatTemplate(atlasTemplate, tokenizer)
+const atlas = createChatTemplate(taskTemplate, tokenizer)
 const qwen = createChatTemplate({ template: qwenLike, endOfTurn: '<|im_end|>' }, tokenizer)
 
 describe('atlas template', () => {

@@ -1,21 +1,14 @@
 // Which questions there are for a seed, which of them the cold start teaches by heart, and what each is used for.
-import { Random } from '../random.js'
-import { type Country, countries } from './countries.js'
 import {
   arithmeticQuestion,
-  type Comparison,
-  comparisonQuestion,
-  factQuestion,
+  type CurriculumQuestion,
+  distinctQuestions,
   type Operator,
   type Question,
-} from './questions.js'
-
-export interface CurriculumQuestion extends Question {
-  /** The cold start teaches the answer by heart. */
-  taught: boolean
-  /** 'training': asked in RL. 'held-out': kept for evaluation. 'practice': traces of the cold start and nothing else. */
-  use: 'training' | 'held-out' | 'practice'
-}
+} from '../question.js'
+import { Random } from '../random.js'
+import { type Country, countries } from './countries.js'
+import { type Comparison, comparisonQuestion, factQuestion } from './questions.js'
 
 // Operands of the arithmetic that is taught, both included.
 const smallOperand = { low: 2, high: 9 }
@@ -88,7 +81,7 @@ function smallArithmetic(): Question[] {
 
 function largeArithmetic(random: Random, count: number): Question[] {
   const number = (digits: number) => random.integer(10 ** (digits - 1), 10 ** digits - 1)
-  return distinct(count, () => {
+  return distinctQuestions(count, () => {
     const operator = random.pick<Operator>(['*', '+', '-'])
     // Products of three digits by two, sums and differences of three to six digits.
     const [left, right] =
@@ -104,7 +97,7 @@ function comparisons(random: Random, count: number): Question[][] {
   const measured = countries.filter((country) => country.area !== undefined)
   const families: Comparison[] = ['area-larger', 'area-difference', 'area-sum']
   return families.map((family) =>
-    distinct(count, () => {
+    distinctQuestions(count, () => {
       const one = random.pick(measured)
       return comparisonQuestion(family, one, pickOther(random, measured, one))
     }),
@@ -113,13 +106,4 @@ function comparisons(random: Random, count: number): Question[][] {
 
 function pickOther(random: Random, choices: readonly Country[], one: Country): Country {
   return random.pick(choices.filter((other) => other.area !== one.area))
-}
-
-function distinct(count: number, draw: () => Question): Question[] {
-  const questions = new Map<string, Question>()
-  while (questions.size < count) {
-    const question = draw()
-    questions.set(question.id, question)
-  }
-  return [...questions.values()]
 }

@@ -1,16 +1,7 @@
 // The question families of atlas: what is asked, in which words, the right answer, and the tool calls that find it.
 import type { ToolCall } from '../../policy/types.js'
+import { calculatorCall, type Question } from '../question.js'
 import { type Attribute, type Country, factOf } from './countries.js'
-
-export interface Question {
-  /** Names the question whatever its wording, e.g. 'capital/France'. */
-  id: string
-  family: string
-  phrasings: string[]
-  answer: string | number
-  /** What a careful agent calls, in order. */
-  calls: ToolCall[]
-}
 
 const factPhrasings: Record<Attribute, string[]> = {
   capital: ['What is the capital of {}?', 'Name the capital of {}.', 'Which city is the capital of {}?'],
@@ -32,24 +23,6 @@ export function factQuestion(country: Country, attribute: Attribute): Question {
     phrasings: factPhrasings[attribute].map((phrasing) => phrasing.replace('{}', country.name)),
     answer: attribute === 'area' ? Number(fact) : fact,
     calls: [searchCall(country, attribute)],
-  }
-}
-
-export type Operator = '+' | '-' | '*'
-
-export function arithmeticQuestion(
-  family: string,
-  left: number,
-  operator: Operator,
-  right: number,
-): Question {
-  const expression = `${left} ${operator} ${right}`
-  return {
-    id: `${family}/${expression}`,
-    family,
-    phrasings: [`What is ${expression}?`, `Compute ${expression}.`, `${expression} = ?`],
-    answer: { '+': left + right, '-': left - right, '*': left * right }[operator],
-    calls: [calculatorCall(expression)],
   }
 }
 
@@ -97,10 +70,6 @@ function comparisonPhrasings(family: Comparison, first: string, second: string):
 
 export function searchCall(country: Country, attribute: Attribute): ToolCall {
   return { name: 'search', arguments: { query: `${country.name} ${attribute}` } }
-}
-
-export function calculatorCall(expression: string): ToolCall {
-  return { name: 'calculator', arguments: { expression } }
 }
 
 function areaOf(country: Country): number {

@@ -5,8 +5,8 @@ import { createChatTemplate } from '../../../lib/policy/chat-template.js'
 import { loadTokenizer } from '../../../lib/policy/tokenizer.js'
 import type { Message } from '../../../lib/policy/types.js'
 import type { Task } from '../../../lib/rollout/types.js'
+import { toAscii } from '../../../lib/tasks/ascii.js'
 import { createAtlas } from '../../../lib/tasks/atlas/atlas.js'
-import { toAscii } from '../../../lib/tasks/atlas/countries.js'
 import { createCurriculum } from '../../../lib/tasks/atlas/curriculum.js'
 
 const rawCountries = createRequire(import.meta.url)('world-countries') as RawCountry[]

@@ -1,8 +1,8 @@
-// How atlas's conversations become text: ChatML with Hermes calls. The tools are not described in the prompt: the policy
+// How conversations of the built-in task families become text: ChatML with Hermes calls. The tools are not described in the prompt: the policy
 // knows its two from the cold start, and prompts of a dozen tokens are what makes training in minutes possible.
-import type { ChatTemplateSource } from '../../policy/chat-template.js'
+import type { ChatTemplateSource } from '../policy/chat-template.js'
 
-export const atlasTemplate: ChatTemplateSource = {
+export const taskTemplate: ChatTemplateSource = {
   endOfTurn: '<|im_end|>',
   template: [
     '{%- for message in messages %}',

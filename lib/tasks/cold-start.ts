@@ -9,11 +9,11 @@
 //              there is spread out, as with a model that has read about many countries and not about this one.
 //   direct     an answer from memory whose decision is trained too: the same small share of taught and of other questions, so
 //              that the decision does not tell them apart.
-import type { Message, ToolCall } from '../../policy/types.js'
-import { formatResult } from '../../rollout/observation.js'
-import type { Tool } from '../../tools/types.js'
-import { Random } from '../random.js'
-import type { CurriculumQuestion } from './curriculum.js'
+import type { Message, ToolCall } from '../policy/types.js'
+import { formatResult } from '../rollout/observation.js'
+import type { Tool } from '../tools/types.js'
+import type { CurriculumQuestion } from './question.js'
+import { Random } from './random.js'
 
 export interface ColdStartConversation {
   messages: Message[]

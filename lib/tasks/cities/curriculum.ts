@@ -1,0 +1,68 @@
+// Which questions there are for a seed, which of them the cold start teaches by heart, and what each is used for.
+import { type CurriculumQuestion, distinctQuestions, type Question } from '../question.js'
+import { Random } from '../random.js'
+import { attributes, type City, cities } from './data.js'
+import {
+  cityQuestion,
+  comparisonFamilies,
+  comparisonQuestion,
+  countryAttributes,
+  twoStepQuestion,
+} from './questions.js'
+
+// Of each family with several calls: asked in RL and evaluation, and practised in the cold start alone.
+const askedPerFamily = 200
+const practisedPerFamily = 400
+
+/** Questions about `count` cities, half of which the cold start teaches, populations excepted: nobody knows them by heart. */
+export function createCurriculum(seed: number, count: number, heldOutShare: number): CurriculumQuestion[] {
+  const chosen = cities.slice(0, count)
+  const taughtCities = new Set(
+    new Random(seed, 'taught cities').shuffle(chosen).slice(0, Math.floor(chosen.length / 2)),
+  )
+  const splitter = new Random(seed, 'held out')
+  const split = (questions: Question[], taught: boolean): CurriculumQuestion[] => {
+    const heldOut = new Set(splitter.shuffle(questions).slice(0, Math.round(heldOutShare * questions.length)))
+    return questions.map((question) => ({
+      ...question,
+      taught,
+      use: heldOut.has(question) ? 'held-out' : 'training',
+    }))
+  }
+  const facts = chosen.flatMap((city) =>
+    attributes.map((attribute) => ({
+      question: cityQuestion(city, attribute),
+      taught: taughtCities.has(city) && attribute !== 'population',
+    })),
+  )
+  const factsThatAre = (taught: boolean): Question[] =>
+    facts.filter((fact) => fact.taught === taught).map((fact) => fact.question)
+  return [
+    ...split(factsThatAre(true), true),
+    ...split(factsThatAre(false), false),
+    ...severalCalls(seed, chosen).flatMap((family) => [
+      ...split(family.slice(0, askedPerFamily), false),
+      ...family
+        .slice(askedPerFamily)
+        .map((question): CurriculumQuestion => ({ ...question, taught: false, use: 'practice' })),
+    ]),
+  ]
+}
+
+/** The families that take several calls, `askedPerFamily + practisedPerFamily` questions each. */
+function severalCalls(seed: number, chosen: readonly City[]): Question[][] {
+  const random = new Random(seed, 'several calls')
+  const perFamily = askedPerFamily + practisedPerFamily
+  const twoSteps = countryAttributes.map((attribute) => {
+    const askable = chosen.filter((city) => city.country.askable.includes(attribute))
+    return distinctQuestions(perFamily, () => twoStepQuestion(random.pick(askable), attribute))
+  })
+  const comparisons = comparisonFamilies.map((family) =>
+    distinctQuestions(perFamily, () => {
+      const one = random.pick(chosen)
+      const others = chosen.filter((city) => city.population !== one.population)
+      return comparisonQuestion(family, one, random.pick(others))
+    }),
+  )
+  return [...twoSteps, ...comparisons]
+}

@@ -1,0 +1,16 @@
+// Full-text search over the sheets of all 7,000 cities and of 250 countries, whatever a seed asks about.
+import { z } from 'zod'
+import { defineTool } from '../../tools/define-tool.js'
+import { countries, attributes as countryAttributes } from '../atlas/countries.js'
+import { createSheetSearch } from '../sheet-search.js'
+import { attributes, cities } from './data.js'
+
+export const citySheets = createSheetSearch([...cities, ...countries], [...attributes, ...countryAttributes])
+
+export const search = defineTool({
+  name: 'search',
+  description:
+    'Full-text search over sheets of cities and countries. Name the city or country and what you want to know about it.',
+  input: z.object({ query: z.string() }),
+  run: ({ query }) => citySheets.search(query),
+})
