@@ -7,7 +7,11 @@
   'targets': [
     {
       'target_name': 'hdpo',
-      'sources': ['<!@(cat native/sources.txt)', '<!@(cat native/binding/sources.txt)'],
+      'sources': [
+        '<!@(cat native/sources.txt)',
+        '<!@(cat native/no_cuda/sources.txt)',
+        '<!@(cat native/binding/sources.txt)',
+      ],
       'include_dirs': ['native', '<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['HDPO_INSTRUCTION_SET="<(hdpo_arch)"'],
       'cflags!': ['-fno-omit-frame-pointer'],

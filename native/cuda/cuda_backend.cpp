@@ -1,0 +1,105 @@
+// Life, memory and matrix products of the CUDA backend.
+#include "cuda/cuda_backend.h"
+
+#include <cassert>
+
+#include "core/error.h"
+#include "cuda/dispatch.h"
+#include "cuda/elementwise.h"
+
+namespace hdpo::cuda {
+
+namespace {
+
+constexpr size_t kProductWorkspaceBytes = size_t{32} << 20;  // what NVIDIA advises for Hopper
+
+std::string mebibytes(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+
+}  // namespace
+
+CudaBackend::CudaBackend(int device, std::string deviceName, const MakeProducts& makeProducts)
+    : deviceName_(std::move(deviceName)), stream_(createStream(device)) {
+  try {
+    staging_ = std::make_unique<Staging>(stream_);
+    productWorkspace_.reserve(*this, kProductWorkspaceBytes);
+    products_ = makeProducts(stream_, productWorkspace_.data(), productWorkspace_.bytes());
+  } catch (...) {
+    staging_.reset();
+    productWorkspace_ = Buffer();
+    destroyStream(stream_);
+    throw;
+  }
+}
+
+CudaBackend::~CudaBackend() {
+  products_.reset();
+  staging_.reset();
+  for (Buffer* buffer : {&productWorkspace_, &workspace_, &roundedA_, &roundedB_}) *buffer = Buffer();
+  destroyStream(stream_);
+}
+
+CudaBackend::Scope::Wait::~Wait() {
+  if (!backend.profiler().enabled()) return;
+  try {
+    synchronise(backend.stream_);
+  } catch (const Error&) {
+    // A failed kernel is still there for the next call that waits, which can throw.
+  }
+}
+
+void* CudaBackend::allocate(size_t bytes) {
+  void* pointer = allocateDevice(stream_, bytes > 0 ? bytes : 1);
+  if (pointer) return pointer;
+  const DeviceMemory memory = deviceMemory();
+  throw Error("ERR_OUT_OF_MEMORY",
+              deviceName_ + " has " + mebibytes(memory.freeBytes) + " of " + mebibytes(memory.totalBytes) +
+                  " left, and " + mebibytes(bytes) +
+                  " more are needed: lower kvBudgetMiB or microBatchTokens, turn on recompute, or train a LoRA");
+}
+
+void CudaBackend::release(void* pointer) noexcept { releaseDevice(stream_, pointer); }
+
+void CudaBackend::copyFromHost(void* destination, const void* source, size_t bytes) {
+  if (bytes > 0) copyToDevice(stream_, destination, source, bytes);
+}
+
+void CudaBackend::copyToHost(void* destination, const void* source, size_t bytes) {
+  if (bytes > 0) cuda::copyToHost(stream_, destination, source, bytes);
+}
+
+void CudaBackend::zero(void* destination, size_t bytes) {
+  if (bytes > 0) zeroDevice(stream_, destination, bytes);
+}
+
+void* CudaBackend::workspace(size_t bytes) {
+  workspace_.reserve(*this, bytes);
+  return workspace_.data();
+}
+
+Tensor CudaBackend::rounded(const Tensor& operand, Buffer& memory) {
+  if (operand.dtype == DType::BFloat16) return operand;
+  Tensor result = operand;
+  result.dtype = DType::BFloat16;
+  memory.reserve(*this, result.bytes());
+  result.data = memory.data();
+  cuda::convert(stream_, dataOf<BFloat16>(result), floats(operand), operand.count());
+  return result;
+}
+
+void CudaBackend::product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+                          float beta) {
+  if (a.dtype == b.dtype) {
+    products_->product(out, a, transposeA, b, transposeB, beta);
+  } else {
+    products_->product(out, rounded(a, roundedA_), transposeA, rounded(b, roundedB_), transposeB, beta);
+  }
+}
+
+void CudaBackend::matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+                         float beta) {
+  const double multiplications = static_cast<double>(out.count()) * static_cast<double>(a.shape[transposeA ? 0 : 1]);
+  const Scope scope(*this, "matmul", 2.0 * multiplications);
+  product(out, a, transposeA, b, transposeB, beta);
+}
+
+}  // namespace hdpo::cuda

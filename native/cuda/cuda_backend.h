@@ -1,0 +1,132 @@
+// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. One stream, in the
+// order of the calls; only what returns a number to the host waits (copyToHost, sumOfSquares, the losses, advantages,
+// sampling).
+//
+// Memory. Tensors lie in device memory, taken from the device's pool in the order of the stream. Beside them a
+// backend holds cuBLAS's workspace, one workspace of kernels (the largest that an op has asked for), operands rounded
+// to bfloat16, and the ring of staging.h.
+//
+// Products. A float32 product runs in float32, without TF32. With a bfloat16 operand the other is rounded to bfloat16
+// and sums are float32. cuBLAS chooses an algorithm by shape, so that, unlike on the CPU, a row's last bits may depend
+// on how many rows are multiplied with it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cuda/cached_attention.h"
+#include "cuda/staging.h"
+#include "cuda/types.h"
+#include "ops/buffer.h"
+
+namespace hdpo::cuda {
+
+// out = op(a) * op(b) + beta * out on the stream, both operands of one type: cuBLAS, and a plain loop in tests.
+class MatrixProducts {
+ public:
+  virtual ~MatrixProducts() = default;
+  virtual void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+                       float beta) = 0;
+};
+using MakeProducts =
+    std::function<std::unique_ptr<MatrixProducts>(Stream stream, void* workspace, size_t workspaceBytes)>;
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(int device, std::string deviceName, const MakeProducts& makeProducts);
+  ~CudaBackend() override;
+
+  const char* name() const override { return "cuda"; }
+  int threads() const override { return 1; }
+
+  void* allocate(size_t bytes) override;
+  void release(void* pointer) noexcept override;
+  void copyFromHost(void* destination, const void* source, size_t bytes) override;
+  void copyToHost(void* destination, const void* source, size_t bytes) override;
+  void zero(void* destination, size_t bytes) override;
+
+  void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+              float beta) override;
+
+  // model_ops.cpp
+  void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
+               float epsilon) override;
+  void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
+                       const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override;
+  void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
+                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim, float epsilon) override;
+  void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
+                        const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
+                        const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override;
+  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
+              const float* inverseFrequencies, int direction) override;
+  void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,
+                 int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) override;
+  void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor& out,
+                         const Tensor& logSumExp, const int32_t* offsets, int64_t sequences, int64_t heads,
+                         int64_t kvHeads, int64_t headDim) override;
+  void swiglu(const Tensor& out, const Tensor& gateUp) override;
+  void swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) override;
+  void embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) override;
+  void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) override;
+
+  // elementwise_ops.cpp
+  void convert(const Tensor& out, const Tensor& in) override;
+  void add(const Tensor& out, const Tensor& a, const Tensor& b) override;
+  void addBias(const Tensor& rows, const Tensor& bias) override;
+  void biasBackward(const Tensor& gradBias, const Tensor& gradRows) override;
+  void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
+  void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
+  void dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) override;
+  void spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks, int64_t modules,
+                    float scale) override;
+  void spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut, const AdapterBlock* blocks,
+                            int64_t modules, float scale) override;
+
+  // loss_ops.cpp
+  double sumOfSquares(const Tensor& values) override;
+  void adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum, const Tensor& variance,
+             const AdamWOptions& options) override;
+  void groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) override;
+  PolicyLossSums policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) override;
+  PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) override;
+
+  // generation_ops.cpp. A packed weight is a plain copy in its format; Int8: ERR_NOT_IMPLEMENTED.
+  size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override;
+  void packWeight(const PackedWeight& packed, const Tensor& weight) override;
+  void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
+  void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
+                  int64_t kvHeads, int64_t headDim) override;
+  void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                       int64_t heads, int64_t kvHeads, int64_t headDim) override;
+
+ private:
+  // Opened by every op. With the profiler on it waits for the device at its end, so that times are the device's.
+  class Scope {
+   public:
+    Scope(CudaBackend& backend, const char* op, double flops = 0) : scope_(backend.profiler(), op, flops), wait_{backend} {}
+
+   private:
+    struct Wait {
+      CudaBackend& backend;
+      ~Wait();
+    };
+    Profiler::Scope scope_;
+    Wait wait_;  // ends first
+  };
+
+  void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB, float beta);
+  Tensor rounded(const Tensor& operand, Buffer& memory);
+  void* workspace(size_t bytes);  // until the next call
+  CachedRows upload(const CachedAttentionRow* rows, int64_t count);
+
+  std::string deviceName_;
+  Stream stream_;
+  std::unique_ptr<Staging> staging_;
+  std::unique_ptr<MatrixProducts> products_;
+  Buffer productWorkspace_, workspace_, roundedA_, roundedB_;
+};
+
+}  // namespace hdpo::cuda

@@ -1,0 +1,38 @@
+// From a tensor's dtype to a launcher's template argument.
+#pragma once
+
+#include <string>
+
+#include "core/error.h"
+#include "core/tensor.h"
+#include "cuda/types.h"
+
+namespace hdpo::cuda {
+
+// visit(float()) or visit(BFloat16()), for the arguments' types.
+template <class Visit>
+void withType(DType dtype, const char* op, const Visit& visit) {
+  switch (dtype) {
+    case DType::Float32:
+      return visit(float());
+    case DType::BFloat16:
+      return visit(BFloat16());
+    default:
+      throw Error("ERR_NOT_IMPLEMENTED", std::string(op) + " on CUDA takes float32 and bfloat16");
+  }
+}
+
+// For ops that other types have no kernel for.
+inline void requireFloat32(const char* op, std::initializer_list<Tensor> tensors) {
+  for (const Tensor& tensor : tensors) {
+    require(tensor.dtype == DType::Float32, "ERR_NOT_IMPLEMENTED", std::string(op) + " on CUDA takes float32 alone");
+  }
+}
+
+template <class T>
+T* dataOf(const Tensor& tensor) {
+  return static_cast<T*>(tensor.data);
+}
+inline float* floats(const Tensor& tensor) { return static_cast<float*>(tensor.data); }
+
+}  // namespace hdpo::cuda

@@ -1,0 +1,94 @@
+// Products with packed weights and attention over the paged cache.
+#include <algorithm>
+#include <vector>
+
+#include "core/error.h"
+#include "cuda/cached_attention.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
+
+namespace hdpo::cuda {
+
+namespace {
+
+DType typeOf(PackedFormat format) {
+  require(format != PackedFormat::Int8, "ERR_NOT_IMPLEMENTED",
+          "packedMatmul on CUDA has no int8 weights; set generationPrecision to bfloat16");
+  return format == PackedFormat::BFloat16 ? DType::BFloat16 : DType::Float32;
+}
+
+Tensor plainWeight(const PackedWeight& packed) {
+  return Tensor(packed.data, typeOf(packed.format), {packed.outputs, packed.inputs});
+}
+
+}  // namespace
+
+size_t CudaBackend::packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) {
+  return static_cast<size_t>(outputs * inputs) * sizeOf(typeOf(format));
+}
+
+void CudaBackend::packWeight(const PackedWeight& packed, const Tensor& weight) {
+  convert(plainWeight(packed), weight);
+}
+
+void CudaBackend::packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) {
+  const Scope scope(*this, "packedMatmul",
+                    2.0 * static_cast<double>(x.shape[0]) * static_cast<double>(weight.outputs * weight.inputs));
+  product(out, x, false, plainWeight(weight), true, 0);
+}
+
+// Block tables as one matrix [rows, stride] with zeros behind a row's own blocks.
+CachedRows CudaBackend::upload(const CachedAttentionRow* rows, int64_t count) {
+  CachedRows result;
+  result.rows = count;
+  std::vector<int32_t> lengths(static_cast<size_t>(count));
+  for (int64_t r = 0; r < count; ++r) {
+    lengths[static_cast<size_t>(r)] = rows[r].length;
+    result.longest = std::max<int64_t>(result.longest, rows[r].length);
+  }
+  result.tableStride = (result.longest + kvBlockTokens - 1) / kvBlockTokens;
+  std::vector<int32_t> tables(static_cast<size_t>(count * result.tableStride), 0);
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t blocks = (rows[r].length + kvBlockTokens - 1) / kvBlockTokens;
+    std::copy_n(rows[r].blocks, blocks, tables.begin() + r * result.tableStride);
+  }
+  const auto uploaded = staging_->upload(
+      {{tables.data(), tables.size() * sizeof(int32_t)}, {lengths.data(), lengths.size() * sizeof(int32_t)}});
+  result.blockTables = static_cast<const int32_t*>(uploaded[0]);
+  result.lengths = static_cast<const int32_t*>(uploaded[1]);
+  return result;
+}
+
+void CudaBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
+                             int64_t kvHeads, int64_t headDim) {
+  const Scope scope(*this, "writeCache");
+  const CachedRows uploaded = upload(rows, qkv.shape[0]);
+  const CachedHeads shape{heads, kvHeads, headDim};
+  withType(qkv.dtype, "writeCache", [&](auto element) {
+    withType(cache.dtype, "writeCache", [&](auto cached) {
+      using T = decltype(element);
+      using C = decltype(cached);
+      cuda::writeCache<T, C>(stream_, dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape);
+    });
+  });
+}
+
+void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
+                                  const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads, int64_t headDim) {
+  const Scope scope(*this, "cachedAttention");
+  const CachedHeads shape{heads, kvHeads, headDim};
+  require(headDim <= 256 && heads / kvHeads <= 16, "ERR_NOT_IMPLEMENTED",
+          "attention over the cache on CUDA has kernels for a headDim up to 256 and 16 query heads a key head, not for " +
+              std::to_string(headDim) + " and " + std::to_string(heads / kvHeads));
+  const CachedRows uploaded = upload(rows, qkv.shape[0]);
+  void* memory = workspace(cachedAttentionWorkspaceBytes(uploaded, shape));
+  withType(qkv.dtype, "cachedAttention", [&](auto element) {
+    withType(cache.dtype, "cachedAttention", [&](auto cached) {
+      using T = decltype(element);
+      using C = decltype(cached);
+      cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape, memory);
+    });
+  });
+}
+
+}  // namespace hdpo::cuda

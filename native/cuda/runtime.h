@@ -1,0 +1,53 @@
+// The few things that CudaBackend's host code asks of the CUDA runtime. A seam: tests run the same host code on
+// emulated kernels with memory of the host (test/native/emulation/runtime_emulation.cpp).
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "cuda/types.h"
+
+namespace hdpo::cuda {
+
+// Makes the device current on the calling thread and returns a new stream on it. Every call that fails throws
+// ERR_CUDA naming itself and the reason; a failed kernel shows in the first call after it that waits.
+Stream createStream(int device);
+void destroyStream(Stream stream) noexcept;
+void synchronise(Stream stream);
+
+// Device memory, from a pool of the device in the order of the stream: what is released is used again without
+// going back to the driver. null: there is not as much.
+void* allocateDevice(Stream stream, size_t bytes);
+void releaseDevice(Stream stream, void* pointer) noexcept;
+// Page-locked host memory that copies can run from while the host goes on.
+void* allocatePinned(size_t bytes);
+void releasePinned(void* pointer) noexcept;
+
+// copyToDevice from pageable memory returns when `source` may be changed; copyToDeviceLater needs pinned memory
+// that stays as it is until the stream has come there. copyToHost waits.
+void copyToDevice(Stream stream, void* destination, const void* source, size_t bytes);
+void copyToDeviceLater(Stream stream, void* destination, const void* pinned, size_t bytes);
+void copyToHost(Stream stream, void* destination, const void* source, size_t bytes);
+void copyOnDevice(Stream stream, void* destination, const void* source, size_t bytes);
+void zeroDevice(Stream stream, void* destination, size_t bytes);
+
+struct DeviceMemory {
+  size_t freeBytes = 0, totalBytes = 0;
+};
+DeviceMemory deviceMemory();
+
+// A point of the stream to wait for.
+class Mark {
+ public:
+  Mark() = default;
+  ~Mark();
+  Mark(const Mark&) = delete;
+  Mark& operator=(const Mark&) = delete;
+  void set(Stream stream);
+  void wait();  // returns at once where it was never set
+
+ private:
+  void* event_ = nullptr;
+};
+
+}  // namespace hdpo::cuda

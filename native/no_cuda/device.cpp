@@ -1,0 +1,17 @@
+// What native/cuda/device.cpp is in a build without CUDA.
+#include "core/error.h"
+#include "ops/device.h"
+
+namespace hdpo {
+
+CudaStatus cudaStatus() {
+  CudaStatus status;
+  status.missing =
+      "this build of hdpo has no CUDA kernels; build it where the CUDA toolkit's nvcc is on the PATH or in "
+      "/usr/local/cuda/bin (a clone: npm run build:native)";
+  return status;
+}
+
+std::unique_ptr<Backend> createCudaBackend() { throw Error("ERR_DEVICE", "device 'cuda': " + cudaStatus().missing); }
+
+}  // namespace hdpo
