@@ -17,8 +17,8 @@
 #include "cpu/cpu_backend.h"
 #include "cpu/matrix_product.h"
 #include "cpu/parallel.h"
-#include "cpu/token_loss.h"
 #include "ops/buffer.h"
+#include "ops/token_loss.h"
 
 namespace hdpo {
 

@@ -15,7 +15,7 @@
 #include "core/vector_math.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/parallel.h"
-#include "cpu/token_loss.h"
+#include "ops/token_loss.h"
 
 namespace hdpo {
 

@@ -1,10 +1,11 @@
 // The loss of one token given its logprob (docs/algorithm.md, "Loss"), in float64: what the plain and the
-// fused policy loss share.
+// fused policy loss of every backend share.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 
+#include "core/host_device.h"
 #include "ops/policy_loss.h"
 
 namespace hdpo {
@@ -19,8 +20,8 @@ struct ChannelLoss {
 };
 
 // difference = logprob - oldLogprob. Comparisons with NaN are false, so that a NaN ends in loss and gradient.
-inline ChannelLoss channelLoss(double advantage, double difference, double ratio,
-                               const PolicyLossOptions& options) {
+HDPO_HOST_DEVICE inline ChannelLoss channelLoss(double advantage, double difference, double ratio,
+                                                const PolicyLossOptions& options) {
   constexpr double kLargestDifference = 20;
   const double low = 1 - double{options.clipLow}, high = 1 + double{options.clipHigh};
   const double plain = -advantage * ratio, bounded = -advantage * std::clamp(ratio, low, high);
@@ -41,8 +42,8 @@ struct TokenLoss {
   Clip clip = Clip::None;
 };
 
-inline TokenLoss tokenLoss(const TokenTerms& terms, const PolicyLossOptions& options, double logprob,
-                           double entropy) {
+HDPO_HOST_DEVICE inline TokenLoss tokenLoss(const TokenTerms& terms, const PolicyLossOptions& options,
+                                            double logprob, double entropy) {
   TokenLoss result;
   result.entropy = entropy;
   if (terms.supervisedScale != 0) {
@@ -72,7 +73,7 @@ inline TokenLoss tokenLoss(const TokenTerms& terms, const PolicyLossOptions& opt
 }
 
 // In order of the tokens, so that sums do not depend on the number of threads.
-inline void addToken(PolicyLossSums& sums, const TokenLoss& token) {
+HDPO_HOST_DEVICE inline void addToken(PolicyLossSums& sums, const TokenLoss& token) {
   sums.loss += token.loss;
   sums.accuracyLoss += token.accuracy;
   sums.efficiencyLoss += token.efficiency;
