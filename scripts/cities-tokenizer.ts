@@ -18,10 +18,10 @@ const vocabSize = 4096
 const output = fileURLToPath(new URL('../lib/tasks/cities/tokenizer.json', import.meta.url))
 
 function texts(): string[] {
-  const [one, other] = cities
+  const [one, other] = cities()
   if (!one || !other) throw new Error('the data set has no cities')
   // Larger cities are asked about more: their names weigh more.
-  const ofCities = cities.flatMap((city, rank) => [
+  const ofCities = cities().flatMap((city, rank) => [
     citySheets.format(city),
     ...(rank < 3000 ? attributes.flatMap((attribute) => cityQuestion(city, attribute).phrasings) : []),
   ])

@@ -27,8 +27,12 @@ const closeMatch = 0.7
 const stopWords = new Set('a an and by does for how in is of on or the to what which who with'.split(' '))
 
 /** `attributes`: in the order in which sheets print them; a word of a query that is one of them says what to show. */
-export function createSheetSearch(sheets: readonly FactSheet[], attributes: readonly string[]): SheetSearch {
-  const index = indexOf(sheets)
+export function createSheetSearch(
+  sheets: () => readonly FactSheet[],
+  attributes: readonly string[],
+): SheetSearch {
+  // Read and indexed by the first search: a program that imports hdpo and asks none of this waits for none of it.
+  let index: MiniSearch | undefined
   const isAttribute = (word: string): boolean => attributes.includes(word.toLowerCase())
   const format = (sheet: FactSheet, asked: readonly string[] = []): string => {
     const present = attributes.filter((attribute) => sheet.facts[attribute] !== undefined)
@@ -41,10 +45,11 @@ export function createSheetSearch(sheets: readonly FactSheet[], attributes: read
     const asked = attributes.filter((attribute) => words.some((word) => word.toLowerCase() === attribute))
     // Every sheet has these words: they choose what is shown, not which sheet.
     const terms = words.filter((word) => !isAttribute(word))
+    index ??= indexOf(sheets())
     const [best, second] = index.search(terms.join(' '))
     if (!best) return noResults
     const found = second && second.score >= closeMatch * best.score ? [best, second] : [best]
-    return found.map((result) => format(sheets[result.id] as FactSheet, asked)).join('\n')
+    return found.map((result) => format(sheets()[result.id] as FactSheet, asked)).join('\n')
   }
   return { search, format }
 }

@@ -4,7 +4,7 @@ import { type Attribute, attributes, type Country, countries } from './countries
 
 export { noResults } from '../sheet-search.js'
 
-const sheets = createSheetSearch(countries, attributes)
+const sheets = createSheetSearch(() => countries, attributes)
 
 /** The best sheet, or the best two; shortened to the attributes that the query names. */
 export function searchSheets(query: string): string {

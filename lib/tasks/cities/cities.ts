@@ -29,9 +29,9 @@ export function createCities({
   answerNoise = 0,
 }: CitiesOptions = {}): TaskFamily {
   checkFamilyOptions({ seed, heldOutShare })
-  if (!Number.isInteger(count) || count < fewestCities || count > cities.length) {
+  if (!Number.isInteger(count) || count < fewestCities || count > cities().length) {
     throw new RangeError(
-      `count: must be a whole number from ${fewestCities} to ${cities.length}, the cities there are, got ${count}`,
+      `count: must be a whole number from ${fewestCities} to ${cities().length}, the cities there are, got ${count}`,
     )
   }
   return createTaskFamily({

@@ -16,7 +16,7 @@ const practisedPerFamily = 400
 
 /** Questions about `count` cities, half of which the cold start teaches, populations excepted: nobody knows them by heart. */
 export function createCurriculum(seed: number, count: number, heldOutShare: number): CurriculumQuestion[] {
-  const chosen = cities.slice(0, count)
+  const chosen = cities().slice(0, count)
   const taughtCities = new Set(
     new Random(seed, 'taught cities').shuffle(chosen).slice(0, Math.floor(chosen.length / 2)),
   )

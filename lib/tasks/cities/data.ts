@@ -21,7 +21,12 @@ export interface City {
 }
 
 /** Those whose country, province and population the data set knows, the largest first. */
-export const cities: readonly City[] = readCities()
+export function cities(): readonly City[] {
+  read ??= readCities()
+  return read
+}
+
+let read: readonly City[] | undefined
 
 function readCities(): City[] {
   const { cityMapping } = require('city-timezones') as { cityMapping: CityData[] }

@@ -2,10 +2,15 @@
 import { z } from 'zod'
 import { defineTool } from '../../tools/define-tool.js'
 import { countries, attributes as countryAttributes } from '../atlas/countries.js'
-import { createSheetSearch } from '../sheet-search.js'
+import { createSheetSearch, type FactSheet } from '../sheet-search.js'
 import { attributes, cities } from './data.js'
 
-export const citySheets = createSheetSearch([...cities, ...countries], [...attributes, ...countryAttributes])
+let sheets: FactSheet[] | undefined
+
+export const citySheets = createSheetSearch(() => {
+  sheets ??= [...cities(), ...countries]
+  return sheets
+}, [...attributes, ...countryAttributes])
 
 export const search = defineTool({
   name: 'search',
