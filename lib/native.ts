@@ -57,8 +57,13 @@ export interface LoraOptions {
   rankStabilized: boolean
 }
 
+/** 'auto' takes the GPU where it works and the CPU otherwise; 'cuda' fails with what is missing (ERR_DEVICE). */
+export type Device = 'auto' | 'cpu' | 'cuda'
+
 export interface EngineOptions {
   config: ModelConfig
+  /** Default 'cpu'. */
+  device?: Device
   /** Storage of matrices; full fine-tuning in bfloat16 keeps float32 masters. Default float32. */
   precision?: Precision
   /** The base weights are frozen and only adapters are trained. Absent: full fine-tuning. */
@@ -69,8 +74,13 @@ export interface EngineOptions {
   trainable?: boolean
   /** CPU threads; 0 or absent: every core of this process. */
   threads?: number
-  /** Initial weights are drawn from this seed. Default 0. */
+  /** Initial weights, an adapter's too, and dropout masks are drawn from this seed. Default 0. */
   seed?: number
+  /**
+   * false: the weights are 0 until loadWeights, which drawing hundreds of millions of them first would delay by a minute; an
+   * adapter is drawn all the same. Default true.
+   */
+  initialize?: boolean
   /** Bytes for cached keys and values. Default 128 MiB. */
   kvBudgetBytes?: number
   /** Rows of one generation step. Default 256. */

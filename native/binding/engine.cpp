@@ -9,48 +9,65 @@
 
 namespace hdpo {
 
-EngineCore::EngineCore(EngineOptions options) {
-  backend = createCpuBackend(options.threads);
-  learner = std::make_unique<Learner>(*backend, options.config, options.recompute);
-  learner->parameters().initialize(options.seed);
-  generator = std::make_unique<Generator>(*backend, learner->parameters(), options.generation,
-                                          std::move(options.tokenBytes));
+EngineCore::EngineCore(EngineOptions given) : options(std::move(given)) {
+  backend = createBackend(options.device, options.threads);
+  model = std::make_unique<ModelWeights>(*backend, options.config, options.model);
+  if (options.initialize) model->initialize(options.seed);
+  if (!options.initialize && model->adapter()) model->adapter()->initialize(options.seed);
+  learner = std::make_unique<Learner>(*backend, *model, options.recompute, options.seed);
+  GenerationOptions generation = options.generation;
+  generation.adapter = model->adapter();
+  generator = std::make_unique<Generator>(*backend, model->weights(), generation, options.tokenBytes);
+}
+
+void EngineCore::trainedChanged() {
+  if (model->adapter()) return generator->adapterChanged();
+  generator->weightsChanged();
 }
 
 Napi::Function exportEngine(Napi::Env env) { return Engine::define(env); }
 
 Napi::Function Engine::define(Napi::Env env) {
-  return DefineClass(env, "Engine",
-                     {
-                         InstanceAccessor("parameterCount", &Engine::parameterCountAccessor, nullptr),
-                         InstanceMethod("ready", &Engine::ready),
-                         InstanceMethod("close", &Engine::close),
-                         InstanceMethod("enableProfile", &Engine::enableProfile),
-                         InstanceMethod("profile", &Engine::profile),
-                         InstanceMethod("policyStep", &Engine::policyStep),
-                         InstanceMethod("supervisedStep", &Engine::supervisedStep),
-                         InstanceMethod("logprobs", &Engine::logprobs),
-                         InstanceMethod("freezeReference", &Engine::freezeReference),
-                         InstanceMethod("saveWeights", &Engine::saveWeights),
-                         InstanceMethod("loadWeights", &Engine::loadWeights),
-                         InstanceMethod("saveOptimizer", &Engine::saveOptimizer),
-                         InstanceMethod("loadOptimizer", &Engine::loadOptimizer),
-                         InstanceMethod("abortTraining", &Engine::abortTraining),
-                         InstanceMethod("createSequence", &Engine::createSequence),
-                         InstanceMethod("forkSequence", &Engine::forkSequence),
-                         InstanceMethod("appendTokens", &Engine::appendTokens),
-                         InstanceMethod("prefill", &Engine::prefill),
-                         InstanceMethod("sample", &Engine::sample),
-                         InstanceMethod("abortSample", &Engine::abortSample),
-                         InstanceMethod("releaseSequence", &Engine::releaseSequence),
-                         InstanceMethod("generationStats", &Engine::generationStats),
-                     });
+  return DefineClass(
+      env, "Engine",
+      {
+          InstanceAccessor("parameterCount", &Engine::parameterCountAccessor, nullptr),
+          InstanceAccessor("trainableParameterCount", &Engine::trainableParameterCountAccessor, nullptr),
+          InstanceMethod("ready", &Engine::ready),
+          InstanceMethod("close", &Engine::close),
+          InstanceMethod("enableProfile", &Engine::enableProfile),
+          InstanceMethod("profile", &Engine::profile),
+          InstanceMethod("policyStep", &Engine::policyStep),
+          InstanceMethod("supervisedStep", &Engine::supervisedStep),
+          InstanceMethod("logprobs", &Engine::logprobs),
+          InstanceMethod("freezeReference", &Engine::freezeReference),
+          InstanceMethod("saveWeights", &Engine::saveWeights),
+          InstanceMethod("loadWeights", &Engine::loadWeights),
+          InstanceMethod("saveAdapter", &Engine::saveAdapter),
+          InstanceMethod("loadAdapter", &Engine::loadAdapter),
+          InstanceMethod("mergeAdapter", &Engine::mergeAdapter),
+          InstanceMethod("unmergeAdapter", &Engine::unmergeAdapter),
+          InstanceMethod("memoryPlan", &Engine::memoryPlan),
+          InstanceMethod("saveOptimizer", &Engine::saveOptimizer),
+          InstanceMethod("loadOptimizer", &Engine::loadOptimizer),
+          InstanceMethod("abortTraining", &Engine::abortTraining),
+          InstanceMethod("createSequence", &Engine::createSequence),
+          InstanceMethod("forkSequence", &Engine::forkSequence),
+          InstanceMethod("appendTokens", &Engine::appendTokens),
+          InstanceMethod("prefill", &Engine::prefill),
+          InstanceMethod("sample", &Engine::sample),
+          InstanceMethod("abortSample", &Engine::abortSample),
+          InstanceMethod("releaseSequence", &Engine::releaseSequence),
+          InstanceMethod("generationStats", &Engine::generationStats),
+      });
 }
 
 Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
   EngineOptions options = parseEngineOptions(info[0]);
   validate(options.config);
+  if (options.model.adapter) validate(*options.model.adapter);
   config_ = options.config;
+  model_ = options.model;
   completions_ = std::make_unique<CompletionQueue>(info.Env());
   thread_ = std::make_unique<EngineThread>([this] { return generate(); });
   // The weights are allocated and drawn on the engine thread: a large model must not block the event loop.
@@ -119,8 +136,13 @@ Napi::Value Engine::rejectClosed(Napi::Env env) {
 }
 
 Napi::Value Engine::parameterCountAccessor(const Napi::CallbackInfo& info) {
-  int64_t count = 0;
-  for (const ParameterEntry& entry : parameterEntries(config_)) count += entry.count;
+  return Napi::Number::New(info.Env(), static_cast<double>(parameterCount(parameterEntries(config_))));
+}
+
+Napi::Value Engine::trainableParameterCountAccessor(const Napi::CallbackInfo& info) {
+  if (!model_.trainable) return Napi::Number::New(info.Env(), 0);
+  const int64_t count =
+      parameterCount(model_.adapter ? adapterEntries(config_, *model_.adapter) : parameterEntries(config_));
   return Napi::Number::New(info.Env(), static_cast<double>(count));
 }
 

@@ -18,14 +18,18 @@
 #include "binding/napi.h"
 #include "core/engine_thread.h"
 #include "generation/generator.h"
+#include "ops/device.h"
 #include "training/learner.h"
 
 namespace hdpo {
 
 struct EngineOptions {
   ModelConfig config;
+  ModelOptions model;
+  Device device = Device::Cpu;
   int threads = 0;
   uint64_t seed = 0;
+  bool initialize = true;
   bool recompute = false;
   GenerationOptions generation;
   std::vector<std::string> tokenBytes;
@@ -35,7 +39,12 @@ struct EngineOptions {
 struct EngineCore {
   explicit EngineCore(EngineOptions options);
 
+  // After training or loading: what generation has to look at again.
+  void trainedChanged();
+
+  const EngineOptions options;  // without what the generator took
   std::unique_ptr<Backend> backend;
+  std::unique_ptr<ModelWeights> model;
   std::unique_ptr<Learner> learner;
   std::unique_ptr<Generator> generator;
   std::optional<Parameters> reference;
@@ -58,16 +67,22 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value ready(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
   Napi::Value parameterCountAccessor(const Napi::CallbackInfo& info);
+  Napi::Value trainableParameterCountAccessor(const Napi::CallbackInfo& info);
   Napi::Value enableProfile(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);
 
-  // engine_training.cpp
+  // engine_training.cpp, engine_weights.cpp
   Napi::Value policyStep(const Napi::CallbackInfo& info);
   Napi::Value supervisedStep(const Napi::CallbackInfo& info);
   Napi::Value logprobs(const Napi::CallbackInfo& info);
   Napi::Value freezeReference(const Napi::CallbackInfo& info);
   Napi::Value saveWeights(const Napi::CallbackInfo& info);
   Napi::Value loadWeights(const Napi::CallbackInfo& info);
+  Napi::Value saveAdapter(const Napi::CallbackInfo& info);
+  Napi::Value loadAdapter(const Napi::CallbackInfo& info);
+  Napi::Value mergeAdapter(const Napi::CallbackInfo& info);
+  Napi::Value unmergeAdapter(const Napi::CallbackInfo& info);
+  Napi::Value memoryPlan(const Napi::CallbackInfo& info);
   Napi::Value saveOptimizer(const Napi::CallbackInfo& info);
   Napi::Value loadOptimizer(const Napi::CallbackInfo& info);
   void abortTraining(const Napi::CallbackInfo& info);
@@ -116,6 +131,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   void setAbortFlags();
 
   ModelConfig config_;
+  ModelOptions model_;
   bool closed_ = false;  // JS thread
   SequenceId nextSequence_ = 1;
   std::vector<std::weak_ptr<std::atomic<bool>>> abortFlags_;
@@ -168,6 +184,7 @@ void Engine::post(SequenceId sequence, Work work) {
 // engine_options.cpp: what JS passes, checked. Wrong types throw TypeError, wrong values RangeError, naming
 // the argument.
 EngineOptions parseEngineOptions(const Napi::Value& value);
+DType parsePrecision(const Napi::Value& value, const char* name, DType fallback);
 TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& config, bool policy);
 OptimizerOptions parseOptimizerOptions(const Napi::Value& value);
 SamplingOptions parseSamplingOptions(const Napi::Value& value, const ModelConfig& config);

@@ -1,5 +1,6 @@
 // What JS passes to an engine, turned into plain structs. lib/ has checked it for people; here everything is
 // checked again that could make native code read out of bounds or run for ever.
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -9,6 +10,23 @@
 namespace hdpo {
 
 namespace {
+
+RopeScaling parseRopeScaling(const Napi::Value& value) {
+  const Napi::Object object = requireObject(value, "config.ropeScaling");
+  const Napi::Value type = object.Get("type");
+  if (!type.IsString() || type.ToString().Utf8Value() != "llama3")
+    throwType(value.Env(), "config.ropeScaling.type must be 'llama3'");
+  const auto number = [&object](const char* name) {
+    return static_cast<float>(parseNumber(object, name, 0, 0, kAnyFloat));
+  };
+  RopeScaling scaling;
+  scaling.factor = number("factor");
+  if (scaling.factor < 1) throwRange(value.Env(), "config.ropeScaling.factor must be at least 1");
+  scaling.lowFrequencyFactor = number("lowFrequencyFactor");
+  scaling.highFrequencyFactor = number("highFrequencyFactor");
+  scaling.originalMaxPositions = parseInteger(object, "originalMaxPositions", 0, 1, int64_t{1} << 30);
+  return scaling;
+}
 
 ModelConfig parseModelConfig(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "config");
@@ -28,18 +46,69 @@ ModelConfig parseModelConfig(const Napi::Value& value) {
   config.tieEmbeddings = parseBoolean(object, "tieEmbeddings", config.tieEmbeddings);
   config.qkvBias = parseBoolean(object, "qkvBias", config.qkvBias);
   config.qkNorm = parseBoolean(object, "qkNorm", config.qkNorm);
+  if (!object.Get("ropeScaling").IsUndefined())
+    config.ropeScaling = parseRopeScaling(object.Get("ropeScaling"));
   return config;
 }
 
+// One of `names`, by its place in them; `fallback` where it is undefined.
+size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names,
+                   size_t fallback) {
+  if (value.IsUndefined()) return fallback;
+  const std::string given = value.IsString() ? value.ToString().Utf8Value() : "";
+  std::string allowed;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (given == names[i]) return i;
+    allowed += (i ? ", '" : "'") + std::string(names[i]) + "'";
+  }
+  throwType(value.Env(), std::string(name) + " must be one of " + allowed);
+}
+
+AdapterOptions parseAdapterOptions(const Napi::Value& value) {
+  const Napi::Object object = requireObject(value, "lora");
+  AdapterOptions options;
+  options.rank = parseInteger(object, "rank", options.rank, 1, 1024);
+  options.alpha = static_cast<float>(parseNumber(object, "alpha", options.alpha, 0, kAnyFloat));
+  options.dropout = static_cast<float>(parseNumber(object, "dropout", 0, 0, 1));
+  options.rankStabilized = parseBoolean(object, "rankStabilized", false);
+  const Napi::Value targets = object.Get("targetModules");
+  if (!targets.IsArray()) throwType(value.Env(), "lora.targetModules must be an array of projections");
+  const std::vector<const char*> names(kTargetModuleNames.begin(), kTargetModuleNames.end());
+  for (uint32_t i = 0; i < targets.As<Napi::Array>().Length(); ++i) {
+    const Napi::Value target = targets.As<Napi::Array>().Get(i);
+    if (!target.IsString()) throwType(value.Env(), "lora.targetModules must hold strings");
+    options.targets[parseChoice(target, "lora.targetModules", names, names.size())] = true;
+  }
+  return options;
+}
+
 }  // namespace
+
+DType parsePrecision(const Napi::Value& value, const char* name, DType fallback) {
+  const size_t choice =
+      parseChoice(value, name, {"float32", "bfloat16"}, fallback == DType::BFloat16 ? 1 : 0);
+  return choice == 1 ? DType::BFloat16 : DType::Float32;
+}
 
 EngineOptions parseEngineOptions(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "options");
   EngineOptions options;
   options.config = parseModelConfig(object.Get("config"));
+  constexpr std::array<Device, 3> devices = {Device::Cpu, Device::Cuda, Device::Auto};
+  options.device = devices[parseChoice(object.Get("device"), "device", {"cpu", "cuda", "auto"}, 0)];
   options.threads = static_cast<int>(parseInteger(object, "threads", 0, 0, 1024));
   options.seed = static_cast<uint64_t>(parseInteger(object, "seed", 0, 0, kAnyInteger));
+  options.initialize = parseBoolean(object, "initialize", true);
   options.recompute = parseBoolean(object, "recompute", false);
+  options.model.precision = parsePrecision(object.Get("precision"), "precision", DType::Float32);
+  options.model.trainable = parseBoolean(object, "trainable", true);
+  const Napi::Value lora = object.Get("lora");
+  if (!lora.IsUndefined()) options.model.adapter = parseAdapterOptions(lora);
+  constexpr std::array<PackedFormat, 3> formats = {PackedFormat::Float32, PackedFormat::BFloat16,
+                                                   PackedFormat::Int8};
+  options.generation.format =
+      formats[parseChoice(object.Get("generationPrecision"), "generationPrecision",
+                          {"float32", "bfloat16", "int8"}, options.model.precision == DType::BFloat16)];
   options.generation.kvBudgetBytes = static_cast<size_t>(parseInteger(
       object, "kvBudgetBytes", static_cast<int64_t>(options.generation.kvBudgetBytes), 1, kAnyInteger));
   options.generation.maxBatchRows =
@@ -111,6 +180,9 @@ TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& co
       parseArray<float>(object.Get("accuracyAdvantages"), "accuracyAdvantages", sequences);
   batch.efficiencyAdvantages =
       parseArray<float>(object.Get("efficiencyAdvantages"), "efficiencyAdvantages", sequences);
+  const Napi::Value weights = object.Get("importanceWeights");
+  if (!weights.IsUndefined())
+    batch.importanceWeights = parseArray<float>(weights, "importanceWeights", tokens);
   return batch;
 }
 

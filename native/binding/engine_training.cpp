@@ -50,7 +50,7 @@ Napi::Value Engine::policyStep(const Napi::CallbackInfo& info) {
       info.Env(),
       [=, flag = newAbortFlag()](EngineCore& core) {
         const StepResult result = core.learner->policyStep(*batch, aggregation, loss, optimizer, flag.get());
-        if (!result.skipped) core.generator->weightsChanged();
+        if (!result.skipped) core.trainedChanged();
         return result;
       },
       stepResult);
@@ -63,7 +63,7 @@ Napi::Value Engine::supervisedStep(const Napi::CallbackInfo& info) {
       info.Env(),
       [=, flag = newAbortFlag()](EngineCore& core) {
         const StepResult result = core.learner->supervisedStep(*batch, optimizer, flag.get());
-        if (!result.skipped) core.generator->weightsChanged();
+        if (!result.skipped) core.trainedChanged();
         return result;
       },
       stepResult);
@@ -80,11 +80,15 @@ Napi::Value Engine::logprobs(const Napi::CallbackInfo& info) {
   return run(
       info.Env(),
       [=](EngineCore& core) {
-        require(!reference || core.reference, "ERR_NO_REFERENCE",
+        const bool frozen = core.reference.has_value() || core.model->adapter();
+        require(!reference || frozen, "ERR_NO_REFERENCE",
                 "there are no reference weights; call freezeReference() first");
         Result result{std::vector<float>(tokens.size()), std::vector<float>(tokens.size())};
-        const Parameters& parameters = reference ? *core.reference : core.learner->parameters();
-        core.learner->logprobs(parameters, tokens, offsets, temperature, OptimizerOptions{}.microBatchTokens,
+        // With an adapter the base weights are the reference.
+        const Model model = !reference       ? core.model->model()
+                            : core.reference ? Model(*core.reference)
+                                             : core.model->reference();
+        core.learner->logprobs(model, tokens, offsets, temperature, OptimizerOptions{}.microBatchTokens,
                                result.logprobs.data(), result.entropies.data());
         return result;
       },
@@ -94,39 +98,6 @@ Napi::Value Engine::logprobs(const Napi::CallbackInfo& info) {
         object.Set("entropies", floatArray(env, result.entropies));
         return Napi::Value(object);
       });
-}
-
-Napi::Value Engine::freezeReference(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(), [](EngineCore& core) {
-    const Parameters& weights = core.learner->parameters();
-    if (!core.reference) core.reference.emplace(*core.backend, weights.config());
-    core.reference->copyFrom(weights);
-  });
-}
-
-Napi::Value Engine::saveWeights(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
-    core.learner->saveWeights(path);
-  });
-}
-
-Napi::Value Engine::loadWeights(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
-    core.learner->loadWeights(path);
-    core.generator->weightsChanged();
-  });
-}
-
-Napi::Value Engine::saveOptimizer(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
-    core.learner->saveOptimizer(path);
-  });
-}
-
-Napi::Value Engine::loadOptimizer(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
-    core.learner->loadOptimizer(path);
-  });
 }
 
 void Engine::abortTraining(const Napi::CallbackInfo&) { setAbortFlags(); }

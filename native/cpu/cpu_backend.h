@@ -49,6 +49,11 @@ class CpuBackend final : public Backend {
   void add(const Tensor& out, const Tensor& a, const Tensor& b) override;
   void addBias(const Tensor& rows, const Tensor& bias) override;
   void biasBackward(const Tensor& gradBias, const Tensor& gradRows) override;
+  void dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) override;
+  void spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks, int64_t modules,
+                    float scale) override;
+  void spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut, const AdapterBlock* blocks,
+                            int64_t modules, float scale) override;
   void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
   void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
   double sumOfSquares(const Tensor& values) override;

@@ -91,6 +91,7 @@ void CpuBackend::headNormBackward(const Tensor& gradQkv, const Tensor& gradQuery
       }
     }
   }
+  if (!gradQueryWeight) return;
   for (int64_t partial = 0; partial < partials; ++partial) {
     const float* gradWeight = gradWeights.data() + partial * 2 * headDim;
     for (int64_t i = 0; i < headDim; ++i) {

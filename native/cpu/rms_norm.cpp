@@ -69,7 +69,7 @@ void CpuBackend::rmsNormBackward(const Tensor& gradX, bool accumulate, const Ten
   Profiler::Scope scope(profiler(), "rmsNormBackward", 10.0 * static_cast<double>(x.count()));
   const int64_t rows = x.shape[0], columns = x.shape[1];
   assert(gradX.count() == x.count() && gradY.count() == x.count() && inverseRms.count() == rows);
-  assert(weight.count() == columns && gradWeight.count() == columns);
+  assert(weight.count() == columns && (!gradWeight || gradWeight.count() == columns));
   const int64_t partials = (rows + kRowsPerPartial - 1) / kRowsPerPartial;
   std::vector<float> partialSums(static_cast<size_t>(partials * columns), 0.0f);
   const auto backwardOfRow = accumulate ? rowBackward<true> : rowBackward<false>;
@@ -82,6 +82,7 @@ void CpuBackend::rmsNormBackward(const Tensor& gradX, bool accumulate, const Ten
                     weight.f32(), inverseRms.f32()[row], columns);
     }
   }
+  if (!gradWeight) return;
   float* total = gradWeight.f32();
   for (int64_t partial = 0; partial < partials; ++partial) {
     for (int64_t i = 0; i < columns; ++i) total[i] += partialSums[static_cast<size_t>(partial * columns + i)];

@@ -4,44 +4,15 @@
 
 namespace hdpo {
 
-Decoder::Decoder(Backend& backend, const Parameters& parameters)
+Decoder::Decoder(Backend& backend, const Parameters& parameters, const Adapter* adapter, PackedFormat format)
     : backend_(backend),
       parameters_(parameters),
       config_(parameters.config()),
-      inverseFrequencies_(inverseFrequencies(config_)) {}
-
-// One buffer for all packed weights: first measured, then filled.
-void Decoder::pack() {
-  size_t used = 0;
-  const auto place = [&](PackedWeight& packed, const Tensor& weight) {
-    packed.outputs = weight.shape[0];
-    packed.inputs = weight.shape[1];
-    if (weights_.data()) packed.data = static_cast<char*>(weights_.data()) + used;
-    used += (backend_.packedBytes(packed.outputs, packed.inputs, packed.format) + 63) / 64 * 64;
-    if (packed.data) backend_.packWeight(packed, weight);
-  };
-  const auto placeAll = [&] {
-    used = 0;
-    layers_.resize(parameters_.layers.size());
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      const LayerParameters& from = parameters_.layers[i];
-      place(layers_[i].qkv, from.qkv);
-      place(layers_[i].output, from.output);
-      place(layers_[i].gateUp, from.gateUp);
-      place(layers_[i].down, from.down);
-    }
-    place(head_, parameters_.head);
-  };
-  if (!weights_.data()) {
-    placeAll();
-    weights_.reserve(backend_, used);
-  }
-  placeAll();
-  packed_ = true;
-}
+      inverseFrequencies_(inverseFrequencies(config_)),
+      weights_(backend, parameters, adapter, format) {}
 
 void Decoder::forward(const DecoderRows& rows, const KvCache& cache) {
-  if (!packed_) pack();
+  weights_.refresh();
   rows_ = rows.count;
   const auto reserve = [&](Buffer& buffer, int64_t columns) {
     buffer.reserve(backend_, static_cast<size_t>(rows.count * columns) * sizeof(float));
@@ -64,13 +35,12 @@ void Decoder::attentionHalf(const DecoderRows& rows, const KvCache& cache, int64
   const int64_t count = rows.count, heads = config_.heads, kvHeads = config_.kvHeads,
                 headDim = config_.headDim;
   const LayerParameters& parameters = parameters_.layers[static_cast<size_t>(layer)];
-  const LayerWeights& weights = layers_[static_cast<size_t>(layer)];
   const Tensor stream(stream_.f32(), {count, config_.hiddenSize}),
       normed(normed_.f32(), {count, config_.hiddenSize});
   const Tensor qkv(qkv_.f32(), {count, config_.qkvWidth()}),
       attention(attention_.f32(), {count, heads * headDim});
   backend_.rmsNorm(normed, Tensor(), stream, parameters.inputNorm, config_.rmsNormEpsilon);
-  backend_.packedMatmul(qkv, normed, weights.qkv);
+  weights_.project(qkv, normed, layer, Projection::Qkv);
   if (config_.qkvBias) backend_.addBias(qkv, parameters.qkvBias);
   if (config_.qkNorm) {
     backend_.headNorm(qkv, Tensor(), qkv, parameters.queryNorm, parameters.keyNorm, heads, kvHeads, headDim,
@@ -79,21 +49,20 @@ void Decoder::attentionHalf(const DecoderRows& rows, const KvCache& cache, int64
   backend_.rotary(qkv, heads + kvHeads, headDim, rows.positions, inverseFrequencies_.data(), 1);
   backend_.writeCache(cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
   backend_.cachedAttention(attention, cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
-  backend_.packedMatmul(normed, attention, weights.output);
+  weights_.project(normed, attention, layer, Projection::Output);
   backend_.add(stream, stream, normed);
 }
 
 void Decoder::feedForwardHalf(int64_t rows, int64_t layer) {
   const LayerParameters& parameters = parameters_.layers[static_cast<size_t>(layer)];
-  const LayerWeights& weights = layers_[static_cast<size_t>(layer)];
   const Tensor stream(stream_.f32(), {rows, config_.hiddenSize}),
       normed(normed_.f32(), {rows, config_.hiddenSize});
   const Tensor gateUp(gateUp_.f32(), {rows, 2 * config_.intermediateSize});
   const Tensor feedForward(feedForward_.f32(), {rows, config_.intermediateSize});
   backend_.rmsNorm(normed, Tensor(), stream, parameters.postNorm, config_.rmsNormEpsilon);
-  backend_.packedMatmul(gateUp, normed, weights.gateUp);
+  weights_.project(gateUp, normed, layer, Projection::GateUp);
   backend_.swiglu(feedForward, gateUp);
-  backend_.packedMatmul(normed, feedForward, weights.down);
+  weights_.project(normed, feedForward, layer, Projection::Down);
   backend_.add(stream, stream, normed);
 }
 
@@ -105,7 +74,7 @@ Tensor Decoder::logits(const int32_t* index, int64_t count) {
   const Tensor stream(stream_.f32(), {rows_, config_.hiddenSize});
   backend_.gatherRows(sampled, stream, index);
   backend_.rmsNorm(sampled, Tensor(), sampled, parameters_.finalNorm, config_.rmsNormEpsilon);
-  backend_.packedMatmul(logits, sampled, head_);
+  weights_.logits(logits, sampled);
   return logits;
 }
 

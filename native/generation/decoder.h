@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "generation/kv_cache.h"
+#include "generation/packed_weights.h"
 #include "model/parameters.h"
 
 namespace hdpo {
@@ -21,10 +22,10 @@ struct DecoderRows {
 
 class Decoder {
  public:
-  Decoder(Backend& backend, const Parameters& parameters);
+  // adapter may be null. The weights are packed in `format` before the first forward.
+  Decoder(Backend& backend, const Parameters& parameters, const Adapter* adapter, PackedFormat format);
 
-  // The weights are packed again before the next forward.
-  void weightsChanged() { packed_ = false; }
+  PackedWeights& weights() { return weights_; }  // to be told what has changed
 
   // Writes the rows' keys and values to the cache. Rows of one sequence may be in one call, in order.
   void forward(const DecoderRows& rows, const KvCache& cache);
@@ -32,11 +33,6 @@ class Decoder {
   Tensor logits(const int32_t* index, int64_t count);
 
  private:
-  struct LayerWeights {
-    PackedWeight qkv, output, gateUp, down;
-  };
-
-  void pack();
   void attentionHalf(const DecoderRows& rows, const KvCache& cache, int64_t layer);
   void feedForwardHalf(int64_t rows, int64_t layer);
 
@@ -44,10 +40,7 @@ class Decoder {
   const Parameters& parameters_;
   const ModelConfig config_;
   const std::vector<float> inverseFrequencies_;  // [E / 2]
-  Buffer weights_;
-  std::vector<LayerWeights> layers_;
-  PackedWeight head_;
-  bool packed_ = false;
+  PackedWeights weights_;
   int64_t rows_ = 0;  // of the last forward
   // Workspaces: the residual stream [R, D], a norm's output and a projection back [R, D], qkv [R, (H + 2K)
   // E], attention [R, H E], gate and up [R, 2F], their product [R, F], sampled rows [S, D] and their logits

@@ -30,7 +30,7 @@ struct Generator::Impl {
         config(weights.config()),
         tokenBytes(std::move(bytesOfTokens)),
         cache(device, config, options.kvBudgetBytes),
-        decoder(device, weights),
+        decoder(device, weights, options.adapter, options.format),
         scheduler(cache, options.maxBatchRows) {}
 
   // What callbacks are told once the step's state is settled: they may call the generator again.
@@ -41,6 +41,7 @@ struct Generator::Impl {
   void checkTokens(const std::vector<int32_t>& tokens, size_t before) const;
   void begin(SequenceId id, GenerationSequence& sequence, std::unique_ptr<GenerationRequest> request);
   void checkBudget(int64_t length) const;
+  void dropCache();
   bool atLimit(const GenerationSequence& sequence) const;
 
   std::function<void()> finishSample(SequenceId id, GenerationSequence& sequence, FinishReason reason);
@@ -83,8 +84,22 @@ Generator::Generator(Backend& backend, const Parameters& parameters, const Gener
 Generator::~Generator() = default;
 
 void Generator::weightsChanged() {
-  impl_->decoder.weightsChanged();
-  for (auto& [id, sequence] : impl_->sequences) impl_->cache.truncate(sequence.cache, 0);
+  impl_->decoder.weights().weightsChanged();
+  impl_->dropCache();
+}
+
+void Generator::adapterChanged() {
+  impl_->decoder.weights().adapterChanged();
+  impl_->dropCache();
+}
+
+void Generator::setMerged(bool merged) {
+  impl_->decoder.weights().setMerged(merged);
+  impl_->dropCache();
+}
+
+void Generator::Impl::dropCache() {
+  for (auto& [id, sequence] : sequences) cache.truncate(sequence.cache, 0);
 }
 
 // --- Sequences ---

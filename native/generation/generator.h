@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/adapter.h"
 #include "model/parameters.h"
 
 namespace hdpo {
@@ -16,8 +17,10 @@ namespace hdpo {
 using SequenceId = int64_t;
 
 struct GenerationOptions {
-  size_t kvBudgetBytes = size_t{128} << 20;  // at least one block per layer; sequences beyond it wait
-  int64_t maxBatchRows = 256;                // rows (tokens) of one step, prefill included
+  size_t kvBudgetBytes = size_t{128} << 20;     // at least one block per layer; sequences beyond it wait
+  int64_t maxBatchRows = 256;                   // rows (tokens) of one step, prefill included
+  PackedFormat format = PackedFormat::Float32;  // how the weights are read
+  const Adapter* adapter = nullptr;             // added to them; outlives the generator
 };
 
 struct SamplingOptions {
@@ -58,9 +61,13 @@ class Generator {
             std::vector<std::string> tokenBytes);
   ~Generator();
 
-  // Weights have changed: repacks them before the next step and drops every cached key and value (recomputed
-  // on demand).
+  // Weights, or the adapter alone, have changed: repacks them before the next step and drops every cached key
+  // and value (recomputed on demand).
   void weightsChanged();
+  void adapterChanged();
+  // A merged adapter is packed with the weights instead of beside them; the model is the same but for
+  // rounding.
+  void setMerged(bool merged);
 
   // A new sequence; nothing is computed until it is sampled or prefilled. No tokens, tokens outside the
   // vocabulary, more than config.maxPositions: ERR_ARGUMENT. An id in use, or here and below an unknown one:

@@ -169,16 +169,56 @@ void SafetensorsFile::refuse(const std::string& reason) const {
   throw Error("ERR_CHECKPOINT", path_ + ": " + reason);
 }
 
-void writeSafetensors(const std::string& path, const std::vector<SafetensorsWrite>& tensors,
-                      const std::map<std::string, std::string>& metadata) {
+void SafetensorsFile::release(const SafetensorsEntry& entry) const noexcept {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(entry.data) + page - 1) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(entry.data + entry.bytes) / page * page;
+  // Advice alone: where it fails the pages stay until the system wants them.
+  if (begin < end) static_cast<void>(::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED));
+}
+
+struct SafetensorsWriter::File {
+  explicit File(const std::string& name) : path(name), descriptor(name, O_WRONLY | O_CREAT | O_TRUNC) {}
+  std::string path;
+  FileDescriptor descriptor;
+};
+
+SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<SafetensorsWrite>& tensors,
+                                     const std::map<std::string, std::string>& metadata) {
   const std::string header = describe(tensors, metadata);
   const uint64_t headerBytes = header.size();
+  for (const SafetensorsWrite& tensor : tensors) missing_ += tensor.bytes;
+  file_ = std::make_unique<File>(path);
+  writeAll(file_->descriptor.number(), &headerBytes, sizeof headerBytes, path);
+  writeAll(file_->descriptor.number(), header.data(), header.size(), path);
+}
+
+SafetensorsWriter::~SafetensorsWriter() = default;
+
+void SafetensorsWriter::append(const void* data, size_t bytes) {
+  require(bytes <= missing_, "ERR_INTERNAL", file_->path + ": more data than its header describes");
+  missing_ -= bytes;
+  writeAll(file_->descriptor.number(), data, bytes, file_->path);
+}
+
+void SafetensorsWriter::finish() {
+  require(missing_ == 0, "ERR_INTERNAL", file_->path + ": less data than its header describes");
+  if (::fsync(file_->descriptor.number()) != 0) throwSystemError("could not flush", file_->path);
+  file_->descriptor.close(file_->path);
+}
+
+void writeTextFile(const std::string& path, const std::string& text) {
   FileDescriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
-  writeAll(file.number(), &headerBytes, sizeof headerBytes, path);
-  writeAll(file.number(), header.data(), header.size(), path);
-  for (const SafetensorsWrite& tensor : tensors) writeAll(file.number(), tensor.data, tensor.bytes, path);
+  writeAll(file.number(), text.data(), text.size(), path);
   if (::fsync(file.number()) != 0) throwSystemError("could not flush", path);
   file.close(path);
+}
+
+void writeSafetensors(const std::string& path, const std::vector<SafetensorsWrite>& tensors,
+                      const std::map<std::string, std::string>& metadata) {
+  SafetensorsWriter writer(path, tensors, metadata);
+  for (const SafetensorsWrite& tensor : tensors) writer.append(tensor.data, tensor.bytes);
+  writer.finish();
 }
 
 }  // namespace hdpo

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,9 @@ class SafetensorsFile {
   SafetensorsFile& operator=(const SafetensorsFile&) = delete;
   const std::map<std::string, SafetensorsEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::string& path() const { return path_; }
+  // The system may drop the entry's pages from memory; they are read again when they are touched.
+  void release(const SafetensorsEntry& entry) const noexcept;
 
  private:
   void map();
@@ -47,12 +51,34 @@ class SafetensorsFile {
 struct SafetensorsWrite {
   std::string name, dtype;
   std::vector<int64_t> shape;
-  const void* data = nullptr;
+  const void* data = nullptr;  // for writeSafetensors alone
   size_t bytes = 0;
 };
 
-// Writes and fsyncs; not atomic by itself (the trainer writes beside and renames). ERR_IO names the path and
-// the system's reason; what had been written by then stays behind.
+// Writes a file piece by piece, so that the data never has to be in memory as a whole: the header first, then
+// exactly the bytes of every tensor in the order given, in as many pieces as the caller likes. Not atomic by
+// itself (the trainer writes beside and renames). ERR_IO names the path and the system's reason; what had
+// been written by then stays behind.
+class SafetensorsWriter {
+ public:
+  SafetensorsWriter(const std::string& path, const std::vector<SafetensorsWrite>& tensors,
+                    const std::map<std::string, std::string>& metadata);
+  ~SafetensorsWriter();
+  SafetensorsWriter(const SafetensorsWriter&) = delete;
+  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
+  void append(const void* data, size_t bytes);
+  void finish();  // flushes to the disk; ERR_INTERNAL where bytes are missing
+
+ private:
+  struct File;
+  std::unique_ptr<File> file_;
+  size_t missing_ = 0;
+};
+
+// Writes and flushes a small text file, as a sharded model's index. ERR_IO as above.
+void writeTextFile(const std::string& path, const std::string& text);
+
+// All at once.
 void writeSafetensors(const std::string& path, const std::vector<SafetensorsWrite>& tensors,
                       const std::map<std::string, std::string>& metadata);
 

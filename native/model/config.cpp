@@ -26,6 +26,20 @@ void requirePositive(const char* field, float value) {
           std::string(field) + " must be a finite number above 0, but is " + std::to_string(value));
 }
 
+void validateScaling(const RopeScaling& scaling) {
+  if (scaling.factor == 0) return;
+  require(std::isfinite(scaling.factor) && scaling.factor >= 1, "ERR_CONFIG",
+          "ropeScaling.factor must be at least 1, but is " + std::to_string(scaling.factor));
+  requirePositive("ropeScaling.lowFrequencyFactor", scaling.lowFrequencyFactor);
+  require(
+      std::isfinite(scaling.highFrequencyFactor) && scaling.highFrequencyFactor > scaling.lowFrequencyFactor,
+      "ERR_CONFIG",
+      "ropeScaling.highFrequencyFactor must be above lowFrequencyFactor, " +
+          std::to_string(scaling.lowFrequencyFactor) + ", but is " +
+          std::to_string(scaling.highFrequencyFactor));
+  requireRange("ropeScaling.originalMaxPositions", scaling.originalMaxPositions, kMaxPositions);
+}
+
 }  // namespace
 
 void validate(const ModelConfig& config) {
@@ -44,6 +58,7 @@ void validate(const ModelConfig& config) {
           "headDim must be even (rotary embedding turns pairs), but is " + std::to_string(config.headDim));
   requirePositive("ropeTheta", config.ropeTheta);
   requirePositive("rmsNormEpsilon", config.rmsNormEpsilon);
+  validateScaling(config.ropeScaling);
 }
 
 }  // namespace hdpo

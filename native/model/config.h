@@ -6,6 +6,15 @@
 
 namespace hdpo {
 
+// Llama 3.1's stretching of the rotary embedding: wavelengths above originalMaxPositions / lowFrequencyFactor
+// are divided by `factor`, those below originalMaxPositions / highFrequencyFactor stay, between the two it is
+// interpolated. factor 0: none.
+struct RopeScaling {
+  float factor = 0;
+  float lowFrequencyFactor = 1, highFrequencyFactor = 4;
+  int64_t originalMaxPositions = 8192;
+};
+
 struct ModelConfig {
   int64_t vocabSize = 0;
   int64_t hiddenSize = 0;
@@ -18,6 +27,7 @@ struct ModelConfig {
   bool tieEmbeddings = true;
   bool qkvBias = false;  // Qwen2
   bool qkNorm = false;   // Qwen3
+  RopeScaling ropeScaling;
 
   int64_t qkvWidth() const { return (heads + 2 * kvHeads) * headDim; }
 };

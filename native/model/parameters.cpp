@@ -17,25 +17,7 @@ bool endsWith(const std::string& text, const std::string& ending) {
          text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
 }
 
-// Appends entries in the order of memory; the order within a layer is what makes the fused views possible.
-class Layout {
- public:
-  void matrix(const std::string& name, int64_t rows, int64_t columns) { append(name, {rows, columns}, true); }
-  void vector(const std::string& name, int64_t count) { append(name, {count}, false); }
-  std::vector<ParameterEntry> take() { return std::move(entries_); }
-
- private:
-  void append(const std::string& name, std::vector<int64_t> shape, bool decays) {
-    int64_t count = 1;
-    for (int64_t dimension : shape) count *= dimension;
-    entries_.push_back({name, std::move(shape), offset_, count, decays});
-    offset_ += count;
-  }
-  std::vector<ParameterEntry> entries_;
-  int64_t offset_ = 0;
-};
-
-void appendLayer(Layout& layout, const ModelConfig& config, int64_t layer) {
+void appendLayer(ParameterLayout& layout, const ModelConfig& config, int64_t layer) {
   const std::string prefix = "model.layers." + std::to_string(layer) + ".";
   const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
   const int64_t width = config.hiddenSize, queries = config.heads * config.headDim;
@@ -60,21 +42,8 @@ void appendLayer(Layout& layout, const ModelConfig& config, int64_t layer) {
   layout.matrix(mlp + "down_proj.weight", width, inner);
 }
 
-// Reads the flat buffer in the order of appendLayer.
-class Cursor {
- public:
-  explicit Cursor(float* position) : position_(position) {}
-  Tensor matrix(int64_t rows, int64_t columns) { return advance(Tensor(position_, {rows, columns})); }
-  Tensor vector(int64_t count) { return advance(Tensor(position_, {count})); }
-
- private:
-  Tensor advance(Tensor view) {
-    position_ += view.count();
-    return view;
-  }
-  float* position_;
-};
-
+// In the order of appendLayer.
+template <class Cursor>
 LayerParameters layerViews(Cursor& cursor, const ModelConfig& config) {
   LayerParameters layer;
   layer.inputNorm = cursor.vector(config.hiddenSize);
@@ -93,7 +62,7 @@ LayerParameters layerViews(Cursor& cursor, const ModelConfig& config) {
 
 std::vector<ParameterEntry> parameterEntries(const ModelConfig& config) {
   validate(config);
-  Layout layout;
+  ParameterLayout layout;
   layout.matrix("model.embed_tokens.weight", config.vocabSize, config.hiddenSize);
   for (int64_t layer = 0; layer < config.layers; ++layer) appendLayer(layout, config, layer);
   layout.vector("model.norm.weight", config.hiddenSize);
@@ -101,47 +70,20 @@ std::vector<ParameterEntry> parameterEntries(const ModelConfig& config) {
   return layout.take();
 }
 
-Parameters::Parameters(Backend& backend, const ModelConfig& config)
-    : backend_(backend), config_(config), entries_(parameterEntries(config)) {
-  count_ = entries_.back().offset + entries_.back().count;
-  storage_.reserve(backend_, static_cast<size_t>(count_) * sizeof(float));
-  zero();
-
-  Cursor cursor(storage_.f32());
+Parameters::Parameters(Backend& backend, const ModelConfig& config, DType precision)
+    : ParameterSet(backend, parameterEntries(config), precision), config_(config) {
+  Cursor cursor(*this);
   embedding = cursor.matrix(config.vocabSize, config.hiddenSize);
   for (int64_t layer = 0; layer < config.layers; ++layer) layers.push_back(layerViews(cursor, config));
   finalNorm = cursor.vector(config.hiddenSize);
   head = config.tieEmbeddings ? embedding : cursor.matrix(config.vocabSize, config.hiddenSize);
 }
 
-Tensor Parameters::flat() const { return Tensor(storage_.f32(), {count_}); }
-
-Tensor Parameters::view(const ParameterEntry& entry) const {
-  float* data = storage_.f32() + entry.offset;
-  return entry.shape.size() == 1 ? Tensor(data, {entry.shape[0]})
-                                 : Tensor(data, {entry.shape[0], entry.shape[1]});
-}
-
-void Parameters::zero() { backend_.zero(storage_.data(), flat().bytes()); }
-
-void Parameters::copyFrom(const Parameters& other) {
-  require(other.count_ == count_, "ERR_SHAPE",
-          "copyFrom needs parameters of the same model: " + std::to_string(count_) + " values here, " +
-              std::to_string(other.count_) + " there");
-  // By way of the host, in pieces: the two may live in different backends.
-  std::vector<float> staging(std::min<int64_t>(count_, int64_t{1} << 18));
-  for (int64_t begin = 0; begin < count_; begin += static_cast<int64_t>(staging.size())) {
-    const size_t bytes = std::min<size_t>(staging.size(), count_ - begin) * sizeof(float);
-    other.backend_.copyToHost(staging.data(), other.storage_.f32() + begin, bytes);
-    backend_.copyFromHost(storage_.f32() + begin, staging.data(), bytes);
-  }
-}
-
 void Parameters::initialize(uint64_t seed) {
   const float residualDeviation = kInitialDeviation / std::sqrt(2.0f * static_cast<float>(config_.layers));
   std::vector<float> values;
-  for (size_t index = 0; index < entries_.size(); ++index) {
-    const ParameterEntry& entry = entries_[index];
+  for (size_t index = 0; index < entries().size(); ++index) {
+    const ParameterEntry& entry = entries()[index];
     values.resize(static_cast<size_t>(entry.count));
     if (entry.decays) {  // a matrix; its index is the stream of random numbers
       const bool residual = endsWith(entry.name, "o_proj.weight") || endsWith(entry.name, "down_proj.weight");
@@ -150,7 +92,7 @@ void Parameters::initialize(uint64_t seed) {
     } else {
       std::fill(values.begin(), values.end(), endsWith(entry.name, ".bias") ? 0.0f : 1.0f);
     }
-    backend_.copyFromHost(storage_.f32() + entry.offset, values.data(), values.size() * sizeof(float));
+    write(entry, values.data());
   }
 }
 

@@ -53,56 +53,72 @@ Transformer::Transformer(Backend& backend, const ModelConfig& config, bool recom
   inverseFrequencies_ = inverseFrequencies(config);
 }
 
-Tensor Transformer::forward(const Parameters& parameters, const PackedBatch& batch, bool keepActivations) {
+Tensor Transformer::forward(const Model& model, const PackedBatch& batch, bool keepActivations) {
   checkBatch(batch, config_);
-  prepare(batch, keepActivations);
-  backend_.embedding(input(0), parameters.embedding, batch.tokens);
+  prepare(model, batch, keepActivations);
+  backend_.embedding(input(0), model.weights.embedding, batch.tokens);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
-    forwardToGateUp(parameters.layers[layer], batch, layer);
-    forwardDown(parameters.layers[layer], layer);
+    forwardToGateUp(model, batch, layer);
+    forwardDown(model, layer);
   }
-  backend_.rmsNorm(hidden_, finalInverseRms_, input(config_.layers), parameters.finalNorm,
+  backend_.rmsNorm(hidden_, finalInverseRms_, input(config_.layers), model.weights.finalNorm,
                    config_.rmsNormEpsilon);
   keptTokens_ = keepActivations ? batch.tokenCount : 0;
   return hidden_;
 }
 
-void Transformer::backward(const Parameters& parameters, Parameters& gradients, const PackedBatch& batch,
+void Transformer::backward(const Model& model, const ModelGradients& gradients, const PackedBatch& batch,
                            const Tensor& gradHidden) {
   require(keptTokens_ > 0 && keptTokens_ == batch.tokenCount, "ERR_STATE",
           "backward needs a forward of the same batch with keepActivations just before it");
   require(gradHidden.count() == batch.tokenCount * config_.hiddenSize, "ERR_SHAPE",
           "gradHidden must be [tokens, hiddenSize]");
+  require((model.adapter == nullptr) == (gradients.adapter == nullptr) &&
+              (gradients.weights || gradients.adapter),
+          "ERR_STATE", "backward needs gradients of the adapter exactly where the model has one");
   keptTokens_ = 0;  // with recompute the shared activations do not survive
-  backend_.rmsNormBackward(work_.stream, false, gradients.finalNorm, gradHidden, input(config_.layers),
-                           parameters.finalNorm, finalInverseRms_);
+  backend_.rmsNormBackward(work_.stream, false, gradients.weights ? gradients.weights->finalNorm : Tensor(),
+                           gradHidden, input(config_.layers), model.weights.finalNorm, finalInverseRms_);
+  const BackwardPass pass{model, gradients, batch};
   for (int64_t layer = config_.layers - 1; layer >= 0; --layer) {
     // The last layer's activations are still those that forward left behind.
-    if (recompute_ && layer != config_.layers - 1) forwardToGateUp(parameters.layers[layer], batch, layer);
-    backwardFeedForward(parameters.layers[layer], gradients.layers[layer], layer);
-    backwardAttention(parameters.layers[layer], gradients.layers[layer], batch, layer);
+    if (recompute_ && layer != config_.layers - 1) forwardToGateUp(model, batch, layer);
+    if (!backwardFeedForward(pass, layer) || !backwardAttention(pass, layer)) return;
   }
-  backend_.embeddingBackward(gradients.embedding, work_.stream, batch.tokens);
+  if (gradients.weights) backend_.embeddingBackward(gradients.weights->embedding, work_.stream, batch.tokens);
 }
 
 // --- Memory ---
 
-void Transformer::prepare(const PackedBatch& batch, bool keepActivations) {
+void Transformer::prepare(const Model& model, const PackedBatch& batch, bool keepActivations) {
   const int64_t rows = batch.tokenCount;
   keptTokens_ = 0;
   Carver keptSize(nullptr), scratchSize(nullptr);
   carveKept(keptSize, rows, keepActivations);
   carveScratch(scratchSize, rows, keepActivations);
+  const AdapterOptions* adapter = model.adapter ? &model.adapter->options() : nullptr;
+  if (adapter) carveAdapterScratch(scratchSize, rows, *adapter, keepActivations);
   kept_.reserve(backend_, keptSize.bytes());
   scratch_.reserve(backend_, scratchSize.bytes());
   Carver kept(kept_.f32()), scratch(scratch_.f32());
   carveKept(kept, rows, keepActivations);
   carveScratch(scratch, rows, keepActivations);
+  if (adapter) carveAdapterScratch(scratch, rows, *adapter, keepActivations);
 
   positions_.resize(static_cast<size_t>(rows));
   for (int64_t s = 0; s < batch.sequenceCount; ++s) {
     for (int32_t i = batch.offsets[s]; i < batch.offsets[s + 1]; ++i) positions_[i] = i - batch.offsets[s];
   }
+}
+
+size_t Transformer::trainingBytes(Backend& backend, const ModelConfig& config, bool recompute,
+                                  const AdapterOptions* adapter, int64_t tokens) {
+  Transformer measured(backend, config, recompute);
+  Carver carver(nullptr);
+  measured.carveKept(carver, tokens, true);
+  measured.carveScratch(carver, tokens, true);
+  if (adapter) measured.carveAdapterScratch(carver, tokens, *adapter, true);
+  return carver.bytes();
 }
 
 void Transformer::carveKept(Carver& carver, int64_t rows, bool keepActivations) {
@@ -146,29 +162,44 @@ void Transformer::carveScratch(Carver& carver, int64_t rows, bool backward) {
   carver.rewind(std::max(feedForwardEnd, carver.mark()));
 }
 
+void Transformer::carveAdapterScratch(Carver& carver, int64_t rows, const AdapterOptions& options,
+                                      bool backward) {
+  const AdapterScratchSizes sizes = adapterScratchSizes(config_, options);
+  work_.adapter = AdapterScratch();
+  work_.adapter.reduced = carver.take(rows, sizes.width);
+  work_.adapter.spread = carver.take(1, sizes.spread);
+  if (options.dropout > 0) work_.adapter.dropped = carver.take(rows, sizes.inputs);
+  if (backward) work_.adapter.gradReduced = carver.take(rows, sizes.width);
+  if (backward) work_.adapter.gradSpread = carver.take(1, sizes.spread);
+}
+
 // --- Forward of one layer ---
 
 // Everything of a layer that backward needs.
-void Transformer::forwardToGateUp(const LayerParameters& parameters, const PackedBatch& batch,
-                                  int64_t layer) {
+void Transformer::forwardToGateUp(const Model& model, const PackedBatch& batch, int64_t layer) {
   const LayerActivations& kept = activations(layer);
+  const LayerParameters& parameters = model.weights.layers[layer];
   backend_.rmsNorm(work_.normed, kept.inputInverseRms, input(layer), parameters.inputNorm,
                    config_.rmsNormEpsilon);
   backend_.matmul(kept.qkv, work_.normed, false, parameters.qkv, true, 0);
+  addAdapter(model, layer, Projection::Qkv, kept.qkv, work_.normed);
   if (config_.qkvBias) backend_.addBias(kept.qkv, parameters.qkvBias);
   const Tensor qkv = positionedQkv(parameters, kept, true);
   backend_.attention(kept.attention, kept.logSumExp, qkv, batch.offsets, batch.sequenceCount, config_.heads,
                      config_.kvHeads, config_.headDim);
   addProjection(kept.middle, input(layer), kept.attention, parameters.output);
+  addAdapter(model, layer, Projection::Output, kept.middle, kept.attention);
   backend_.rmsNorm(work_.normed, kept.postInverseRms, kept.middle, parameters.postNorm,
                    config_.rmsNormEpsilon);
   backend_.matmul(kept.gateUp, work_.normed, false, parameters.gateUp, true, 0);
+  addAdapter(model, layer, Projection::GateUp, kept.gateUp, work_.normed);
 }
 
-void Transformer::forwardDown(const LayerParameters& parameters, int64_t layer) {
+void Transformer::forwardDown(const Model& model, int64_t layer) {
   const LayerActivations& kept = activations(layer);
   backend_.swiglu(work_.feedForward, kept.gateUp);
-  addProjection(input(layer + 1), kept.middle, work_.feedForward, parameters.down);
+  addProjection(input(layer + 1), kept.middle, work_.feedForward, model.weights.layers[layer].down);
+  addAdapter(model, layer, Projection::Down, input(layer + 1), work_.feedForward);
 }
 
 // Queries and keys as attention wants them. Without QK-norm they are rotated once, in place, by the forward;
@@ -187,6 +218,16 @@ Tensor Transformer::positionedQkv(const LayerParameters& parameters, const Layer
   return qkv;
 }
 
+// y += the adapter's update of x, where there is one.
+void Transformer::addAdapter(const Model& model, int64_t layer, Projection projection, const Tensor& y,
+                             const Tensor& x) {
+  if (!model.adapter) return;
+  const AdapterGroup& group = model.adapter->group(layer, projection);
+  if (!group) return;
+  AdapterProducts(backend_, model.adapter->options(), work_.adapter)
+      .forward(y, x, group, model.dropout.mask(layer, projection));
+}
+
 // out = residual + x * weight^T; in place the product itself adds.
 void Transformer::addProjection(const Tensor& out, const Tensor& residual, const Tensor& x,
                                 const Tensor& weight) {
@@ -198,46 +239,85 @@ void Transformer::addProjection(const Tensor& out, const Tensor& residual, const
 // --- Backward of one layer: work_.stream holds the gradient of the layer's output and in the end that of its
 // input ---
 
-void Transformer::backwardFeedForward(const LayerParameters& parameters, LayerParameters& gradients,
-                                      int64_t layer) {
+namespace {
+
+const LayerParameters kFrozen;  // empty gradients: nothing is computed for the weights
+
+const LayerParameters& gradientsOf(const ModelGradients& gradients, int64_t layer) {
+  return gradients.weights ? gradients.weights->layers[static_cast<size_t>(layer)] : kFrozen;
+}
+
+}  // namespace
+
+bool Transformer::backwardFeedForward(const BackwardPass& pass, int64_t layer) {
   const LayerActivations& kept = activations(layer);
+  const LayerParameters& parameters = pass.model.weights.layers[layer];
+  const LayerParameters& gradients = gradientsOf(pass.gradients, layer);
   backend_.swiglu(work_.feedForward, kept.gateUp);
   // The gradient of SwiGLU's output takes the place of the output, which is not needed after the weight's
   // gradient.
-  backwardProjection(work_.feedForward, gradients.down, work_.stream, work_.feedForward, parameters.down);
+  if (!backwardProjection(
+          pass, layer, Projection::Down,
+          {work_.feedForward, gradients.down, work_.stream, work_.feedForward, parameters.down}))
+    return false;
   backend_.swigluBackward(work_.gradGateUp, work_.feedForward, kept.gateUp);
   backend_.rmsNorm(work_.normed, Tensor(), kept.middle, parameters.postNorm, config_.rmsNormEpsilon);
-  backwardProjection(work_.normed, gradients.gateUp, work_.gradGateUp, work_.normed, parameters.gateUp);
+  if (!backwardProjection(
+          pass, layer, Projection::GateUp,
+          {work_.normed, gradients.gateUp, work_.gradGateUp, work_.normed, parameters.gateUp}))
+    return false;
   backend_.rmsNormBackward(work_.stream, true, gradients.postNorm, work_.normed, kept.middle,
                            parameters.postNorm, kept.postInverseRms);
+  return true;
 }
 
-void Transformer::backwardAttention(const LayerParameters& parameters, LayerParameters& gradients,
-                                    const PackedBatch& batch, int64_t layer) {
+bool Transformer::backwardAttention(const BackwardPass& pass, int64_t layer) {
   const LayerActivations& kept = activations(layer);
+  const LayerParameters& parameters = pass.model.weights.layers[layer];
+  const LayerParameters& gradients = gradientsOf(pass.gradients, layer);
   const int64_t heads = config_.heads, kvHeads = config_.kvHeads, headDim = config_.headDim;
-  backwardProjection(work_.gradAttention, gradients.output, work_.stream, kept.attention, parameters.output);
+  if (!backwardProjection(
+          pass, layer, Projection::Output,
+          {work_.gradAttention, gradients.output, work_.stream, kept.attention, parameters.output}))
+    return false;
   backend_.attentionBackward(work_.gradQkv, work_.gradAttention, positionedQkv(parameters, kept, false),
-                             kept.attention, kept.logSumExp, batch.offsets, batch.sequenceCount, heads,
-                             kvHeads, headDim);
+                             kept.attention, kept.logSumExp, pass.batch.offsets, pass.batch.sequenceCount,
+                             heads, kvHeads, headDim);
   backend_.rotary(work_.gradQkv, heads + kvHeads, headDim, positions_.data(), inverseFrequencies_.data(), -1);
   if (config_.qkNorm) {
     backend_.headNormBackward(work_.gradQkv, gradients.queryNorm, gradients.keyNorm, kept.qkv,
                               parameters.queryNorm, parameters.keyNorm, kept.headInverseRms, heads, kvHeads,
                               headDim);
   }
-  if (config_.qkvBias) backend_.biasBackward(gradients.qkvBias, work_.gradQkv);
+  if (gradients.qkvBias) backend_.biasBackward(gradients.qkvBias, work_.gradQkv);
   backend_.rmsNorm(work_.normed, Tensor(), input(layer), parameters.inputNorm, config_.rmsNormEpsilon);
-  backwardProjection(work_.normed, gradients.qkv, work_.gradQkv, work_.normed, parameters.qkv);
+  if (!backwardProjection(pass, layer, Projection::Qkv,
+                          {work_.normed, gradients.qkv, work_.gradQkv, work_.normed, parameters.qkv}))
+    return false;
   backend_.rmsNormBackward(work_.stream, true, gradients.inputNorm, work_.normed, input(layer),
                            parameters.inputNorm, kept.inputInverseRms);
+  return true;
 }
 
-// Of y = x * weight^T: gradWeight += gradY^T * x, then gradX = gradY * weight. gradX may be x.
-void Transformer::backwardProjection(const Tensor& gradX, const Tensor& gradWeight, const Tensor& gradY,
-                                     const Tensor& x, const Tensor& weight) {
-  backend_.matmul(gradWeight, gradY, true, x, false, 1);
-  backend_.matmul(gradX, gradY, false, weight, false, 0);
+// gradWeight += gradY^T * x, the adapter's gradients, then gradX = gradY * weight + the adapter's part of it.
+bool Transformer::backwardProjection(const BackwardPass& pass, int64_t layer, Projection projection,
+                                     const ProjectionBackward& product) {
+  const Adapter* adapter = pass.model.adapter;
+  const bool adapted = adapter && adapter->group(layer, projection);
+  if (product.gradWeight) backend_.matmul(product.gradWeight, product.gradY, true, product.x, false, 1);
+  const DropoutMask mask = adapted ? pass.model.dropout.mask(layer, projection) : DropoutMask();
+  if (adapted) {
+    AdapterProducts(backend_, adapter->options(), work_.adapter)
+        .backward(pass.gradients.adapter->group(layer, projection), product.gradY, product.x,
+                  adapter->group(layer, projection), mask);
+  }
+  if (!pass.gradients.weights && layer == 0 && projection == adapter->lowest()) return false;
+  backend_.matmul(product.gradX, product.gradY, false, product.weight, false, 0);
+  if (adapted) {
+    AdapterProducts(backend_, adapter->options(), work_.adapter)
+        .addInputGradient(product.gradX, adapter->group(layer, projection), mask);
+  }
+  return true;
 }
 
 }  // namespace hdpo

@@ -9,12 +9,14 @@
 // the matrix products, and they would nearly double the above. With `recompute` a layer keeps only its input
 // (D); one layer's activations are shared. Scratch on top, shared by all layers: D in forward, 2 D in
 // backward, plus
-//   max(F in forward, 3 F in backward; (H + 2K) E [twice with QK-norm] + H E in backward).
+//   max(F in forward, 3 F in backward; (H + 2K) E [twice with QK-norm] + H E in backward)
+// and with an adapter what AdapterScratch says. Low-rank inputs x A^T are recomputed too.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "model/adapter_products.h"
 #include "model/parameters.h"
 
 namespace hdpo {
@@ -24,6 +26,27 @@ struct PackedBatch {
   int64_t tokenCount = 0, sequenceCount = 0;
   const int32_t* tokens = nullptr;   // [N]
   const int32_t* offsets = nullptr;  // [S + 1]; positions restart at 0 in each sequence
+};
+
+// What a forward computes with: weights, and an adapter (or none) that is added to their projections.
+struct Model {
+  Model(const Parameters& parameters) : weights(parameters) {}  // NOLINT: a model without an adapter
+  Model(const Parameters& parameters, const Adapter* added, AdapterDropout mask = {})
+      : weights(parameters), adapter(added), dropout(mask) {}
+
+  const Parameters& weights;
+  const Adapter* adapter = nullptr;
+  AdapterDropout dropout;
+};
+
+// What a backward adds to, in the layout of what it is the gradient of. Without `weights` they are frozen: no
+// product is computed for them, and backward ends at the lowest adapter.
+struct ModelGradients {
+  ModelGradients(Parameters& parameters) : weights(&parameters) {}  // NOLINT: of a model without an adapter
+  ModelGradients(Parameters* parameters, Adapter* added) : weights(parameters), adapter(added) {}
+
+  Parameters* weights = nullptr;
+  Adapter* adapter = nullptr;  // given exactly where the model has one
 };
 
 class Carver;
@@ -36,14 +59,16 @@ class Transformer {
 
   // Returns hidden states after the final norm [N, D], valid until the next forward. keepActivations:
   // backward will follow. Tokens outside the vocabulary, empty or too long sequences: ERR_BATCH.
-  Tensor forward(const Parameters& parameters, const PackedBatch& batch, bool keepActivations);
-  // After a forward of the same batch with keepActivations. gradHidden [N, D] is the gradient of what forward
-  // returned. Adds to `gradients`, which has the parameters' layout; with tied embeddings the head's gradient
-  // is already in there.
-  void backward(const Parameters& parameters, Parameters& gradients, const PackedBatch& batch,
+  Tensor forward(const Model& model, const PackedBatch& batch, bool keepActivations);
+  // After a forward of the same model and batch with keepActivations. gradHidden [N, D] is the gradient of
+  // what forward returned. Adds to `gradients`; with tied embeddings the head's gradient is already in there.
+  void backward(const Model& model, const ModelGradients& gradients, const PackedBatch& batch,
                 const Tensor& gradHidden);
 
   size_t activationBytes() const { return kept_.bytes() + scratch_.bytes(); }  // held now
+  // What a forward and backward of `tokens` tokens will hold; adapter may be null.
+  static size_t trainingBytes(Backend& backend, const ModelConfig& config, bool recompute,
+                              const AdapterOptions* adapter, int64_t tokens);
 
  private:
   // One layer's part of kept_; every tensor has N rows.
@@ -64,26 +89,39 @@ class Transformer {
     Tensor feedForward;                      // [N, F]: SwiGLU's output, then the gradient of it
     Tensor gradGateUp;                       // [N, 2F]
     Tensor rotated, gradQkv, gradAttention;  // [N, (H + 2K) * E] twice, [N, H * E]
+    AdapterScratch adapter;
+  };
+  // One backward's constants.
+  struct BackwardPass {
+    const Model& model;
+    const ModelGradients& gradients;
+    const PackedBatch& batch;
+  };
+  // y = x * weight^T and its gradients. gradX may be x; gradWeight is empty where the weight is frozen.
+  struct ProjectionBackward {
+    Tensor gradX, gradWeight, gradY, x, weight;
   };
 
-  void prepare(const PackedBatch& batch, bool keepActivations);
+  void prepare(const Model& model, const PackedBatch& batch, bool keepActivations);
   LayerActivations carveLayer(Carver& carver, int64_t rows, bool inPlace) const;
   void carveKept(Carver& carver, int64_t rows, bool keepActivations);
   void carveScratch(Carver& carver, int64_t rows, bool backward);
+  void carveAdapterScratch(Carver& carver, int64_t rows, const AdapterOptions& options, bool backward);
   const Tensor& input(int64_t layer) const { return inputs_[inputs_.size() == 1 ? 0 : layer]; }
   const LayerActivations& activations(int64_t layer) const {
     return layers_[layers_.size() == 1 ? 0 : layer];
   }
 
-  void forwardToGateUp(const LayerParameters& parameters, const PackedBatch& batch, int64_t layer);
-  void forwardDown(const LayerParameters& parameters, int64_t layer);
+  void forwardToGateUp(const Model& model, const PackedBatch& batch, int64_t layer);
+  void forwardDown(const Model& model, int64_t layer);
   Tensor positionedQkv(const LayerParameters& parameters, const LayerActivations& kept, bool forward);
+  void addAdapter(const Model& model, int64_t layer, Projection projection, const Tensor& y, const Tensor& x);
   void addProjection(const Tensor& out, const Tensor& residual, const Tensor& x, const Tensor& weight);
-  void backwardFeedForward(const LayerParameters& parameters, LayerParameters& gradients, int64_t layer);
-  void backwardAttention(const LayerParameters& parameters, LayerParameters& gradients,
-                         const PackedBatch& batch, int64_t layer);
-  void backwardProjection(const Tensor& gradX, const Tensor& gradWeight, const Tensor& gradY, const Tensor& x,
-                          const Tensor& weight);
+  // Each returns whether the gradient of its input was needed, and computed.
+  bool backwardFeedForward(const BackwardPass& pass, int64_t layer);
+  bool backwardAttention(const BackwardPass& pass, int64_t layer);
+  bool backwardProjection(const BackwardPass& pass, int64_t layer, Projection projection,
+                          const ProjectionBackward& product);
 
   Backend& backend_;
   ModelConfig config_;

@@ -51,6 +51,19 @@ struct CachedAttentionRow {
 
 constexpr int64_t kvBlockTokens = 16;
 
+// Rows [firstRow, firstRow + rows) of a fused projection's output, which one adapted module makes.
+struct AdapterBlock {
+  int64_t firstRow = 0, rows = 0;
+};
+
+// One dropout mask: element (row, column) of a tensor is dropped or not as a function of these, `firstRow +
+// row` and the column alone, whatever the number of threads and however a batch is split.
+struct DropoutMask {
+  float probability = 0;
+  uint64_t seed = 0, stream = 0;
+  int64_t firstRow = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -74,7 +87,7 @@ class Backend {
   // [C]; inverseRms [R] is kept for backward (may be empty in inference).
   virtual void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
                        float epsilon) = 0;
-  // gradX (= or += by `accumulate`) [R, C]; gradWeight += [C].
+  // gradX (= or += by `accumulate`) [R, C]; gradWeight += [C], empty: a frozen weight.
   virtual void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight,
                                const Tensor& gradY, const Tensor& x, const Tensor& weight,
                                const Tensor& inverseRms) = 0;
@@ -86,7 +99,7 @@ class Backend {
                         const Tensor& queryWeight, const Tensor& keyWeight, int64_t heads, int64_t kvHeads,
                         int64_t headDim, float epsilon) = 0;
   // In place: gradQkv holds the gradient of `out` and then that of qkv (the input of headNorm).
-  // gradQueryWeight, gradKeyWeight += [E].
+  // gradQueryWeight, gradKeyWeight += [E], both empty: frozen weights.
   virtual void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight,
                                 const Tensor& gradKeyWeight, const Tensor& qkv, const Tensor& queryWeight,
                                 const Tensor& keyWeight, const Tensor& inverseRms, int64_t heads,
@@ -128,6 +141,17 @@ class Backend {
   // gather: out[i] = rows[index[i]]; scatter: out = 0, then out[index[i]] = rows[i].
   virtual void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) = 0;
   virtual void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) = 0;
+
+  // adapter.cpp (LoRA, see model/adapter.h). out [R, C] = rows kept by the mask / (1 - probability), 0
+  // elsewhere; out may be rows.
+  virtual void dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) = 0;
+  // out [outputs, modules * rank] = 0, but scale * module i's part of `up` [sum of the blocks' rows, rank] in
+  // the rows of block i and columns [i * rank, (i + 1) * rank). blocks [modules] host memory.
+  virtual void spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks, int64_t modules,
+                            float scale) = 0;
+  // The way back: gradUp += scale * what spreadBlocks put there.
+  virtual void spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut, const AdapterBlock* blocks,
+                                    int64_t modules, float scale) = 0;
 
   // optimizer.cpp: flat tensors of equal length. sumOfSquares accumulates in float64 in a fixed order.
   virtual double sumOfSquares(const Tensor& values) = 0;

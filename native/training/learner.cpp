@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "training/checkpoint.h"
+#include "training/memory.h"
+#include "training/memory_plan.h"
+#include "training/optimizer_file.h"
 
 namespace hdpo {
 
@@ -15,70 +17,6 @@ struct Learner::Slice {
 };
 
 namespace {
-
-void checkOffsets(const std::vector<int32_t>& offsets, size_t tokenCount) {
-  require(offsets.size() >= 2 && offsets.front() == 0 && static_cast<size_t>(offsets.back()) == tokenCount,
-          "ERR_BATCH",
-          "offsets must begin at 0 and end at the number of tokens, " + std::to_string(tokenCount));
-  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
-    require(offsets[s] < offsets[s + 1], "ERR_BATCH",
-            "sequence " + std::to_string(s) + " is empty or its offsets run backwards");
-  }
-}
-
-void checkLength(const char* name, size_t given, size_t needed) {
-  require(
-      given == needed, "ERR_BATCH",
-      std::string(name) + " has " + std::to_string(given) + " values, but needs " + std::to_string(needed));
-}
-
-// Returns the number of trained tokens.
-int64_t checkMask(const TrainingBatch& batch) {
-  checkLength("mask", batch.mask.size(), batch.tokens.size());
-  int64_t trained = 0;
-  for (size_t i = 0; i < batch.mask.size(); ++i) {
-    require(batch.mask[i] <= (batch.excludedToken >= 0 ? 2 : 1), "ERR_BATCH",
-            "mask must hold 0 or 1, and 2 only with an excludedToken, but mask[" + std::to_string(i) +
-                "] is " + std::to_string(batch.mask[i]));
-    require(batch.mask[i] != 2 || batch.tokens[i] != batch.excludedToken, "ERR_BATCH",
-            "token " + std::to_string(i) + " is the excludedToken and cannot be trained without it");
-    trained += batch.mask[i] != 0;
-  }
-  require(trained > 0, "ERR_BATCH", "no token of the batch is trained: its mask is all 0");
-  for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) {
-    require(batch.mask[batch.offsets[s]] == 0, "ERR_BATCH",
-            "the first token of sequence " + std::to_string(s) +
-                " has no token to be predicted from; its mask must be 0");
-  }
-  return trained;
-}
-
-std::vector<TokenTerms> supervisedTerms(const TrainingBatch& batch, int64_t trained) {
-  TokenTerms terms;
-  terms.supervisedScale = static_cast<float>(1.0 / static_cast<double>(trained));
-  std::vector<TokenTerms> all(batch.tokens.size(), terms);
-  for (size_t i = 0; i < all.size(); ++i) {
-    if (batch.mask[i] == 2) all[i].excludedToken = batch.excludedToken;
-  }
-  return all;
-}
-
-std::vector<TokenTerms> checkedPolicyTerms(const TrainingBatch& batch, Aggregation aggregation,
-                                           const PolicyLossOptions& loss) {
-  const size_t tokens = batch.tokens.size(), sequences = batch.offsets.size() - 1;
-  checkLength("oldLogprobs", batch.oldLogprobs.size(), tokens);
-  checkLength("accuracyAdvantages", batch.accuracyAdvantages.size(), sequences);
-  checkLength("efficiencyAdvantages", batch.efficiencyAdvantages.size(), sequences);
-  const bool reference = !batch.referenceLogprobs.empty();
-  if (reference) checkLength("referenceLogprobs", batch.referenceLogprobs.size(), tokens);
-  require(reference || loss.klCoefficient == 0, "ERR_BATCH",
-          "a klCoefficient other than 0 needs referenceLogprobs");
-
-  return policyTerms(aggregation,
-                     {static_cast<int64_t>(sequences), batch.offsets.data(), batch.mask.data(),
-                      batch.oldLogprobs.data(), reference ? batch.referenceLogprobs.data() : nullptr,
-                      batch.accuracyAdvantages.data(), batch.efficiencyAdvantages.data()});
-}
 
 void addSums(PolicyLossSums& total, const PolicyLossSums& part) {
   total.loss += part.loss;
@@ -99,14 +37,63 @@ void addSums(PolicyLossSums& total, const PolicyLossSums& part) {
 
 }  // namespace
 
-Learner::Learner(Backend& backend, const ModelConfig& config, bool recompute)
+Learner::Learner(Backend& backend, ModelWeights& model, bool recompute, uint64_t seed)
     : backend_(backend),
-      config_(config),
-      parameters_(backend, config),
-      gradients_(backend, config),
-      momentum_(backend, config),
-      variance_(backend, config),
-      transformer_(backend, config, recompute) {}
+      model_(model),
+      recompute_(recompute),
+      seed_(seed),
+      transformer_(backend, model.config(), recompute) {}
+
+// --- Memory ---
+
+ParameterSet& Learner::gradients() {
+  allocateGradients();
+  if (adapterGradients_) return *adapterGradients_;
+  return *weightGradients_;
+}
+
+void Learner::allocateGradients() {
+  if (weightGradients_ || adapterGradients_) return;
+  model_.trained();  // refuses where nothing is trained
+  if (model_.adapter()) {
+    adapterGradients_.emplace(backend_, model_.config(), model_.adapter()->options());
+  } else {
+    weightGradients_.emplace(backend_, model_.config());
+  }
+}
+
+void Learner::allocateMoments() {
+  if (momentum_) return;
+  const std::vector<ParameterEntry>& entries = model_.trained().entries();
+  momentum_.emplace(backend_, entries, DType::Float32);
+  variance_.emplace(backend_, entries, DType::Float32);
+}
+
+void Learner::requireTrainingMemory(const std::vector<Slice>& slices) {
+  int64_t tokens = 0;
+  for (const Slice& slice : slices) tokens = std::max(tokens, slice.tokenCount);
+  if (tokens <= checkedTokens_) return;
+  const MemoryPlan plan = planModel(model_.config(), model_.options());
+  const size_t held =
+      transformer_.activationBytes() + predictors_.bytes() + gradPredictors_.bytes() + gradHidden_.bytes();
+  const size_t activations =
+      trainingActivationBytes(backend_, model_.config(), model_.options(), recompute_, tokens);
+  size_t needed = activations - std::min(activations, held);
+  if (!weightGradients_ && !adapterGradients_) needed += plan.gradients;
+  if (!momentum_) needed += plan.optimizer;
+  requireMemory(
+      needed,
+      "a training step with micro-batches of " + std::to_string(tokens) + " tokens (activations " +
+          describeBytes(activations) + ", gradients " + describeBytes(plan.gradients) + ", optimiser state " +
+          describeBytes(plan.optimizer) + ")",
+      std::string("lower microBatchTokens") +
+          (slices.size() == 1 || tokens > slices[0].tokenCount ? " or the length of sequences" : "") +
+          (recompute_ ? "" : ", set recompute: true") +
+          (model_.adapter() ? "" : ", or train a LoRA adapter (lora)"));
+  checkedTokens_ = tokens;
+}
+
+// --- Steps ---
 
 StepResult Learner::policyStep(const TrainingBatch& batch, Aggregation aggregation,
                                const PolicyLossOptions& loss, const OptimizerOptions& optimizer,
@@ -122,15 +109,16 @@ StepResult Learner::supervisedStep(const TrainingBatch& batch, const OptimizerOp
 StepResult Learner::step(const TrainingBatch& batch, Aggregation aggregation, const PolicyLossOptions& loss,
                          bool supervised, const OptimizerOptions& optimizer,
                          const std::atomic<bool>* aborted) {
+  require(!model_.merged(), "ERR_STATE", "unmerge the adapter before it is trained further");
   StepResult result;
   result.sums = accumulate(batch, aggregation, loss, optimizer.microBatchTokens, supervised, aborted);
   result.tokens = static_cast<int64_t>(batch.tokens.size());
   result.microBatches = static_cast<int64_t>(split(batch.offsets, optimizer.microBatchTokens).size());
   result.meanEntropy = result.sums.entropy / static_cast<double>(result.sums.tokens);
-  result.gradientNorm = std::sqrt(backend_.sumOfSquares(gradients_.flat()));
+  result.gradientNorm = std::sqrt(backend_.sumOfSquares(gradients().flat()));
   result.skipped = !std::isfinite(result.sums.loss) || !std::isfinite(result.gradientNorm);
   if (result.skipped) {
-    gradients_.zero();
+    gradients().zero();
     return result;
   }
   const bool clip = optimizer.maxGradientNorm > 0 && result.gradientNorm > optimizer.maxGradientNorm;
@@ -144,10 +132,13 @@ PolicyLossSums Learner::accumulate(const TrainingBatch& batch, Aggregation aggre
   checkOffsets(batch.offsets, batch.tokens.size());
   const int64_t trained = checkMask(batch);
   const std::vector<TokenTerms> terms =
-      supervised ? supervisedTerms(batch, trained) : checkedPolicyTerms(batch, aggregation, loss);
-  gradients_.zero();
+      supervised ? supervisedTerms(batch, trained) : policyTermsOf(batch, aggregation, loss);
+  const std::vector<Slice> slices = split(batch.offsets, microBatchTokens);
+  model_.trained();  // refuses where nothing is trained
+  requireTrainingMemory(slices);
+  gradients().zero();
   PolicyLossSums total;
-  for (const Slice& slice : split(batch.offsets, microBatchTokens)) {
+  for (const Slice& slice : slices) {
     stopIfAborted(aborted);
     addSums(total, accumulateSlice(batch, slice, terms, loss));
   }
@@ -167,7 +158,7 @@ PolicyLossSums Learner::accumulateSlice(const TrainingBatch& batch, const Slice&
   }
   if (rows.empty()) return {};
 
-  const int64_t predictions = static_cast<int64_t>(rows.size()), width = config_.hiddenSize;
+  const int64_t predictions = static_cast<int64_t>(rows.size()), width = model_.config().hiddenSize;
   const size_t rowBytes = static_cast<size_t>(width) * sizeof(float);
   predictors_.reserve(backend_, rows.size() * rowBytes);
   gradPredictors_.reserve(backend_, rows.size() * rowBytes);
@@ -178,19 +169,24 @@ PolicyLossSums Learner::accumulateSlice(const TrainingBatch& batch, const Slice&
 
   const PackedBatch packed{slice.tokenCount, static_cast<int64_t>(slice.offsets.size()) - 1,
                            batch.tokens.data() + slice.firstToken, slice.offsets.data()};
-  const Tensor hidden = transformer_.forward(parameters_, packed, true);
+  const float probability = model_.adapter() ? model_.adapter()->options().dropout : 0;
+  const Model model = model_.model({probability, seed_, static_cast<uint64_t>(step_), slice.firstToken});
+  const ModelGradients gradients(weightGradients_ ? &*weightGradients_ : nullptr,
+                                 adapterGradients_ ? &*adapterGradients_ : nullptr);
+  const Tensor hidden = transformer_.forward(model, packed, true);
   backend_.gatherRows(predictors, hidden, rows.data());
   std::vector<float> logprobs(rows.size()), entropies(rows.size());
   LinearLossInput input;
   input.hidden = predictors;
-  input.weight = parameters_.head;
+  input.weight = model.weights.head;
   input.targets = targets.data();
   input.terms = rowTerms.data();
   input.options = loss;
   const PolicyLossSums sums =
-      backend_.linearLoss(input, {logprobs.data(), entropies.data(), gradPredictors, gradients_.head});
+      backend_.linearLoss(input, {logprobs.data(), entropies.data(), gradPredictors,
+                                  gradients.weights ? gradients.weights->head : Tensor()});
   backend_.scatterRows(gradHidden, gradPredictors, rows.data());
-  transformer_.backward(parameters_, gradients_, packed, gradHidden);
+  transformer_.backward(model, gradients, packed, gradHidden);
   return sums;
 }
 
@@ -203,21 +199,26 @@ void Learner::update(const OptimizerOptions& optimizer, float gradientScale) {
   options.epsilon = optimizer.epsilon;
   options.gradientScale = gradientScale;
   options.step = ++step_;
-  for (const ParameterEntry& entry : parameters_.entries()) {
-    const auto flat = [&entry](const Parameters& values) {
-      return values.flat().rows(entry.offset, entry.offset + entry.count);
+  allocateMoments();
+  ParameterSet& trained = model_.trained();
+  const Tensor gradient = gradients().flat();
+  for (const ParameterEntry& entry : trained.entries()) {
+    const auto part = [&entry](const Tensor& flat) {
+      return flat.rows(entry.offset, entry.offset + entry.count);
     };
     options.weightDecay = entry.decays ? optimizer.weightDecay : 0;
-    backend_.adamW(flat(parameters_), flat(gradients_), flat(momentum_), flat(variance_), options);
+    backend_.adamW(part(trained.flat()), part(gradient), part(momentum_->flat()), part(variance_->flat()),
+                   options);
   }
+  model_.trainedChanged();
 }
 
-void Learner::logprobs(const Parameters& parameters, const std::vector<int32_t>& tokens,
+void Learner::logprobs(const Model& model, const std::vector<int32_t>& tokens,
                        const std::vector<int32_t>& offsets, float temperature, int64_t microBatchTokens,
                        float* logprobs, float* entropies, const std::atomic<bool>* aborted) {
   checkOffsets(offsets, tokens.size());
   LinearLossInput input;
-  input.weight = parameters.head;
+  input.weight = model.weights.head;
   input.options.temperature = temperature;
   for (const Slice& slice : split(offsets, microBatchTokens)) {
     stopIfAborted(aborted);
@@ -229,7 +230,7 @@ void Learner::logprobs(const Parameters& parameters, const std::vector<int32_t>&
     targets.push_back(0);
     const std::vector<TokenTerms> terms(targets.size());
     std::vector<float> rowLogprobs(targets.size()), rowEntropies(targets.size());
-    input.hidden = transformer_.forward(parameters, packed, false);
+    input.hidden = transformer_.forward(model, packed, false);
     input.targets = targets.data();
     input.terms = terms.data();
     backend_.linearLoss(input, {rowLogprobs.data(), rowEntropies.data(), Tensor(), Tensor()});
@@ -261,17 +262,18 @@ std::vector<Learner::Slice> Learner::split(const std::vector<int32_t>& offsets, 
 
 void Learner::stopIfAborted(const std::atomic<bool>* aborted) {
   if (!aborted || !aborted->load()) return;
-  gradients_.zero();
+  if (weightGradients_ || adapterGradients_) gradients().zero();
   throw Error("ERR_ABORTED", "aborted between micro-batches; nothing was changed");
 }
 
-void Learner::saveWeights(const std::string& path) const { hdpo::saveWeights(backend_, parameters_, path); }
-void Learner::loadWeights(const std::string& path) { hdpo::loadWeights(backend_, parameters_, path); }
-void Learner::saveOptimizer(const std::string& path) const {
-  hdpo::saveOptimizer(backend_, momentum_, variance_, step_, path);
+void Learner::saveOptimizer(const std::string& path) {
+  allocateMoments();
+  hdpo::saveOptimizer(*momentum_, *variance_, step_, path);
 }
+
 void Learner::loadOptimizer(const std::string& path) {
-  step_ = hdpo::loadOptimizer(backend_, momentum_, variance_, path);
+  allocateMoments();
+  step_ = hdpo::loadOptimizer(*momentum_, *variance_, path);
 }
 
 }  // namespace hdpo

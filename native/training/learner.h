@@ -3,26 +3,14 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "model/transformer.h"
+#include "training/model_weights.h"
+#include "training/training_batch.h"
 
 namespace hdpo {
-
-// The sequences of one optimiser step. Token t of a sequence is predicted from token t - 1: mask[t] = 1
-// trains token t (never the first of a sequence).
-struct TrainingBatch {
-  std::vector<int32_t> tokens;   // [N]
-  std::vector<int32_t> offsets;  // [S + 1]
-  std::vector<uint8_t> mask;     // [N]; 2: trained with excludedToken out of the distribution
-  int32_t excludedToken = -1;    // supervised training only
-  // Policy training only:
-  std::vector<float> oldLogprobs;           // [N]
-  std::vector<float> referenceLogprobs;     // [N] or empty
-  std::vector<float> accuracyAdvantages;    // [S]
-  std::vector<float> efficiencyAdvantages;  // [S]
-};
 
 struct OptimizerOptions {
   float learningRate = 1e-4f, beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f, weightDecay = 0;
@@ -44,12 +32,13 @@ struct StepResult {
 // A malformed batch: ERR_BATCH. `aborted` is looked at before each micro-batch: ERR_ABORTED, with weights,
 // momentum, variance and step as they were. The scales of the loss are those of the whole step, so a split
 // only changes the gradient's rounding.
+//
+// Gradients and optimiser state are allocated when they are first needed, after a look at the memory that is
+// left: ERR_MEMORY naming what to change, before anything is computed.
 class Learner {
  public:
-  Learner(Backend& backend, const ModelConfig& config, bool recompute);
-
-  Parameters& parameters() { return parameters_; }
-  Parameters& gradients() { return gradients_; }
+  // seed: of dropout masks.
+  Learner(Backend& backend, ModelWeights& model, bool recompute, uint64_t seed = 0);
 
   StepResult policyStep(const TrainingBatch& batch, Aggregation aggregation, const PolicyLossOptions& loss,
                         const OptimizerOptions& optimizer, const std::atomic<bool>* aborted);
@@ -57,23 +46,20 @@ class Learner {
   StepResult supervisedStep(const TrainingBatch& batch, const OptimizerOptions& optimizer,
                             const std::atomic<bool>* aborted);
   // Gradient alone (=, not +=), left in gradients(): what tests and finite differences look at.
+  ParameterSet& gradients();
   PolicyLossSums accumulate(const TrainingBatch& batch, Aggregation aggregation,
                             const PolicyLossOptions& loss, int64_t microBatchTokens, bool supervised,
                             const std::atomic<bool>* aborted);
-  // Logprob of every token given those before it (0 for each sequence's first) under `parameters`; the logits
+  // Logprob of every token given those before it (0 for each sequence's first) under `model`; the logits
   // never exist as a whole. entropies (of the distribution that token was predicted from) may be null. Both
   // [N], host memory.
-  void logprobs(const Parameters& parameters, const std::vector<int32_t>& tokens,
-                const std::vector<int32_t>& offsets, float temperature, int64_t microBatchTokens,
-                float* logprobs, float* entropies, const std::atomic<bool>* aborted = nullptr);
+  void logprobs(const Model& model, const std::vector<int32_t>& tokens, const std::vector<int32_t>& offsets,
+                float temperature, int64_t microBatchTokens, float* logprobs, float* entropies,
+                const std::atomic<bool>* aborted = nullptr);
 
   int64_t optimizerStep() const { return step_; }
-  // model.safetensors holds the weights under Hugging Face names, optimizer.safetensors momentum, variance
-  // and the step.
-  void saveWeights(const std::string& path) const;
-  // Missing, extra or misshapen tensors: ERR_CHECKPOINT naming them.
-  void loadWeights(const std::string& path);
-  void saveOptimizer(const std::string& path) const;
+  // Momentum, variance and the step.
+  void saveOptimizer(const std::string& path);
   void loadOptimizer(const std::string& path);
 
  private:
@@ -86,12 +72,21 @@ class Learner {
   void update(const OptimizerOptions& optimizer, float gradientScale);
   static std::vector<Slice> split(const std::vector<int32_t>& offsets, int64_t microBatchTokens);
   void stopIfAborted(const std::atomic<bool>* aborted);
+  void requireTrainingMemory(const std::vector<Slice>& slices);
+  void allocateGradients();
+  void allocateMoments();
 
   Backend& backend_;
-  ModelConfig config_;
-  Parameters parameters_, gradients_, momentum_, variance_;
+  ModelWeights& model_;
+  const bool recompute_;
+  const uint64_t seed_;
   Transformer transformer_;
+  // Of what is trained: the weights or the adapter.
+  std::optional<Parameters> weightGradients_;
+  std::optional<Adapter> adapterGradients_;
+  std::optional<ParameterSet> momentum_, variance_;
   Buffer predictors_, gradPredictors_, gradHidden_;  // [M, D], [M, D], [N, D] of one micro-batch
+  int64_t checkedTokens_ = 0;                        // the largest micro-batch that memory was found for
   int64_t step_ = 0;
 };
 

@@ -1,5 +1,3 @@
-#include "training/checkpoint.h"
-
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -7,6 +5,7 @@
 
 #include "io/safetensors.h"
 #include "temporary_folder.h"
+#include "training/optimizer_file.h"
 #include "training_batches.h"
 
 using namespace hdpo;
@@ -25,7 +24,7 @@ TEST_CASE("checkpoint: saved and loaded, training goes on bit for bit") {
         learner->policyStep(batch, Aggregation::TokenMean, {}, options, nullptr);
       learner->saveWeights(folder.file("weights"));
       learner->saveOptimizer(folder.file("optimizer"));
-      Learner resumed(*backend, named.config, false);
+      OwningLearner resumed(*backend, named.config, false);
       resumed.loadWeights(folder.file("weights"));
       resumed.loadOptimizer(folder.file("optimizer"));
       CHECK(resumed.optimizerStep() == 3);
@@ -154,7 +153,7 @@ TEST_CASE("checkpoint: tied weights are stored once; half precision and a repeat
     head.name = "lm_head.weight";
     converted.tensors.push_back(head);
     writeSafetensors(other, converted.tensors, {});
-    Learner learner(backend, smallConfig(), false);
+    OwningLearner learner(backend, smallConfig(), false);
     learner.loadWeights(other);
     CHECK(values(learner.parameters().flat()) == values(saved->parameters().flat()));
   }

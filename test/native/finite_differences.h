@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/random.h"
-#include "model/parameters.h"
+#include "model/parameter_set.h"
 
 namespace hdpo {
 
@@ -20,7 +20,8 @@ struct GradientDisagreement {
 };
 
 template <typename Loss>
-GradientDisagreement compareGradients(const Parameters& parameters, const Parameters& gradients, Loss loss) {
+GradientDisagreement compareGradients(const ParameterSet& parameters, const ParameterSet& gradients,
+                                      Loss loss) {
   constexpr float kStep = 4e-3f;              // truncation ~ step^2
   constexpr double kRounding = 6e-8 / kStep;  // of losses of order 1 in float32, whatever the gradient's size
   constexpr int kDirections = 3, kElements = 3;

@@ -138,7 +138,7 @@ TEST_CASE("generator: recorded logprobs are those of the training forward, for e
 
       const std::vector<int32_t> tokens = session.generator->tokens(1);
       REQUIRE(tokens.size() == 12 + 20 + 3 + 15);
-      Learner learner(*session.backend, named.config, false);
+      OwningLearner learner(*session.backend, named.config, false);
       std::vector<float> expected(tokens.size());
       learner.logprobs(session.parameters, tokens, {0, static_cast<int32_t>(tokens.size())},
                        temperature == 0 ? 1 : temperature, 4096, expected.data(), nullptr);
@@ -155,7 +155,7 @@ TEST_CASE("generator: greedy samples take the likeliest token") {
   Session session(config);
   session.generator->create(1, {4, 2});
   const SampleResult greedy = session.sampled(1, sampling(6, 0, 0));
-  Learner learner(*session.backend, config, false);
+  OwningLearner learner(*session.backend, config, false);
   std::vector<int32_t> tokens = {4, 2};
   for (const int32_t taken : greedy.tokens) {
     std::vector<float> logprobs;

@@ -28,7 +28,7 @@ PolicyLossOptions everyTerm() {
 
 // The policy moves away from `oldLogprobs`, but not by much: finite differences must not cross a clip's
 // corner.
-void alignOldLogprobs(Learner& learner, TrainingBatch& batch, float temperature, float shift) {
+void alignOldLogprobs(OwningLearner& learner, TrainingBatch& batch, float temperature, float shift) {
   learner.logprobs(learner.parameters(), batch.tokens, batch.offsets, temperature, kWholeBatch,
                    batch.oldLogprobs.data(), nullptr);
   for (size_t t = 0; t < batch.oldLogprobs.size(); ++t) batch.oldLogprobs[t] += t % 2 ? shift : -shift;
@@ -153,7 +153,7 @@ TEST_CASE("learner: supervised training learns a tiny batch by heart") {
     ModelConfig config = smallConfig();
     config.hiddenSize = 16;
     config.headDim = 8;
-    Learner learner(*backend, config, false);
+    OwningLearner learner(*backend, config, false);
     learner.parameters().initialize(3);
     const TrainingBatch batch = policyBatch(config);
     OptimizerOptions options;

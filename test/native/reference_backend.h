@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "core/float_formats.h"
+#include "core/random.h"
 #include "ops/backend.h"
 
 namespace hdpo {
@@ -58,10 +59,11 @@ class ReferenceBackend final : public Backend {
   void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
                        const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override {
     const int64_t columns = x.shape[1];
-    std::vector<float> grad(static_cast<size_t>(columns));
+    std::vector<float> grad(static_cast<size_t>(columns)), frozen(grad.size());
     for (int64_t r = 0; r < x.shape[0]; ++r) {
       std::copy_n(row(gradY, r), columns, grad.data());
-      normaliseBackward(grad.data(), gradWeight.f32(), row(x, r), weight.f32(), inverseRms.f32()[r], columns);
+      normaliseBackward(grad.data(), gradWeight ? gradWeight.f32() : frozen.data(), row(x, r), weight.f32(),
+                        inverseRms.f32()[r], columns);
       for (int64_t c = 0; c < columns; ++c) at(gradX, r, c) = grad[c] + (accumulate ? at(gradX, r, c) : 0.0f);
     }
   }
@@ -82,10 +84,12 @@ class ReferenceBackend final : public Backend {
   void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
                         const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
                         const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override {
+    std::vector<float> frozen(static_cast<size_t>(headDim));
     for (int64_t r = 0; r < qkv.shape[0]; ++r) {
       for (int64_t h = 0; h < heads + kvHeads; ++h) {
         const bool query = h < heads;
-        normaliseBackward(row(gradQkv, r) + h * headDim, (query ? gradQueryWeight : gradKeyWeight).f32(),
+        const Tensor& gradWeight = query ? gradQueryWeight : gradKeyWeight;
+        normaliseBackward(row(gradQkv, r) + h * headDim, gradWeight ? gradWeight.f32() : frozen.data(),
                           row(qkv, r) + h * headDim, (query ? queryWeight : keyWeight).f32(),
                           at(inverseRms, r, h), headDim);
       }
@@ -221,6 +225,29 @@ class ReferenceBackend final : public Backend {
     for (int64_t r = 0; r < gradRows.shape[0]; ++r) {
       for (int64_t c = 0; c < gradRows.shape[1]; ++c) gradBias.f32()[c] += at(gradRows, r, c);
     }
+  }
+  void dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) override {
+    const int64_t groups = (rows.shape[1] + 3) / 4;
+    for (int64_t r = 0; r < rows.shape[0]; ++r) {
+      for (int64_t c = 0; c < rows.shape[1]; ++c) {
+        const auto counter = static_cast<uint64_t>((mask.firstRow + r) * groups + c / 4);
+        const double draw = philox(mask.seed, mask.stream, counter)[static_cast<size_t>(c % 4)] * 0x1p-32;
+        at(out, r, c) = draw < mask.probability ? 0 : at(rows, r, c) / (1 - mask.probability);
+      }
+    }
+  }
+  void spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks, int64_t modules,
+                    float scale) override {
+    std::fill_n(out.f32(), out.count(), 0.0f);
+    forEachBlockElement(up, blocks, modules, [&](int64_t from, int64_t to, int64_t i, int64_t column) {
+      at(out, to, column) = scale * at(up, from, i);
+    });
+  }
+  void spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut, const AdapterBlock* blocks,
+                            int64_t modules, float scale) override {
+    forEachBlockElement(gradUp, blocks, modules, [&](int64_t to, int64_t from, int64_t i, int64_t column) {
+      at(gradUp, to, i) += scale * at(gradOut, from, column);
+    });
   }
   void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) override {
     for (int64_t r = 0; r < out.shape[0]; ++r) std::copy_n(row(rows, index[r]), out.shape[1], row(out, r));
@@ -363,6 +390,20 @@ class ReferenceBackend final : public Backend {
     const double inverse = 1 / std::sqrt(squares / static_cast<double>(count) + epsilon);
     for (int64_t i = 0; i < count; ++i) y[i] = static_cast<float>(x[i] * inverse * weight[i]);
     return static_cast<float>(inverse);
+  }
+  // visit(row of B, row of the spread matrix, column of B, column of the spread matrix)
+  template <typename Visit>
+  static void forEachBlockElement(const Tensor& up, const AdapterBlock* blocks, int64_t modules,
+                                  const Visit& visit) {
+    int64_t first = 0;
+    for (int64_t m = 0; m < modules; ++m) {
+      for (int64_t r = 0; r < blocks[m].rows; ++r) {
+        for (int64_t i = 0; i < up.shape[1]; ++i) {
+          visit(first + r, blocks[m].firstRow + r, i, m * up.shape[1] + i);
+        }
+      }
+      first += blocks[m].rows;
+    }
   }
   static void normaliseBackward(float* grad, float* gradWeight, const float* x, const float* weight,
                                 double inverse, int64_t count) {

@@ -55,7 +55,7 @@ inline std::vector<std::unique_ptr<Backend>> allBackends() {
 }
 
 // Far larger than a real initialisation, so that no gradient hides in rounding; norms near 1.
-inline void randomise(const Parameters& parameters, uint64_t seed) {
+inline void randomise(const ParameterSet& parameters, uint64_t seed) {
   for (size_t index = 0; index < parameters.entries().size(); ++index) {
     const ParameterEntry& entry = parameters.entries()[index];
     const bool norm = entry.name.find("norm") != std::string::npos;

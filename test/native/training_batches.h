@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "small_models.h"
 #include "training/learner.h"
+#include "training/weight_files.h"
 
 namespace hdpo {
 
@@ -42,10 +43,28 @@ inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-inline std::unique_ptr<Learner> learnerFor(Backend& backend, const ModelConfig& config, uint64_t seed,
-                                           bool recompute = false) {
-  auto learner = std::make_unique<Learner>(backend, config, recompute);
-  randomise(learner->parameters(), seed);
+struct OwnedModel {
+  ModelWeights model;
+};
+
+// A learner with the model it trains.
+class OwningLearner : public OwnedModel, public Learner {
+ public:
+  OwningLearner(Backend& backend, const ModelConfig& config, bool recompute = false,
+                const ModelOptions& options = {}, uint64_t seed = 0)
+      : OwnedModel{ModelWeights(backend, config, options)}, Learner(backend, model, recompute, seed) {}
+
+  Parameters& parameters() { return model.weights(); }
+  void saveWeights(const std::string& path) { hdpo::saveWeights(model, path, {}); }
+  void loadWeights(const std::string& path) { hdpo::loadWeights(model, {path}); }
+};
+
+inline std::unique_ptr<OwningLearner> learnerFor(Backend& backend, const ModelConfig& config, uint64_t seed,
+                                                 bool recompute = false, const ModelOptions& options = {}) {
+  auto learner = std::make_unique<OwningLearner>(backend, config, recompute, options, 77);
+  randomise(learner->model.precise(), seed);
+  learner->model.preciseChanged();
+  if (learner->model.adapter()) randomise(*learner->model.adapter(), seed + 1000);
   return learner;
 }
 

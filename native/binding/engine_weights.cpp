@@ -1,0 +1,152 @@
+// Weights, adapters and optimiser state of an engine, on disk and in memory.
+#include "binding/arguments.h"
+#include "binding/engine.h"
+#include "core/error.h"
+#include "generation/packed_weights.h"
+#include "training/memory.h"
+#include "training/memory_plan.h"
+#include "training/weight_files.h"
+
+namespace hdpo {
+
+namespace {
+
+std::vector<std::string> parsePaths(const Napi::Value& value) {
+  if (!value.IsArray()) return {parseString(value, "paths")};
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<std::string> paths;
+  for (uint32_t i = 0; i < array.Length(); ++i) paths.push_back(parseString(array.Get(i), "paths[i]"));
+  if (paths.empty()) throwRange(value.Env(), "paths must hold at least one path");
+  return paths;
+}
+
+// Default: as precise as the model keeps its weights.
+SaveOptions parseSaveOptions(const Napi::CallbackInfo& info, const ModelOptions& model) {
+  SaveOptions options;
+  const bool narrow = model.precision == DType::BFloat16 && !model.hasMasters();
+  options.precision = parsePrecision(info[1], "dtype", narrow ? DType::BFloat16 : DType::Float32);
+  if (info[2].IsUndefined()) return options;
+  if (!info[2].IsNumber()) throwType(info.Env(), "maxShardBytes must be a number");
+  const double bytes = info[2].As<Napi::Number>().DoubleValue();
+  if (!(bytes >= 1)) throwRange(info.Env(), "maxShardBytes must be at least 1");
+  options.maxShardBytes = bytes < 0x1p63 ? static_cast<uint64_t>(bytes) : UINT64_MAX;
+  return options;
+}
+
+struct PlanResult {
+  MemoryPlan plan;
+  size_t resident = 0, available = 0;
+};
+
+Napi::Value planObject(Napi::Env env, const PlanResult& result) {
+  Napi::Object object = Napi::Object::New(env);
+  const auto set = [&object](const char* name, size_t bytes) {
+    object.Set(name, static_cast<double>(bytes));
+  };
+  set("weights", result.plan.weights);
+  set("generationWeights", result.plan.generationWeights);
+  set("adapters", result.plan.adapters);
+  set("gradients", result.plan.gradients);
+  set("optimizer", result.plan.optimizer);
+  set("activations", result.plan.activations);
+  set("kvCache", result.plan.kvCache);
+  set("total", result.plan.total());
+  set("resident", result.resident);
+  set("available", result.available);
+  return object;
+}
+
+}  // namespace
+
+Napi::Value Engine::freezeReference(const Napi::CallbackInfo& info) {
+  return runVoid(info.Env(), [](EngineCore& core) {
+    if (core.model->adapter()) return;  // the base weights are frozen as they are
+    const Parameters& weights = core.model->weights();
+    if (!core.reference) core.reference.emplace(*core.backend, weights.config(), weights.precision());
+    core.reference->copyFrom(weights);
+  });
+}
+
+Napi::Value Engine::saveWeights(const Napi::CallbackInfo& info) {
+  const SaveOptions options = parseSaveOptions(info, model_);
+  return runVoid(info.Env(), [path = parseString(info[0], "path"), options](EngineCore& core) {
+    hdpo::saveWeights(*core.model, path, options);
+  });
+}
+
+Napi::Value Engine::loadWeights(const Napi::CallbackInfo& info) {
+  return runVoid(info.Env(), [paths = parsePaths(info[0])](EngineCore& core) {
+    hdpo::loadWeights(*core.model, paths);
+    core.generator->weightsChanged();
+  });
+}
+
+Napi::Value Engine::saveAdapter(const Napi::CallbackInfo& info) {
+  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
+    hdpo::saveAdapter(core.model->requireAdapter(), path);
+  });
+}
+
+Napi::Value Engine::loadAdapter(const Napi::CallbackInfo& info) {
+  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
+    hdpo::loadAdapter(core.model->requireAdapter(), path);
+    core.generator->adapterChanged();
+  });
+}
+
+Napi::Value Engine::mergeAdapter(const Napi::CallbackInfo& info) {
+  return runVoid(info.Env(), [](EngineCore& core) {
+    core.model->merge();
+    core.generator->setMerged(true);
+  });
+}
+
+Napi::Value Engine::unmergeAdapter(const Napi::CallbackInfo& info) {
+  return runVoid(info.Env(), [](EngineCore& core) {
+    core.model->unmerge();
+    core.generator->setMerged(false);
+  });
+}
+
+Napi::Value Engine::memoryPlan(const Napi::CallbackInfo& info) {
+  int64_t tokens = OptimizerOptions{}.microBatchTokens;
+  if (!info[0].IsUndefined()) {
+    if (!info[0].IsNumber()) throwType(info.Env(), "microBatchTokens must be a number");
+    tokens = info[0].As<Napi::Number>().Int64Value();
+    if (tokens < 1 || tokens > int64_t{1} << 30)
+      throwRange(info.Env(), "microBatchTokens must be between 1 and 2^30");
+  }
+  return run(
+      info.Env(),
+      [tokens](EngineCore& core) {
+        const EngineOptions& options = core.options;
+        const AdapterOptions* adapter = options.model.adapter ? &*options.model.adapter : nullptr;
+        PlanResult result;
+        result.plan = planModel(options.config, options.model);
+        result.plan.generationWeights =
+            PackedWeights::bytes(*core.backend, options.config, adapter, options.generation.format);
+        result.plan.kvCache = options.generation.kvBudgetBytes;
+        if (options.model.trainable) {
+          result.plan.activations = trainingActivationBytes(*core.backend, options.config, options.model,
+                                                            options.recompute, tokens);
+        }
+        result.resident = residentMemory();
+        result.available = availableMemory();
+        return result;
+      },
+      planObject);
+}
+
+Napi::Value Engine::saveOptimizer(const Napi::CallbackInfo& info) {
+  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
+    core.learner->saveOptimizer(path);
+  });
+}
+
+Napi::Value Engine::loadOptimizer(const Napi::CallbackInfo& info) {
+  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
+    core.learner->loadOptimizer(path);
+  });
+}
+
+}  // namespace hdpo

@@ -1,0 +1,55 @@
+// A model's projections laid out for generation, and the products with them. The weights are packed once and
+// again when they change; an adapter's matrices are packed beside them and applied low-rank, so that a step
+// of LoRA training repacks a few megabytes, and small updates are not rounded away against bfloat16 or int8
+// weights. A merged adapter is in the packed weights instead.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "model/adapter.h"
+#include "model/parameters.h"
+
+namespace hdpo {
+
+class PackedWeights {
+ public:
+  // adapter may be null. Nothing is packed before the first refresh().
+  PackedWeights(Backend& backend, const Parameters& weights, const Adapter* adapter, PackedFormat format);
+
+  void weightsChanged() { weightsPacked_ = adapterPacked_ = false; }
+  void adapterChanged() { (merged_ ? weightsPacked_ : adapterPacked_) = false; }
+  void setMerged(bool merged);
+
+  void refresh();  // packs what has changed
+
+  // y [R, O] = x [R, I] * weight^T, the adapter's update included.
+  void project(const Tensor& y, const Tensor& x, int64_t layer, Projection projection);
+  void logits(const Tensor& out, const Tensor& hidden) { backend_.packedMatmul(out, hidden, head_); }
+
+  // Memory that refresh() takes. adapter may be null.
+  static size_t bytes(Backend& backend, const ModelConfig& config, const AdapterOptions* adapter,
+                      PackedFormat format);
+
+ private:
+  struct PackedAdapter {
+    PackedWeight down, spread;  // A [W, I]; B over the diagonal, scale included [O, W]
+  };
+
+  void packWeights();
+  void packAdapter();
+
+  Backend& backend_;
+  const Parameters& weights_;
+  const Adapter* adapter_;
+  const PackedFormat format_;
+  bool merged_ = false;
+  bool weightsPacked_ = false, adapterPacked_ = false;
+  Buffer weightMemory_, adapterMemory_;
+  std::vector<std::array<PackedWeight, 4>> layers_;
+  std::vector<std::array<PackedAdapter, 4>> adapters_;
+  PackedWeight head_;
+  Buffer reduced_, update_;  // [R, W], [R, O]
+};
+
+}  // namespace hdpo

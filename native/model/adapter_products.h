@@ -1,0 +1,60 @@
+// The low-rank part of one group of projections, forward and backward (model/adapter.h): with x the group's
+// input [N, I], A [W, I] its stacked A matrices and S [O, W] its B matrices spread over the diagonal, scale
+// included,
+//   y += dropout(x) A^T S^T
+//   dA += (dy S)^T dropout(x),  dS += dy^T (dropout(x) A^T),  dx += dropout(dy S A)
+#pragma once
+
+#include "model/adapter.h"
+
+namespace hdpo {
+
+// Of one forward and its backward: none, or a mask for every group and layer.
+struct AdapterDropout {
+  float probability = 0;
+  uint64_t seed = 0;
+  uint64_t step = 0;       // of the optimiser
+  int64_t firstToken = 0;  // of the batch's first row among the step's tokens
+
+  DropoutMask mask(int64_t layer, Projection projection) const;
+};
+
+// Temporary tensors; they may be larger than needed. Those of the last two lines serve backward alone.
+struct AdapterScratch {
+  Tensor dropped;      // [N, largest input]; empty without dropout
+  Tensor reduced;      // [N, largest W]
+  Tensor spread;       // [largest O * W] floats
+  Tensor gradReduced;  // [N, largest W]
+  Tensor gradSpread;   // [largest O * W] floats
+};
+
+// The largest input width, W and O * W of any group.
+struct AdapterScratchSizes {
+  int64_t inputs = 0, width = 0, spread = 0;
+};
+AdapterScratchSizes adapterScratchSizes(const ModelConfig& config, const AdapterOptions& options);
+
+class AdapterProducts {
+ public:
+  AdapterProducts(Backend& backend, const AdapterOptions& options, const AdapterScratch& scratch)
+      : backend_(backend), scale_(options.scale()), scratch_(scratch) {}
+
+  // y [N, O] += the update of x [N, I].
+  void forward(const Tensor& y, const Tensor& x, const AdapterGroup& group, const DropoutMask& mask) const;
+
+  // The gradients of A and B; leaves in the scratch what addInputGradient needs.
+  void backward(const AdapterGroup& gradients, const Tensor& gradY, const Tensor& x,
+                const AdapterGroup& group, const DropoutMask& mask) const;
+  // gradX += the update's part, right after backward.
+  void addInputGradient(const Tensor& gradX, const AdapterGroup& group, const DropoutMask& mask) const;
+
+ private:
+  Tensor reduce(const Tensor& x, const AdapterGroup& group, const DropoutMask& mask, Tensor& input) const;
+  Tensor spread(const AdapterGroup& group) const;
+
+  Backend& backend_;
+  float scale_;
+  AdapterScratch scratch_;
+};
+
+}  // namespace hdpo

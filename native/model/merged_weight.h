@@ -1,0 +1,26 @@
+// Weights with an adapter's product added, one matrix at a time and in memory of its own: W + scale * B A in
+// float32, so that nothing is rounded before the caller's own format. The weights are not touched.
+#pragma once
+
+#include "model/adapter.h"
+#include "model/parameters.h"
+
+namespace hdpo {
+
+class MergedWeight {
+ public:
+  // adapter may be null: everything is as it is.
+  MergedWeight(const Parameters& weights, const Adapter* adapter);
+
+  // A tensor under its Hugging Face name, valid until the next call.
+  Tensor of(const ParameterEntry& entry);
+  // A group's fused projection; `weight` is the one of these weights.
+  Tensor of(int64_t layer, Projection projection, const Tensor& weight);
+
+ private:
+  const Parameters& weights_;
+  const Adapter* adapter_;
+  Buffer sum_, spread_;
+};
+
+}  // namespace hdpo

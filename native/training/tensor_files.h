@@ -1,0 +1,28 @@
+// Moves tensors between a backend's memory and safetensors files, converting on the way, in pieces.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/safetensors.h"
+#include "ops/backend.h"
+
+namespace hdpo {
+
+[[noreturn]] void refuseFile(const std::string& path, const std::string& reason);  // ERR_CHECKPOINT
+
+std::string describeShape(const std::vector<int64_t>& shape);
+// At most the first few of many names, so that a wrong file gives a message and not a page.
+std::string listNames(const std::vector<std::string>& names);
+
+// Dtype (F32, or also BF16 and F16) and shape, or ERR_CHECKPOINT naming the tensor.
+void checkTensor(const SafetensorsEntry& found, const std::string& name, const std::vector<int64_t>& shape,
+                 bool float32Only, const std::string& path);
+
+void readTensor(Backend& backend, const Tensor& destination, const SafetensorsEntry& source);
+// In `dtype`, "F32" or "BF16".
+void appendTensor(SafetensorsWriter& writer, Backend& backend, const Tensor& tensor, DType dtype);
+
+constexpr const char* safetensorsName(DType dtype) { return dtype == DType::BFloat16 ? "BF16" : "F32"; }
+
+}  // namespace hdpo
