@@ -1,190 +1,330 @@
-// The last projection fused with the policy loss. hidden [M, D], weight [V, D]; a chunk of rows at a time has
-// its logits [chunk, V] computed, turned in place into their gradient, and multiplied back:
+// The last projection fused with the policy loss. hidden [M, D], weight [V, D]; for a block of rows and a
+// tile of the vocabulary at a time logits are computed, turned in place into their gradient, and multiplied
+// back:
 //   logits = hidden * weight^T      gradHidden = gradLogits * weight      gradWeight += gradLogits^T * hidden
-// so that memory is one chunk's logits. With p the softmax of logits / T, H the entropy, c =
+// so that memory is one tile's logits. With p the softmax of logits / T, H the entropy, c =
 // entropyCoefficient * accuracyScale:
 //   gradLogits_v = (dL/dlogprob * ([v = target] - p_v) + c * p_v * (log p_v + H)) / T
 // An excluded token has p = 0 and gradient 0.
-// Each row's arithmetic is its own, whatever the chunk. A logit that is not finite makes the row's entropy
+//
+// A tile is the whole vocabulary where that leaves enough rows to a block for the products to run at full
+// rate. Otherwise a row's softmax grows tile by tile, and
+//   forward only              is one pass over the tiles;
+//   a frozen weight, no bonus is one pass too: gradHidden is linear in e^x, the row's factor is applied at
+//   the end, and
+//                             when the largest logit changes gradHidden is rescaled;
+//   anything else             is a second pass that computes the logits again: cheaper than to read and write
+//   the
+//                             gradient of a large vocabulary for every hundred rows that fit.
+// A bfloat16 weight makes bfloat16 of hidden and gradLogits in every product, the weight's gradient included.
+//
+// Each row's arithmetic is its own, whatever the block. A logit that is not finite makes the row's entropy
 // NaN and with it the loss: the learner skips such a step.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <limits>
 #include <vector>
 
-#include "core/vector_math.h"
+#include "cpu/bfloat16.h"
 #include "cpu/cpu_backend.h"
+#include "cpu/loss_softmax.h"
 #include "cpu/matrix_product.h"
 #include "cpu/parallel.h"
+#include "cpu/token_loss.h"
 #include "ops/buffer.h"
-#include "ops/token_loss.h"
 
 namespace hdpo {
 
 namespace {
 
-// Beyond this a chunk's logits leave the caches before they are used again, unless so few rows would slow the
-// products.
+// Rows of a block: of whole vocabularies as many as stay in the caches, or so few would slow the products; of
+// tiles as many as make reading the weight cheap.
 constexpr int64_t kCachedLogitBytes = int64_t{4} << 20;
-constexpr int64_t kEfficientRows = 512;
+constexpr int64_t kEfficientRows = 512, kTiledRows = 1024;
+// In float32 computing logits twice costs more than what these rows lose to memory (152k x 896, 2 cores: 388
+// beside 328 GFLOP/s); bfloat16 products are so much faster that it does not.
+constexpr int64_t kFewestRowsOfTwoPasses = 192;
+constexpr int64_t kTileBytes = int64_t{8} << 20;
+constexpr int64_t kNarrowestTile = 16;
 
-int64_t rowsOfChunk(int64_t rows, int64_t vocabSize, size_t workspaceLimit) {
-  const int64_t rowBytes = vocabSize * static_cast<int64_t>(sizeof(float));
-  const int64_t most = std::max(int64_t{1}, static_cast<int64_t>(workspaceLimit) / rowBytes);
-  const int64_t wanted = std::min(most, std::max(kEfficientRows, kCachedLogitBytes / rowBytes));
-  const int64_t chunks = (rows + wanted - 1) / wanted;
-  return (rows + chunks - 1) / chunks;  // chunks of one size
-}
-
-float largestOf(const float* values, int64_t count) {
-  constexpr int64_t kLanes = 64;
-  float lanes[kLanes];
-  std::fill_n(lanes, kLanes, -std::numeric_limits<float>::infinity());
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-#pragma omp simd
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      lanes[lane] = values[i + lane] > lanes[lane] ? values[i + lane] : lanes[lane];
-    }
-  }
-  float largest = -std::numeric_limits<float>::infinity();
-  for (; i < count; ++i) largest = values[i] > largest ? values[i] : largest;
-  for (const float lane : lanes) largest = lane > largest ? lane : largest;
-  return largest;
-}
-
-struct SoftmaxSums {
-  double exponentials = 0;  // sum of e^x_v, x_v = (logit_v - largest) / T
-  double weighted = 0;      // sum of e^x_v * x_v
+struct Plan {
+  int64_t blockRows, tileWidth;
 };
 
-// Replaces the logits by their exponentials where `store`. Float32 within a block, float64 over blocks:
-// rounding stays that of a thousand additions for any vocabulary.
-template <bool store>
-SoftmaxSums exponentials(float* logits, int64_t count, float largest, float inverseTemperature) {
-  constexpr int64_t kBlock = 1024;
-  SoftmaxSums sums;
-  for (int64_t begin = 0; begin < count; begin += kBlock) {
-    const int64_t end = std::min(count, begin + kBlock);
-    float sum = 0, weighted = 0;
-#pragma omp simd reduction(+ : sum, weighted)
-    for (int64_t v = begin; v < end; ++v) {
-      const float exponent = (logits[v] - largest) * inverseTemperature;
-      const float exponential = vectorExp(exponent);
-      if constexpr (store) logits[v] = exponential;
-      sum += exponential;
-      weighted += exponential * exponent;
-    }
-    sums.exponentials += sum;
-    sums.weighted += weighted;
-  }
-  return sums;
+// fewestRows: with fewer rows to a block than these tiles are faster.
+Plan planOf(int64_t rows, int64_t vocabSize, int64_t bytesPerLogit, int64_t fewestRows,
+            size_t workspaceLimit) {
+  const int64_t limit = static_cast<int64_t>(workspaceLimit), rowBytes = vocabSize * bytesPerLogit;
+  const auto even = [rows](int64_t most) {  // blocks of one size
+    const int64_t blocks = (rows + most - 1) / most;
+    return (rows + blocks - 1) / blocks;
+  };
+  const int64_t whole = std::min(limit / rowBytes, std::max(kEfficientRows, kCachedLogitBytes / rowBytes));
+  if (whole >= std::min(rows, fewestRows)) return {even(whole), vocabSize};
+  const int64_t most = std::max(int64_t{1}, limit / (kNarrowestTile * bytesPerLogit));
+  const int64_t blockRows = even(std::min(most, kTiledRows));
+  const int64_t width =
+      std::min(limit, kTileBytes) / (blockRows * bytesPerLogit) / kNarrowestTile * kNarrowestTile;
+  return {blockRows, std::clamp(width, kNarrowestTile, vocabSize)};
 }
 
-// The rows of one chunk, what comes out of each, and how.
-struct ChunkRows {
-  float* logits;  // [rows, V]
-  int64_t vocabSize;
-  const int32_t* targets;
-  const TokenTerms* terms;
-  const PolicyLossOptions& options;
-  float* logprobs;
-  float* entropy;  // may be null
-  TokenLoss* losses;
+// One call's constants and memory.
+struct Call {
+  const LinearLossInput& input;
+  const LinearLossOutput& output;
+  MatrixProducts& products;
+  Profiler& profiler;
+  int threads;
+  int64_t vocabSize, width;
+  Plan plan;
+  bool bfloat16;
+  float* logits;       // [block rows, tile width]
+  uint16_t* rounded;   // the same in bfloat16, and
+  uint16_t* hidden16;  // [block rows, D]: null in float32
+
+  void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+               float beta) const {
+    const double inner = static_cast<double>(a.shape[transposeA ? 0 : 1]);
+    Profiler::Scope scope(profiler, "linearLoss/matmul", 2.0 * static_cast<double>(out.count()) * inner);
+    products.multiply(out, a, transposeA, b, transposeB, beta);
+  }
 };
 
-// Logits of row `r` become their gradient, if `backward`; otherwise their content is undefined afterwards.
-template <bool backward>
-void processRow(const ChunkRows& chunk, int64_t r) {
-  float* logits = chunk.logits + r * chunk.vocabSize;
-  const int64_t count = chunk.vocabSize;
-  const int32_t target = chunk.targets[r];
-  assert(target >= 0 && target < count);
-  const TokenTerms& terms = chunk.terms[r];
-  // Finite, so that probability * exponent is 0 and not NaN.
-  if (terms.excludedToken >= 0) logits[terms.excludedToken] = -1e30f;
-  const float inverseTemperature = 1 / chunk.options.temperature;
-  const float bonus = chunk.options.entropyCoefficient * terms.accuracyScale;
-  const float largest = largestOf(logits, count), targetLogit = logits[target];
-  const bool store = backward && bonus == 0;  // the bonus needs the logits once more
-  const SoftmaxSums sums = store ? exponentials<true>(logits, count, largest, inverseTemperature)
-                                 : exponentials<false>(logits, count, largest, inverseTemperature);
-  const double logSum = std::log(sums.exponentials);
-  const double logprob = double{(targetLogit - largest) * inverseTemperature} - logSum;
-  const double entropy = logSum - sums.weighted / sums.exponentials;
-  chunk.logprobs[r] = static_cast<float>(logprob);
-  if (chunk.entropy) chunk.entropy[r] = static_cast<float>(entropy);
-  chunk.losses[r] = tokenLoss(terms, chunk.options, logprob, entropy);
-  if constexpr (!backward) return;
+// One block of rows.
+class LossBlock {
+ public:
+  LossBlock(const Call& call, int64_t begin, int64_t end)
+      : call_(call),
+        begin_(begin),
+        rows_(end - begin),
+        inverseTemperature_(1 / call.input.options.temperature),
+        hidden_(call.input.hidden.rows(begin, end)),
+        softmax_(static_cast<size_t>(rows_)),
+        gradients_(static_cast<size_t>(rows_)),
+        losses_(static_cast<size_t>(rows_)) {
+    if (call.output.gradHidden) gradHidden_ = call.output.gradHidden.rows(begin, end);
+    if (!call.bfloat16) return;
+    const Tensor from = hidden_;
+    hidden_ = Tensor(call.hidden16, DType::BFloat16, {rows_, call.width});
+    forRows(call.width, [&](int64_t r) {
+      narrow(call.hidden16 + r * call.width, from.f32() + r * call.width, call.width);
+    });
+  }
 
-  const double gradLogprob = chunk.losses[r].gradLogprob;
-  const float gradScaled = static_cast<float>(gradLogprob) * inverseTemperature;
-  if (store) {
-    const float factor = -static_cast<float>(gradLogprob / sums.exponentials) * inverseTemperature;
-#pragma omp simd
-    for (int64_t v = 0; v < count; ++v) logits[v] *= factor;
-    logits[target] =
-        -gradScaled * static_cast<float>(std::expm1(logprob));  // 1 - p of a sure token keeps its digits
-    return;
+  void run() {
+    if (call_.plan.tileWidth == call_.vocabSize) {
+      wholeRows();
+    } else if (gradHidden_ && !call_.output.gradWeight && call_.input.options.entropyCoefficient == 0) {
+      streamGradient();
+    } else {
+      forTiles([&](int64_t from, int64_t to) { addTile<false>(from, to); });
+      finishRows();
+      if (gradHidden_) {
+        forTiles([&](int64_t from, int64_t to) {
+          computeLogits(from, to);
+          backward(from, to);
+        });
+      }
+    }
   }
-  const float bonusScaled = bonus * inverseTemperature;
-  const float offset = static_cast<float>(logSum), entropyOfRow = static_cast<float>(entropy);
-#pragma omp simd
-  for (int64_t v = 0; v < count; ++v) {
-    const float logProbability = (logits[v] - largest) * inverseTemperature - offset;
-    logits[v] = vectorExp(logProbability) * (bonusScaled * (logProbability + entropyOfRow) - gradScaled);
+  const std::vector<TokenLoss>& losses() const { return losses_; }
+  static size_t bytesPerRow() { return sizeof(RowSoftmax) + sizeof(RowGradient) + sizeof(TokenLoss); }
+
+ private:
+  template <class Row>
+  void forRows(int64_t elements, const Row& row) const {
+#pragma omp parallel for schedule(static) num_threads(call_.threads) if (rows_ * elements > kParallelElements)
+    for (int64_t r = 0; r < rows_; ++r) row(r);
   }
-  logits[target] += gradScaled;
-}
+  template <class Tile>
+  void forTiles(const Tile& tile) const {
+    for (int64_t from = 0; from < call_.vocabSize; from += call_.plan.tileWidth) {
+      tile(from, std::min(call_.vocabSize, from + call_.plan.tileWidth));
+    }
+  }
+  const TokenTerms& terms(int64_t r) const { return call_.input.terms[begin_ + r]; }
+  int64_t target(int64_t r) const { return call_.input.targets[begin_ + r]; }
+
+  // Logits of vocabulary [from, to), with excluded tokens out. Finite, so that probability * exponent is 0
+  // and not NaN.
+  void computeLogits(int64_t from, int64_t to) {
+    const int64_t count = to - from;
+    call_.product(Tensor(call_.logits, {rows_, count}), hidden_, false, call_.input.weight.rows(from, to),
+                  true, 0);
+    for (int64_t r = 0; r < rows_; ++r) {
+      const int64_t excluded = terms(r).excludedToken;
+      if (excluded >= from && excluded < to) call_.logits[r * count + excluded - from] = -1e30f;
+    }
+  }
+
+  // Logits of a tile, added to the rows' softmax. With `store` they become exponentials, 0 for the target,
+  // and what gradHidden holds of earlier tiles is rescaled with them.
+  template <bool store>
+  void addTile(int64_t from, int64_t to) {
+    const int64_t count = to - from;
+    computeLogits(from, to);
+    forRows(count, [&](int64_t r) {
+      float* logits = call_.logits + r * count;
+      RowSoftmax& softmax = softmax_[static_cast<size_t>(r)];
+      const int64_t target = this->target(r) - from;
+      assert(this->target(r) >= 0 && this->target(r) < call_.vocabSize);
+      const bool here = target >= 0 && target < count;
+      if (here) softmax.targetLogit = logits[target];
+      const float rescale = softmax.add<store>(logits, count, inverseTemperature_);
+      if constexpr (!store) return;
+      if (here) logits[target] = 0;
+      round(r, count);
+      if (from == 0 || rescale == 1) return;
+      float* grad = gradHidden_.f32() + r * call_.width;
+#pragma omp simd
+      for (int64_t i = 0; i < call_.width; ++i) grad[i] *= rescale;
+    });
+  }
+
+  // Logprob, entropy, loss and gradient of every row from its softmax.
+  void finishRows() {
+    for (int64_t r = 0; r < rows_; ++r) finishRow(r);
+  }
+  void finishRow(int64_t r) {
+    const size_t index = static_cast<size_t>(r);
+    const RowSoftmax& softmax = softmax_[index];
+    const PolicyLossOptions& options = call_.input.options;
+    const double logprob = softmax.logprob(inverseTemperature_), entropy = softmax.entropy();
+    call_.output.logprobs[begin_ + r] = static_cast<float>(logprob);
+    if (call_.output.entropy) call_.output.entropy[begin_ + r] = static_cast<float>(entropy);
+    losses_[index] = tokenLoss(terms(r), options, logprob, entropy);
+    const double gradLogprob = losses_[index].gradLogprob;
+    RowGradient& gradient = gradients_[index];
+    gradient.gradScaled = static_cast<float>(gradLogprob) * inverseTemperature_;
+    gradient.factor = -static_cast<float>(gradLogprob / softmax.sums.exponentials) * inverseTemperature_;
+    gradient.targetGrad = -gradient.gradScaled * static_cast<float>(std::expm1(logprob));
+    gradient.bonusScaled = options.entropyCoefficient * terms(r).accuracyScale * inverseTemperature_;
+  }
+
+  // In bfloat16: row r of the tile as the products take it.
+  void round(int64_t r, int64_t count) const {
+    if (call_.bfloat16) narrow(call_.rounded + r * count, call_.logits + r * count, count);
+  }
+  Tensor tileOperand(int64_t count) const {
+    return call_.bfloat16 ? Tensor(call_.rounded, DType::BFloat16, {rows_, count})
+                          : Tensor(call_.logits, {rows_, count});
+  }
+  void addToGradHidden(int64_t from, int64_t to) {
+    call_.product(gradHidden_, tileOperand(to - from), false, call_.input.weight.rows(from, to), false,
+                  from == 0 ? 0.0f : 1.0f);
+  }
+
+  // From a tile's logits and finished rows.
+  void backward(int64_t from, int64_t to) {
+    const int64_t count = to - from;
+    forRows(count, [&](int64_t r) {
+      const size_t index = static_cast<size_t>(r);
+      gradientOfLogits(call_.logits + r * count, from, count, target(r), softmax_[index], gradients_[index],
+                       inverseTemperature_);
+      round(r, count);
+    });
+    multiplyBack(from, to);
+  }
+  void multiplyBack(int64_t from, int64_t to) {
+    addToGradHidden(from, to);
+    if (!call_.output.gradWeight) return;
+    call_.product(call_.output.gradWeight.rows(from, to), tileOperand(to - from), true, hidden_, false, 1);
+  }
+
+  // The vocabulary in one piece: the exponentials are computed once, but for the entropy bonus, which needs
+  // the logits again.
+  void wholeRows() {
+    const int64_t count = call_.vocabSize;
+    const bool storeExponentials = gradHidden_ && call_.input.options.entropyCoefficient == 0;
+    computeLogits(0, count);
+    forRows(count, [&](int64_t r) {
+      const size_t index = static_cast<size_t>(r);
+      float* logits = call_.logits + r * count;
+      RowSoftmax& softmax = softmax_[index];
+      assert(target(r) >= 0 && target(r) < count);
+      softmax.targetLogit = logits[target(r)];
+      if (storeExponentials) {
+        softmax.add<true>(logits, count, inverseTemperature_);
+      } else {
+        softmax.add<false>(logits, count, inverseTemperature_);
+      }
+      finishRow(r);
+      if (!gradHidden_) return;
+      if (storeExponentials) {
+        const float factor = gradients_[index].factor;
+#pragma omp simd
+        for (int64_t v = 0; v < count; ++v) logits[v] *= factor;
+        logits[target(r)] = gradients_[index].targetGrad;
+      } else {
+        gradientOfLogits(logits, 0, count, target(r), softmax, gradients_[index], inverseTemperature_);
+      }
+      round(r, count);
+    });
+    if (gradHidden_) multiplyBack(0, count);
+  }
+
+  // gradHidden = factor * sum over v of e^x_v * weight_v + targetGrad * weight_target, the target left out of
+  // the sum.
+  void streamGradient() {
+    forTiles([&](int64_t from, int64_t to) {
+      addTile<true>(from, to);
+      addToGradHidden(from, to);
+    });
+    finishRows();
+    const Tensor& weight = call_.input.weight;
+    forRows(call_.width, [&](int64_t r) {
+      const RowGradient& gradient = gradients_[static_cast<size_t>(r)];
+      float* grad = gradHidden_.f32() + r * call_.width;
+      const int64_t first = target(r) * call_.width;
+      for (int64_t i = 0; i < call_.width; ++i) {
+        const float value = call_.bfloat16 ? fromBFloat16(weight.bf16()[first + i]) : weight.f32()[first + i];
+        grad[i] = gradient.factor * grad[i] + gradient.targetGrad * value;
+      }
+    });
+  }
+
+  const Call& call_;
+  int64_t begin_, rows_;
+  float inverseTemperature_;
+  Tensor hidden_, gradHidden_;
+  std::vector<RowSoftmax> softmax_;
+  std::vector<RowGradient> gradients_;
+  std::vector<TokenLoss> losses_;
+};
 
 }  // namespace
 
 PolicyLossSums CpuBackend::linearLoss(const LinearLossInput& input, const LinearLossOutput& output) {
   const int64_t rows = input.hidden.shape[0], width = input.hidden.shape[1],
                 vocabSize = input.weight.shape[0];
-  const bool backward = static_cast<bool>(output.gradHidden);
-  const bool weightGradient = static_cast<bool>(output.gradWeight);
-  assert(input.weight.shape[1] == width && (backward || !weightGradient));
+  const bool backward = static_cast<bool>(output.gradHidden),
+             bfloat16 = input.weight.dtype == DType::BFloat16;
+  assert(input.weight.shape[1] == width && (backward || !output.gradWeight));
   assert(input.options.temperature > 0);
   PolicyLossSums sums;
   if (rows == 0) return sums;
-  const double productFlops =
+  const double flops =
       2.0 * static_cast<double>(rows) * static_cast<double>(vocabSize) * static_cast<double>(width);
-  Profiler::Scope scope(profiler(), "linearLoss", (backward ? weightGradient ? 3 : 2 : 1) * productFlops);
-  const auto product = [this](const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
-                              bool transposeB, float beta, double flops) {
-    Profiler::Scope productScope(profiler(), "linearLoss/matmul", flops);
-    products_.multiply(out, a, transposeA, b, transposeB, beta);
-  };
+  Profiler::Scope scope(profiler(), "linearLoss", (backward ? output.gradWeight ? 3 : 2 : 1) * flops);
 
-  const int64_t chunkRows = rowsOfChunk(rows, vocabSize, input.workspaceLimit);
+  const bool onePass = !backward || (!output.gradWeight && input.options.entropyCoefficient == 0);
+  const Plan plan =
+      planOf(rows, vocabSize, bfloat16 ? 6 : 4, onePass || bfloat16 ? kEfficientRows : kFewestRowsOfTwoPasses,
+             input.workspaceLimit);
   // The backend's own memory: fresh pages for every call would cost as much as a product.
-  const size_t logitBytes = static_cast<size_t>(chunkRows * vocabSize) * sizeof(float);
-  scratch_.reserve(*this, logitBytes);
-  std::vector<TokenLoss> losses(static_cast<size_t>(chunkRows));
-  for (int64_t begin = 0; begin < rows; begin += chunkRows) {
-    const int64_t end = std::min(rows, begin + chunkRows), count = end - begin;
-    const double flops = productFlops * static_cast<double>(count) / static_cast<double>(rows);
-    const Tensor logits(scratch_.f32(), {count, vocabSize}), hidden = input.hidden.rows(begin, end);
-    product(logits, hidden, false, input.weight, true, 0, flops);
-    const ChunkRows chunk{logits.f32(),
-                          vocabSize,
-                          input.targets + begin,
-                          input.terms + begin,
-                          input.options,
-                          output.logprobs + begin,
-                          output.entropy ? output.entropy + begin : nullptr,
-                          losses.data()};
-    const auto process = backward ? processRow<true> : processRow<false>;
-#pragma omp parallel for schedule(static) num_threads(threads_) if (count * vocabSize > kParallelElements)
-    for (int64_t r = 0; r < count; ++r) process(chunk, r);
-    for (int64_t r = 0; r < count; ++r) addToken(sums, losses[static_cast<size_t>(r)]);
-    if (!backward) continue;
-    product(output.gradHidden.rows(begin, end), logits, false, input.weight, false, 0, flops);
-    if (weightGradient) product(output.gradWeight, logits, true, hidden, false, 1, flops);
+  const size_t tile = static_cast<size_t>(plan.blockRows * plan.tileWidth);
+  const size_t hiddenValues = static_cast<size_t>(plan.blockRows * width);
+  const size_t bytes = tile * sizeof(float) + (bfloat16 ? (tile + hiddenValues) * sizeof(uint16_t) : 0);
+  scratch_.reserve(*this, bytes);
+  uint16_t* rounded = bfloat16 ? reinterpret_cast<uint16_t*>(scratch_.f32() + tile) : nullptr;
+  const Call call{input, output, products_, profiler(),     threads_, vocabSize,
+                  width, plan,   bfloat16,  scratch_.f32(), rounded,  bfloat16 ? rounded + tile : nullptr};
+  for (int64_t begin = 0; begin < rows; begin += plan.blockRows) {
+    LossBlock block(call, begin, std::min(rows, begin + plan.blockRows));
+    block.run();
+    for (const TokenLoss& loss : block.losses()) addToken(sums, loss);
   }
-  sums.workspaceBytes = logitBytes + losses.size() * sizeof(TokenLoss);
+  sums.workspaceBytes = bytes + static_cast<size_t>(plan.blockRows) * LossBlock::bytesPerRow();
   return sums;
 }
 

@@ -14,6 +14,7 @@
 #include <immintrin.h>
 #endif
 
+#include <bit>
 #include <cassert>
 #include <cmath>
 #include <cstring>
@@ -39,23 +40,28 @@ struct GroupScale {
   int32_t excess;  // -128 * sum of the group's q
 };
 
-// Quantises a group of at most kGroup values; the rest of q is 0. Returns the scale.
-float quantise(int8_t* q, const float* values, int64_t count) {
-  float largest = 0;
-  bool finite = true;
-  for (int64_t i = 0; i < count; ++i) {
+// Quantises a group of kGroup values, padded with zeros. Returns the scale.
+float quantise(int8_t* q, const float* values) {
+  float largest = 0, differences = 0;
+#pragma omp simd reduction(max : largest) reduction(+ : differences)
+  for (int64_t i = 0; i < kGroup; ++i) {
     const float size = std::abs(values[i]);
-    finite = finite && size <= std::numeric_limits<float>::max();
     largest = size > largest ? size : largest;
+    differences += values[i] - values[i];  // 0, or NaN for what is not finite
   }
-  std::memset(q, 0, static_cast<size_t>(kGroup));
-  if (!finite) return std::numeric_limits<float>::quiet_NaN();
   const float scale = largest / 127.0f;
-  if (scale < std::numeric_limits<float>::min()) return 0;  // 1 / scale would not be finite
+  if (differences != 0 || scale < std::numeric_limits<float>::min()) {  // 1 / scale would not be finite
+    std::memset(q, 0, static_cast<size_t>(kGroup));
+    return differences == 0 ? 0 : std::numeric_limits<float>::quiet_NaN();
+  }
   const float inverse = 1 / scale;
-  for (int64_t i = 0; i < count; ++i) {
-    // At most 127 by the choice of the scale, but for rounding.
-    q[i] = static_cast<int8_t>(std::clamp(std::nearbyint(values[i] * inverse), -127.0f, 127.0f));
+  constexpr float kRound =
+      12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits
+#pragma omp simd
+  for (int64_t i = 0; i < kGroup; ++i) {
+    // At most 127 by the choice of the scale.
+    q[i] = static_cast<int8_t>(std::bit_cast<int32_t>(values[i] * inverse + kRound) -
+                               std::bit_cast<int32_t>(kRound));
   }
   return scale;
 }
@@ -172,7 +178,7 @@ void packGroup(uint8_t* to, const PackedWeight& packed, const Tensor& weight, in
       std::copy_n(weight.f32() + output * packed.inputs + begin, count, values);
     }
     int8_t q[kGroup];
-    const float scale = quantise(q, values, count);
+    const float scale = quantise(q, values);
     for (int64_t i = 0; i < kGroup; ++i) {
       to[(i / 4 * kPanel + column) * 4 + i % 4] = static_cast<uint8_t>(q[i] + 128);
     }
@@ -214,9 +220,13 @@ void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight
   {
 #pragma omp for schedule(static)
     for (int64_t unit = 0; unit < rows * groups; ++unit) {
-      const int64_t row = unit / groups, begin = unit % groups * kGroup;
+      const int64_t row = unit / groups, begin = unit % groups * kGroup,
+                    count = std::min(kGroup, inputs - begin);
+      const float* values = x.f32() + row * inputs + begin;
+      float padded[kGroup] = {};
+      if (count < kGroup) values = std::copy_n(values, count, padded) - count;
       int8_t* q = quantised + unit * kGroup;
-      const float scale = quantise(q, x.f32() + row * inputs + begin, std::min(kGroup, inputs - begin));
+      const float scale = quantise(q, values);
       int32_t sum = 0;
       for (int64_t i = 0; i < kGroup; ++i) sum += q[i];
       scales[unit] = {scale, -128 * sum};

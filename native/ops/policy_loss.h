@@ -96,7 +96,7 @@ struct PolicyLossOutput {
   float* gradLogits = nullptr;  // [N, V], may be null
 };
 
-// Fused last projection + loss: logits = hidden * weight^T, in chunks; [M, V] never exists. Every row is a
+// Fused last projection + loss: logits = hidden * weight^T, in tiles; [M, V] never exists. Every row is a
 // trained token.
 struct LinearLossInput {
   Tensor hidden;                      // [M, D]
@@ -104,7 +104,7 @@ struct LinearLossInput {
   const int32_t* targets = nullptr;   // [M]
   const TokenTerms* terms = nullptr;  // [M]
   PolicyLossOptions options;
-  size_t workspaceLimit = size_t{64} << 20;  // bytes of one chunk's logits at most (at least one row)
+  size_t workspaceLimit = size_t{120} << 20;  // bytes of logits at any time, at most (at least 16 of one row)
 };
 struct LinearLossOutput {
   float* logprobs = nullptr;  // [M]

@@ -20,6 +20,12 @@ struct Case {
   std::vector<int32_t> targets;
   std::vector<TokenTerms> terms;
   PolicyLossOptions options;
+  std::vector<uint16_t> weightBits;  // in use where not empty
+
+  void roundWeight() {
+    weightBits.clear();
+    for (const float value : weight) weightBits.push_back(toBFloat16(value));
+  }
 };
 
 struct Result {
@@ -33,7 +39,8 @@ Case randomCase(const Shape& shape, const PolicyLossOptions& options, uint64_t s
               {},
               randomTokens(shape.rows, shape.vocabSize, seed),
               randomTerms(shape.rows, shape.vocabSize, seed),
-              options};
+              options,
+              {}};
   const float scale = 1 / std::sqrt(static_cast<float>(shape.width));
   for (int64_t i = 0; i < shape.rows * shape.width; ++i) {
     result.hidden.push_back(normal(seed, 9, static_cast<uint64_t>(i)));
@@ -50,7 +57,9 @@ void addRows(Backend& backend, Case& given, int64_t begin, int64_t end, size_t w
   const auto& [rows, width, vocabSize] = given.shape;
   LinearLossInput input;
   input.hidden = Tensor(given.hidden.data(), {rows, width}).rows(begin, end);
-  input.weight = Tensor(given.weight.data(), {vocabSize, width});
+  input.weight = given.weightBits.empty()
+                     ? Tensor(given.weight.data(), {vocabSize, width})
+                     : Tensor(given.weightBits.data(), DType::BFloat16, {vocabSize, width});
   input.targets = given.targets.data() + begin;
   input.terms = given.terms.data() + begin;
   input.options = given.options;
@@ -58,7 +67,7 @@ void addRows(Backend& backend, Case& given, int64_t begin, int64_t end, size_t w
   LinearLossOutput output{result.logprobs.data() + begin, result.entropy.data() + begin, Tensor(), Tensor()};
   if (backward) {
     output.gradHidden = Tensor(result.gradHidden.data(), {rows, width}).rows(begin, end);
-    output.gradWeight = Tensor(result.gradWeight.data(), {vocabSize, width});
+    if (!result.gradWeight.empty()) output.gradWeight = Tensor(result.gradWeight.data(), {vocabSize, width});
   }
   const PolicyLossSums sums = backend.linearLoss(input, output);
   result.sums.loss += sums.loss;
@@ -87,6 +96,14 @@ Result emptyResult(const Case& given) {
 Result lossOf(Backend& backend, Case given, size_t workspaceLimit = size_t{64} << 20, bool backward = true) {
   Result result = emptyResult(given);
   addRows(backend, given, 0, given.shape.rows, workspaceLimit, backward, result);
+  return result;
+}
+
+// The weight is frozen: no gradient of it.
+Result frozenLossOf(Backend& backend, Case given, size_t workspaceLimit = size_t{64} << 20) {
+  Result result = emptyResult(given);
+  result.gradWeight.clear();
+  addRows(backend, given, 0, given.shape.rows, workspaceLimit, true, result);
   return result;
 }
 
@@ -212,13 +229,88 @@ TEST_CASE("linearLoss: the same call gives the same bits; without gradients the 
 TEST_CASE("linearLoss: a large vocabulary stays within the workspace limit") {
   const auto backend = createCpuBackend(2);
   const Case given = randomCase({60, 2, 151'936}, {}, 9);
-  const size_t limit = size_t{16} << 20;
+  const size_t limit = size_t{2} << 20;
   const Result found = lossOf(*backend, given, limit);
   CHECK(found.sums.workspaceBytes <= limit + 100'000);
   CHECK(found.sums.workspaceBytes > limit / 2);
   const Result whole = lossOf(*backend, given);
   CHECK(relativeDifference(found.logprobs, whole.logprobs) < 1e-6);
   CHECK(relativeDifference(found.gradHidden, whole.gradHidden) < 2e-6);
+}
+
+// One tile of 512 tokens, or 64 tiles of 16; the largest logit of a row moves from tile to tile.
+TEST_CASE("linearLoss: tiles of the vocabulary agree with the reference in every way to the gradient") {
+  ReferenceBackend reference;
+  const auto backend = createCpuBackend(2);
+  for (const NamedLossOptions& variant : lossVariants()) {
+    CAPTURE(variant.name);
+    Case given = randomCase({40, 24, 1019}, variant.options, 12);
+    for (size_t r = 0; r < given.terms.size(); r += 3) {
+      given.terms[r].excludedToken =
+          static_cast<int32_t>((static_cast<size_t>(given.targets[r]) + 1 + r) % 1019);
+    }
+    const Result expected = lossOf(reference, given);
+    for (const size_t limit : {size_t{40 * 16 * 4}, size_t{40 * 512 * 4}}) {
+      CAPTURE(limit);
+      checkNear(lossOf(*backend, given, limit), expected, 3e-6);
+      const Result frozen = frozenLossOf(*backend, given, limit);
+      CHECK(relativeDifference(frozen.gradHidden, expected.gradHidden) < 3e-6);
+      CHECK(relativeDifference(frozen.logprobs, expected.logprobs) < 3e-6);
+      CHECK(frozen.sums.loss == doctest::Approx(expected.sums.loss).epsilon(3e-6).scale(1));
+      const Result forward = lossOf(*backend, given, limit, false);
+      CHECK(relativeDifference(forward.logprobs, expected.logprobs) < 3e-6);
+      CHECK(relativeDifference(forward.entropy, expected.entropy) < 3e-6);
+    }
+    CHECK(relativeDifference(frozenLossOf(*backend, given).gradHidden, expected.gradHidden) < 3e-6);
+  }
+}
+
+TEST_CASE("linearLoss: tiles keep the digits of near-certain tokens, wherever they lie") {
+  ReferenceBackend reference;
+  const auto backend = createCpuBackend(1);
+  Case given = randomCase({24, 16, 400}, {}, 13);
+  TokenTerms supervised;
+  supervised.supervisedScale = 1;
+  for (size_t r = 0; r < given.terms.size(); ++r) {
+    given.terms[r] = supervised;
+    given.targets[r] = static_cast<int32_t>(r * 16 + r % 16);
+    // The target's weight points where the row does: a logit of 15 to 40.
+    for (size_t i = 0; i < 16; ++i) {
+      const float size = 15 + static_cast<float>(r);
+      given.weight[static_cast<size_t>(given.targets[r]) * 16 + i] = i == r % 16 ? size : 0;
+      given.hidden[r * 16 + i] = i == r % 16 ? 1 : 0.01f;
+    }
+  }
+  const Result expected = lossOf(reference, given), tiles = frozenLossOf(*backend, given, 24 * 16 * 4);
+  for (size_t r = 0; r < given.terms.size(); ++r) {
+    // 1 + the other exponentials is summed in float32.
+    CHECK(std::abs(tiles.logprobs[r] - expected.logprobs[r]) <
+          6e-8f + 1e-5f * std::abs(expected.logprobs[r]));
+  }
+  CHECK(relativeDifference(tiles.gradHidden, expected.gradHidden) < 1e-5);
+  CHECK(relativeDifference(lossOf(*backend, given, 24 * 16 * 4).gradWeight, expected.gradWeight) < 1e-5);
+}
+
+TEST_CASE("linearLoss: bfloat16 weights, trained and frozen, whole and in tiles") {
+  ReferenceBackend reference;
+  const auto backend = createCpuBackend(2);
+  for (const NamedLossOptions& variant : lossVariants()) {
+    CAPTURE(variant.name);
+    Case given = randomCase({40, 24, 1019}, variant.options, 14);
+    given.roundWeight();
+    const Result expected = lossOf(reference, given);
+    for (const size_t limit : {size_t{40 * 16 * 6}, size_t{64} << 20}) {
+      CAPTURE(limit);
+      const Result found = lossOf(*backend, given, limit), frozen = frozenLossOf(*backend, given, limit);
+      CHECK(relativeDifference(found.logprobs, expected.logprobs) < 3e-6);
+      CHECK(relativeDifference(frozen.logprobs, expected.logprobs) < 3e-6);
+      CHECK(found.sums.loss == doctest::Approx(expected.sums.loss).epsilon(1e-5).scale(1));
+      // Gradients of logits are rounded to 8 bits.
+      CHECK(relativeDifference(found.gradHidden, expected.gradHidden) < 0.01);
+      CHECK(relativeDifference(frozen.gradHidden, expected.gradHidden) < 0.01);
+      CHECK(relativeDifference(found.gradWeight, expected.gradWeight) < 0.01);
+    }
+  }
 }
 
 TEST_CASE("linearLoss: values that are not finite make the loss so") {
@@ -230,6 +322,12 @@ TEST_CASE("linearLoss: values that are not finite make the loss so") {
       Case given = randomCase({20, 4, 300}, {}, 5);
       (inWeight ? given.weight : given.hidden)[7] = bad;
       CHECK_FALSE(std::isfinite(lossOf(*backend, given).sums.loss));
+      for (const size_t position : {size_t{7}, given.weight.size() - 1}) {
+        Case tiled = randomCase({20, 4, 300}, {}, 5);
+        (inWeight ? tiled.weight[position] : tiled.hidden[7]) = bad;
+        CHECK_FALSE(std::isfinite(lossOf(*backend, tiled, 20 * 16 * 4).sums.loss));
+        CHECK_FALSE(std::isfinite(frozenLossOf(*backend, tiled, 20 * 16 * 4).sums.loss));
+      }
       CHECK_FALSE(std::isfinite(lossOf(*backend, given, size_t{64} << 20, false).sums.loss));
     }
   }
