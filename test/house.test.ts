@@ -29,7 +29,7 @@ const layers = [
   ['tasks'],
   ['traces'],
   ['trainer'],
-  ['curation', 'compare'],
+  ['curation', 'compare', 'evaluation'],
   ['index'],
   ['cli'],
 ]

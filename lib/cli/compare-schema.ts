@@ -59,7 +59,7 @@ export const gridSchema = z.strictObject({
     })
     .exactOptional(),
   targets: z
-    .strictObject({ redundantCallRate: share.exactOptional(), neededCallRate: share.exactOptional() })
+    .strictObject({ redundantCallRate: share.exactOptional(), neededCallsKept: share.exactOptional() })
     .exactOptional(),
   processes: count.exactOptional(),
   threads: count.exactOptional(),
@@ -87,7 +87,7 @@ export function toGrid(config: GridConfig): Grid {
     train,
     rollout: rolloutOptions,
     evaluation: { knownSamples: 8, samples: 4, every: 10, curveQuestions: 64, ...config.evaluation },
-    targets: { redundantCallRate: 0.02, neededCallRate: 0.97, ...config.targets },
+    targets: { redundantCallRate: 0.02, neededCallsKept: 0.97, ...config.targets },
     threads: config.threads ?? 1,
   }
 }

@@ -113,7 +113,7 @@ function describeEnd({ failed, left }: QueueResult, terminal: Terminal, command:
 class TerminalObserver implements CompareObserver {
   constructor(private readonly terminal: Terminal) {}
 
-  #lastStatus = 0
+  #lastStatus = Number.NEGATIVE_INFINITY
 
   progress({ share, secondsLeft, cells, cellsFinished, running }: CompareProgress): void {
     // Several processes report every step; a log needs a line now and then.
@@ -170,7 +170,7 @@ function runJob(job: Job, { grid, config, folder, output }: JobRun): Promise<voi
 
 async function writeReport(grid: Grid, output: string): Promise<void> {
   const results = await readResults(grid, output)
-  const arms = armsOf(results.cells)
+  const arms = armsOf(results.cells, results.starts)
   const title = 'HDPO compared'
   const files: Record<string, string> = {
     'report.html': renderCompareReport({ title, grid, results }),

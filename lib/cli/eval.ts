@@ -1,125 +1,130 @@
-// hdpo eval: a policy folder on tasks.
+// hdpo eval: how right an agent is, and which of its tool calls it needs.
 import { writeFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
-import { type Command, Option } from 'commander'
-import { Policy } from '../policy/policy.js'
+import type { Command } from 'commander'
+import writeFileAtomic from 'write-file-atomic'
+import { HdpoError } from '../errors.js'
+import { latencyQuantiles, measureEvaluation } from '../evaluation/measures.js'
 import type { RolloutOptions } from '../rollout/options.js'
 import { rolloutLine } from '../rollout/rollout-line.js'
 import { takeTasks } from '../tasks/task-list.js'
-import { type EvaluationSummary, evaluate, type Knowledge, measureKnown } from '../trainer/evaluate.js'
-import { type AnswerRule, answerRules } from './data-schema.js'
+import { type Evaluation, evaluate, type Knowledge, measureKnown } from '../trainer/evaluate.js'
+import { keepKnowledge } from '../trainer/kept-knowledge.js'
 import { closeEnvironment, type Environment, resolveEnvironment } from './environment.js'
-import { examples } from './examples.js'
-import { columnPair, positiveNumber, wholeNumber } from './flags.js'
-import { formatTable, percent } from './table.js'
+import { describeEvalCommand, type EvalFlags } from './eval-flags.js'
+import { type EvalOutput, formatEvaluation, readKnowledge } from './eval-output.js'
+import { type EvalTarget, openTarget } from './eval-target.js'
+import { listenForInterrupt } from './interrupt.js'
 import { Terminal } from './terminal.js'
 
-interface EvalFlags {
-  environment?: string
-  tasks?: string
-  columns?: Record<string, string>
-  tools?: string[]
-  answer?: Exclude<AnswerRule, 'llm-judge'>
-  samples: number
-  known?: boolean
-  limit?: number
-  temperature?: number
-  toolChoice?: 'auto' | 'none' | 'required'
-  seed: number
-  threads?: number
-  json?: boolean
-  rollouts?: string
-}
-
 export function addEvalCommand(program: Command): void {
-  program
+  const command = program
     .command('eval')
-    .description('accuracy and tool calls of a policy on tasks')
-    .argument('<policy>', 'policy folder')
-    .option('--environment <name>', 'atlas, or a module; its held-out tasks are asked')
-    .option('--tasks <file>', 'JSONL or Parquet, instead of an environment')
-    .option('--columns <pairs...>', 'of the tasks file: question=prompt answer=gold', columnPair)
-    .option('--tools <names...>', 'built-in tools and modules')
-    .addOption(
-      new Option('--answer <rule>', 'how answers are compared').choices(
-        answerRules.filter((rule) => rule !== 'llm-judge'),
-      ),
-    )
-    .option('--samples <number>', 'rollouts of each task', wholeNumber(1), 1)
-    .option('--known', 'first ask 8 times without tools, then tell redundant calls from needed ones')
-    .option('--limit <number>', 'ask only the first tasks', wholeNumber(1))
-    .option('--temperature <number>', 'default: 1', positiveNumber)
-    .addOption(new Option('--tool-choice <choice>', 'default: auto').choices(['auto', 'none', 'required']))
-    .option('--seed <number>', 'of sampling, and of the environment', wholeNumber(0), 0)
-    .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
-    .option('--rollouts <file>', 'write every rollout as JSONL')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      examples(
-        'hdpo eval runs/quickstart/hdpo/policy --environment atlas --known --samples 4',
-        'hdpo eval ./my-agent --tasks questions.jsonl --tools calculator --json',
-        'hdpo eval ./my-agent --tasks test.parquet --columns question=prompt answer=gold',
-      ),
-    )
-    .action(runEval)
+    .description('accuracy and tool calls of a policy, a model behind an API, or your own agent')
+  describeEvalCommand(command).action(runEval)
 }
 
-async function runEval(policyFolder: string, flags: EvalFlags): Promise<void> {
+async function runEval(policyFolder: string | undefined, flags: EvalFlags): Promise<void> {
+  if (flags.known && flags.knownFrom !== undefined) {
+    throw new HdpoError('ERR_CONFIG', '--known measures what --known-from reads: give one of them')
+  }
   const environment = await evaluatedEnvironment(flags)
   try {
-    await evaluateIn(environment, policyFolder, flags)
+    const target = await openTarget(policyFolder, flags, environment.tools)
+    try {
+      await evaluateIn(environment, target, flags)
+    } finally {
+      await target.close()
+    }
   } finally {
     await closeEnvironment(environment)
   }
 }
 
-async function evaluateIn(environment: Environment, policyFolder: string, flags: EvalFlags): Promise<void> {
+async function evaluateIn(environment: Environment, target: EvalTarget, flags: EvalFlags): Promise<void> {
   const tasks = await takeTasks(environment.heldOutTasks ?? environment.tasks, flags.limit)
-  const policy = await Policy.load(resolve(policyFolder), flags.threads ? { threads: flags.threads } : {})
+  if (tasks.length === 0) throw new HdpoError('ERR_CONFIG', 'there are no tasks to ask')
   // Progress goes beside the results, which --json hands to another program.
   const terminal = new Terminal(process.stderr)
+  const interrupt = listenForInterrupt((line) => terminal.line(line))
+  const asking = {
+    ...target.asking,
+    tasks,
+    tools: environment.tools,
+    reward: environment.evaluationReward ?? environment.reward,
+    rollout: rolloutOptions(flags),
+    seed: flags.seed,
+    signal: interrupt.signal,
+  }
   try {
-    const rollout: RolloutOptions = {
-      ...(flags.temperature !== undefined && { temperature: flags.temperature }),
-      ...(flags.toolChoice && { toolChoice: flags.toolChoice }),
-    }
-    const asking = {
-      policy,
-      tasks,
-      tools: environment.tools,
-      reward: environment.evaluationReward ?? environment.reward,
-      rollout,
-      seed: flags.seed,
-    }
-    let knowledge: Knowledge | undefined
+    let knowledge = flags.knownFrom === undefined ? undefined : await readKnowledge(flags.knownFrom)
     if (flags.known) {
-      terminal.status(`asking ${tasks.length} questions without tools`)
+      terminal.status(`asking ${tasks.length} questions 8 times without tools`)
       knowledge = await measureKnown(asking)
     }
     terminal.status(`asking ${tasks.length} questions`)
-    const { summary, groups } = await evaluate({
-      ...asking,
-      samples: flags.samples,
-      ...(knowledge && { knowledge }),
-    })
+    const evaluation = await evaluate({ ...asking, samples: flags.samples, ...(knowledge && { knowledge }) })
     terminal.done()
-    if (flags.rollouts) await writeFile(flags.rollouts, groups.flat().map(rolloutLine).join(''))
-    console.log(flags.json ? JSON.stringify(summary, null, 2) : formatSummary(summary))
+    await tell(describeEvaluation(evaluation, knowledge, target, flags), evaluation, flags)
   } finally {
+    interrupt.dispose()
     terminal.done()
-    await policy.close()
   }
 }
 
-function evaluatedEnvironment({
-  environment,
-  tasks: path,
-  columns,
-  tools,
-  answer,
-  seed,
-}: EvalFlags): Promise<Environment> {
+function rolloutOptions({ temperature, toolChoice, maxTurns }: EvalFlags): RolloutOptions {
+  return {
+    ...(temperature !== undefined && { temperature }),
+    ...(toolChoice && { toolChoice }),
+    ...(maxTurns !== undefined && { maxTurns }),
+  }
+}
+
+async function tell(output: EvalOutput, { groups, ungraded }: Evaluation, flags: EvalFlags): Promise<void> {
+  if (flags.rollouts)
+    await writeFile(flags.rollouts, [...groups.flat(), ...ungraded].map(rolloutLine).join(''))
+  const text = JSON.stringify(output, null, 2)
+  if (flags.output) await writeFileAtomic(flags.output, `${text}\n`)
+  console.log(flags.json ? text : formatEvaluation(output))
+}
+
+function describeEvaluation(
+  { summary, groups, ungraded }: Evaluation,
+  knowledge: Knowledge | undefined,
+  target: EvalTarget,
+  { samples, seed, prices }: EvalFlags,
+): EvalOutput {
+  const graded = groups.filter((group) => group.length > 0)
+  if (graded.length === 0) {
+    throw new HdpoError('ERR_UNGRADED', `no rollout could be graded; the first: ${ungraded[0]?.ungraded}`)
+  }
+  const latency = latencyQuantiles(graded)
+  return {
+    target: target.name,
+    questions: summary.questions,
+    samples,
+    rollouts: summary.rollouts,
+    ungradedRollouts: summary.ungradedRollouts,
+    seed,
+    measures: measureEvaluation({
+      groups: graded,
+      ...(knowledge && { knowledge }),
+      ...(prices && { prices }),
+    }),
+    ...(latency && { latency }),
+    calls: summary.calls,
+    ends: summary.ends,
+    ...(knowledge && {
+      known: {
+        knownQuestions: summary.knownQuestions ?? 0,
+        neededQuestions: summary.neededQuestions ?? 0,
+        ...keepKnowledge(knowledge),
+      },
+    }),
+  }
+}
+
+function evaluatedEnvironment(flags: EvalFlags): Promise<Environment> {
+  const { environment, tasks: path, columns, tools, answer, seed } = flags
   const tasks = path !== undefined && columns ? { path, columns } : path
   return resolveEnvironment(
     {
@@ -130,29 +135,4 @@ function evaluatedEnvironment({
     },
     { seed, folder: process.cwd() },
   )
-}
-
-export function formatSummary(summary: EvaluationSummary): string {
-  const failed = Object.entries(summary.calls).filter(([outcome, count]) => outcome !== 'ok' && count > 0)
-  const rows: [string, string][] = [
-    ['questions', String(summary.questions)],
-    ['rollouts', String(summary.rollouts)],
-    ['accuracy', percent(summary.accuracy)],
-    ['well-formed', percent(summary.format)],
-    ['calls per rollout', summary.callsPerRollout.toFixed(2)],
-    ['rollouts that call a tool', percent(summary.callShare)],
-    ['tool cost per 1,000 questions', (1000 * summary.costPerRollout).toPrecision(4)],
-    ['tool seconds per 1,000 questions', (1000 * (summary.toolSecondsPerRollout ?? 0)).toPrecision(4)],
-    ...(summary.ungradedRollouts > 0
-      ? [['rollouts not graded', String(summary.ungradedRollouts)] as [string, string]]
-      : []),
-    ...failed.map(([outcome, count]): [string, string] => [`calls: ${outcome}`, String(count)]),
-  ]
-  if (summary.knownQuestions !== undefined) {
-    rows.push(
-      [`redundant-call rate (${summary.knownQuestions} known)`, percent(summary.redundantCallRate)],
-      [`needed-call rate (${summary.neededQuestions ?? 0} needed)`, percent(summary.neededCallRate)],
-    )
-  }
-  return formatTable(['measure', 'value'], rows)
 }

@@ -5,6 +5,7 @@ import { colorsFor, createPlot, formatPercent, type Plot, round, shadesFor } fro
 import type { StartResult } from './result.js'
 import {
   type Arm,
+  type ComparedMeasures,
   type CurvePoint,
   curveOfArm,
   estimateOf,
@@ -34,21 +35,21 @@ export function paretoChart(title: string, arms: readonly Arm[], starts: readonl
 
 /** Needed calls that stay against redundant calls that stay; the targets are the shaded corner. */
 export function callRatesChart(title: string, arms: readonly Arm[], targets: Targets): string {
-  const points = arms.flatMap((arm) => pointOf(arm, 'redundantCallRate', 'neededCallRate'))
+  const points = arms.flatMap((arm) => pointOf(arm, 'redundantCallRate', 'neededCallsKept'))
   const colors = colorsFor(arms.map(({ method }) => method))
   const plot = createPlot({
     title,
     x: { label: 'redundant calls (known questions)', domain: [0, 1], format: formatPercent },
     y: {
       label: 'needed calls kept',
-      domain: [0, 1.02],
+      domain: [0, 1.05],
       ticks: [0, 0.25, 0.5, 0.75, 1],
       format: formatPercent,
     },
     legend: [...colors].map(([name, color]) => ({ name, color })),
   })
   const [left, right] = [plot.x(0), plot.x(targets.redundantCallRate)]
-  const [top, bottom] = [plot.y(1.02), plot.y(targets.neededCallRate)]
+  const [top, bottom] = [plot.y(1.05), plot.y(targets.neededCallsKept)]
   const goal = `<rect x="${left}" y="${top}" width="${round(right - left)}" height="${round(bottom - top)}" fill="#bbf7d0"/>`
   return plot.wrap(goal + points.map((point) => marks(plot, point, colors)).join(''))
 }
@@ -109,7 +110,7 @@ function curveMarks(plot: Plot, { color, points }: Curve): string {
   )
 }
 
-function pointOf(arm: Arm, xName: MeasureName, yName: MeasureName) {
+function pointOf(arm: Arm, xName: keyof ComparedMeasures, yName: keyof ComparedMeasures) {
   const [x, y] = [estimateOf(arm, xName), estimateOf(arm, yName)]
   return x && y ? [{ arm, x, y }] : []
 }

@@ -51,8 +51,8 @@ export interface GridEvaluation {
 export interface Targets {
   /** At most. */
   redundantCallRate: number
-  /** At least. */
-  neededCallRate: number
+  /** At least, of the needed calls that the policy made before training. */
+  neededCallsKept: number
 }
 
 export interface Cell {

@@ -45,10 +45,10 @@ export function rangeChart(title: string, arms: readonly Arm[], targets: Targets
   ].join('\n')
 }
 
-function explanation({ redundantCallRate, neededCallRate }: Targets): string {
+function explanation({ redundantCallRate, neededCallsKept }: Targets): string {
   return (
     `Green: share of seeds with at most ${formatPercent(redundantCallRate)} redundant calls and at least ` +
-    `${formatPercent(neededCallRate)} needed calls kept. Below each: mean redundant / needed.`
+    `${formatPercent(neededCallsKept)} of needed calls kept. Below each, on average: redundant / kept.`
   )
 }
 
@@ -88,7 +88,7 @@ function disc(arm: Arm, cx: number, cy: number, targets: Targets): string {
       : share > 0
         ? `<path d="M${cx} ${cy}L${cx} ${cy - radius}A${radius} ${radius} 0 ${share > 0.5 ? 1 : 0} 1 ${endX} ${endY}Z" fill="#15803d"/>`
         : ''
-  const rates = (['redundantCallRate', 'neededCallRate'] as const).map((name) => {
+  const rates = (['redundantCallRate', 'neededCallsKept'] as const).map((name) => {
     const mean = estimateOf(arm, name)?.mean
     return mean === undefined ? '-' : (100 * mean).toFixed(1)
   })

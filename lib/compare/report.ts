@@ -27,7 +27,7 @@ pre { background: #f9fafb; padding: 1rem; overflow-x: auto; font-size: 12px }
 .facts { color: #4b5563 }`
 
 export function renderCompareReport({ title, grid, results }: CompareReport): string {
-  const arms = armsOf(results.cells)
+  const arms = armsOf(results.cells, results.starts)
   const settings = [...new Set(arms.map(({ setting }) => setting))]
   return `<!doctype html>
 <html lang="en">
@@ -85,6 +85,7 @@ function resultTable(arms: readonly Arm[], grid: Grid): string {
     'accuracy',
     'redundant calls',
     'needed calls',
+    'needed calls kept',
     'calls per rollout',
     'targets reached',
   ]
@@ -96,6 +97,7 @@ function resultTable(arms: readonly Arm[], grid: Grid): string {
       formatEstimate(estimateOf(arm, 'accuracy'), percent),
       formatEstimate(estimateOf(arm, 'redundantCallRate'), percent),
       formatEstimate(estimateOf(arm, 'neededCallRate'), percent),
+      formatEstimate(estimateOf(arm, 'neededCallsKept'), percent),
       formatEstimate(estimateOf(arm, 'callsPerRollout'), (value) => value.toFixed(2)),
       `${reached} of ${seeds}`,
     ]
@@ -123,7 +125,7 @@ function describeFacts({ targets, evaluation }: Grid, { starts, cells }: Finishe
   )
   return (
     `${cells.length} runs. Targets: at most ${formatPercent(targets.redundantCallRate)} of rollouts on known questions call a tool, ` +
-    `at least ${formatPercent(targets.neededCallRate)} of those on needed ones do. Known: right ${evaluation.knownSamples} times of ` +
+    `and on needed ones at least ${formatPercent(targets.neededCallsKept)} of those that did before training still do. Known: right ${evaluation.knownSamples} times of ` +
     `${evaluation.knownSamples} without tools before training; needed: never right. Held-out questions, ${evaluation.samples} rollouts each (` +
     `${questions.join('; ')}). Intervals: 95% bootstrap over seeds, so with few seeds they say how far seeds differ, no more. ` +
     'Green rows reach both targets on average.'

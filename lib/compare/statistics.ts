@@ -1,7 +1,7 @@
 // Results over seeds: means with bootstrap confidence intervals, and which weights reach the targets.
 import { Random } from '../tasks/random.js'
 import type { Targets } from './grid.js'
-import type { CellResult, Measures } from './result.js'
+import type { CellResult, Measures, StartResult } from './result.js'
 
 /** One method at one weight in one setting, over the seeds that have finished. */
 export interface Arm {
@@ -9,7 +9,16 @@ export interface Arm {
   method: string
   weight?: number
   label: string
-  results: CellResult[]
+  results: ArmResult[]
+}
+
+export interface ArmResult extends CellResult {
+  after: ComparedMeasures
+}
+
+export interface ComparedMeasures extends Measures {
+  /** Needed-call rate after training to that before, of the same seed. */
+  neededCallsKept?: number
 }
 
 export interface Estimate {
@@ -19,16 +28,16 @@ export interface Estimate {
   high: number
 }
 
-export const measureNames = ['accuracy', 'callsPerRollout', 'redundantCallRate', 'neededCallRate'] as const
-export type MeasureName = (typeof measureNames)[number]
+export type MeasureName = 'accuracy' | 'callsPerRollout' | 'redundantCallRate' | 'neededCallRate'
 
 const resamples = 2000
 
 /** In order of first appearance, as the grid has them. */
-export function armsOf(results: readonly CellResult[]): Arm[] {
+export function armsOf(results: readonly CellResult[], starts: readonly StartResult[]): Arm[] {
+  const before = new Map(starts.map((start) => [start.seed, start.before.neededCallRate]))
   const arms = new Map<string, Arm>()
   for (const result of results) {
-    const { setting, method, weight } = result.cell
+    const { setting, method, weight, seed } = result.cell
     const key = JSON.stringify([setting, method, weight])
     const arm = arms.get(key) ?? {
       setting,
@@ -37,14 +46,20 @@ export function armsOf(results: readonly CellResult[]): Arm[] {
       label: weight === undefined ? method : `${method} ${weight}`,
       results: [],
     }
-    arm.results.push(result)
+    arm.results.push({ ...result, after: compared(result.after, before.get(seed)) })
     arms.set(key, arm)
   }
   return [...arms.values()]
 }
 
+function compared(after: Measures, neededBefore: number | undefined): ComparedMeasures {
+  const { neededCallRate } = after
+  if (neededCallRate === undefined || neededBefore === undefined || neededBefore === 0) return after
+  return { ...after, neededCallsKept: neededCallRate / neededBefore }
+}
+
 /** Of a measure after training, over seeds. Undefined where no seed has it. */
-export function estimateOf(arm: Arm, name: MeasureName): Estimate | undefined {
+export function estimateOf(arm: Arm, name: keyof ComparedMeasures): Estimate | undefined {
   return estimate(valuesOf(arm, name))
 }
 
@@ -59,10 +74,12 @@ export function estimate(values: readonly number[]): Estimate | undefined {
   return { mean, low: quantile(means, 0.025), high: quantile(means, 0.975) }
 }
 
-export function reaches(measures: Measures, targets: Targets): boolean {
-  const { redundantCallRate, neededCallRate } = measures
-  if (redundantCallRate === undefined || neededCallRate === undefined) return false
-  return redundantCallRate <= targets.redundantCallRate && neededCallRate >= targets.neededCallRate
+export function reaches(
+  { redundantCallRate, neededCallsKept }: Pick<ComparedMeasures, 'redundantCallRate' | 'neededCallsKept'>,
+  targets: Targets,
+): boolean {
+  if (redundantCallRate === undefined || neededCallsKept === undefined) return false
+  return redundantCallRate <= targets.redundantCallRate && neededCallsKept >= targets.neededCallsKept
 }
 
 export interface Reach {
@@ -73,14 +90,15 @@ export interface Reach {
 }
 
 export function reachOf(arm: Arm, targets: Targets): Reach {
-  const redundantCallRate = estimateOf(arm, 'redundantCallRate')?.mean
-  const neededCallRate = estimateOf(arm, 'neededCallRate')?.mean
-  const known = redundantCallRate !== undefined && neededCallRate !== undefined
+  const mean = (name: keyof ComparedMeasures) => estimateOf(arm, name)?.mean
+  const [redundantCallRate, neededCallsKept] = [mean('redundantCallRate'), mean('neededCallsKept')]
   return {
     seeds: arm.results.length,
     reached: arm.results.filter(({ after }) => reaches(after, targets)).length,
     onAverage:
-      known && reaches({ ...arm.results[0]?.after, redundantCallRate, neededCallRate } as Measures, targets),
+      redundantCallRate !== undefined &&
+      neededCallsKept !== undefined &&
+      reaches({ redundantCallRate, neededCallsKept }, targets),
   }
 }
 
@@ -117,7 +135,7 @@ function pointsByStep(values: readonly { step: number; value: number | undefined
   })
 }
 
-function valuesOf(arm: Arm, name: MeasureName): number[] {
+function valuesOf(arm: Arm, name: keyof ComparedMeasures): number[] {
   return arm.results.flatMap(({ after }) => (after[name] === undefined ? [] : [after[name]]))
 }
 

@@ -2,17 +2,20 @@
 import type { RolloutPolicy } from '../policy/types.js'
 import { isCorrect, partitionGraded, type RewardOptions, scoreTrajectories } from '../rewards/rewards.js'
 import { toolSeconds } from '../rollout/call-cost.js'
-import { type RunGroup, runGroup as runPolicyGroup } from '../rollout/group.js'
+import { type GroupOptions, type RunGroup, runGroup as runPolicyGroup } from '../rollout/group.js'
 import type { RolloutOptions } from '../rollout/options.js'
 import { deriveSeed } from '../rollout/seed.js'
-import type { ScoredTrajectory, Task, UngradedTrajectory } from '../rollout/types.js'
+import type { ScoredTrajectory, Task, Trajectory, UngradedTrajectory } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
 import { mapConcurrent } from './map-concurrent.js'
 import { mean, type RolloutMetrics, rolloutMetrics } from './metrics.js'
 import { checkCount } from './option-checks.js'
 
 export interface EvaluateOptions {
-  policy: RolloutPolicy
+  /** This or `play`. */
+  policy?: RolloutPolicy
+  /** Plays `size` rollouts of a task, in order: whatever is evaluated that is no policy of this process. */
+  play?: (task: Task, options: GroupOptions) => Promise<Trajectory[]>
   tasks: readonly Task[]
   tools: readonly Tool[]
   reward: RewardOptions
@@ -67,13 +70,13 @@ export interface Evaluation {
 }
 
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { policy, tasks, tools, reward, rollout, samples = 1, seed = 0, concurrency = 64, signal } = options
-  const { runGroup = runPolicyGroup } = options
+  const { tasks, reward, rollout, samples = 1, seed = 0, concurrency = 64, signal } = options
+  const play = playerOf(options)
   checkCount('samples', samples)
   checkCount('concurrency', concurrency)
   const scored = await mapConcurrent(tasks, concurrency, async (task, index) => {
     signal?.throwIfAborted()
-    const group = await runGroup(policy, task, tools, {
+    const group = await play(task, {
       ...rollout,
       size: samples,
       seed: deriveSeed(seed, 'evaluate', index),
@@ -86,6 +89,12 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const groups = parts.map(({ graded }) => graded)
   const ungraded = parts.flatMap((part) => part.ungraded)
   return { summary: summarize(groups, options.knowledge, ungraded), groups, ungraded }
+}
+
+function playerOf({ policy, play, tools, runGroup = runPolicyGroup }: EvaluateOptions) {
+  if (play) return play
+  if (!policy) throw new TypeError('policy: must be given, or play')
+  return (task: Task, options: GroupOptions) => runGroup(policy, task, tools, options)
 }
 
 /**

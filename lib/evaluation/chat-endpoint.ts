@@ -1,0 +1,127 @@
+// A model behind an OpenAI-compatible chat API: one request a turn.
+import { AttemptError, fetchWithRetries, type RetryOptions } from '../http/fetch-with-retries.js'
+import type { ToolDescription } from '../policy/types.js'
+
+export interface ChatEndpointOptions {
+  /** 'https://api.openai.com/v1': what comes before /chat/completions. */
+  baseURL: string
+  model: string
+  /** Sent as the bearer token. */
+  key?: string
+  /** Fields of every request besides model, messages and tools, e.g. { temperature: 0, max_tokens: 500 }. */
+  body?: Readonly<Record<string, unknown>>
+  retry?: RetryOptions
+}
+
+/** As the API has them. */
+export interface WireMessage {
+  role: string
+  content: string | null
+  tool_calls?: WireToolCall[]
+  tool_call_id?: string
+}
+
+export interface WireToolCall {
+  id: string
+  type: 'function'
+  function: { name: string; arguments: string }
+}
+
+export interface ChatReply {
+  content: string
+  toolCalls: WireToolCall[]
+  /** 'length' where the reply was cut off. */
+  finishReason: string
+  promptTokens: number
+  completionTokens: number
+}
+
+export class ChatEndpoint {
+  readonly #url: URL
+  readonly #headers: Record<string, string>
+
+  constructor(private readonly options: ChatEndpointOptions) {
+    this.#url = chatUrl(options.baseURL)
+    this.#headers = {
+      'content-type': 'application/json',
+      ...(options.key !== undefined && { authorization: `Bearer ${options.key}` }),
+    }
+  }
+
+  /** Rejects with an AttemptError once the retries are used up. */
+  complete(
+    messages: readonly WireMessage[],
+    tools: readonly ToolDescription[],
+    toolChoice: 'auto' | 'none' | 'required',
+    signal?: AbortSignal,
+  ): Promise<ChatReply> {
+    const { model, body, retry } = this.options
+    const request = {
+      ...body,
+      model,
+      messages,
+      ...(tools.length > 0 && { tools: tools.map(toWireTool), tool_choice: toolChoice }),
+    }
+    const init = { method: 'POST', headers: this.#headers, body: JSON.stringify(request) }
+    return fetchWithRetries(this.#url, init, readReply, { ...retry, ...(signal && { signal }) })
+  }
+}
+
+function chatUrl(baseURL: string): URL {
+  let url: URL
+  try {
+    url = new URL(`${baseURL.replace(/\/+$/, '')}/chat/completions`)
+  } catch (error) {
+    throw new TypeError(`endpoint: must be a URL such as https://host/v1, got ${JSON.stringify(baseURL)}`, {
+      cause: error,
+    })
+  }
+  if (url.protocol === 'http:' || url.protocol === 'https:') return url
+  throw new RangeError(`endpoint: must begin with http:// or https://, got ${JSON.stringify(baseURL)}`)
+}
+
+function toWireTool({ name, description, parameters }: ToolDescription) {
+  return { type: 'function', function: { name, description, parameters } }
+}
+
+interface Completion {
+  choices?: { message?: { content?: unknown; tool_calls?: unknown }; finish_reason?: unknown }[]
+  usage?: { prompt_tokens?: unknown; completion_tokens?: unknown }
+}
+
+async function readReply(response: Response): Promise<ChatReply> {
+  const text = await response.text()
+  let completion: Completion
+  try {
+    completion = JSON.parse(text) as Completion
+  } catch (error) {
+    throw new AttemptError(`the endpoint sent no JSON: ${excerpt(text)}`, false, undefined, { cause: error })
+  }
+  const choice = completion?.choices?.[0]
+  const { content = null, tool_calls: calls = null } = choice?.message ?? {}
+  const isReply = choice?.message !== undefined && (content === null || typeof content === 'string')
+  if (!isReply || !(calls === null || (Array.isArray(calls) && calls.every(isToolCall)))) {
+    throw new AttemptError(`the endpoint sent no chat completion: ${excerpt(text)}`, false)
+  }
+  return {
+    content: content ?? '',
+    toolCalls: calls ?? [],
+    finishReason: typeof choice.finish_reason === 'string' ? choice.finish_reason : 'stop',
+    promptTokens: count(completion.usage?.prompt_tokens),
+    completionTokens: count(completion.usage?.completion_tokens),
+  }
+}
+
+function isToolCall(value: unknown): value is WireToolCall {
+  const call = value as { id?: unknown; function?: { name?: unknown; arguments?: unknown } } | null
+  return (
+    typeof call?.id === 'string' &&
+    typeof call.function?.name === 'string' &&
+    typeof call.function.arguments === 'string'
+  )
+}
+
+const count = (tokens: unknown): number => (typeof tokens === 'number' && tokens >= 0 ? tokens : 0)
+
+const excerpt = (text: string): string =>
+  JSON.stringify(text.length > 160 ? `${text.slice(0, 160)}...` : text)

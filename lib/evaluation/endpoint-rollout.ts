@@ -1,0 +1,167 @@
+// One rollout of a model behind a chat API: it asks for tools, they are run here.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HdpoError } from '../errors.js'
+import { AttemptError } from '../http/fetch-with-retries.js'
+import type { Message } from '../policy/types.js'
+import type { GroupOptions } from '../rollout/group.js'
+import { resolveRolloutOptions } from '../rollout/options.js'
+import { runToolCall, type ToolCallSettings } from '../rollout/run-tool-call.js'
+import type { ParsedToolCall } from '../rollout/tool-call-parser.js'
+import type { Task, ToolCallRecord } from '../rollout/types.js'
+import type { Tool } from '../tools/types.js'
+import type { ChatEndpoint, ChatReply, WireMessage, WireToolCall } from './chat-endpoint.js'
+import { type PlayedRollout, playedRollout } from './played-rollout.js'
+
+export interface EndpointRolloutOptions {
+  endpoint: ChatEndpoint
+  task: Task
+  tools: readonly Tool[]
+  id: string
+  /** maxTurns, toolChoice, toolTimeout, toolConcurrency, maxObservationCharacters; sampling is the endpoint's. */
+  rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>
+  /** Before the task's messages. */
+  system?: string
+  signal: AbortSignal
+}
+
+/**
+ * A request that fails for good makes a rollout with `failure`: it says nothing about the model and is left ungraded. One that
+ * no other request could survive either (a wrong key, model or address) rejects with ERR_ENDPOINT.
+ */
+export async function endpointRollout(options: EndpointRolloutOptions): Promise<PlayedRollout> {
+  return new EndpointRollout(options).play()
+}
+
+class EndpointRollout {
+  readonly #wire: WireMessage[]
+  readonly #messages: Message[] = []
+  readonly #toolCalls: ToolCallRecord[] = []
+  readonly #ended = new AbortController()
+  readonly #usage = { promptTokens: 0, completionTokens: 0 }
+  readonly #settings: ReturnType<typeof resolveRolloutOptions>
+  #turns = 0
+  #lastText = ''
+
+  constructor(private readonly options: EndpointRolloutOptions) {
+    this.#settings = resolveRolloutOptions(options.rollout)
+    const system: Message[] =
+      options.system === undefined ? [] : [{ role: 'system', content: options.system }]
+    this.#wire = toWire([...system, ...options.task.messages])
+  }
+
+  async play(): Promise<PlayedRollout> {
+    const began = performance.now()
+    try {
+      for (;;) {
+        const end = await this.#playTurn()
+        if (end !== undefined) return this.#rollout(end, began)
+      }
+    } catch (error) {
+      if (!(error instanceof AttemptError)) throw error
+      if (/^HTTP 40[134]\b/.test(error.message)) {
+        throw new HdpoError('ERR_ENDPOINT', `the endpoint refuses every request: ${error.message}`, {
+          cause: error,
+        })
+      }
+      return this.#rollout('aborted', began, error.message)
+    } finally {
+      this.#ended.abort()
+    }
+  }
+
+  async #playTurn(): Promise<PlayedRollout['end'] | undefined> {
+    const { endpoint, tools, signal } = this.options
+    const { toolChoice, maxTurns } = this.#settings
+    // 'required' is about the first turn, as in rollouts of a policy.
+    const choice = toolChoice === 'required' && this.#turns > 0 ? 'auto' : toolChoice
+    const reply = await endpoint.complete(this.#wire, tools, choice, signal)
+    this.#turns++
+    this.#record(reply)
+    const records = await Promise.all(reply.toolCalls.map((call) => this.#run(call)))
+    this.#toolCalls.push(...records)
+    if (reply.toolCalls.length === 0) return reply.finishReason === 'length' ? 'tokens' : 'answer'
+    if (this.#turns === maxTurns) return 'turns'
+    this.#observe(reply.toolCalls, records)
+    // Scripted endpoints answer at once: the rest of the process gets its turn.
+    await sleep(0)
+    return undefined
+  }
+
+  #record({ content, toolCalls, promptTokens, completionTokens }: ChatReply): void {
+    this.#lastText = content
+    this.#usage.promptTokens += promptTokens
+    this.#usage.completionTokens += completionTokens
+    this.#wire.push({ role: 'assistant', content, ...(toolCalls.length > 0 && { tool_calls: toolCalls }) })
+    const read = toolCalls.map(parseCall).filter((call) => call.kind === 'call')
+    const calls = read.map(({ name, arguments: input }) => ({ name, arguments: input }))
+    this.#messages.push({ role: 'assistant', content, ...(calls.length > 0 && { toolCalls: calls }) })
+  }
+
+  #run(call: WireToolCall): Promise<ToolCallRecord> {
+    const { tools, id, signal } = this.options
+    const { toolTimeout, toolConcurrency, maxObservationCharacters } = this.#settings
+    const settings: ToolCallSettings = {
+      tools,
+      toolTimeout,
+      toolConcurrency,
+      maxObservationCharacters,
+      rolloutId: id,
+      rolloutEnded: this.#ended.signal,
+      signal,
+    }
+    return runToolCall(parseCall(call), settings)
+  }
+
+  #observe(calls: readonly WireToolCall[], records: readonly ToolCallRecord[]): void {
+    records.forEach(({ name, observation }, index) => {
+      const id = calls[index]?.id as string
+      this.#wire.push({ role: 'tool', content: observation, tool_call_id: id })
+      this.#messages.push({ role: 'tool', content: observation, ...(name !== '' && { name }) })
+    })
+  }
+
+  #rollout(end: PlayedRollout['end'], began: number, failure?: string): PlayedRollout {
+    const { task, id } = this.options
+    return playedRollout(
+      {
+        id,
+        taskId: task.id,
+        messages: [...task.messages, ...this.#messages],
+        toolCalls: this.#toolCalls,
+        turns: this.#turns,
+        end,
+        latencySeconds: (performance.now() - began) / 1000,
+        usage: this.#usage,
+        ...(failure !== undefined && { failure }),
+        ...(task.metadata && { metadata: task.metadata }),
+      },
+      end === 'answer' ? this.#lastText : '',
+    )
+  }
+}
+
+function parseCall({ function: { name, arguments: text } }: WireToolCall): ParsedToolCall {
+  try {
+    return { kind: 'call', name, arguments: text.trim() === '' ? {} : JSON.parse(text) }
+  } catch (error) {
+    return { kind: 'malformed', text, problem: `not valid JSON: ${(error as Error).message}` }
+  }
+}
+
+/** Calls that a task's messages hold have no ids of their own: results follow their calls in order. */
+function toWire(messages: readonly Message[]): WireMessage[] {
+  let calls = 0
+  let results = 0
+  return messages.map(({ role, content, toolCalls = [] }) => {
+    if (role === 'tool') return { role, content, tool_call_id: `call_${results++}` }
+    if (toolCalls.length === 0) return { role, content }
+    const wired = toolCalls.map(
+      ({ name, arguments: input }): WireToolCall => ({
+        id: `call_${calls++}`,
+        type: 'function',
+        function: { name, arguments: JSON.stringify(input) },
+      }),
+    )
+    return { role, content, tool_calls: wired }
+  })
+}

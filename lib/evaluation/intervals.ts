@@ -1,0 +1,59 @@
+// Measures of an evaluation with confidence intervals. Rollouts of one question are alike, so questions are what is resampled.
+import { Random } from '../tasks/random.js'
+
+/** A ratio of sums over questions: right rollouts to rollouts, calls to right answers ... */
+export interface QuestionSums {
+  numerator: number
+  denominator: number
+}
+
+export interface Interval {
+  value: number
+  /** 95%. */
+  low: number
+  high: number
+}
+
+const resamples = 2000
+const z95 = 1.959964
+
+/**
+ * `share`: the ratio is one of 0 to 1. Where all questions agree, resampling them shows no spread: then it is Wilson's interval for
+ * as many independent draws as there are questions. Undefined where the denominator is 0.
+ */
+export function ratioInterval(
+  sums: readonly QuestionSums[],
+  { share }: { share: boolean },
+): Interval | undefined {
+  const counted = sums.filter(({ denominator, numerator }) => denominator > 0 || numerator > 0)
+  const value = ratio(counted)
+  if (value === undefined) return undefined
+  if (share && (value <= 0 || value >= 1)) return { value, ...wilson(value, counted.length) }
+  const random = new Random(counted.length, 'bootstrap over questions')
+  const ratios: number[] = []
+  for (let index = 0; index < resamples; index++) {
+    const drawn = ratio(counted.map(() => random.pick(counted)))
+    // No right answer in a resample: calls for each are without bound.
+    ratios.push(drawn ?? Number.POSITIVE_INFINITY)
+  }
+  ratios.sort((a, b) => a - b)
+  return { value, low: quantile(ratios, 0.025), high: quantile(ratios, 0.975) }
+}
+
+/** 95%, of a share seen in `draws` independent draws (Wilson 1927). */
+export function wilson(share: number, draws: number): { low: number; high: number } {
+  const square = z95 ** 2 / draws
+  const middle = (share + square / 2) / (1 + square)
+  const half = (z95 * Math.sqrt((share * (1 - share)) / draws + square / (4 * draws))) / (1 + square)
+  return { low: Math.max(0, middle - half), high: Math.min(1, middle + half) }
+}
+
+/** Of sorted values, the nearest rank. */
+export function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] as number
+}
+
+function ratio(sums: readonly QuestionSums[]): number | undefined {
+  const denominator = sums.reduce((sum, each) => sum + each.denominator, 0)
+  return denominator > 0 ? sums.reduce((sum, each) => sum + each.numerator, 0) / denominator : undefined
+}
