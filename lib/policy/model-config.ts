@@ -1,18 +1,18 @@
 // config.json of a Hugging Face folder <-> ModelConfig. Keys that would change the maths and are not implemented are refused.
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../errors.js'
-import type { ModelConfig } from '../native.js'
+import type { ModelConfig, Precision, RopeScaling } from '../native.js'
+import {
+  architectureOf,
+  architectures,
+  type Json,
+  type Refuse,
+  refusal,
+  refuseOtherMaths,
+} from './architectures.js'
 
-type Json = Record<string, unknown>
-
-const architectures: Record<string, { qkvBias: boolean; qkNorm: boolean }> = {
-  llama: { qkvBias: false, qkNorm: false },
-  qwen2: { qkvBias: true, qkNorm: false },
-  qwen3: { qkvBias: false, qkNorm: true },
-}
-
-export async function readModelConfig(folder: string): Promise<ModelConfig> {
+export async function readModelConfig(folder: string): Promise<{ config: ModelConfig; json: Json }> {
   const path = join(folder, 'config.json')
   let json: Json
   try {
@@ -22,75 +22,109 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
       cause: error,
     })
   }
-  return parseModelConfig(json, path)
+  return { config: parseModelConfig(json, path), json }
 }
 
 /** `where` names the file in errors. */
 export function parseModelConfig(json: Json, where: string): ModelConfig {
-  const refuse = (message: string): never => {
-    throw new HdpoError('ERR_CONFIG', `${where}: ${message}`)
-  }
-  const type = String(json.model_type)
-  const architecture = architectures[type]
-  if (!architecture) {
-    return refuse(
-      `model_type "${type}" is not supported; supported: ${Object.keys(architectures).join(', ')}`,
-    )
-  }
-  for (const key of ['rope_scaling', 'use_sliding_window', 'mlp_bias', 'attention_bias']) {
-    if (json[key]) refuse(`"${key}": ${JSON.stringify(json[key])} is not implemented`)
-  }
-  if (json.hidden_act !== undefined && json.hidden_act !== 'silu') {
-    refuse(`"hidden_act": ${JSON.stringify(json.hidden_act)} is not implemented; only "silu" is`)
-  }
-  // transformers 5 writes the rotary embedding's parameters into a mapping of their own.
-  const rope = (json.rope_parameters ?? {}) as Json
-  if (rope.rope_type !== undefined && rope.rope_type !== 'default') {
-    refuse(`"rope_parameters": ${JSON.stringify(rope)} is not implemented`)
-  }
+  const refuse = refusal(where)
+  const { qkvBias, qkNorm, defaults } = architectureOf(json, refuse)
+  refuseOtherMaths(json, refuse)
   const number = (key: string, fallback?: number): number => {
     const value = json[key] ?? fallback
-    if (typeof value !== 'number' || !(value > 0))
-      refuse(`"${key}" must be a positive number, got ${JSON.stringify(value)}`)
+    if (typeof value !== 'number' || !(value > 0)) {
+      refuse(`"${key}" must be a positive number, got ${JSON.stringify(value) ?? 'nothing'}`)
+    }
     return value as number
   }
-  const hiddenSize = number('hidden_size')
-  const heads = number('num_attention_heads')
+  const count = (key: string, fallback?: number): number => {
+    const value = number(key, fallback)
+    return Number.isInteger(value) ? value : refuse(`"${key}" must be a whole number, got ${value}`)
+  }
+  const hiddenSize = count('hidden_size')
+  const heads = count('num_attention_heads')
+  const kvHeads = count('num_key_value_heads', defaults.kvHeads === 'heads' ? heads : undefined)
+  if (heads % kvHeads !== 0) {
+    refuse(`"num_attention_heads": ${heads} is not a multiple of "num_key_value_heads": ${kvHeads}`)
+  }
+  const rope = ropeOf(json, refuse)
   return {
-    vocabSize: number('vocab_size'),
+    vocabSize: count('vocab_size'),
     hiddenSize,
-    layers: number('num_hidden_layers'),
+    layers: count('num_hidden_layers'),
     heads,
-    kvHeads: number('num_key_value_heads', heads),
-    headDim: number('head_dim', hiddenSize / heads),
-    intermediateSize: number('intermediate_size'),
-    maxPositions: number('max_position_embeddings', 2048),
-    ropeTheta: number('rope_theta', (rope.rope_theta as number | undefined) ?? 10000),
+    kvHeads,
+    headDim: count('head_dim', defaults.headDim ?? hiddenSize / heads),
+    intermediateSize: count('intermediate_size'),
+    maxPositions: count('max_position_embeddings', defaults.maxPositions),
+    ropeTheta: number('rope_theta', rope.theta ?? 10000),
     rmsNormEpsilon: number('rms_norm_eps', 1e-6),
     tieEmbeddings: json.tie_word_embeddings === true,
-    ...architecture,
+    qkvBias,
+    qkNorm,
+    ...(rope.scaling && { ropeScaling: rope.scaling }),
   }
 }
 
-export async function writeModelConfig(folder: string, config: ModelConfig): Promise<void> {
-  await writeFile(join(folder, 'config.json'), `${JSON.stringify(formatModelConfig(config), null, 2)}\n`)
+/** transformers 5 writes all of it into "rope_parameters"; before it was "rope_theta" and "rope_scaling". */
+function ropeOf(json: Json, refuse: Refuse): { theta?: number; scaling?: RopeScaling } {
+  const key = json.rope_parameters ? 'rope_parameters' : 'rope_scaling'
+  const rope = (json[key] ?? {}) as Json
+  const type = rope.rope_type ?? rope.type ?? 'default'
+  const theta = rope.rope_theta === undefined ? {} : { theta: rope.rope_theta as number }
+  if (rope.partial_rotary_factor !== undefined && rope.partial_rotary_factor !== 1) {
+    refuse(
+      `"${key}"."partial_rotary_factor": ${JSON.stringify(rope.partial_rotary_factor)} is not implemented`,
+    )
+  }
+  if (type === 'default') return theta
+  if (type !== 'llama3') {
+    refuse(`"${key}": rope type ${JSON.stringify(type)} is not implemented; "default" and "llama3" are`)
+  }
+  const number = (name: string): number => {
+    const value = rope[name]
+    if (typeof value !== 'number' || !(value > 0)) {
+      refuse(`"${key}"."${name}" must be a positive number, got ${JSON.stringify(value) ?? 'nothing'}`)
+    }
+    return value as number
+  }
+  const scaling: RopeScaling = {
+    type: 'llama3',
+    factor: number('factor'),
+    lowFrequencyFactor: number('low_freq_factor'),
+    highFrequencyFactor: number('high_freq_factor'),
+    originalMaxPositions: number('original_max_position_embeddings'),
+  }
+  if (scaling.highFrequencyFactor <= scaling.lowFrequencyFactor) {
+    refuse(`"${key}": "high_freq_factor" must be greater than "low_freq_factor"`)
+  }
+  return { ...theta, scaling }
 }
 
-export function formatModelConfig(config: ModelConfig): Json {
-  const type = Object.keys(architectures).find((name) => {
-    const architecture = architectures[name]
-    return architecture?.qkvBias === config.qkvBias && architecture.qkNorm === config.qkNorm
-  })
-  if (!type) {
+/**
+ * What is written beside weights of `dtype`: `original`, the config.json that the policy was loaded from, with every key that it
+ * had, or without one a config.json of the architecture that has these biases and norms.
+ */
+export function formatModelConfig(config: ModelConfig, dtype: Precision = 'float32', original?: Json): Json {
+  if (!original) return { ...freshConfig(config), torch_dtype: dtype }
+  // transformers 5 calls it "dtype".
+  return { ...original, ...('dtype' in original ? { dtype } : { torch_dtype: dtype }) }
+}
+
+function freshConfig(config: ModelConfig): Json {
+  const found = Object.entries(architectures).find(
+    ([, { qkvBias, qkNorm }]) => qkvBias === config.qkvBias && qkNorm === config.qkNorm,
+  )
+  if (!found) {
     throw new HdpoError(
       'ERR_CONFIG',
       'no Hugging Face architecture has both qkvBias and qkNorm; the policy cannot be saved',
     )
   }
+  const [type, { className }] = found
+  const { ropeScaling: scaling } = config
   return {
-    architectures: [
-      { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' }[type],
-    ],
+    architectures: [className],
     model_type: type,
     vocab_size: config.vocabSize,
     hidden_size: config.hiddenSize,
@@ -101,9 +135,17 @@ export function formatModelConfig(config: ModelConfig): Json {
     intermediate_size: config.intermediateSize,
     max_position_embeddings: config.maxPositions,
     rope_theta: config.ropeTheta,
+    ...(scaling && {
+      rope_scaling: {
+        rope_type: 'llama3',
+        factor: scaling.factor,
+        low_freq_factor: scaling.lowFrequencyFactor,
+        high_freq_factor: scaling.highFrequencyFactor,
+        original_max_position_embeddings: scaling.originalMaxPositions,
+      },
+    }),
     rms_norm_eps: config.rmsNormEpsilon,
     tie_word_embeddings: config.tieEmbeddings,
     hidden_act: 'silu',
-    torch_dtype: 'float32',
   }
 }

@@ -16,7 +16,7 @@ import {
   type StepResult,
 } from '../native.js'
 import { type ChatTemplateSource, createChatTemplate } from './chat-template.js'
-import { readModelConfig, writeModelConfig } from './model-config.js'
+import { formatModelConfig, readModelConfig } from './model-config.js'
 import { NativeSequence } from './sequence.js'
 import { loadTokenizer, type TokenizerFiles } from './tokenizer.js'
 import type { ChatTemplate, RolloutPolicy, Sequence, Tokenizer } from './types.js'
@@ -86,7 +86,7 @@ export class Policy implements RolloutPolicy {
 
   /** Loads a folder that `save` wrote. */
   static async load(folder: string, options: PolicyOptions = {}): Promise<Policy> {
-    const config = await readModelConfig(folder)
+    const { config } = await readModelConfig(folder)
     const tokenizerJson = await readJson(folder, 'tokenizer.json')
     const tokenizerConfig = await readJson(folder, 'tokenizer_config.json')
     const template = tokenizerConfig.chat_template
@@ -110,7 +110,8 @@ export class Policy implements RolloutPolicy {
   async save(folder: string): Promise<void> {
     await mkdir(folder, { recursive: true })
     const { tokenizer, template } = this.#definition
-    await writeModelConfig(folder, this.config)
+    const modelConfig = `${JSON.stringify(formatModelConfig(this.config), null, 2)}\n`
+    await writeFile(join(folder, 'config.json'), modelConfig)
     await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer.tokenizer))
     const config = { ...tokenizer.config, chat_template: template.template, eos_token: template.endOfTurn }
     await writeFile(join(folder, 'tokenizer_config.json'), `${JSON.stringify(config, null, 2)}\n`)

@@ -1,13 +1,17 @@
-// Byte-level BPE tokenizers in Hugging Face's tokenizer.json format. @huggingface/tokenizers splits and merges; decoding is
-// done here from bytes, because a policy samples any list of tokens, halves of characters included.
+// BPE tokenizers in Hugging Face's tokenizer.json format, byte-level or with byte fallback. @huggingface/tokenizers splits and
+// merges; decoding is done here from bytes, because a policy samples any list of tokens, halves of characters included.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { HdpoError } from '../errors.js'
-import { charactersToBytes } from './byte-alphabet.js'
+import {
+  entryBytes,
+  type Json,
+  type TokenizerFormat,
+  tokenizerFormat,
+  withoutPrefix,
+} from './tokenizer-format.js'
 import type { Tokenizer } from './types.js'
-
-type Json = Record<string, unknown>
 
 export interface TokenizerFiles {
   /** tokenizer.json */
@@ -24,7 +28,7 @@ interface AddedToken {
 
 /** From a folder with tokenizer.json (and tokenizer_config.json where there is one), or from their contents. */
 export function loadTokenizer(source: string | TokenizerFiles): Tokenizer {
-  return new ByteLevelTokenizer(typeof source === 'string' ? readTokenizerFiles(source) : source)
+  return new JsonTokenizer(typeof source === 'string' ? readTokenizerFiles(source) : source)
 }
 
 export function readTokenizerFiles(folder: string): TokenizerFiles {
@@ -32,43 +36,70 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
   return { tokenizer: readJson(join(folder, 'tokenizer.json'), false) as Json, ...(config && { config }) }
 }
 
-class ByteLevelTokenizer implements Tokenizer {
+class JsonTokenizer implements Tokenizer {
   readonly vocabSize: number
+  readonly #files: TokenizerFiles
+  readonly #format: TokenizerFormat
   readonly #inner: HuggingFaceTokenizer
+  /** Without the space in front, for text that goes on from other text. */
+  #continuing: HuggingFaceTokenizer | undefined
   readonly #ids: ReadonlyMap<string, number>
   /** What each token decodes to, special tokens to their own text. */
   readonly #pieces: Uint8Array[]
   readonly #special = new Set<number>()
+  readonly #added: readonly AddedToken[]
 
-  constructor({ tokenizer, config }: TokenizerFiles) {
-    const { vocabulary, addedTokens } = checkTokenizer(tokenizer)
+  constructor(files: TokenizerFiles) {
+    const { tokenizer, config } = files
+    this.#files = files
+    this.#format = tokenizerFormat(tokenizer)
+    const { vocab } = tokenizer.model as { vocab: Record<string, number> }
+    const vocabulary = Object.entries(vocab)
+    this.#added = (tokenizer.added_tokens ?? []) as AddedToken[]
     this.#ids = new Map([
       ...vocabulary,
-      ...addedTokens.map((token): [string, number] => [token.content, token.id]),
+      ...this.#added.map((token): [string, number] => [token.content, token.id]),
     ])
-    this.vocabSize = [...this.#ids.values()].reduce((largest, id) => Math.max(largest, id), -1) + 1
+    let largest = -1
+    for (const id of this.#ids.values()) largest = Math.max(largest, id)
+    this.vocabSize = largest + 1
     // Ids that no entry has (some vocabularies have gaps) decode to nothing.
     this.#pieces = Array.from({ length: this.vocabSize }, () => new Uint8Array(0))
-    for (const [entry, id] of vocabulary) this.#pieces[id] = bytesOf(entry)
-    for (const token of addedTokens) {
+    for (const [entry, id] of vocabulary) this.#pieces[id] = entryBytes(entry, this.#format.kind)
+    for (const token of this.#added) {
       this.#pieces[token.id] = new TextEncoder().encode(token.content)
       if (token.special) this.#special.add(token.id)
     }
     this.#inner = new HuggingFaceTokenizer(tokenizer, config ?? {})
   }
 
-  encode(text: string): number[] {
-    return this.#inner.encode(text, { add_special_tokens: false }).ids
+  encode(text: string, before = ''): number[] {
+    const { prefix } = this.#format
+    if (prefix === 'never' || before === '') return encodeWith(this.#inner, text)
+    if (prefix === 'first') return encodeWith(this.#withoutPrefix(), text)
+    if (this.#added.some(({ content }) => before.endsWith(content))) return encodeWith(this.#inner, text)
+    // The space is put in front of what follows an added token, not of what goes on from `before`.
+    const token = this.#firstAdded(text)
+    return [
+      ...encodeWith(this.#withoutPrefix(), text.slice(0, token)),
+      ...encodeWith(this.#inner, text.slice(token)),
+    ]
   }
 
   /** Special tokens are kept as their text; bytes that are no UTF-8 become U+FFFD. */
-  decode(tokens: ArrayLike<number>): string {
+  decode(tokens: ArrayLike<number>, { continues = false } = {}): string {
     const pieces = Array.from(tokens, (token) => this.#piece(token))
-    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(pieces))
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(pieces))
+    return this.#format.prefix !== 'never' && !continues && text.startsWith(' ') ? text.slice(1) : text
   }
 
   tokenId(token: string): number | undefined {
     return this.#ids.get(token)
+  }
+
+  addedTokenAt(text: string): string | undefined {
+    const matches = this.#added.filter(({ content }) => content !== '' && text.startsWith(content))
+    return matches.sort((a, b) => b.content.length - a.content.length)[0]?.content
   }
 
   tokenBytes(): Uint8Array[] {
@@ -80,40 +111,22 @@ class ByteLevelTokenizer implements Tokenizer {
     if (!piece) throw new RangeError(`token ${token} is not in the vocabulary of ${this.vocabSize} tokens`)
     return piece
   }
-}
 
-function checkTokenizer(json: Json): { vocabulary: Map<string, number>; addedTokens: AddedToken[] } {
-  const model = json.model as { type?: string; vocab?: Record<string, number> } | undefined
-  if (model?.type !== 'BPE' || !model.vocab) {
-    throw new HdpoError(
-      'ERR_TOKENIZER',
-      `tokenizer.json: only "BPE" models are supported, got ${JSON.stringify(model?.type)}`,
-    )
+  #withoutPrefix(): HuggingFaceTokenizer {
+    const { tokenizer, config } = this.#files
+    this.#continuing ??= new HuggingFaceTokenizer(withoutPrefix(tokenizer), config ?? {})
+    return this.#continuing
   }
-  if (!usesByteLevel(json.pre_tokenizer) && !usesByteLevel(json.decoder)) {
-    throw new HdpoError(
-      'ERR_TOKENIZER',
-      'tokenizer.json: only byte-level BPE is supported (no "ByteLevel" in pre_tokenizer or decoder)',
-    )
-  }
-  return {
-    vocabulary: new Map(Object.entries(model.vocab)),
-    addedTokens: (json.added_tokens ?? []) as AddedToken[],
+
+  /** Where the first added token begins; the text's length where there is none. */
+  #firstAdded(text: string): number {
+    const places = this.#added.map(({ content }) => text.indexOf(content)).filter((place) => place !== -1)
+    return Math.min(text.length, ...places)
   }
 }
 
-function usesByteLevel(component: unknown): boolean {
-  const { type, pretokenizers, decoders } = (component ?? {}) as {
-    type?: string
-    pretokenizers?: unknown[]
-    decoders?: unknown[]
-  }
-  return type === 'ByteLevel' || [...(pretokenizers ?? []), ...(decoders ?? [])].some(usesByteLevel)
-}
-
-function bytesOf(entry: string): Uint8Array {
-  // Entries outside the alphabet are added tokens that the vocabulary lists too.
-  return charactersToBytes(entry) ?? new TextEncoder().encode(entry)
+function encodeWith(tokenizer: HuggingFaceTokenizer, text: string): number[] {
+  return text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids
 }
 
 function readJson(path: string, optional: boolean): Json | undefined {

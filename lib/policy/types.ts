@@ -36,10 +36,17 @@ export interface ToolDescription {
 
 export interface Tokenizer {
   readonly vocabSize: number
-  encode(text: string): number[]
-  decode(tokens: ArrayLike<number>): string
+  /**
+   * Tokens of `text` where it stands after `before`. SentencePiece's tokenizers put a space in front of what begins a text, and
+   * would put one in front of what goes on.
+   */
+  encode(text: string, before?: string): number[]
+  /** `continues`: the tokens go on from others, so that a space in front of the first is one. */
+  decode(tokens: ArrayLike<number>, options?: { continues?: boolean }): string
   /** The id of a token that is one entry of the vocabulary, e.g. '<tool_call>'; undefined where it is not one. */
   tokenId(token: string): number | undefined
+  /** The control token that `text` begins with, e.g. '<|im_end|>'; undefined where it begins with none. */
+  addedTokenAt?(text: string): string | undefined
   /** Bytes of each token, empty for special tokens. */
   tokenBytes(): Uint8Array[]
 }

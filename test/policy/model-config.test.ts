@@ -59,18 +59,114 @@ describe('parseModelConfig', () => {
   })
 
   it.each([
-    [{ model_type: 'mamba' }, /model_type "mamba" is not supported; supported: llama, qwen2, qwen3/],
-    [{ rope_scaling: { type: 'linear' } }, /rope_scaling/],
-    [{ use_sliding_window: true }, /use_sliding_window/],
-    [{ hidden_act: 'gelu' }, /hidden_act/],
+    [{ model_type: 'mamba' }, /model_type "mamba" is not supported; supported: llama, mistral, qwen2, qwen3/],
+    [{ model_type: 'constructor' }, /model_type "constructor" is not supported/],
+    [
+      { architectures: ['Qwen3ForSequenceClassification'] },
+      /Qwen3ForSequenceClassification.*Qwen3ForCausalLM is/,
+    ],
+    [{ rope_scaling: { type: 'linear' } }, /"rope_scaling": rope type "linear" is not implemented/],
+    [{ rope_scaling: { rope_type: 'llama3', factor: 8 } }, /"rope_scaling"."low_freq_factor".*got nothing/],
+    [{ rope_parameters: { partial_rotary_factor: 0.5 } }, /"rope_parameters"."partial_rotary_factor": 0.5/],
+    [
+      { use_sliding_window: true, sliding_window: 4096 },
+      /"use_sliding_window": a window of 4096 in a context of 40960/,
+    ],
+    [{ layer_types: ['full_attention', 'sliding_attention'] }, /"layer_types": "sliding_attention"/],
+    [{ num_experts: 64 }, /"num_experts": 64/],
+    [{ attention_bias: true }, /"attention_bias": true/],
+    [{ mlp_bias: true }, /"mlp_bias": true/],
+    [{ partial_rotary_factor: 0.25 }, /"partial_rotary_factor": 0.25/],
+    [{ final_logit_softcapping: 30 }, /"final_logit_softcapping": 30/],
+    [{ quantization_config: { quant_method: 'awq' } }, /"quantization_config".*awq/],
+    [{ auto_map: { AutoModel: 'modeling.X' } }, /"auto_map"/],
+    [{ hidden_act: 'gelu' }, /"hidden_act": "gelu" is not implemented; only "silu" is/],
     [{ hidden_size: '1024' }, /hidden_size.*positive number, got "1024"/],
+    [{ hidden_size: undefined }, /hidden_size.*positive number, got nothing/],
     [{ num_hidden_layers: 0 }, /num_hidden_layers/],
+    [{ num_hidden_layers: 1.5 }, /num_hidden_layers.*whole number, got 1.5/],
+    [{ num_key_value_heads: 5 }, /16 is not a multiple of "num_key_value_heads": 5/],
   ])('refuses %j', (change, message) => {
     expect(() => parse({ ...qwen3, ...change })).toThrow(message)
   })
 })
 
+describe('sliding windows', () => {
+  const mistral = {
+    ...qwen3,
+    model_type: 'mistral',
+    use_sliding_window: undefined,
+    max_position_embeddings: 32768,
+  }
+
+  it.each([
+    ['off', { ...qwen3, sliding_window: 4096, max_window_layers: 28 }],
+    ['as long as the context', { ...qwen3, use_sliding_window: true, sliding_window: 40960 }],
+    ["Mistral's null", { ...mistral, sliding_window: null }],
+    ["Mistral's, as long as the context", { ...mistral, sliding_window: 32768 }],
+  ])('that do not act are accepted: %s', (_, json) => {
+    expect(parse(json).layers).toBe(28)
+  })
+
+  it('of Mistral act where given, and at 4096 where the key is absent', () => {
+    expect(() => parse({ ...mistral, sliding_window: 1024 })).toThrow(/"sliding_window": a window of 1024/)
+    expect(() => parse(mistral)).toThrow(/"sliding_window": a window of 4096 in a context of 32768/)
+  })
+})
+
+describe('defaults of absent keys', () => {
+  const without = (type: string, ...keys: string[]) =>
+    parse({
+      ...qwen3,
+      model_type: type,
+      sliding_window: null,
+      ...Object.fromEntries(keys.map((key) => [key, undefined])),
+    })
+
+  it("are those of the architecture's class in transformers", () => {
+    expect(without('llama', 'num_key_value_heads').kvHeads).toBe(16)
+    expect(without('llama', 'head_dim').headDim).toBe(64)
+    expect(without('qwen3', 'head_dim').headDim).toBe(128)
+    expect(without('llama', 'max_position_embeddings').maxPositions).toBe(2048)
+    expect(without('llama', 'tie_word_embeddings').tieEmbeddings).toBe(false)
+    expect(() => without('qwen2', 'num_key_value_heads')).toThrow(/num_key_value_heads.*got nothing/)
+  })
+})
+
+describe("Llama 3's rope scaling", () => {
+  const scaling = {
+    factor: 32,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 8192,
+    rope_type: 'llama3',
+  }
+  const expected = {
+    type: 'llama3',
+    factor: 32,
+    lowFrequencyFactor: 1,
+    highFrequencyFactor: 4,
+    originalMaxPositions: 8192,
+  }
+  const llama = { ...qwen3, model_type: 'llama' }
+
+  it('is read from either key, and written', () => {
+    const config = parse({ ...llama, rope_scaling: scaling })
+    expect(config.ropeScaling).toEqual(expected)
+    const modern = { ...llama, rope_theta: undefined, rope_parameters: { ...scaling, rope_theta: 500000 } }
+    expect(parse(modern)).toEqual({ ...config, ropeTheta: 500000 })
+    expect(parse(formatModelConfig(config))).toEqual(config)
+  })
+})
+
 describe('formatModelConfig', () => {
+  it('keeps every key of the config.json that was loaded, but for the type of the weights', () => {
+    const json = { ...qwen3, torch_dtype: 'float16', transformers_version: '4.51.0', bos_token_id: 151643 }
+    expect(formatModelConfig(parse(json), 'bfloat16', json)).toEqual({ ...json, torch_dtype: 'bfloat16' })
+    const modern = { ...qwen3, dtype: 'bfloat16' }
+    expect(formatModelConfig(parse(modern), 'float32', modern)).toEqual({ ...modern, dtype: 'float32' })
+  })
+
   it.each(['llama', 'qwen2', 'qwen3'])('writes what parseModelConfig reads: %s', (type) => {
     const config = parse({ ...qwen3, model_type: type })
     const written = formatModelConfig(config)
