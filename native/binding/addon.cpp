@@ -5,11 +5,13 @@
 
 #include "binding/environment_end.h"
 #include "binding/napi.h"
+#include "ops/device.h"
 
 namespace hdpo {
 
 Napi::Object exportKernels(Napi::Env env);
 Napi::Function exportEngine(Napi::Env env);
+void exportDevices(Napi::Env env, Napi::Object exports);
 
 namespace {
 
@@ -24,7 +26,7 @@ Napi::Value buildInfo(const Napi::CallbackInfo& info) {
   result.Set("instructionSet", HDPO_INSTRUCTION_SET);
   result.Set("onednn", std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
                            std::to_string(version->patch));
-  result.Set("cuda", false);
+  result.Set("cuda", builtWithCuda());
   return result;
 }
 
@@ -32,6 +34,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   listenForEnvironmentEnd(env);
   exports.Set("kernels", exportKernels(env));
   exports.Set("Engine", exportEngine(env));
+  exportDevices(env, exports);
   exports.Set("buildInfo", Napi::Function::New(env, buildInfo, "buildInfo"));
   return exports;
 }

@@ -21,21 +21,31 @@ using Handle = void*;
 constexpr Status kSuccess = 0;
 constexpr int kNoTranspose = 0, kTranspose = 1;
 constexpr int kFloat32 = 0, kBFloat16 = 14;  // cudaDataType_t
-constexpr int kComputeFloat32 = 68;          // cublasComputeType_t: float32 sums; TF32 only where a math mode asks for it
+constexpr int kComputeFloat32 =
+    68;  // cublasComputeType_t: float32 sums; TF32 only where a math mode asks for it
 constexpr int kDefaultAlgorithm = -1;
 constexpr int kMajorVersion = 0, kMinorVersion = 1, kPatchLevel = 2;  // libraryPropertyType
 
 const char* nameOf(Status status) {
   switch (status) {
-    case 1: return "CUBLAS_STATUS_NOT_INITIALIZED";
-    case 3: return "CUBLAS_STATUS_ALLOC_FAILED";
-    case 7: return "CUBLAS_STATUS_INVALID_VALUE";
-    case 8: return "CUBLAS_STATUS_ARCH_MISMATCH";
-    case 11: return "CUBLAS_STATUS_MAPPING_ERROR";
-    case 13: return "CUBLAS_STATUS_EXECUTION_FAILED";
-    case 14: return "CUBLAS_STATUS_INTERNAL_ERROR";
-    case 15: return "CUBLAS_STATUS_NOT_SUPPORTED";
-    default: return "an unknown status";
+    case 1:
+      return "CUBLAS_STATUS_NOT_INITIALIZED";
+    case 3:
+      return "CUBLAS_STATUS_ALLOC_FAILED";
+    case 7:
+      return "CUBLAS_STATUS_INVALID_VALUE";
+    case 8:
+      return "CUBLAS_STATUS_ARCH_MISMATCH";
+    case 11:
+      return "CUBLAS_STATUS_MAPPING_ERROR";
+    case 13:
+      return "CUBLAS_STATUS_EXECUTION_FAILED";
+    case 14:
+      return "CUBLAS_STATUS_INTERNAL_ERROR";
+    case 15:
+      return "CUBLAS_STATUS_NOT_SUPPORTED";
+    default:
+      return "an unknown status";
   }
 }
 
@@ -53,9 +63,9 @@ struct CublasLibrary {
   Status (*setStream)(Handle, void* stream);
   Status (*setWorkspace)(Handle, void* workspace, size_t bytes);
   Status (*getProperty)(int property, int* value);
-  Status (*gemm)(Handle, int transposeA, int transposeB, int m, int n, int k, const void* alpha, const void* a,
-                 int typeA, int strideA, const void* b, int typeB, int strideB, const void* beta, void* c, int typeC,
-                 int strideC, int computeType, int algorithm);
+  Status (*gemm)(Handle, int transposeA, int transposeB, int m, int n, int k, const void* alpha,
+                 const void* a, int typeA, int strideA, const void* b, int typeB, int strideB,
+                 const void* beta, void* c, int typeC, int strideC, int computeType, int algorithm);
 };
 
 namespace {
@@ -69,13 +79,16 @@ std::vector<std::string> candidates() {
   if (const char* given = std::getenv("HDPO_CUBLAS_PATH"); given && *given) {
     struct stat found {};
     const bool folder = stat(given, &found) == 0 && S_ISDIR(found.st_mode);
-    if (folder) inFolder(given);
-    else paths.emplace_back(given);
+    if (folder)
+      inFolder(given);
+    else
+      paths.emplace_back(given);
     return paths;  // what the user names, or nothing
   }
   paths = names;
   for (const char* variable : {"CUDA_HOME", "CUDA_PATH"}) {
-    if (const char* toolkit = std::getenv(variable); toolkit && *toolkit) inFolder(std::string(toolkit) + "/lib64");
+    if (const char* toolkit = std::getenv(variable); toolkit && *toolkit)
+      inFolder(std::string(toolkit) + "/lib64");
   }
   inFolder("/usr/local/cuda/lib64");
   return paths;
@@ -91,7 +104,8 @@ void loadCompanion(const std::string& path) {
 template <class Function>
 void resolve(void* library, const std::string& path, const char* name, Function& function) {
   function = reinterpret_cast<Function>(dlsym(library, name));
-  require(function != nullptr, "ERR_DEVICE", path + " has no function " + name + "; cuBLAS 12 or 13 is needed");
+  require(function != nullptr, "ERR_DEVICE",
+          path + " has no function " + name + "; cuBLAS 12 or 13 is needed");
 }
 
 CublasLibrary load() {
@@ -114,9 +128,11 @@ CublasLibrary load() {
     resolve(library, path, "cublasGemmEx", found.gemm);
     return found;
   }
-  throw Error("ERR_DEVICE",
-              "cuBLAS is missing: install the CUDA toolkit's libcublas 12 or 13, or set HDPO_CUBLAS_PATH to the file "
-              "or its folder. Tried:" + tried);
+  throw Error(
+      "ERR_DEVICE",
+      "cuBLAS is missing: install the CUDA toolkit's libcublas 12 or 13, or set HDPO_CUBLAS_PATH to the file "
+      "or its folder. Tried:" +
+          tried);
 }
 
 int typeOf(const Tensor& tensor) { return tensor.dtype == DType::BFloat16 ? kBFloat16 : kFloat32; }
@@ -172,9 +188,10 @@ void Cublas::product(const Tensor& out, const Tensor& a, bool transposeA, const 
   if (rows == 0 || columns == 0) return;
   const float one = 1;
   const Status status = cublasLibrary().gemm(
-      handle_, transposeB ? kTranspose : kNoTranspose, transposeA ? kTranspose : kNoTranspose, narrow(columns),
-      narrow(rows), narrow(inner), &one, b.data, typeOf(b), narrow(b.shape[1]), a.data, typeOf(a),
-      narrow(a.shape[1]), &beta, out.data, typeOf(out), narrow(columns), kComputeFloat32, kDefaultAlgorithm);
+      handle_, transposeB ? kTranspose : kNoTranspose, transposeA ? kTranspose : kNoTranspose,
+      narrow(columns), narrow(rows), narrow(inner), &one, b.data, typeOf(b), narrow(b.shape[1]), a.data,
+      typeOf(a), narrow(a.shape[1]), &beta, out.data, typeOf(out), narrow(columns), kComputeFloat32,
+      kDefaultAlgorithm);
   check(status, "cublasGemmEx [" + std::to_string(rows) + ", " + std::to_string(inner) + "] x [" +
                     std::to_string(inner) + ", " + std::to_string(columns) + "]");
 }

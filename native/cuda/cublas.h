@@ -1,5 +1,5 @@
-// Matrix products by cuBLAS, loaded when the first backend is made: neither building nor loading the addon needs
-// the library. The prototypes of the few functions used are ours.
+// Matrix products by cuBLAS, loaded when the first backend is made: neither building nor loading the addon
+// needs the library. The prototypes of the few functions used are ours.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +11,9 @@
 
 namespace hdpo::cuda {
 
-// The loaded library; loaded once for the process. Throws ERR_DEVICE listing what was tried: HDPO_CUBLAS_PATH (a
-// file, or the folder it lies in) alone where it is set, otherwise libcublas.so.13 and .12 as the system finds
-// them, then in the lib64 folder of CUDA_HOME, CUDA_PATH and /usr/local/cuda.
+// The loaded library; loaded once for the process. Throws ERR_DEVICE listing what was tried: HDPO_CUBLAS_PATH
+// (a file, or the folder it lies in) alone where it is set, otherwise libcublas.so.13 and .12 as the system
+// finds them, then in the lib64 folder of CUDA_HOME, CUDA_PATH and /usr/local/cuda.
 struct CublasLibrary;
 const CublasLibrary& cublasLibrary();
 std::string cublasPath();     // of the loaded library
@@ -27,8 +27,8 @@ class Cublas final : public MatrixProducts {
   Cublas(const Cublas&) = delete;
   Cublas& operator=(const Cublas&) = delete;
 
-  // out = op(a) * op(b) + beta * out with the shapes of Backend::matmul. a and b both float32 (without TF32) or
-  // both bfloat16; out float32, or bfloat16 with bfloat16 operands; sums in float32.
+  // out = op(a) * op(b) + beta * out with the shapes of Backend::matmul. a and b both float32 (without TF32)
+  // or both bfloat16; out float32, or bfloat16 with bfloat16 operands; sums in float32.
   void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                float beta) override;
 

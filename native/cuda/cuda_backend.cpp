@@ -51,10 +51,11 @@ void* CudaBackend::allocate(size_t bytes) {
   void* pointer = allocateDevice(stream_, bytes > 0 ? bytes : 1);
   if (pointer) return pointer;
   const DeviceMemory memory = deviceMemory();
-  throw Error("ERR_OUT_OF_MEMORY",
-              deviceName_ + " has " + mebibytes(memory.freeBytes) + " of " + mebibytes(memory.totalBytes) +
-                  " left, and " + mebibytes(bytes) +
-                  " more are needed: lower kvBudgetMiB or microBatchTokens, turn on recompute, or train a LoRA");
+  throw Error(
+      "ERR_OUT_OF_MEMORY",
+      deviceName_ + " has " + mebibytes(memory.freeBytes) + " of " + mebibytes(memory.totalBytes) +
+          " left, and " + mebibytes(bytes) +
+          " more are needed: lower kvBudgetMiB or microBatchTokens, turn on recompute, or train a LoRA");
 }
 
 void CudaBackend::release(void* pointer) noexcept { releaseDevice(stream_, pointer); }
@@ -86,8 +87,8 @@ Tensor CudaBackend::rounded(const Tensor& operand, Buffer& memory) {
   return result;
 }
 
-void CudaBackend::product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
-                          float beta) {
+void CudaBackend::product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
+                          bool transposeB, float beta) {
   if (a.dtype == b.dtype) {
     products_->product(out, a, transposeA, b, transposeB, beta);
   } else {
@@ -95,9 +96,10 @@ void CudaBackend::product(const Tensor& out, const Tensor& a, bool transposeA, c
   }
 }
 
-void CudaBackend::matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
-                         float beta) {
-  const double multiplications = static_cast<double>(out.count()) * static_cast<double>(a.shape[transposeA ? 0 : 1]);
+void CudaBackend::matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
+                         bool transposeB, float beta) {
+  const double multiplications =
+      static_cast<double>(out.count()) * static_cast<double>(a.shape[transposeA ? 0 : 1]);
   const Scope scope(*this, "matmul", 2.0 * multiplications);
   product(out, a, transposeA, b, transposeB, beta);
 }

@@ -1,14 +1,14 @@
-// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. One stream, in the
-// order of the calls; only what returns a number to the host waits (copyToHost, sumOfSquares, the losses, advantages,
-// sampling).
+// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. One stream,
+// in the order of the calls; only what returns a number to the host waits (copyToHost, sumOfSquares, the
+// losses, advantages, sampling).
 //
-// Memory. Tensors lie in device memory, taken from the device's pool in the order of the stream. Beside them a
-// backend holds cuBLAS's workspace, one workspace of kernels (the largest that an op has asked for), operands rounded
-// to bfloat16, and the ring of staging.h.
+// Memory. Tensors lie in device memory, taken from the device's pool in the order of the stream. Beside them
+// a backend holds cuBLAS's workspace, one workspace of kernels (the largest that an op has asked for),
+// operands rounded to bfloat16, and the ring of staging.h.
 //
-// Products. A float32 product runs in float32, without TF32. With a bfloat16 operand the other is rounded to bfloat16
-// and sums are float32. cuBLAS chooses an algorithm by shape, so that, unlike on the CPU, a row's last bits may depend
-// on how many rows are multiplied with it.
+// Products. A float32 product runs in float32, without TF32. With a bfloat16 operand the other is rounded to
+// bfloat16 and sums are float32. cuBLAS chooses an algorithm by shape, so that, unlike on the CPU, a row's
+// last bits may depend on how many rows are multiplied with it.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,8 @@
 
 namespace hdpo::cuda {
 
-// out = op(a) * op(b) + beta * out on the stream, both operands of one type: cuBLAS, and a plain loop in tests.
+// out = op(a) * op(b) + beta * out on the stream, both operands of one type: cuBLAS, and a plain loop in
+// tests.
 class MatrixProducts {
  public:
   virtual ~MatrixProducts() = default;
@@ -56,7 +57,8 @@ class CudaBackend final : public Backend {
   void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
                        const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override;
   void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
-                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim, float epsilon) override;
+                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim,
+                float epsilon) override;
   void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
                         const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
                         const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override;
@@ -99,14 +101,17 @@ class CudaBackend final : public Backend {
   void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
   void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
                   int64_t kvHeads, int64_t headDim) override;
-  void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
-                       int64_t heads, int64_t kvHeads, int64_t headDim) override;
+  void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
+                       const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
+                       int64_t headDim) override;
 
  private:
-  // Opened by every op. With the profiler on it waits for the device at its end, so that times are the device's.
+  // Opened by every op. With the profiler on it waits for the device at its end, so that times are the
+  // device's.
   class Scope {
    public:
-    Scope(CudaBackend& backend, const char* op, double flops = 0) : scope_(backend.profiler(), op, flops), wait_{backend} {}
+    Scope(CudaBackend& backend, const char* op, double flops = 0)
+        : scope_(backend.profiler(), op, flops), wait_{backend} {}
 
    private:
     struct Wait {
@@ -117,7 +122,8 @@ class CudaBackend final : public Backend {
     Wait wait_;  // ends first
   };
 
-  void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB, float beta);
+  void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+               float beta);
   Tensor rounded(const Tensor& operand, Buffer& memory);
   void* workspace(size_t bytes);  // until the next call
   CachedRows upload(const CachedAttentionRow* rows, int64_t count);

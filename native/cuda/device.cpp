@@ -29,7 +29,8 @@ bool driverLoads() {
 
 std::string missingDevice(CudaStatus& status) {
   if (!driverLoads()) {
-    return "the NVIDIA driver is missing: libcuda.so.1 cannot be loaded (in a container, was it started with its "
+    return "the NVIDIA driver is missing: libcuda.so.1 cannot be loaded (in a container, was it started with "
+           "its "
            "GPUs, e.g. docker run --gpus all?)";
   }
   int driver = 0, count = 0;
@@ -40,7 +41,8 @@ std::string missingDevice(CudaStatus& status) {
            status.runtime;
   }
   if (found == cudaErrorNoDevice || (found == cudaSuccess && count == 0)) {
-    return "there is an NVIDIA driver but no GPU that it shows to this process (is CUDA_VISIBLE_DEVICES set?)";
+    return "there is an NVIDIA driver but no GPU that it shows to this process (is CUDA_VISIBLE_DEVICES "
+           "set?)";
   }
   if (found != cudaSuccess) {
     return std::string("the NVIDIA driver does not start: ") + cudaGetErrorName(found) + ", " +
@@ -69,6 +71,8 @@ std::string missingCublas(CudaStatus& status) {
 }
 
 }  // namespace
+
+bool builtWithCuda() { return true; }
 
 CudaStatus cudaStatus() {
   CudaStatus status;

@@ -25,7 +25,8 @@ void withType(DType dtype, const char* op, const Visit& visit) {
 // For ops that other types have no kernel for.
 inline void requireFloat32(const char* op, std::initializer_list<Tensor> tensors) {
   for (const Tensor& tensor : tensors) {
-    require(tensor.dtype == DType::Float32, "ERR_NOT_IMPLEMENTED", std::string(op) + " on CUDA takes float32 alone");
+    require(tensor.dtype == DType::Float32, "ERR_NOT_IMPLEMENTED",
+            std::string(op) + " on CUDA takes float32 alone");
   }
 }
 

@@ -40,8 +40,8 @@ void CudaBackend::biasBackward(const Tensor& gradBias, const Tensor& gradRows) {
   void* memory = workspace(biasBackwardWorkspaceBytes(gradRows.shape[0], gradRows.shape[1]));
   withType(gradRows.dtype, "biasBackward", [&](auto element) {
     using T = decltype(element);
-    cuda::biasBackward<T>(stream_, floats(gradBias), dataOf<T>(gradRows), gradRows.shape[0], gradRows.shape[1],
-                          memory);
+    cuda::biasBackward<T>(stream_, floats(gradBias), dataOf<T>(gradRows), gradRows.shape[0],
+                          gradRows.shape[1], memory);
   });
 }
 
@@ -51,8 +51,8 @@ void CudaBackend::gatherRows(const Tensor& out, const Tensor& rows, const int32_
   const auto uploaded = staging_->upload({{index, static_cast<size_t>(count) * sizeof(int32_t)}});
   withType(rows.dtype, "gatherRows", [&](auto element) {
     using T = decltype(element);
-    cuda::gatherRows<T>(stream_, dataOf<T>(out), dataOf<T>(rows), static_cast<const int32_t*>(uploaded[0]), count,
-                        rows.shape[1]);
+    cuda::gatherRows<T>(stream_, dataOf<T>(out), dataOf<T>(rows), static_cast<const int32_t*>(uploaded[0]),
+                        count, rows.shape[1]);
   });
 }
 
@@ -73,18 +73,19 @@ void CudaBackend::dropout(const Tensor& out, const Tensor& rows, const DropoutMa
   cuda::dropout(stream_, floats(out), floats(rows), rows.shape[0], rows.shape[1], mask);
 }
 
-void CudaBackend::spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks, int64_t modules,
-                               float scale) {
+void CudaBackend::spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks,
+                               int64_t modules, float scale) {
   const Scope scope(*this, "spreadBlocks");
   requireFloat32("spreadBlocks", {out, up});
   cuda::spreadBlocks(stream_, floats(out), out.shape[0], floats(up), blocks, modules, up.shape[1], scale);
 }
 
-void CudaBackend::spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut, const AdapterBlock* blocks,
-                                       int64_t modules, float scale) {
+void CudaBackend::spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut,
+                                       const AdapterBlock* blocks, int64_t modules, float scale) {
   const Scope scope(*this, "spreadBlocksBackward");
   requireFloat32("spreadBlocksBackward", {gradUp, gradOut});
-  cuda::spreadBlocksBackward(stream_, floats(gradUp), floats(gradOut), blocks, modules, gradUp.shape[1], scale);
+  cuda::spreadBlocksBackward(stream_, floats(gradUp), floats(gradOut), blocks, modules, gradUp.shape[1],
+                             scale);
 }
 
 }  // namespace hdpo::cuda

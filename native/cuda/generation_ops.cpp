@@ -32,8 +32,9 @@ void CudaBackend::packWeight(const PackedWeight& packed, const Tensor& weight) {
 }
 
 void CudaBackend::packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) {
-  const Scope scope(*this, "packedMatmul",
-                    2.0 * static_cast<double>(x.shape[0]) * static_cast<double>(weight.outputs * weight.inputs));
+  const Scope scope(
+      *this, "packedMatmul",
+      2.0 * static_cast<double>(x.shape[0]) * static_cast<double>(weight.outputs * weight.inputs));
   product(out, x, false, plainWeight(weight), true, 0);
 }
 
@@ -59,8 +60,8 @@ CachedRows CudaBackend::upload(const CachedAttentionRow* rows, int64_t count) {
   return result;
 }
 
-void CudaBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
-                             int64_t kvHeads, int64_t headDim) {
+void CudaBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                             int64_t heads, int64_t kvHeads, int64_t headDim) {
   const Scope scope(*this, "writeCache");
   const CachedRows uploaded = upload(rows, qkv.shape[0]);
   const CachedHeads shape{heads, kvHeads, headDim};
@@ -74,11 +75,13 @@ void CudaBackend::writeCache(const Tensor& cache, const Tensor& qkv, const Cache
 }
 
 void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
-                                  const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads, int64_t headDim) {
+                                  const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
+                                  int64_t headDim) {
   const Scope scope(*this, "cachedAttention");
   const CachedHeads shape{heads, kvHeads, headDim};
   require(headDim <= 256 && heads / kvHeads <= 16, "ERR_NOT_IMPLEMENTED",
-          "attention over the cache on CUDA has kernels for a headDim up to 256 and 16 query heads a key head, not for " +
+          "attention over the cache on CUDA has kernels for a headDim up to 256 and 16 query heads a key "
+          "head, not for " +
               std::to_string(headDim) + " and " + std::to_string(heads / kvHeads));
   const CachedRows uploaded = upload(rows, qkv.shape[0]);
   void* memory = workspace(cachedAttentionWorkspaceBytes(uploaded, shape));
@@ -86,7 +89,8 @@ void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const 
     withType(cache.dtype, "cachedAttention", [&](auto cached) {
       using T = decltype(element);
       using C = decltype(cached);
-      cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape, memory);
+      cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape,
+                                  memory);
     });
   });
 }

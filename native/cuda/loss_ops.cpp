@@ -58,12 +58,12 @@ double CudaBackend::sumOfSquares(const Tensor& values) {
   return result;
 }
 
-void CudaBackend::adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum, const Tensor& variance,
-                        const AdamWOptions& options) {
+void CudaBackend::adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum,
+                        const Tensor& variance, const AdamWOptions& options) {
   const Scope scope(*this, "adamW", 15.0 * static_cast<double>(weight.count()));
   requireFloat32("adamW", {weight, gradient, momentum, variance});
-  cuda::adamW(stream_, floats(weight), nullptr, floats(gradient), floats(momentum), floats(variance), weight.count(),
-              options);
+  cuda::adamW(stream_, floats(weight), nullptr, floats(gradient), floats(momentum), floats(variance),
+              weight.count(), options);
 }
 
 void CudaBackend::groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) {
@@ -77,7 +77,8 @@ void CudaBackend::groupAdvantages(const GroupAdvantagesInput& input, const Group
   given.correct = arrays.copyOf(input.correct, count);
   given.toolCalls = arrays.copyOf(input.toolCalls, count);
   given.toolCosts = arrays.copyOf(input.toolCosts, count);
-  const GroupAdvantagesOutput found{arrays.make<float>(count), arrays.make<float>(count), arrays.make<float>(count)};
+  const GroupAdvantagesOutput found{arrays.make<float>(count), arrays.make<float>(count),
+                                    arrays.make<float>(count)};
   cuda::groupAdvantages(stream_, given, found, workspace(groupAdvantagesWorkspaceBytes(count)));
   arrays.download(output.efficiencyRewards, found.efficiencyRewards, count);
   arrays.download(output.accuracyAdvantages, found.accuracyAdvantages, count);
@@ -95,7 +96,8 @@ PolicyLossSums CudaBackend::policyLoss(const PolicyLossInput& input, const Polic
   given.targets = arrays.copyOf(input.targets, tokens);
   given.mask = arrays.copyOf(input.mask, tokens);
   given.terms = arrays.copyOf(input.terms, tokens);
-  const PolicyLossOutput found{arrays.make<float>(tokens), arrays.make<float>(tokens), arrays.make<float>(tokens),
+  const PolicyLossOutput found{arrays.make<float>(tokens), arrays.make<float>(tokens),
+                               arrays.make<float>(tokens),
                                output.gradLogits ? arrays.make<float>(logits) : nullptr};
   auto* deviceSums = arrays.make<PolicyLossSums>(1);
   const size_t bytes = policyLossWorkspaceBytes(tokens, input.vocabSize);
@@ -118,7 +120,8 @@ PolicyLossSums CudaBackend::linearLoss(const LinearLossInput& input, const Linea
   const Scope scope(*this, "linearLoss", products * flops);
 
   LinearLossInput given = input;
-  if (given.workspaceLimit == LinearLossInput().workspaceLimit) given.workspaceLimit = kLinearLossWorkspaceBytes;
+  if (given.workspaceLimit == LinearLossInput().workspaceLimit)
+    given.workspaceLimit = kLinearLossWorkspaceBytes;
   const size_t count = static_cast<size_t>(rows);
   const auto uploaded =
       staging_->upload({{input.targets, count * sizeof(int32_t)}, {input.terms, count * sizeof(TokenTerms)}});
@@ -131,8 +134,8 @@ PolicyLossSums CudaBackend::linearLoss(const LinearLossInput& input, const Linea
   auto* deviceSums = arrays.make<PolicyLossSums>(1);
   const LinearLossPlan plan = linearLossPlan(given, found);
   cuda::linearLoss(stream_, deviceSums, given, found, plan, workspace(plan.workspaceBytes),
-                   [this](const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
-                          float beta) { product(out, a, transposeA, b, transposeB, beta); });
+                   [this](const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
+                          bool transposeB, float beta) { product(out, a, transposeA, b, transposeB, beta); });
   arrays.download(output.logprobs, found.logprobs, rows);
   arrays.download(output.entropy, found.entropy, rows);
   arrays.download(&sums, deviceSums, 1);

@@ -1,4 +1,5 @@
-// Norms, rotary, attention, SwiGLU and embeddings: the shapes that kernels want, and what they need beside tensors.
+// Norms, rotary, attention, SwiGLU and embeddings: the shapes that kernels want, and what they need beside
+// tensors.
 #include <cassert>
 
 #include "core/error.h"
@@ -15,7 +16,8 @@ namespace hdpo::cuda {
 
 namespace {
 
-AttentionShape attentionShape(const Tensor& qkv, int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) {
+AttentionShape attentionShape(const Tensor& qkv, int64_t sequences, int64_t heads, int64_t kvHeads,
+                              int64_t headDim) {
   const AttentionShape shape{qkv.shape[0], sequences, heads, kvHeads, headDim};
   require(supportsAttention(shape, qkv.dtype == DType::BFloat16), "ERR_NOT_IMPLEMENTED",
           "attention on CUDA has no kernel for a headDim of " + std::to_string(headDim) + " in " +
@@ -45,12 +47,14 @@ void CudaBackend::rmsNormBackward(const Tensor& gradX, bool accumulate, const Te
   withType(x.dtype, "rmsNormBackward", [&](auto element) {
     using T = decltype(element);
     cuda::rmsNormBackward<T>(stream_, dataOf<T>(gradX), accumulate, floats(gradWeight), dataOf<T>(gradY),
-                             dataOf<T>(x), floats(weight), floats(inverseRms), x.shape[0], x.shape[1], memory);
+                             dataOf<T>(x), floats(weight), floats(inverseRms), x.shape[0], x.shape[1],
+                             memory);
   });
 }
 
-void CudaBackend::headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
-                           const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim, float epsilon) {
+void CudaBackend::headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv,
+                           const Tensor& queryWeight, const Tensor& keyWeight, int64_t heads, int64_t kvHeads,
+                           int64_t headDim, float epsilon) {
   const Scope scope(*this, "headNorm", 4.0 * static_cast<double>(qkv.count()));
   const HeadNormShape shape{qkv.shape[0], heads, kvHeads, headDim};
   withType(qkv.dtype, "headNorm", [&](auto element) {
@@ -60,17 +64,18 @@ void CudaBackend::headNorm(const Tensor& out, const Tensor& inverseRms, const Te
   });
 }
 
-void CudaBackend::headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
-                                   const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
-                                   const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) {
+void CudaBackend::headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight,
+                                   const Tensor& gradKeyWeight, const Tensor& qkv, const Tensor& queryWeight,
+                                   const Tensor& keyWeight, const Tensor& inverseRms, int64_t heads,
+                                   int64_t kvHeads, int64_t headDim) {
   const Scope scope(*this, "headNormBackward", 10.0 * static_cast<double>(qkv.count()));
   const HeadNormShape shape{qkv.shape[0], heads, kvHeads, headDim};
   void* memory = workspace(headNormBackwardWorkspaceBytes(shape));
   withType(qkv.dtype, "headNormBackward", [&](auto element) {
     using T = decltype(element);
     cuda::headNormBackward<T>(stream_, dataOf<T>(gradQkv), floats(gradQueryWeight), floats(gradKeyWeight),
-                              dataOf<T>(qkv), floats(queryWeight), floats(keyWeight), floats(inverseRms), shape,
-                              memory);
+                              dataOf<T>(qkv), floats(queryWeight), floats(keyWeight), floats(inverseRms),
+                              shape, memory);
   });
 }
 
@@ -79,17 +84,20 @@ void CudaBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, cons
   const int64_t rows = qkv.shape[0];
   if (rows == 0) return;
   const Scope scope(*this, "rotary", 3.0 * static_cast<double>(rows * heads * headDim));
-  const auto uploaded = staging_->upload({{positions, bytesOf(positions, rows)},
-                                          {inverseFrequencies, static_cast<size_t>(headDim / 2) * sizeof(float)}});
+  const auto uploaded =
+      staging_->upload({{positions, bytesOf(positions, rows)},
+                        {inverseFrequencies, static_cast<size_t>(headDim / 2) * sizeof(float)}});
   withType(qkv.dtype, "rotary", [&](auto element) {
     using T = decltype(element);
     cuda::rotary<T>(stream_, dataOf<T>(qkv), static_cast<const int32_t*>(uploaded[0]),
-                    static_cast<const float*>(uploaded[1]), rows, qkv.count() / rows, heads, headDim, direction);
+                    static_cast<const float*>(uploaded[1]), rows, qkv.count() / rows, heads, headDim,
+                    direction);
   });
 }
 
-void CudaBackend::attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,
-                            int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) {
+void CudaBackend::attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv,
+                            const int32_t* offsets, int64_t sequences, int64_t heads, int64_t kvHeads,
+                            int64_t headDim) {
   const Scope scope(*this, "attention");
   const AttentionShape shape = attentionShape(qkv, sequences, heads, kvHeads, headDim);
   const auto uploaded = staging_->upload({{offsets, bytesOf(offsets, sequences + 1)}});
@@ -109,8 +117,9 @@ void CudaBackend::attentionBackward(const Tensor& gradQkv, const Tensor& gradOut
   const auto uploaded = staging_->upload({{offsets, bytesOf(offsets, sequences + 1)}});
   withType(qkv.dtype, "attentionBackward", [&](auto element) {
     using T = decltype(element);
-    cuda::attentionBackward<T>(stream_, dataOf<T>(gradQkv), dataOf<T>(gradOut), dataOf<T>(qkv), dataOf<T>(out),
-                               floats(logSumExp), static_cast<const int32_t*>(uploaded[0]), shape, memory);
+    cuda::attentionBackward<T>(stream_, dataOf<T>(gradQkv), dataOf<T>(gradOut), dataOf<T>(qkv),
+                               dataOf<T>(out), floats(logSumExp), static_cast<const int32_t*>(uploaded[0]),
+                               shape, memory);
   });
 }
 
@@ -138,8 +147,8 @@ void CudaBackend::embedding(const Tensor& out, const Tensor& table, const int32_
     withType(table.dtype, "embedding", [&](auto entry) {
       using T = decltype(element);
       using W = decltype(entry);
-      cuda::embedding<T, W>(stream_, dataOf<T>(out), dataOf<W>(table), static_cast<const int32_t*>(uploaded[0]),
-                            out.shape[0], out.shape[1]);
+      cuda::embedding<T, W>(stream_, dataOf<T>(out), dataOf<W>(table),
+                            static_cast<const int32_t*>(uploaded[0]), out.shape[0], out.shape[1]);
     });
   });
 }

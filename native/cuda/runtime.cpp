@@ -12,19 +12,21 @@ namespace {
 
 void check(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
-  throw Error("ERR_CUDA", std::string(call) + " failed: " + cudaGetErrorName(status) + ", " +
-                              cudaGetErrorString(status));
+  throw Error("ERR_CUDA",
+              std::string(call) + " failed: " + cudaGetErrorName(status) + ", " + cudaGetErrorString(status));
 }
 
 // Pools keep what is released: handing memory back to the driver at every wait costs milliseconds.
 void keepReleasedMemory(int device) {
   int supported = 0;
-  check(cudaDeviceGetAttribute(&supported, cudaDevAttrMemoryPoolsSupported, device), "cudaDeviceGetAttribute");
+  check(cudaDeviceGetAttribute(&supported, cudaDevAttrMemoryPoolsSupported, device),
+        "cudaDeviceGetAttribute");
   require(supported != 0, "ERR_DEVICE", "this GPU's driver has no memory pools (cudaMallocAsync)");
   cudaMemPool_t pool = nullptr;
   check(cudaDeviceGetDefaultMemPool(&pool, device), "cudaDeviceGetDefaultMemPool");
   uint64_t threshold = UINT64_MAX;
-  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold), "cudaMemPoolSetAttribute");
+  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &threshold),
+        "cudaMemPoolSetAttribute");
 }
 
 }  // namespace
@@ -81,7 +83,8 @@ void* allocatePinned(size_t bytes) {
 
 void releasePinned(void* pointer) noexcept { cudaFreeHost(pointer); }
 
-// The runtime stages pageable memory before it returns, up to 64 KiB; beyond that it waits for the copy itself.
+// The runtime stages pageable memory before it returns, up to 64 KiB; beyond that it waits for the copy
+// itself.
 void copyToDevice(Stream stream, void* destination, const void* source, size_t bytes) {
   check(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyHostToDevice, stream), "cudaMemcpyAsync");
   check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
@@ -113,7 +116,8 @@ DeviceMemory deviceMemory() {
   uint64_t reserved = 0, used = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");
   check(cudaDeviceGetDefaultMemPool(&pool, device), "cudaDeviceGetDefaultMemPool");
-  check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved), "cudaMemPoolGetAttribute");
+  check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved),
+        "cudaMemPoolGetAttribute");
   check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used), "cudaMemPoolGetAttribute");
   memory.freeBytes += static_cast<size_t>(reserved - used);
   return memory;

@@ -1,5 +1,5 @@
-// The few things that CudaBackend's host code asks of the CUDA runtime. A seam: tests run the same host code on
-// emulated kernels with memory of the host (test/native/emulation/runtime_emulation.cpp).
+// The few things that CudaBackend's host code asks of the CUDA runtime. A seam: tests run the same host code
+// on emulated kernels with memory of the host (test/native/emulation/runtime_emulation.cpp).
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,8 @@ void releaseDevice(Stream stream, void* pointer) noexcept;
 void* allocatePinned(size_t bytes);
 void releasePinned(void* pointer) noexcept;
 
-// copyToDevice from pageable memory returns when `source` may be changed; copyToDeviceLater needs pinned memory
-// that stays as it is until the stream has come there. copyToHost waits.
+// copyToDevice from pageable memory returns when `source` may be changed; copyToDeviceLater needs pinned
+// memory that stays as it is until the stream has come there. copyToHost waits.
 void copyToDevice(Stream stream, void* destination, const void* source, size_t bytes);
 void copyToDeviceLater(Stream stream, void* destination, const void* pinned, size_t bytes);
 void copyToHost(Stream stream, void* destination, const void* source, size_t bytes);

@@ -39,8 +39,9 @@ void Staging::grow(size_t halfBytes) {
   halfBytes_ = halfBytes;
   pinned_ = static_cast<char*>(allocatePinned(2 * halfBytes));
   device_ = static_cast<char*>(allocateDevice(stream_, 2 * halfBytes));
-  require(device_ != nullptr, "ERR_OUT_OF_MEMORY",
-          "the GPU has no " + std::to_string(2 * halfBytes) + " bytes left for arrays on their way to kernels");
+  require(
+      device_ != nullptr, "ERR_OUT_OF_MEMORY",
+      "the GPU has no " + std::to_string(2 * halfBytes) + " bytes left for arrays on their way to kernels");
   half_ = 0;
   used_ = 0;
   recent_.clear();

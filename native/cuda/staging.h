@@ -1,6 +1,7 @@
-// The way of small arrays (tokens, positions, offsets, block tables) from the host to kernels, without waiting: they
-// are copied to a ring of pinned memory and from there, in the order of the stream, to a ring on the device. What was
-// uploaded a moment ago and is the same again, as every layer's positions are, is not sent twice.
+// The way of small arrays (tokens, positions, offsets, block tables) from the host to kernels, without
+// waiting: they are copied to a ring of pinned memory and from there, in the order of the stream, to a ring
+// on the device. What was uploaded a moment ago and is the same again, as every layer's positions are, is not
+// sent twice.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +23,8 @@ class Staging {
     const void* source;  // host memory, free to change when upload returns; may be null where bytes is 0
     size_t bytes;
   };
-  // Device addresses of copies of the pieces, each 16-byte aligned, for kernels that are queued before the next
-  // upload. Throws ERR_OUT_OF_MEMORY.
+  // Device addresses of copies of the pieces, each 16-byte aligned, for kernels that are queued before the
+  // next upload. Throws ERR_OUT_OF_MEMORY.
   std::vector<const void*> upload(std::initializer_list<Piece> pieces);
 
   size_t bytes() const { return 2 * halfBytes_; }  // on the device, and as much pinned

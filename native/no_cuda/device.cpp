@@ -1,8 +1,11 @@
 // What native/cuda/device.cpp is in a build without CUDA.
-#include "core/error.h"
 #include "ops/device.h"
 
+#include "core/error.h"
+
 namespace hdpo {
+
+bool builtWithCuda() { return false; }
 
 CudaStatus cudaStatus() {
   CudaStatus status;
@@ -12,6 +15,8 @@ CudaStatus cudaStatus() {
   return status;
 }
 
-std::unique_ptr<Backend> createCudaBackend() { throw Error("ERR_DEVICE", "device 'cuda': " + cudaStatus().missing); }
+std::unique_ptr<Backend> createCudaBackend() {
+  throw Error("ERR_DEVICE", "device 'cuda': " + cudaStatus().missing);
+}
 
 }  // namespace hdpo

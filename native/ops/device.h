@@ -1,5 +1,5 @@
-// Which hardware an engine runs on. A build without CUDA has the same functions (native/no_cuda): call sites ask
-// no preprocessor.
+// Which hardware an engine runs on. A build without CUDA has the same functions (native/no_cuda): call sites
+// ask no preprocessor.
 #pragma once
 
 #include <cstddef>
@@ -14,15 +14,18 @@ enum class Device : uint8_t { Auto, Cpu, Cuda };
 
 // What CUDA looks like from here. `missing` is empty exactly when a backend can be made.
 struct CudaStatus {
-  bool built = false;         // this build has the kernels
-  std::string missing;        // the first thing that is not there, as a sentence that says what to do
-  std::string device;         // "NVIDIA H100 80GB HBM3"; empty where no GPU was found
-  std::string capability;     // "9.0"
-  std::string driver;         // newest CUDA version that the driver supports, "13.0"; empty without a driver
-  std::string runtime;        // CUDA version of this build
-  std::string cublas;         // version and path of the library that was loaded
+  bool built = false;
+  std::string missing;     // the first thing that is not there, as a sentence that says what to do
+  std::string device;      // "NVIDIA H100 80GB HBM3"; empty where no GPU was found
+  std::string capability;  // "9.0"
+  std::string driver;      // newest CUDA version that the driver supports, "13.0"; empty without a driver
+  std::string runtime;     // CUDA version of this build
+  std::string cublas;      // version and path of the library that was loaded
   size_t totalBytes = 0, freeBytes = 0;
 };
+
+// Whether this build has the kernels.
+bool builtWithCuda();
 
 // Looks again at every call; never throws.
 CudaStatus cudaStatus();

@@ -1,0 +1,15 @@
+// The parts of the table, by what the ops are for.
+#pragma once
+
+#include <vector>
+
+#include "self_test/op_case.h"
+
+namespace hdpo::self_test {
+
+void appendModelCases(std::vector<OpRow>& rows);
+void appendElementwiseCases(std::vector<OpRow>& rows);  // and the optimiser's
+void appendLossCases(std::vector<OpRow>& rows);
+void appendGenerationCases(std::vector<OpRow>& rows);
+
+}  // namespace hdpo::self_test

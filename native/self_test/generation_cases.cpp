@@ -1,0 +1,98 @@
+// Rows of the table: packed products and attention over the paged cache.
+#include <algorithm>
+#include <memory>
+
+#include "self_test/cases.h"
+
+namespace hdpo::self_test {
+
+namespace {
+
+int64_t blocksFor(int64_t tokens) { return (tokens + kvBlockTokens - 1) / kvBlockTokens; }
+
+// Products of a decoding step: fewer rows than a training step has.
+template <PackedFormat format>
+OpCase packedMatmul(const CaseShape& s) {
+  OpCase given;
+  const int64_t rows = std::min<int64_t>(s.tokens, 16);
+  const DType stored = format == PackedFormat::BFloat16 ? DType::BFloat16 : DType::Float32;
+  const size_t x = given.input({rows, s.hidden});
+  const size_t weight = given.input({2 * s.feedForward, s.hidden}, 1, 0, stored);
+  const size_t out = given.output({rows, 2 * s.feedForward});
+  given.prepare = [=](Backend& backend, Call& call) {
+    call.memory.emplace_back(backend, backend.packedBytes(2 * s.feedForward, s.hidden, format));
+    backend.packWeight({2 * s.feedForward, s.hidden, call.memory[0].data(), format}, call[weight]);
+  };
+  given.run = [=](Backend& backend, Call& call) {
+    backend.packedMatmul(call[out], call[x], {2 * s.feedForward, s.hidden, call.memory[0].data(), format});
+  };
+  const double values = static_cast<double>(2 * s.feedForward * s.hidden);
+  given.flops = 2.0 * static_cast<double>(rows) * values;
+  given.bytes = values * (format == PackedFormat::Float32 ? 4 : format == PackedFormat::BFloat16 ? 2 : 1);
+  given.bfloat16Products = format == PackedFormat::BFloat16;
+  if (format == PackedFormat::Int8) given.tolerance = 0.02;  // two roundings to one of 255 values
+  return given;
+}
+
+// Sequences in a cache whose blocks are given out in a scrambled order.
+struct CachedSequences {
+  std::vector<std::vector<int32_t>> tables;
+  std::vector<CachedAttentionRow> all, last;  // every token, and each sequence's last
+  std::vector<int32_t> lastRows;
+  int64_t blocks = 0;
+
+  explicit CachedSequences(const CaseShape& s) {
+    const std::vector<int32_t> offsets = s.offsets();
+    for (size_t i = 0; i + 1 < offsets.size(); ++i) blocks += blocksFor(offsets[i + 1] - offsets[i]);
+    const int64_t step = blocks % 7 == 0 ? 5 : 7;
+    int64_t next = 0;
+    tables.resize(offsets.size() - 1);
+    for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+      const int32_t length = offsets[i + 1] - offsets[i];
+      for (int64_t b = 0; b < blocksFor(length); ++b) {
+        tables[i].push_back(static_cast<int32_t>(blocks % step == 0 ? next : next * step % blocks));
+        ++next;
+      }
+      for (int32_t t = 1; t <= length; ++t) all.push_back({tables[i].data(), t});
+      last.push_back({tables[i].data(), length});
+      lastRows.push_back(offsets[i + 1] - 1);
+    }
+  }
+};
+
+OpCase cachedAttention(const CaseShape& s) {
+  OpCase given;
+  const auto sequences = std::make_shared<CachedSequences>(s);
+  const int64_t rows = s.sequences, width = s.qkvWidth();
+  const size_t qkv = given.input({s.tokens, width}, 2), lastQkv = given.output({rows, width});
+  const size_t out = given.output({rows, s.heads * s.headDim});
+  const auto cacheOf = [=](Call& call) {
+    return Tensor(call.memory[0].f32(), {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
+  };
+  given.prepare = [=](Backend& backend, Call& call) {
+    const int64_t values = sequences->blocks * 2 * s.kvHeads * s.headDim * kvBlockTokens;
+    call.memory.emplace_back(backend, static_cast<size_t>(values) * sizeof(float));
+    const std::vector<uint32_t> poison(static_cast<size_t>(values),
+                                       0xFFFFFFFFu);  // NaN where nothing is written
+    backend.copyFromHost(call.memory[0].data(), poison.data(), poison.size() * sizeof(uint32_t));
+    backend.writeCache(cacheOf(call), call[qkv], sequences->all.data(), s.heads, s.kvHeads, s.headDim);
+    backend.gatherRows(call[lastQkv], call[qkv], sequences->lastRows.data());
+  };
+  given.run = [=](Backend& backend, Call& call) {
+    backend.cachedAttention(call[out], cacheOf(call), call[lastQkv], sequences->last.data(), s.heads,
+                            s.kvHeads, s.headDim);
+  };
+  given.bytes = 8.0 * static_cast<double>(s.tokens * s.kvHeads * s.headDim);
+  return given;
+}
+
+}  // namespace
+
+void appendGenerationCases(std::vector<OpRow>& rows) {
+  rows.push_back({"packedMatmul", packedMatmul<PackedFormat::Float32>});
+  rows.push_back({"packedMatmul, bfloat16", packedMatmul<PackedFormat::BFloat16>});
+  rows.push_back({"packedMatmul, int8", packedMatmul<PackedFormat::Int8>});
+  rows.push_back({"writeCache, cachedAttention", cachedAttention});
+}
+
+}  // namespace hdpo::self_test

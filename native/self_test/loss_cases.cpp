@@ -1,0 +1,215 @@
+// Rows of the table: what this project exists for. Advantages, the policy loss from logits, and the last
+// projection fused with it.
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "core/random.h"
+#include "self_test/cases.h"
+
+namespace hdpo::self_test {
+
+namespace {
+
+constexpr float kPoison = std::numeric_limits<float>::quiet_NaN();
+
+void append(std::vector<float>& results, const std::vector<float>& more) {
+  results.insert(results.end(), more.begin(), more.end());
+}
+
+// Groups of eight in a scrambled order, ids of both signs, some groups all right, all wrong or with equal
+// calls.
+struct Rollouts {
+  std::vector<int32_t> groupIds, toolCalls;
+  std::vector<float> rewards, costs;
+  std::vector<uint8_t> correct;
+
+  explicit Rollouts(int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t place = count % 7919 == 0 ? i : i * 7919 % count, group = place / 8;
+      const auto draw = philox(5, 1, static_cast<uint64_t>(i));
+      const bool right = group % 5 == 0 || (group % 5 != 1 && draw[0] % 2 == 0);
+      groupIds.push_back(static_cast<int32_t>(group * 2654435761u));
+      toolCalls.push_back(group % 7 == 3 ? 2 : static_cast<int32_t>(draw[1] % 5));
+      costs.push_back(0.25f * static_cast<float>(draw[2] % 9));
+      correct.push_back(right);
+      rewards.push_back(0.9f * static_cast<float>(right) + 0.1f * static_cast<float>(draw[3] % 2));
+    }
+  }
+};
+
+template <bool costs, bool scaleByStd>
+OpCase groupAdvantages(const CaseShape& s) {
+  OpCase given;
+  const int64_t count = 7 * s.tokens;
+  given.input({1});  // every case has a tensor to wait for
+  const auto rollouts = std::make_shared<Rollouts>(count);
+  given.run = [=](Backend& backend, Call& call) {
+    const size_t size = static_cast<size_t>(count);
+    std::vector<float> efficiency(size, kPoison), accuracy(size, kPoison), advantages(size, kPoison);
+    GroupAdvantagesInput input;
+    input.rollouts = count;
+    input.groupIds = rollouts->groupIds.data();
+    input.accuracyRewards = rollouts->rewards.data();
+    input.correct = rollouts->correct.data();
+    input.toolCalls = rollouts->toolCalls.data();
+    if (costs) input.toolCosts = rollouts->costs.data();
+    input.scaleByStd = scaleByStd;
+    backend.groupAdvantages(input, {efficiency.data(), accuracy.data(), advantages.data()});
+    for (const auto* values : {&efficiency, &accuracy, &advantages}) append(call.hostResults, *values);
+  };
+  given.bytes = 25.0 * static_cast<double>(count);
+  return given;
+}
+
+// Tokens that reach every branch of the loss.
+std::vector<TokenTerms> termsOf(int64_t count, int64_t vocabSize, bool supervised) {
+  std::vector<TokenTerms> terms(static_cast<size_t>(count));
+  const float centre = -std::log(static_cast<float>(vocabSize));
+  for (size_t t = 0; t < terms.size(); ++t) {
+    const auto draw = [t](uint64_t stream) { return normal(9, stream, t); };
+    if (supervised) {
+      terms[t].supervisedScale = 1 / static_cast<float>(count);
+      terms[t].excludedToken = t % 4 == 1 ? static_cast<int32_t>(vocabSize) - 1 : -1;
+      continue;
+    }
+    terms[t].oldLogprob = centre + (t % 5 == 4 ? 3 : 0.3f) * draw(0) - (t % 11 == 10 ? 25 : 0);
+    terms[t].referenceLogprob = centre + 0.5f * draw(1);
+    terms[t].accuracyAdvantage = t % 7 == 6 ? 0 : draw(2);
+    terms[t].efficiencyAdvantage = t % 3 == 2 ? 0 : draw(3);
+    terms[t].accuracyScale = 1 / static_cast<float>(count);
+    terms[t].efficiencyScale = t % 3 == 2 ? 0 : 1.5f / static_cast<float>(count);
+  }
+  return terms;
+}
+
+std::vector<int32_t> targetsOf(int64_t count, int64_t vocabSize) {
+  std::vector<int32_t> targets;
+  for (int64_t t = 0; t < count; ++t) targets.push_back(static_cast<int32_t>(t * 31 % (vocabSize - 1)));
+  return targets;
+}
+
+PolicyLossOptions allTerms() {
+  PolicyLossOptions options;
+  options.temperature = 0.8f;
+  options.clipHigh = 0.28f;
+  options.klCoefficient = 0.05f;
+  options.entropyCoefficient = 0.02f;
+  return options;
+}
+
+std::vector<float> flatten(const PolicyLossSums& sums) {
+  return {static_cast<float>(sums.loss),           static_cast<float>(sums.accuracyLoss),
+          static_cast<float>(sums.efficiencyLoss), static_cast<float>(sums.kl),
+          static_cast<float>(sums.supervisedLoss), static_cast<float>(sums.entropy),
+          static_cast<float>(sums.tokens),         static_cast<float>(sums.clippedLow),
+          static_cast<float>(sums.clippedHigh),    static_cast<float>(sums.dualClipped)};
+}
+
+OpCase policyLoss(const CaseShape& s) {
+  OpCase given;
+  given.input({1});
+  const size_t tokens = static_cast<size_t>(s.tokens), logits = tokens * static_cast<size_t>(s.vocabSize);
+  const auto values = std::make_shared<std::vector<float>>(logits);
+  for (size_t i = 0; i < logits; ++i) (*values)[i] = 3 * uniform(3, 2, i) - 1.5f;
+  std::vector<uint8_t> mask(tokens);
+  for (size_t t = 0; t < tokens; ++t) mask[t] = t % 6 != 5;
+  given.run = [=, targets = targetsOf(s.tokens, s.vocabSize), terms = termsOf(s.tokens, s.vocabSize, false)](
+                  Backend& backend, Call& call) {
+    std::vector<float> logprobs(tokens, kPoison), entropy(tokens, kPoison), gradLogprobs(tokens, kPoison);
+    std::vector<float> gradLogits(logits, kPoison);
+    const PolicyLossInput input{s.tokens,    s.vocabSize,  values->data(), targets.data(),
+                                mask.data(), terms.data(), allTerms()};
+    const PolicyLossSums sums =
+        backend.policyLoss(input, {logprobs.data(), entropy.data(), gradLogprobs.data(), gradLogits.data()});
+    for (const auto* part : {&logprobs, &entropy, &gradLogprobs, &gradLogits})
+      append(call.hostResults, *part);
+    append(call.hostResults, flatten(sums));
+  };
+  given.bytes = 8.0 * static_cast<double>(logits);
+  return given;
+}
+
+struct LinearVariant {
+  DType weight = DType::Float32;
+  bool supervised = false, backward = true, frozen = false, everyTerm = false;
+};
+
+OpCase linearLossOf(const CaseShape& s, const LinearVariant& variant) {
+  OpCase given;
+  const float scale = 2 / std::sqrt(static_cast<float>(s.hidden));
+  const size_t hidden = given.input({s.tokens, s.hidden});
+  const size_t weight = given.input({s.vocabSize, s.hidden}, scale, 0, variant.weight);
+  const bool weightGradient = variant.backward && !variant.frozen;
+  const size_t gradHidden = variant.backward ? given.output({s.tokens, s.hidden}) : 0;
+  const size_t gradWeight = weightGradient ? given.inPlace({s.vocabSize, s.hidden}, 0.01f) : 0;
+  given.run = [=, targets = targetsOf(s.tokens, s.vocabSize),
+               terms = termsOf(s.tokens, s.vocabSize, variant.supervised)](Backend& backend, Call& call) {
+    std::vector<float> logprobs(targets.size(), kPoison), entropy(targets.size(), kPoison);
+    LinearLossInput input;
+    input.hidden = call[hidden];
+    input.weight = call[weight];
+    input.targets = targets.data();
+    input.terms = terms.data();
+    if (variant.everyTerm) input.options = allTerms();
+    const PolicyLossSums sums = backend.linearLoss(
+        input, {logprobs.data(), entropy.data(), variant.backward ? call[gradHidden] : Tensor(),
+                weightGradient ? call[gradWeight] : Tensor()});
+    append(call.hostResults, logprobs);
+    append(call.hostResults, entropy);
+    append(call.hostResults, flatten(sums));
+  };
+  const double product =
+      2.0 * static_cast<double>(s.tokens) * static_cast<double>(s.vocabSize) * static_cast<double>(s.hidden);
+  given.flops = product * (1 + (variant.backward ? 1 : 0) + (weightGradient ? 1 : 0));
+  given.bytes = given.operandBytes();
+  given.bfloat16Products = variant.weight == DType::BFloat16;
+  // A gradient that lies between two bfloat16 numbers may be rounded to either.
+  if (given.bfloat16Products) given.tolerance = 5e-3;
+  return given;
+}
+
+OpCase linearLoss(const CaseShape& s) { return linearLossOf(s, {}); }
+OpCase linearLossEveryTerm(const CaseShape& s) {
+  LinearVariant variant;
+  variant.everyTerm = true;
+  return linearLossOf(s, variant);
+}
+OpCase linearLossSupervised(const CaseShape& s) {
+  LinearVariant variant;
+  variant.supervised = true;
+  return linearLossOf(s, variant);
+}
+OpCase linearLossForward(const CaseShape& s) {
+  LinearVariant variant;
+  variant.backward = false;
+  return linearLossOf(s, variant);
+}
+OpCase linearLossBFloat16(const CaseShape& s) {
+  LinearVariant variant;
+  variant.weight = DType::BFloat16;
+  return linearLossOf(s, variant);
+}
+OpCase linearLossFrozen(const CaseShape& s) {
+  LinearVariant variant;
+  variant.weight = DType::BFloat16;
+  variant.frozen = true;
+  return linearLossOf(s, variant);
+}
+
+}  // namespace
+
+void appendLossCases(std::vector<OpRow>& rows) {
+  rows.push_back({"groupAdvantages", groupAdvantages<false, true>});
+  rows.push_back({"groupAdvantages, costs", groupAdvantages<true, true>});
+  rows.push_back({"groupAdvantages, unscaled", groupAdvantages<false, false>});
+  rows.push_back({"policyLoss", policyLoss});
+  rows.push_back({"linearLoss", linearLoss});
+  rows.push_back({"linearLoss, KL and entropy", linearLossEveryTerm});
+  rows.push_back({"linearLoss, supervised", linearLossSupervised});
+  rows.push_back({"linearLoss, forward", linearLossForward});
+  rows.push_back({"linearLoss, bfloat16 weight", linearLossBFloat16});
+  rows.push_back({"linearLoss, frozen weight", linearLossFrozen});
+}
+
+}  // namespace hdpo::self_test
