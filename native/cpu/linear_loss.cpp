@@ -30,7 +30,7 @@
 #include "cpu/loss_softmax.h"
 #include "cpu/matrix_product.h"
 #include "cpu/parallel.h"
-#include "cpu/token_loss.h"
+#include "ops/token_loss.h"
 #include "ops/buffer.h"
 
 namespace hdpo {
