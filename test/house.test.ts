@@ -80,11 +80,14 @@ const includes: Record<string, string[]> = {
   core: [],
   ops: ['core'],
   cpu: ['core', 'ops'],
+  cuda: ['core', 'ops'],
+  no_cuda: ['core', 'ops'],
+  self_test: ['core', 'ops'],
   io: ['core'],
   model: ['core', 'ops'],
   generation: ['core', 'ops', 'model'],
   training: ['core', 'ops', 'model', 'io'],
-  binding: ['core', 'ops', 'io', 'model', 'generation', 'training'],
+  binding: ['core', 'ops', 'io', 'model', 'generation', 'training', 'self_test'],
 }
 
 describe('native/', () => {
@@ -115,10 +118,12 @@ describe('native/', () => {
   it('is listed, file by file, for both builds', () => {
     const listed = (path: string) => read(path).trim().split('\n')
     const core = listed('native/sources.txt')
-    const binding = listed('native/binding/sources.txt')
-    const sources = files.filter((file) => file.endsWith('.cpp'))
-    expect([...core].sort()).toEqual(sources.filter((file) => partOf(file) !== 'binding'))
-    expect([...binding].sort()).toEqual(sources.filter((file) => partOf(file) === 'binding'))
+    const sources = filesUnder('native', /\.(cpp|cu)$/)
+    const ownLists = ['binding', 'cuda', 'no_cuda']
+    expect([...core].sort()).toEqual(sources.filter((file) => !ownLists.includes(partOf(file))))
+    for (const part of ownLists) {
+      expect(listed(`native/${part}/sources.txt`).sort()).toEqual(sources.filter((file) => partOf(file) === part))
+    }
   })
 })
 
