@@ -16,7 +16,10 @@ struct Sum {
 };
 // A NaN wins.
 struct Largest {
-  __device__ float operator()(float a, float b) const { return a > b || a != a ? a : b; }
+  template <typename T>
+  __device__ T operator()(T a, T b) const {
+    return a > b || a != a ? a : b;
+  }
 };
 
 template <typename Operation, typename T>

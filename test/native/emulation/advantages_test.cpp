@@ -1,18 +1,15 @@
-#include "cuda/advantages.cu"
+#include "cuda/advantages.h"
 
 #include <doctest/doctest.h>
 
 #include <functional>
 #include <vector>
 
-#include "core/random.h"
-#include "reference_backend.h"
+#include "kernel_test.h"
 
 using namespace hdpo;
 
 namespace {
-
-using Values = std::vector<float>;
 
 struct Rollouts {
   std::vector<int32_t> groupIds;
@@ -30,9 +27,13 @@ template <typename Run>
 Advantages advantagesOf(const Rollouts& rollouts, float epsilon, bool scaleByStd, const Run& run) {
   const size_t count = rollouts.groupIds.size();
   Advantages result{Values(count, -9), Values(count, -9), Values(count, -9)};
-  GroupAdvantagesInput input{static_cast<int64_t>(count), rollouts.groupIds.data(),
-                             rollouts.accuracyRewards.data(), rollouts.correct.data(),
-                             rollouts.toolCalls.data(), epsilon, scaleByStd,
+  GroupAdvantagesInput input{static_cast<int64_t>(count),
+                             rollouts.groupIds.data(),
+                             rollouts.accuracyRewards.data(),
+                             rollouts.correct.data(),
+                             rollouts.toolCalls.data(),
+                             epsilon,
+                             scaleByStd,
                              rollouts.toolCosts.empty() ? nullptr : rollouts.toolCosts.data()};
   run(input, GroupAdvantagesOutput{result.rewards.data(), result.accuracy.data(), result.efficiency.data()});
   return result;
@@ -40,7 +41,7 @@ Advantages advantagesOf(const Rollouts& rollouts, float epsilon, bool scaleByStd
 
 Advantages onDevice(const Rollouts& rollouts, float epsilon = 1e-6f, bool scaleByStd = true) {
   return advantagesOf(rollouts, epsilon, scaleByStd, [](const auto& input, const auto& output) {
-    std::vector<char> workspace(cuda::groupAdvantagesWorkspaceBytes(input.rollouts), '\xff');
+    Scratch workspace(cuda::groupAdvantagesWorkspaceBytes(input.rollouts));
     cuda::groupAdvantages(nullptr, input, output, workspace.data());
   });
 }
@@ -50,7 +51,8 @@ Advantages reference(const Rollouts& rollouts, float epsilon = 1e-6f, bool scale
   });
 }
 
-Rollouts randomRollouts(int64_t count, uint64_t seed, const std::function<int32_t(int64_t, uint32_t)>& groupId) {
+Rollouts randomRollouts(int64_t count, uint64_t seed,
+                        const std::function<int32_t(int64_t, uint32_t)>& groupId) {
   Rollouts rollouts;
   for (int64_t i = 0; i < count; ++i) {
     const auto bits = philox(seed, 0, static_cast<uint64_t>(i));
@@ -71,7 +73,9 @@ double largestDifference(const Values& a, const Values& b) {
 
 }  // namespace
 
-TEST_CASE("cuda groupAdvantages: any ids, order and sizes agree with the reference; any order of threads, the same bits") {
+TEST_CASE(
+    "cuda groupAdvantages: any ids, order and sizes agree with the reference; any order of threads, the same "
+    "bits") {
   constexpr int32_t kLowest = std::numeric_limits<int32_t>::min(),
                     kHighest = std::numeric_limits<int32_t>::max();
   const std::vector<Rollouts> cases{
@@ -104,8 +108,8 @@ TEST_CASE("cuda groupAdvantages: equal rewards, lone qualifiers and wrong answer
   const auto isZero = [](const Values& values) {
     return std::all_of(values.begin(), values.end(), [](float v) { return v == 0 && !std::signbit(v); });
   };
-  const Advantages equal = onDevice(
-      {{1, 2, 1, 2, 1, 3}, {0.1f, 1, 0.1f, 1, 0.1f, 7}, {1, 1, 1, 1, 1, 1}, {3, 0, 3, 0, 3, 2}});
+  const Advantages equal =
+      onDevice({{1, 2, 1, 2, 1, 3}, {0.1f, 1, 0.1f, 1, 0.1f, 7}, {1, 1, 1, 1, 1, 1}, {3, 0, 3, 0, 3, 2}});
   CHECK(isZero(equal.accuracy));
   CHECK(isZero(equal.efficiency));
   const Advantages lone = onDevice({{4, 4, 4}, {1, 0, 0.1f}, {1, 0, 0}, {5, 0, 2}});
@@ -125,7 +129,8 @@ TEST_CASE("cuda groupAdvantages: small differences, negative and tiny rewards, c
   cases[2].accuracyRewards.assign(20000, 0.25f);
   cases[2].accuracyRewards[12345] = -0.5f;
   Rollouts priced = randomRollouts(5000, 11, [](int64_t i, uint32_t) { return static_cast<int32_t>(i / 8); });
-  for (const int32_t calls : priced.toolCalls) priced.toolCosts.push_back(0.0025f * static_cast<float>(calls));
+  for (const int32_t calls : priced.toolCalls)
+    priced.toolCosts.push_back(0.0025f * static_cast<float>(calls));
   priced.toolCalls.assign(priced.toolCalls.size(), 77);
   cases.push_back(priced);
   for (const Rollouts& rollouts : cases) {

@@ -43,9 +43,7 @@ __global__ void halfAtBarrier() {
 }
 __global__ void beyondShared() { sharedMemory<char>()[threadIdx.x] = 1; }
 __global__ void readsShared(float* out) { out[threadIdx.x] = sharedMemory<float>()[threadIdx.x]; }
-__global__ void differentMasks() {
-  __shfl_sync(threadIdx.x % 2 ? 0xffffffffu : 0x55555555u, 1, 0);
-}
+__global__ void differentMasks() { __shfl_sync(threadIdx.x % 2 ? 0xffffffffu : 0x55555555u, 1, 0); }
 __global__ void copiesWithoutWait(float* out, const float* in) {
   float* shared = sharedMemory<float>();
   emulation::copyLater(shared + 4 * threadIdx.x, in + 4 * threadIdx.x, 16);
@@ -82,7 +80,9 @@ TEST_CASE("emulation: a removed barrier shows in a random order of threads") {
   CHECK(wrongReversals(false) == 20);
 }
 
-TEST_CASE("emulation: threads that never meet, masks that differ, shared memory overrun and read unset are caught") {
+TEST_CASE(
+    "emulation: threads that never meet, masks that differ, shared memory overrun and read unset are "
+    "caught") {
   const auto contains = [](const std::string& text, const char* part) {
     return text.find(part) != std::string::npos;
   };
@@ -116,7 +116,8 @@ TEST_CASE("reductions: every thread gets the block's sum and maximum, the same b
     std::vector<double> sums(values.size());
     for (uint64_t seed = 0; seed < 3; ++seed) {
       emulation::setSeed(seed);
-      launch(reductions, 2, threads, threads / kWarp * 12, nullptr, sums.data(), largest.data(), values.data());
+      launch(reductions, 2, threads, threads / kWarp * 12, nullptr, sums.data(), largest.data(),
+             values.data());
       for (size_t i = 0; i < values.size(); ++i) {
         const auto begin = values.begin() + static_cast<int64_t>(i / threads * threads);
         CHECK(sums[i] == std::accumulate(begin, begin + threads, 0.0));
