@@ -2,19 +2,35 @@
 // observation(), and so on. supervised() is built of the same pieces, so that training sees the tokens a rollout sees.
 import { Template } from '@huggingface/jinja'
 import { HdpoError } from '../errors.js'
+import { detectToolFormat, type ToolFormat } from './tool-format.js'
 import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
 
 export interface ChatTemplateSource {
   /** Jinja source, as in tokenizer_config.json's chat_template. */
   template: string
-  /** The token that ends a turn, e.g. '<|im_end|>'. */
-  endOfTurn: string
+  /** Instead of `template` for conversations with tools. */
+  toolTemplate?: string
+  /** The token that ends a turn, e.g. '<|im_end|>'. Default: the one that the template writes after an assistant's content. */
+  endOfTurn?: string
+  /** What the template reads as eos_token, and where the template writes no token after a turn, what ends one. Default: endOfTurn. */
+  endOfText?: string
   /** What the template reads as bos_token. Default: empty. */
   beginOfText?: string
+  /** Ids of more tokens that end a turn, as in generation_config.json's eos_token_id. */
+  endTokens?: number[]
+  /** Default: the one in which the template writes calls; Hermes where it writes none. */
+  toolFormat?: ToolFormat
+  /** More variables of the template, e.g. { enable_thinking: false } or { date_string: '26 Jul 2024' }. */
+  variables?: Record<string, unknown>
 }
 
 export function createChatTemplate(source: ChatTemplateSource, tokenizer: Tokenizer): ChatTemplate {
   return new JinjaChatTemplate(source, tokenizer)
+}
+
+/** The tokens that end a turn, the one that templates write first. */
+export function endTokensOf({ endOfTurn, endTokens = [endOfTurn] }: ChatTemplate): readonly number[] {
+  return endTokens
 }
 
 // Stands in for what the policy wrote, to find where it ends in rendered text.
@@ -23,31 +39,57 @@ const anyQuestion: Message = { role: 'user', content: 'question' }
 
 class JinjaChatTemplate implements ChatTemplate {
   readonly endOfTurn: number
+  readonly endTokens: readonly number[]
+  readonly toolFormat: ToolFormat
+  /** Whether the template writes calls, and in a format that is known. */
+  readonly writesCalls: boolean
   readonly #template: Template
+  readonly #toolTemplate: Template
   readonly #source: ChatTemplateSource
   readonly #tokenizer: Tokenizer
+  readonly #endOfTurnText: string
+  /** Text of a call in a format that cannot be read. */
+  readonly #unknownCalls: string | undefined
   #beforeAnswer: string | undefined
 
   constructor(source: ChatTemplateSource, tokenizer: Tokenizer) {
     this.#source = source
     this.#tokenizer = tokenizer
     this.#template = parse(source.template)
-    const endOfTurn = tokenizer.tokenId(source.endOfTurn)
-    if (endOfTurn === undefined) {
-      throw new HdpoError(
-        'ERR_CHAT_TEMPLATE',
-        `endOfTurn ${JSON.stringify(source.endOfTurn)} is not a token of the vocabulary`,
-      )
+    this.#toolTemplate = source.toolTemplate === undefined ? this.#template : parse(source.toolTemplate)
+    checkVariables(source)
+    this.#endOfTurnText = source.endOfTurn ?? this.#findEndOfTurn()
+    this.endOfTurn = this.#requireToken(this.#endOfTurnText)
+    const endOfText = source.endOfText === undefined ? undefined : tokenizer.tokenId(source.endOfText)
+    const others = [...(source.endTokens ?? []), ...(endOfText === undefined ? [] : [endOfText])]
+    const outside = others.find((token) => token >= tokenizer.vocabSize)
+    if (outside !== undefined) {
+      throw new HdpoError('ERR_CHAT_TEMPLATE', `eos_token_id ${outside} is not a token of the vocabulary`)
     }
-    this.endOfTurn = endOfTurn
+    this.endTokens = [...new Set([this.endOfTurn, ...others])]
+    const format = detectToolFormat(source.toolTemplate ?? source.template, (messages) =>
+      this.#render(messages, [], false),
+    )
+    this.writesCalls = typeof format === 'string' && format !== 'none'
+    this.toolFormat =
+      source.toolFormat ?? (typeof format === 'object' || format === 'none' ? 'hermes' : format)
+    this.#unknownCalls =
+      source.toolFormat === undefined && typeof format === 'object' ? format.other : undefined
   }
 
   prompt(messages: Message[], tools: ToolDescription[]): number[] {
+    if (tools.length > 0 && this.#unknownCalls !== undefined) {
+      throw new HdpoError(
+        'ERR_TOOL_FORMAT',
+        `the chat template writes calls as ${JSON.stringify(this.#unknownCalls)}, which hdpo cannot read; ` +
+          "toolFormat: 'hermes' trains it to write <tool_call> instead",
+      )
+    }
     return this.#tokenizer.encode(this.#render(messages, tools, true))
   }
 
   observation(toolMessages: Message[], turnEnded: boolean): number[] {
-    const tokens = this.#tokenizer.encode(this.#continuation(toolMessages))
+    const tokens = this.#tokenizer.encode(this.#continuation(toolMessages), this.#endOfTurnText)
     return turnEnded ? tokens : [this.endOfTurn, ...tokens]
   }
 
@@ -64,7 +106,7 @@ class JinjaChatTemplate implements ChatTemplate {
     turns.forEach((turn, index) => {
       const message = messages[turn] as Message
       append(
-        [...this.#tokenizer.encode(this.#assistantText(message)), this.endOfTurn],
+        [...this.#tokenizer.encode(this.#assistantText(message), this.#beforeAnswer), this.endOfTurn],
         message.trained ?? 'all',
       )
       const next = turns[index + 1]
@@ -80,7 +122,7 @@ class JinjaChatTemplate implements ChatTemplate {
     if (!text.includes(sentinel) || ended === -1) {
       throw new HdpoError(
         'ERR_CHAT_TEMPLATE',
-        `the chat template does not write an assistant's content followed by ${this.#source.endOfTurn}; it rendered ` +
+        `the chat template does not write an assistant's content followed by ${this.#endOfTurnText}; it rendered ` +
           JSON.stringify(text.replace(sentinel, '(content)')),
       )
     }
@@ -92,11 +134,11 @@ class JinjaChatTemplate implements ChatTemplate {
     this.#beforeAnswer ??= this.#render([anyQuestion], [], true)
     const before = this.#beforeAnswer
     const text = this.#render([anyQuestion, message], [], false)
-    const end = text.lastIndexOf(this.#source.endOfTurn)
+    const end = text.lastIndexOf(this.#endOfTurnText)
     if (!text.startsWith(before) || end < before.length) {
       throw new HdpoError(
         'ERR_CHAT_TEMPLATE',
-        `the chat template does not render an assistant turn as the generation prompt, its text and ${this.#source.endOfTurn}; ` +
+        `the chat template does not render an assistant turn as the generation prompt, its text and ${this.#endOfTurnText}; ` +
           `generation prompt ${JSON.stringify(before)}, with the turn ${JSON.stringify(text)}`,
       )
     }
@@ -104,20 +146,45 @@ class JinjaChatTemplate implements ChatTemplate {
   }
 
   #endOfTurnAfter(text: string, from: number): number {
-    const at = text.indexOf(this.#source.endOfTurn, from)
-    return at === -1 ? -1 : at + this.#source.endOfTurn.length
+    const at = text.indexOf(this.#endOfTurnText, from)
+    return at === -1 ? -1 : at + this.#endOfTurnText.length
+  }
+
+  /** The control token that the template writes after an assistant's content. */
+  #findEndOfTurn(): string {
+    const text = this.#render([anyQuestion, { role: 'assistant', content: sentinel }], [], false)
+    const at = text.indexOf(sentinel)
+    const after = at === -1 ? '' : text.slice(at + sentinel.length).trimStart()
+    const found = this.#tokenizer.addedTokenAt?.(after) ?? this.#source.endOfText
+    if (found !== undefined) return found
+    throw new HdpoError(
+      'ERR_CHAT_TEMPLATE',
+      `the chat template writes no control token after an assistant's content, and the folder names no eos_token; it rendered ` +
+        JSON.stringify(text.replace(sentinel, '(content)')),
+    )
+  }
+
+  #requireToken(text: string): number {
+    const token = this.#tokenizer.tokenId(text)
+    if (token !== undefined) return token
+    throw new HdpoError(
+      'ERR_CHAT_TEMPLATE',
+      `endOfTurn ${JSON.stringify(text)} is not a token of the vocabulary`,
+    )
   }
 
   #render(messages: Message[], tools: ToolDescription[], generationPrompt: boolean): string {
+    const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === 'tool' || toolCalls)
     try {
-      return this.#template.render({
+      return (usesTools ? this.#toolTemplate : this.#template).render({
+        ...this.#source.variables,
         messages: messages.map(templateMessage),
         ...(tools.length > 0 && {
           tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })),
         }),
         add_generation_prompt: generationPrompt,
         bos_token: this.#source.beginOfText ?? '',
-        eos_token: this.#source.endOfTurn,
+        eos_token: this.#source.endOfText ?? this.#source.endOfTurn ?? '',
       })
     } catch (error) {
       throw new HdpoError(
@@ -134,6 +201,13 @@ class JinjaChatTemplate implements ChatTemplate {
 function maskOf(index: number, part: TrainedPart): 0 | 1 | 2 {
   if (part === 'without-calls') return 2
   return part === 'all' || (part === 'first' && index === 0) ? 1 : 0
+}
+
+/** A variable that the template never reads is a spelling mistake, or a setting that would silently do nothing. */
+function checkVariables({ template, toolTemplate = '', variables = {} }: ChatTemplateSource): void {
+  const unread = Object.keys(variables).find((name) => !`${template}${toolTemplate}`.includes(name))
+  if (unread === undefined) return
+  throw new HdpoError('ERR_CHAT_TEMPLATE', `the chat template does not read the variable "${unread}"`)
 }
 
 function parse(template: string): Template {

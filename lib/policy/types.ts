@@ -1,8 +1,9 @@
 // What rollouts and the trainer need of a policy. `Policy` (policy.ts) implements it over the native engine; tests of rollouts
 // implement it with a script.
 import type { Sample, SamplingOptions } from '../native.js'
+import type { ToolFormat } from './tool-format.js'
 
-export type { Sample, SamplingOptions }
+export type { Sample, SamplingOptions, ToolFormat }
 
 export interface ToolCall {
   name: string
@@ -61,6 +62,12 @@ export interface ChatTemplate {
    * as far as each message's `trained` says; 2 where that is 'without-calls'. */
   supervised(messages: Message[], tools: ToolDescription[]): { tokens: number[]; mask: number[] }
   readonly endOfTurn: number
+  /** Every token that ends a turn, endOfTurn first. Absent: endOfTurn alone. */
+  readonly endTokens?: readonly number[]
+  /** How the policy writes calls. Absent: 'hermes'. */
+  readonly toolFormat?: ToolFormat
+  /** Whether the template itself has a form for calls and shows it. */
+  readonly writesCalls?: boolean
 }
 
 /** A handle on native state. Methods without a promise take effect in order on the engine's thread. */

@@ -3,7 +3,16 @@
 // Token in, token out: sampled tokens are decoded to find calls and answers, and never encoded again. Every
 // call that the policy attempts is run and counted, malformed ones and those of a turn that a cap cuts short
 // included: T leaves nothing out.
-import type { Message, RolloutPolicy, Sample, SamplingOptions, Sequence, ToolCall } from '../policy/types.js'
+import { endTokensOf } from '../policy/chat-template.js'
+import type {
+  Message,
+  RolloutPolicy,
+  Sample,
+  SamplingOptions,
+  Sequence,
+  ToolCall,
+  ToolFormat,
+} from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
 import { findAnswers, isWellFormed } from './markup.js'
 import type { RolloutOptions } from './options.js'
@@ -12,7 +21,7 @@ import { checkSeed } from './seed.js'
 import { createSetting, type Setting } from './setting.js'
 import { stopSignal } from './stop-signal.js'
 import { TokenRecord } from './token-record.js'
-import { callTag, type ParsedToolCall, parseToolCalls, withoutToolCalls } from './tool-call-parser.js'
+import { afterThinking, type ParsedToolCall, parseToolCalls, withoutToolCalls } from './tool-call-parser.js'
 import type { Task, ToolCallRecord, Trajectory } from './types.js'
 
 export type { RolloutOptions }
@@ -87,7 +96,7 @@ class Episode {
 
   async play(): Promise<Trajectory> {
     try {
-      if (this.setting.options.toolChoice === 'required') this.#give([this.setting.callToken as number])
+      if (this.setting.forced) this.#give(this.setting.forced.tokens)
       for (;;) {
         const end = await this.#playTurn()
         if (end !== undefined) return this.#trajectory(end)
@@ -114,30 +123,24 @@ class Episode {
     const { policy, options } = this.setting
     const sample = await this.sequence.sample(this.#samplingOptions())
     this.#record.sampled(sample.tokens, sample.logprobs)
-    const ended = sample.tokens.at(-1) === policy.template.endOfTurn
-    const text =
-      this.#forcedText() + policy.tokenizer.decode(ended ? sample.tokens.subarray(0, -1) : sample.tokens)
-    const calls = options.toolChoice === 'none' ? [] : parseToolCalls(text)
-    this.#texts.push(text)
-    this.#messages.push(assistantMessage(text, calls))
+    const last = sample.tokens.at(-1)
+    const ended = last !== undefined && endTokensOf(policy.template).includes(last)
+    const written = ended ? sample.tokens.subarray(0, -1) : sample.tokens
+    const text = this.#forcedText() + policy.tokenizer.decode(written, { continues: true })
+    const format = policy.template.toolFormat ?? 'hermes'
+    const calls = options.toolChoice === 'none' ? [] : parseToolCalls(text, format)
+    this.#texts.push(afterThinking(text))
+    this.#messages.push(assistantMessage(text, calls, format))
     return { text, calls, ended, finishReason: sample.finishReason }
   }
 
   #samplingOptions(): SamplingOptions {
-    const { policy, tokenLimit, callToken, options } = this.setting
-    const {
-      temperature,
-      topP,
-      topK,
-      minP,
-      stop,
-      toolChoice,
-      maxTurnTokens = Number.POSITIVE_INFINITY,
-    } = options
+    const { policy, tokenLimit, bannedToken, options } = this.setting
+    const { temperature, topP, topK, minP, stop, maxTurnTokens = Number.POSITIVE_INFINITY } = options
     const { seed, signal } = this.identity
     return {
       maxTokens: Math.min(tokenLimit - this.#record.length, maxTurnTokens),
-      stopTokens: [policy.template.endOfTurn],
+      stopTokens: [...endTokensOf(policy.template)],
       temperature,
       seed,
       signal,
@@ -145,13 +148,13 @@ class Episode {
       ...(topK !== undefined && { topK }),
       ...(minP !== undefined && { minP }),
       ...(stop !== undefined && { stop }),
-      ...(toolChoice === 'none' && { logitBias: new Map([[callToken as number, Number.NEGATIVE_INFINITY]]) }),
+      ...(bannedToken !== undefined && { logitBias: new Map([[bannedToken, Number.NEGATIVE_INFINITY]]) }),
     }
   }
 
   /** What was given at the start of the present turn. */
   #forcedText(): string {
-    return this.setting.options.toolChoice === 'required' && this.#texts.length === 0 ? callTag : ''
+    return this.#texts.length === 0 ? (this.setting.forced?.text ?? '') : ''
   }
 
   #runCall(call: ParsedToolCall): Promise<ToolCallRecord> {
@@ -212,9 +215,9 @@ class Episode {
 }
 
 /** Calls apart from the content where all could be read, else the text as it was written. */
-function assistantMessage(text: string, calls: readonly ParsedToolCall[]): Message {
+function assistantMessage(text: string, calls: readonly ParsedToolCall[], format: ToolFormat): Message {
   const read = calls.filter((call) => call.kind === 'call')
   if (calls.length === 0 || read.length < calls.length) return { role: 'assistant', content: text }
   const toolCalls = read.map((call): ToolCall => ({ name: call.name, arguments: call.arguments }))
-  return { role: 'assistant', content: withoutToolCalls(text), toolCalls }
+  return { role: 'assistant', content: withoutToolCalls(text, format), toolCalls }
 }

@@ -22,7 +22,8 @@ export interface RolloutOptions {
   /**
    * Default 'auto'. 'none': <tool_call> is never sampled, and what looks like a call is not run; the prompt
    * stays the same. 'required': the first turn begins with <tool_call>, which is not trained, for the policy
-   * did not choose it. Both need <tool_call> to be one token of the vocabulary.
+   * did not choose it. Both need <tool_call> to be one token of the vocabulary. Llama 3's JSON calls begin with no token
+   * of their own: there 'none' leaves the tools out of the prompt, and 'required' begins with {"name": ".
    */
   toolChoice?: 'auto' | 'none' | 'required'
   /** Milliseconds for a call of a tool that sets no timeout of its own. Default 30,000. */

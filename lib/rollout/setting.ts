@@ -3,7 +3,7 @@ import { HdpoError } from '../errors.js'
 import type { RolloutPolicy, ToolDescription } from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
 import { type ResolvedRolloutOptions, type RolloutOptions, resolveRolloutOptions } from './options.js'
-import { callTag } from './tool-call-parser.js'
+import { callMarker } from './tool-call-parser.js'
 import type { Task } from './types.js'
 
 export interface Setting {
@@ -14,8 +14,10 @@ export interface Setting {
   prompt: readonly number[]
   /** Longest sequence: the policy's, or prompt and maxTokens. */
   tokenLimit: number
-  /** The id of <tool_call>, where the tool choice needs it. */
-  callToken: number | undefined
+  /** A token that is never sampled: with tool choice 'none' the one that begins a call. */
+  bannedToken: number | undefined
+  /** What the first turn begins with, which the policy did not choose: with tool choice 'required' the beginning of a call. */
+  forced: { tokens: readonly number[]; text: string } | undefined
 }
 
 export function createSetting(
@@ -29,33 +31,59 @@ export function createSetting(
   if (options.toolChoice === 'required' && tools.length === 0) {
     throw new RangeError("tools: toolChoice 'required' needs at least one tool, got none")
   }
-  const prompt = policy.template.prompt(task.messages, tools.map(toDescription))
-  const callToken = options.toolChoice === 'auto' ? undefined : requireCallToken(policy, options.toolChoice)
+  const choice = applyToolChoice(policy, options.toolChoice)
+  const prompt = policy.template.prompt(task.messages, choice.hidesTools ? [] : tools.map(toDescription))
+  const { bannedToken, forced } = choice
   const tokenLimit = Math.min(
     policy.maxTokens,
     prompt.length + (options.maxTokens ?? Number.POSITIVE_INFINITY),
   )
-  const needed = prompt.length + (options.toolChoice === 'required' ? 2 : 1)
+  const needed = prompt.length + (forced?.tokens.length ?? 0) + 1
   if (needed > tokenLimit) {
     throw new RangeError(
       `task "${task.id}": its prompt of ${prompt.length} tokens leaves no room for a reply ` +
         `(sequences have at most ${policy.maxTokens} tokens, maxTokens is ${options.maxTokens ?? 'not set'})`,
     )
   }
-  return { policy, task, tools, options, prompt, tokenLimit, callToken }
+  return { policy, task, tools, options, prompt, tokenLimit, bannedToken, forced }
 }
 
 function toDescription({ name, description, parameters }: Tool): ToolDescription {
   return { name, description, parameters }
 }
 
-function requireCallToken(policy: RolloutPolicy, toolChoice: string): number {
-  const token = policy.tokenizer.tokenId(callTag)
-  if (token !== undefined) return token
-  throw new HdpoError(
-    'ERR_TOOL_CHOICE',
-    `toolChoice '${toolChoice}' needs ${callTag} to be one token of the policy's vocabulary`,
-  )
+interface AppliedToolChoice extends Pick<Setting, 'bannedToken' | 'forced'> {
+  /** The prompt does not tell of the tools. */
+  hidesTools: boolean
+}
+
+/**
+ * Hermes calls begin with a token of their own, which can be banned or given. Llama 3's JSON calls begin like any text: with 'none'
+ * the prompt is that of a conversation without tools.
+ */
+function applyToolChoice(
+  policy: RolloutPolicy,
+  toolChoice: ResolvedRolloutOptions['toolChoice'],
+): AppliedToolChoice {
+  const none = { bannedToken: undefined, forced: undefined, hidesTools: false }
+  if (toolChoice === 'auto') return none
+  const { toolFormat = 'hermes' } = policy.template
+  const marker = callMarker(toolFormat)
+  const token = policy.tokenizer.tokenId(marker)
+  if (toolFormat === 'llama3-json') {
+    if (toolChoice === 'none') return { ...none, bannedToken: token, hidesTools: true }
+    const text = '{"name": "'
+    return { ...none, forced: { tokens: policy.tokenizer.encode(text), text } }
+  }
+  if (token === undefined) {
+    throw new HdpoError(
+      'ERR_TOOL_CHOICE',
+      `toolChoice '${toolChoice}' needs ${marker} to be one token of the policy's vocabulary`,
+    )
+  }
+  return toolChoice === 'none'
+    ? { ...none, bannedToken: token }
+    : { ...none, forced: { tokens: [token], text: marker } }
 }
 
 function checkToolNames(tools: readonly Tool[]): void {

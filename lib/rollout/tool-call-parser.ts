@@ -1,6 +1,10 @@
-// Hermes calls in what a policy wrote: <tool_call>{"name": "search", "arguments": {"query":
-// "..."}}</tool_call>, any number of them.
-import type { ToolCall } from '../policy/types.js'
+// Calls in what a policy wrote, in the format of its chat template:
+//   hermes       <tool_call>{"name": "search", "arguments": {"query": "..."}}</tool_call>, any number of them
+//   llama3-json  {"name": "search", "parameters": {"query": "..."}} as the whole turn, <|python_tag|> in front or not, several
+//                separated by ";"
+// What a policy thinks is not what it says: nothing inside <think>...</think> at its beginning is a call.
+import type { ToolCall, ToolFormat } from '../policy/types.js'
+import { parseWholeCalls, pythonTag } from './whole-calls.js'
 
 export const callTag = '<tool_call>'
 
@@ -9,10 +13,40 @@ export type ParsedToolCall =
   | ({ kind: 'call' } & ToolCall)
   | { kind: 'malformed'; text: string; problem: string }
 
+/** The token that begins a call in this format and nothing else, where it is one. */
+export function callMarker(format: ToolFormat): string {
+  return format === 'hermes' ? callTag : pythonTag
+}
+
 const tags = /<\/?tool_call>/g
 
 /** In the order of the text. Tags win over JSON: a call's arguments cannot contain them. */
-export function parseToolCalls(text: string): ParsedToolCall[] {
+export function parseToolCalls(text: string, format: ToolFormat = 'hermes'): ParsedToolCall[] {
+  const said = afterThinking(text)
+  return format === 'hermes' ? parseTaggedCalls(said) : parseWholeCalls(said)
+}
+
+/** The text without its calls, as a message's content beside `toolCalls`. */
+export function withoutToolCalls(text: string, format: ToolFormat = 'hermes'): string {
+  const said = afterThinking(text)
+  const thought = text.slice(0, text.length - said.length)
+  if (format === 'llama3-json') return thought
+  return thought + said.replace(/\s*<tool_call>[\s\S]*?<\/tool_call>\s*/g, '')
+}
+
+/**
+ * What follows the thought that a turn begins with; all of it where it begins with none, nothing where the thought does not end.
+ * A template may have opened the thought in the prompt: then the turn has only its end.
+ */
+export function afterThinking(text: string): string {
+  const close = text.indexOf('</think>')
+  const open = text.indexOf('<think>')
+  const begins = /^\s*<think>/.test(text)
+  if (close === -1) return begins ? '' : text
+  return begins || open === -1 || close < open ? text.slice(close + '</think>'.length) : text
+}
+
+function parseTaggedCalls(text: string): ParsedToolCall[] {
   const calls: ParsedToolCall[] = []
   // Where the text of the call being read begins.
   let opened: number | undefined
@@ -30,11 +64,6 @@ export function parseToolCalls(text: string): ParsedToolCall[] {
   }
   if (opened !== undefined) calls.push(malformed(text.slice(opened), '<tool_call> without </tool_call>'))
   return calls
-}
-
-/** The text without its calls, as a message's content beside `toolCalls`. */
-export function withoutToolCalls(text: string): string {
-  return text.replace(/\s*<tool_call>[\s\S]*?<\/tool_call>\s*/g, '')
 }
 
 function parseCall(text: string): ParsedToolCall {

@@ -1,0 +1,71 @@
+// The chat template of a Hugging Face folder. Newer ones keep it in chat_template.jinja, older ones in tokenizer_config.json: as
+// one text, or as a list of named ones of which "tool_use" is for conversations with tools.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { HdpoError } from '../errors.js'
+import type { ChatTemplateSource } from './chat-template.js'
+
+type Json = Record<string, unknown>
+
+export interface TemplateFolder {
+  path: string
+  tokenizerConfig: Json
+  generationConfig: Json | undefined
+}
+
+export function readTemplateSource(folder: TemplateFolder): ChatTemplateSource {
+  const { tokenizerConfig: config } = folder
+  const templates = jinjaFiles(folder.path) ?? namedTemplates(config.chat_template)
+  if (!templates) {
+    throw new HdpoError(
+      'ERR_POLICY_FOLDER',
+      `${folder.path} has no chat template: neither chat_template.jinja nor "chat_template" in tokenizer_config.json. ` +
+        'A base model has none: take the instruction-tuned one, or copy its template',
+    )
+  }
+  const eos = tokenText(config.eos_token)
+  const bos = tokenText(config.bos_token)
+  const ids = [folder.generationConfig?.eos_token_id ?? []].flat().filter((id) => typeof id === 'number')
+  return {
+    ...templates,
+    ...(eos !== undefined && { endOfText: eos }),
+    ...(bos !== undefined && { beginOfText: bos }),
+    ...(ids.length > 0 && { endTokens: ids }),
+  }
+}
+
+/** As transformers writes a special token: its text, or a mapping with it as "content". */
+function tokenText(token: unknown): string | undefined {
+  const text = typeof token === 'object' && token !== null ? (token as Json).content : token
+  return typeof text === 'string' ? text : undefined
+}
+
+function jinjaFiles(folder: string): Pick<ChatTemplateSource, 'template' | 'toolTemplate'> | undefined {
+  const path = join(folder, 'chat_template.jinja')
+  if (!existsSync(path)) return undefined
+  const tools = join(folder, 'additional_chat_templates', 'tool_use.jinja')
+  return {
+    template: readFileSync(path, 'utf8'),
+    ...(existsSync(tools) && { toolTemplate: readFileSync(tools, 'utf8') }),
+  }
+}
+
+export function namedTemplates(
+  value: unknown,
+): Pick<ChatTemplateSource, 'template' | 'toolTemplate'> | undefined {
+  if (typeof value === 'string') return { template: value }
+  if (!Array.isArray(value)) return undefined
+  const named = new Map(
+    (value as { name?: string; template?: string }[]).map(({ name, template }) => [name, template]),
+  )
+  const tools = named.get('tool_use')
+  const template = named.get('default') ?? tools
+  if (template === undefined) {
+    throw new HdpoError(
+      'ERR_CHAT_TEMPLATE',
+      `tokenizer_config.json: of the templates in "chat_template" one must be named "default" or "tool_use"; got ` +
+        [...named.keys()].map((name) => JSON.stringify(name)).join(', '),
+    )
+  }
+  return { template, ...(tools !== undefined && { toolTemplate: tools }) }
+}
