@@ -4,6 +4,8 @@
 export { type CurateOptions, type CurationSummary, curate } from './curation/curate.js'
 // Policies: model, tokenizer and chat template in one folder.
 export { HdpoError } from './errors.js'
+// An agent of your own, for `hdpo eval --agent`.
+export type { AgentQuestion, AgentReply, EvaluatedAgent } from './evaluation/agent-rollout.js'
 // The algorithm and its kernels.
 export {
   type AlgorithmName,
@@ -47,6 +49,7 @@ export type {
 } from './policy/types.js'
 // Rewards.
 export {
+  type AnswerNoiseOptions,
   type AnswerReward,
   type AnswerScore,
   type ExactMatchOptions,
@@ -57,6 +60,7 @@ export {
   type LlmJudgeOptions,
   llmJudge,
   type NumericMatchOptions,
+  noisyAnswer,
   numericMatch,
   type RegexMatchOptions,
   type RewardOptions,

@@ -12,6 +12,7 @@ describe('hdpo', () => {
       'sft',
       'train',
       'eval',
+      'compare',
       'chat',
       'serve',
       'doctor',
