@@ -36,20 +36,28 @@ export function paretoChart(title: string, arms: readonly Arm[], starts: readonl
 /** Needed calls that stay against redundant calls that stay; the targets are the shaded corner. */
 export function callRatesChart(title: string, arms: readonly Arm[], targets: Targets): string {
   const points = arms.flatMap((arm) => pointOf(arm, 'redundantCallRate', 'neededCallsKept'))
+  // More than before, where training made the policy call where it should have.
+  const highest = Math.max(1.05, ...points.map(({ y }) => y.high + 0.02))
   const colors = colorsFor(arms.map(({ method }) => method))
   const plot = createPlot({
     title,
-    x: { label: 'redundant calls (known questions)', domain: [0, 1], format: formatPercent },
+    x: {
+      label: 'redundant calls (known questions; square-root scale)',
+      domain: [0, 1],
+      ticks: [0, 0.02, 0.1, 0.25, 0.5, 1],
+      format: formatPercent,
+      squareRoot: true,
+    },
     y: {
       label: 'needed calls kept',
-      domain: [0, 1.05],
+      domain: [0, highest],
       ticks: [0, 0.25, 0.5, 0.75, 1],
       format: formatPercent,
     },
     legend: [...colors].map(([name, color]) => ({ name, color })),
   })
   const [left, right] = [plot.x(0), plot.x(targets.redundantCallRate)]
-  const [top, bottom] = [plot.y(1.05), plot.y(targets.neededCallsKept)]
+  const [top, bottom] = [plot.y(highest), plot.y(targets.neededCallsKept)]
   const goal = `<rect x="${left}" y="${top}" width="${round(right - left)}" height="${round(bottom - top)}" fill="#bbf7d0"/>`
   return plot.wrap(goal + points.map((point) => marks(plot, point, colors)).join(''))
 }
@@ -130,7 +138,7 @@ function marks(
     `<circle cx="${cx}" cy="${cy}" r="4" fill-opacity="0.8"/>` +
     (arm.weight === undefined
       ? ''
-      : `<text x="${cx + 6}" y="${cy - 4}" font-size="9" stroke="none">${arm.weight}</text>`) +
+      : `<text x="${cx + 6}" y="${cy - 4}" font-size="9" stroke="#ffffff" stroke-width="2.5" paint-order="stroke">${arm.weight}</text>`) +
     '</g>'
   )
 }

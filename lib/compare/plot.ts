@@ -1,5 +1,5 @@
 // What all charts of a comparison share: size, axes, legend. SVG text; d3 computes scales and ticks, no DOM is needed.
-import { scaleLinear, scaleLog } from 'd3-scale'
+import { scaleLinear, scaleSqrt } from 'd3-scale'
 import { escapeXml } from '../trainer/chart.js'
 
 export { escapeXml }
@@ -10,7 +10,8 @@ export interface Axis {
   /** Default: what the scale finds. */
   ticks?: number[]
   format?: (value: number) => string
-  logarithmic?: boolean
+  /** Gives small values room. */
+  squareRoot?: boolean
 }
 
 export interface PlotOptions {
@@ -93,8 +94,8 @@ export const formatPercent = (value: number): string => `${Math.round(value * 10
 
 type Scale = ((value: number) => number) & { ticks(count?: number): number[] }
 
-function scaleOf({ domain, logarithmic }: Axis, range: [number, number]): Scale {
-  return logarithmic ? scaleLog().domain(domain).range(range) : scaleLinear().domain(domain).range(range)
+function scaleOf({ domain, squareRoot }: Axis, range: [number, number]): Scale {
+  return squareRoot ? scaleSqrt().domain(domain).range(range) : scaleLinear().domain(domain).range(range)
 }
 
 interface Area {

@@ -19,7 +19,7 @@ export function rangeChart(title: string, arms: readonly Arm[], targets: Targets
   const settings = [...new Set(weighted.map(({ setting }) => setting))]
   const methods = [...new Set(weighted.map(({ method }) => method))]
   const parts: string[] = []
-  let y = 74
+  let y = 90
   for (const setting of settings) {
     parts.push(heading(setting, y - 22))
     for (const method of methods) {
@@ -60,19 +60,29 @@ interface RowPlace {
 
 function rangeRow(method: string, arms: readonly Arm[], { y, x, targets }: RowPlace): string {
   const sorted = [...arms].sort((a, b) => (a.weight as number) - (b.weight as number))
-  const reached = sorted
-    .filter((arm) => reachOf(arm, targets).onAverage)
-    .map((arm) => x(arm.weight as number))
-  const span =
-    reached.length > 0
-      ? `<line x1="${round(Math.min(...reached) - 12)}" x2="${round(Math.max(...reached) + 12)}" y1="${y}" y2="${y}" stroke="#86efac" stroke-width="20" stroke-linecap="round"/>`
-      : ''
+  const spans = reachedRuns(sorted, targets).map((run) => {
+    const [from, to] = [x(run[0]?.weight as number) - 12, x(run.at(-1)?.weight as number) + 12]
+    return `<line x1="${round(from)}" x2="${round(to)}" y1="${y}" y2="${y}" stroke="#86efac" stroke-width="20" stroke-linecap="round"/>`
+  })
   return [
     `<text x="${left - 24}" y="${y + 4}" text-anchor="end" fill="#1f2937">${escapeXml(method)}</text>`,
     `<line x1="${left - 10}" x2="${width - right}" y1="${y}" y2="${y}" stroke="#e5e7eb"/>`,
-    span,
+    ...spans,
     ...sorted.map((arm) => disc(arm, round(x(arm.weight as number)), y, targets)),
   ].join('')
+}
+
+/** Neighbours among the weights that were tried, all of which reach the targets on average. */
+function reachedRuns(sorted: readonly Arm[], targets: Targets): Arm[][] {
+  const runs: Arm[][] = []
+  let open = false
+  for (const arm of sorted) {
+    const reached = reachOf(arm, targets).onAverage
+    if (reached && !open) runs.push([])
+    if (reached) runs.at(-1)?.push(arm)
+    open = reached
+  }
+  return runs
 }
 
 /** A pie of two parts. */
