@@ -145,7 +145,7 @@ void loadWeights(ModelWeights& model, const std::vector<std::string>& paths) {
 }
 
 void saveWeights(const ModelWeights& model, const std::string& path, const SaveOptions& options) {
-  const std::vector<Shard> shards = splitIntoShards(model.weights().entries(), options);
+  const std::vector<Shard> shards = splitIntoShards(model.precise().entries(), options);
   if (shards.size() == 1) return writeShard(model, path, shards[0], options.precision);
   constexpr const char* kEnding = ".safetensors";
   const size_t ending = path.rfind(kEnding);

@@ -13,7 +13,7 @@ namespace hdpo {
 
 // Checks the gradient of every tensor of `parameters` against central differences of loss(): along random
 // directions and for a few single elements. Returns a description of the worst disagreement, relative to the
-// gradient's own size.
+// gradient's own size. Truncation goes with the square of the step.
 struct GradientDisagreement {
   double relative = 0;
   std::string where;
@@ -22,8 +22,7 @@ struct GradientDisagreement {
 template <typename Loss>
 GradientDisagreement compareGradients(const ParameterSet& parameters, const ParameterSet& gradients,
                                       Loss loss) {
-  constexpr float kStep = 4e-3f;              // truncation ~ step^2
-  constexpr double kRounding = 6e-8 / kStep;  // of losses of order 1 in float32, whatever the gradient's size
+  const double rounding = 6e-8 / step;  // of losses of order 1 in float32, whatever the gradient's size
   constexpr int kDirections = 3, kElements = 3;
   GradientDisagreement worst;
   for (const ParameterEntry& entry : parameters.entries()) {
@@ -49,13 +48,13 @@ GradientDisagreement compareGradients(const ParameterSet& parameters, const Para
       for (int sign = 0; sign < 2; ++sign) {
         for (int64_t i = 0; i < entry.count; ++i) {
           weight[i] =
-              static_cast<float>(original[i] + (sign ? -1 : 1) * kStep * direction[i] / std::sqrt(length));
+              static_cast<float>(original[i] + (sign ? -1 : 1) * step * direction[i] / std::sqrt(length));
         }
         side[sign] = loss();
       }
       std::copy(original.begin(), original.end(), weight);
-      const double difference = std::abs((side[0] - side[1]) / (2 * double{kStep}) - analytic);
-      const double relative = (difference - kRounding) / norm;  // below 0 where rounding explains it all
+      const double difference = std::abs((side[0] - side[1]) / (2 * double{step}) - analytic);
+      const double relative = (difference - rounding) / norm;  // below 0 where rounding explains it all
       if (!(relative <= worst.relative)) worst = {relative, entry.name + ", probe " + std::to_string(probe)};
     }
   }

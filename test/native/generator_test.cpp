@@ -480,3 +480,72 @@ TEST_CASE("generator: counts what it did") {
   CHECK(stats.kvBytesUsed == blockBytes(smallConfig()));
   CHECK(stats.seconds > 0);
 }
+
+TEST_CASE("generator: with an adapter, beside the weights or merged, it samples what training would say") {
+  for (const NamedConfig& named : smallConfigs()) {
+    CAPTURE(named.name);
+    const auto backend = createCpuBackend(2);
+    ModelOptions options;
+    options.adapter.emplace();
+    options.adapter->rank = 2;
+    options.adapter->targets = {true, false, true, true, false, true, true};
+    const auto learner = learnerFor(*backend, named.config, 81, false, options);
+    GenerationOptions generation;
+    generation.kvBudgetBytes = kPlenty;
+    generation.adapter = learner->model.adapter();
+    Generator generator(*backend, learner->parameters(), generation, {});
+    std::vector<float> references[2];
+    for (int round = 0; round < 3; ++round) {
+      CAPTURE(round);
+      if (round == 1) {  // the adapter alone has changed
+        randomise(*learner->model.adapter(), 82);
+        generator.adapterChanged();
+      }
+      if (round == 2) generator.setMerged(true);
+      generator.create(round, randomTokens(9, named.config.vocabSize, 83));
+      SampleResult sampled;
+      generator.sample(round, sampling(16, 5), [&](std::exception_ptr error, SampleResult result) {
+        if (error) std::rethrow_exception(error);
+        sampled = std::move(result);
+      });
+      while (generator.hasWork()) generator.step();
+      const std::vector<int32_t> tokens = generator.tokens(round);
+      REQUIRE(tokens.size() == 25);
+      std::vector<float> expected(25), base(25);
+      learner->logprobs(learner->model.model(), tokens, {0, 25}, 1, 4096, expected.data(), nullptr);
+      learner->logprobs(learner->model.reference(), tokens, {0, 25}, 1, 4096, base.data(), nullptr);
+      double fromBase = 0;
+      for (size_t i = 9; i < 25; ++i) {
+        CHECK(std::abs(sampled.logprobs[i - 9] - expected[i]) < 1e-4);
+        fromBase = std::max(fromBase, double{std::abs(expected[i] - base[i])});
+      }
+      CHECK(fromBase > 1e-2);
+    }
+  }
+}
+
+TEST_CASE("generator: int8 and bfloat16 weights sample near the model, and say how likely they found it") {
+  ModelConfig config = smallConfig();
+  config.hiddenSize = 64;
+  config.intermediateSize = 128;
+  const auto backend = createCpuBackend(2);
+  const auto learner = learnerFor(*backend, config, 84);
+  for (const PackedFormat format : {PackedFormat::BFloat16, PackedFormat::Int8}) {
+    CAPTURE(static_cast<int>(format));
+    GenerationOptions generation;
+    generation.kvBudgetBytes = kPlenty;
+    generation.format = format;
+    Generator generator(*backend, learner->parameters(), generation, {});
+    generator.create(1, randomTokens(9, config.vocabSize, 85));
+    SampleResult sampled;
+    generator.sample(1, sampling(40, 5), [&](std::exception_ptr, SampleResult result) { sampled = result; });
+    while (generator.hasWork()) generator.step();
+    std::vector<float> expected(49);
+    learner->logprobs(learner->model.model(), generator.tokens(1), {0, 49}, 1, 4096, expected.data(),
+                      nullptr);
+    double drift = 0;
+    for (size_t i = 9; i < 49; ++i) drift += std::abs(sampled.logprobs[i - 9] - expected[i]) / 40;
+    CHECK(drift > 1e-5);
+    CHECK(drift < 0.1);
+  }
+}

@@ -276,6 +276,42 @@ TEST_CASE("learner: an advantage that is not finite skips the step") {
   }
 }
 
+TEST_CASE("learner: importance weights scale both channels' gradient token by token, and nothing else") {
+  for (const auto& backend : allBackends()) {
+    CAPTURE(backend->name());
+    const ModelConfig config = smallConfig();
+    const auto learner = learnerFor(*backend, config, 44);
+    TrainingBatch batch = policyBatch(config);
+    PolicyLossOptions loss;
+    loss.klCoefficient = 0.3f;
+    loss.entropyCoefficient = 0.2f;
+    const auto gradient = [&](const std::vector<float>& weights) {
+      batch.importanceWeights = weights;
+      learner->accumulate(batch, Aggregation::TokenMean, loss, 12, false, nullptr);
+      return values(learner->gradients().flat());
+    };
+    const std::vector<float> plain = gradient({}), ones = gradient(std::vector<float>(32, 1.0f));
+    CHECK(plain == ones);
+    // Linear in the weights: halves of the tokens add up to the whole and the unweighted KL and entropy.
+    std::vector<float> even(32), odd(32);
+    for (size_t t = 0; t < 32; ++t) (t % 2 ? odd : even)[t] = 1;
+    const std::vector<float> none = gradient(std::vector<float>(32, 0.0f));
+    std::vector<float> sum = gradient(even);
+    const std::vector<float> other = gradient(odd);
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += other[i] - none[i];
+    CHECK(relativeDifference(sum, plain) < 1e-5);
+    CHECK(relativeDifference(none, plain) > 0.1);
+    batch.importanceWeights.assign(31, 1.0f);
+    const auto refused = [&] {
+      return refusal([&] { learner->accumulate(batch, Aggregation::TokenMean, loss, 12, false, nullptr); });
+    };
+    CHECK(contains(refused(), "importanceWeights has 31"));
+    batch.importanceWeights.assign(32, 1.0f);
+    batch.importanceWeights[2] = -1;
+    CHECK(contains(refused(), "importanceWeights[2]"));
+  }
+}
+
 TEST_CASE("learner: an abort changes nothing") {
   ReferenceBackend backend;
   const auto learner = learnerFor(backend, smallConfig(), 41);

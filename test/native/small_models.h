@@ -55,13 +55,14 @@ inline std::vector<std::unique_ptr<Backend>> allBackends() {
 }
 
 // Far larger than a real initialisation, so that no gradient hides in rounding; norms near 1.
-inline void randomise(const ParameterSet& parameters, uint64_t seed) {
+inline void randomise(ParameterSet& parameters, uint64_t seed) {
   for (size_t index = 0; index < parameters.entries().size(); ++index) {
     const ParameterEntry& entry = parameters.entries()[index];
     const bool norm = entry.name.find("norm") != std::string::npos;
-    float* values = parameters.flat().f32() + entry.offset;  // both backends here use host memory
+    std::vector<float> drawn;
     for (int64_t i = 0; i < entry.count; ++i)
-      values[i] = (norm ? 1.0f : 0.0f) + 0.3f * normal(seed, index, i);
+      drawn.push_back((norm ? 1.0f : 0.0f) + 0.3f * normal(seed, index, static_cast<uint64_t>(i)));
+    parameters.write(entry, drawn.data());
   }
 }
 
