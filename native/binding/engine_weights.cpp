@@ -131,7 +131,7 @@ Napi::Value Engine::memoryPlan(const Napi::CallbackInfo& info) {
                                                             options.recompute, tokens);
         }
         result.resident = residentMemory();
-        result.available = availableMemory();
+        result.available = availableMemory(*core.backend);
         return result;
       },
       planObject);

@@ -72,6 +72,8 @@ void CudaBackend::zero(void* destination, size_t bytes) {
   if (bytes > 0) zeroDevice(stream_, destination, bytes);
 }
 
+std::optional<size_t> CudaBackend::availableBytes() { return deviceMemory().freeBytes; }
+
 void* CudaBackend::workspace(size_t bytes) {
   workspace_.reserve(*this, bytes);
   return workspace_.data();

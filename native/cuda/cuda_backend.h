@@ -47,6 +47,7 @@ class CudaBackend final : public Backend {
   void copyFromHost(void* destination, const void* source, size_t bytes) override;
   void copyToHost(void* destination, const void* source, size_t bytes) override;
   void zero(void* destination, size_t bytes) override;
+  std::optional<size_t> availableBytes() override;
 
   void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
               float beta) override;
@@ -95,6 +96,8 @@ class CudaBackend final : public Backend {
   PolicyLossSums policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) override;
   PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) override;
 
+  size_t linearLossWorkspace() const override;
+
   // generation_ops.cpp. A packed weight is a plain copy in its format; Int8: ERR_NOT_IMPLEMENTED.
   size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override;
   void packWeight(const PackedWeight& packed, const Tensor& weight) override;
@@ -104,6 +107,7 @@ class CudaBackend final : public Backend {
   void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
                        const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
                        int64_t headDim) override;
+  bool sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) override;
 
  private:
   // Opened by every op. With the profiler on it waits for the device at its end, so that times are the

@@ -1,11 +1,13 @@
 // Products with packed weights and attention over the paged cache.
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "core/error.h"
 #include "cuda/cached_attention.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/dispatch.h"
+#include "cuda/sampler.h"
 
 namespace hdpo::cuda {
 
@@ -93,6 +95,44 @@ void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const 
                                   memory);
     });
   });
+}
+
+// The bias of a token that occurs more than once is the sum.
+bool CudaBackend::sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) {
+  const Scope scope(*this, "sampleTokens");
+  requireFloat32("sampleTokens", {logits});
+  const int64_t count = logits.shape[0];
+  std::vector<DeviceSamplingRow> rows(static_cast<size_t>(count));
+  std::vector<DeviceLogitBias> biases;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const SamplingDraw& draw = draws[r];
+    rows[r] = {draw.temperature, draw.topP, draw.minP, draw.topK, draw.seed, draw.position, 0, 0};
+    rows[r].biasBegin = static_cast<int32_t>(biases.size());
+    std::map<int32_t, float> merged;
+    if (draw.logitBias) {
+      for (const auto& [token, bias] : *draw.logitBias) merged[token] += bias;
+    }
+    for (const auto& [token, bias] : merged) biases.push_back({token, bias, 0});
+    rows[r].biasEnd = static_cast<int32_t>(biases.size());
+  }
+  const size_t tokenBytes = (rows.size() * sizeof(DeviceSampledToken) + 15) / 16 * 16;
+  auto* drawn =
+      static_cast<DeviceSampledToken*>(workspace(tokenBytes + biases.size() * sizeof(DeviceLogitBias)));
+  const auto uploaded = staging_->upload({{rows.data(), rows.size() * sizeof(DeviceSamplingRow)},
+                                          {biases.data(), biases.size() * sizeof(DeviceLogitBias)}});
+  DeviceLogitBias* written = nullptr;  // the kernel keeps what it changes beside a bias
+  if (!biases.empty()) {
+    written = reinterpret_cast<DeviceLogitBias*>(reinterpret_cast<char*>(drawn) + tokenBytes);
+    copyOnDevice(stream_, written, uploaded[1], biases.size() * sizeof(DeviceLogitBias));
+  }
+  cuda::sampleTokens(stream_, drawn, floats(logits), static_cast<const DeviceSamplingRow*>(uploaded[0]),
+                     written, count, logits.shape[1]);
+  std::vector<DeviceSampledToken> results(rows.size());
+  copyToHost(results.data(), drawn, results.size() * sizeof(DeviceSampledToken));
+  for (size_t r = 0; r < results.size(); ++r) {
+    tokens[r] = {static_cast<SampledToken::Status>(results[r].status), results[r].token, results[r].logprob};
+  }
+  return true;
 }
 
 }  // namespace hdpo::cuda

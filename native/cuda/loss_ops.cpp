@@ -12,7 +12,7 @@ namespace hdpo::cuda {
 
 namespace {
 
-// The interface's default suits a CPU's caches; a GPU needs more rows at a time to be busy.
+// A GPU needs more rows at a time to be busy than a CPU's caches hold.
 constexpr size_t kLinearLossWorkspaceBytes = size_t{768} << 20;
 
 // Arrays of one call in device memory.
@@ -111,6 +111,8 @@ PolicyLossSums CudaBackend::policyLoss(const PolicyLossInput& input, const Polic
   return sums;
 }
 
+size_t CudaBackend::linearLossWorkspace() const { return kLinearLossWorkspaceBytes; }
+
 PolicyLossSums CudaBackend::linearLoss(const LinearLossInput& input, const LinearLossOutput& output) {
   const int64_t rows = input.hidden.shape[0];
   PolicyLossSums sums;
@@ -120,8 +122,6 @@ PolicyLossSums CudaBackend::linearLoss(const LinearLossInput& input, const Linea
   const Scope scope(*this, "linearLoss", products * flops);
 
   LinearLossInput given = input;
-  if (given.workspaceLimit == LinearLossInput().workspaceLimit)
-    given.workspaceLimit = kLinearLossWorkspaceBytes;
   const size_t count = static_cast<size_t>(rows);
   const auto uploaded =
       staging_->upload({{input.targets, count * sizeof(int32_t)}, {input.terms, count * sizeof(TokenTerms)}});

@@ -50,6 +50,7 @@ struct Generator::Impl {
 
   void finishPrefills(Completions& completions);
   void compute(const std::vector<Scheduler::Share>& shares, Completions& completions);
+  void draw(const Tensor& deviceLogits, const Scheduler::Share* shares);
   void sampleRows(const std::vector<Scheduler::Share>& sampled, const std::vector<int32_t>& rows,
                   Completions& completions);
   void accept(const Scheduler::Share& share, const SampledToken& token, Completions& completions);
@@ -68,6 +69,7 @@ struct Generator::Impl {
   std::vector<CachedAttentionRow> cachedRows;
   std::vector<float> logits;
   std::vector<SamplingRow> samplingRows;
+  std::vector<SamplingDraw> samplingDraws;
   std::vector<SampledToken> sampledTokens;
 };
 
@@ -314,23 +316,34 @@ void Generator::Impl::sampleRows(const std::vector<Scheduler::Share>& sampled,
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t size = std::min(chunk, count - begin);
     const Tensor result = decoder.logits(rows.data() + begin, size);
-    logits.resize(static_cast<size_t>(size * vocabSize));
-    backend.copyToHost(logits.data(), result.data, result.bytes());
-    samplingRows.clear();
-    for (int64_t i = 0; i < size; ++i) {
-      const GenerationSequence& sequence = *sampled[static_cast<size_t>(begin + i)].sequence;
-      samplingRows.push_back({logits.data() + i * vocabSize, &sequence.request->options,
-                              static_cast<int64_t>(sequence.tokens.size())});
-    }
-    sampledTokens.resize(static_cast<size_t>(size));
-    {
-      Profiler::Scope scope(backend.profiler(), "sampling");
-      sampleTokens(samplingRows.data(), size, vocabSize, sampledTokens.data());
-    }
+    draw(result, sampled.data() + begin);
     for (int64_t i = 0; i < size; ++i) {
       accept(sampled[static_cast<size_t>(begin + i)], sampledTokens[static_cast<size_t>(i)], completions);
     }
   }
+}
+
+// One token of sampledTokens for each row of logits: on the device where it does that, otherwise here.
+void Generator::Impl::draw(const Tensor& deviceLogits, const Scheduler::Share* shares) {
+  const auto rows = static_cast<size_t>(deviceLogits.shape[0]);
+  const Profiler::Scope scope(backend.profiler(), "sampling");
+  samplingDraws.clear();
+  samplingRows.clear();
+  for (size_t i = 0; i < rows; ++i) {
+    const GenerationSequence& sequence = *shares[i].sequence;
+    const SamplingOptions& options = sequence.request->options;
+    const auto position = static_cast<int64_t>(sequence.tokens.size());
+    samplingDraws.push_back({options.temperature, options.topP, options.minP, options.topK, options.seed,
+                             position, &options.logitBias});
+    samplingRows.push_back({nullptr, &options, position});
+  }
+  sampledTokens.resize(rows);
+  if (backend.sampleTokens(deviceLogits, samplingDraws.data(), sampledTokens.data())) return;
+  logits.resize(static_cast<size_t>(deviceLogits.count()));
+  backend.copyToHost(logits.data(), deviceLogits.data, deviceLogits.bytes());
+  for (size_t i = 0; i < rows; ++i)
+    samplingRows[i].logits = logits.data() + i * static_cast<size_t>(config.vocabSize);
+  sampleTokens(samplingRows.data(), deviceLogits.shape[0], config.vocabSize, sampledTokens.data());
 }
 
 // Adds the token to the sequence and looks whether the sample ends with it.

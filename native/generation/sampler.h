@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "generation/generator.h"
+#include "ops/sampling.h"
 
 namespace hdpo {
 
@@ -12,17 +13,6 @@ struct SamplingRow {
   const float* logits = nullptr;  // [V], host memory
   const SamplingOptions* options = nullptr;
   int64_t position = 0;  // of the token to be drawn
-};
-
-struct SampledToken {
-  enum class Status : uint8_t {
-    Drawn,
-    NonFinite,       // a logit was NaN or infinite
-    NothingAllowed,  // the logit bias bans every token
-  };
-  Status status = Status::Drawn;
-  int32_t token = -1;
-  float logprob = 0;  // see SampleResult::logprobs
 };
 
 // Throws ERR_ARGUMENT naming the option.

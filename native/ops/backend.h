@@ -15,11 +15,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/profiler.h"
 #include "core/tensor.h"
 #include "ops/policy_loss.h"
+#include "ops/sampling.h"
 
 namespace hdpo {
 
@@ -77,6 +79,8 @@ class Backend {
   virtual void copyFromHost(void* destination, const void* source, size_t bytes) = 0;
   virtual void copyToHost(void* destination, const void* source, size_t bytes) = 0;
   virtual void zero(void* destination, size_t bytes) = 0;
+  // What allocate can still give; none: it gives host memory, and the system is to be asked.
+  virtual std::optional<size_t> availableBytes() { return std::nullopt; }
 
   // matmul.cpp: out = op(a) * op(b) + beta * out; op is the transpose where asked. op(a) [M, P], op(b) [P,
   // Q], out [M, Q]. a and b float32 or bfloat16 each (above), out float32.
@@ -163,6 +167,8 @@ class Backend {
   virtual void groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) = 0;
   virtual PolicyLossSums policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) = 0;
   virtual PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) = 0;
+  // The workspaceLimit with which linearLoss is fast.
+  virtual size_t linearLossWorkspace() const { return LinearLossInput().workspaceLimit; }
 
   // packed_matmul.cpp: products for generation. Each output row is computed in the same order of additions
   // whatever the other rows are, so that a sequence's logits do not depend on its batch. x [rows, inputs],
@@ -181,6 +187,13 @@ class Backend {
   virtual void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
                                const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
                                int64_t headDim) = 0;
+
+  // Draws one token from each row of logits [rows, V], which may be changed: the tokens and logprobs of
+  // generation/sampler.h. false: nothing was done, for the host is as near to the logits as the backend.
+  virtual bool sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) {
+    static_cast<void>(logits), static_cast<void>(draws), static_cast<void>(tokens);
+    return false;
+  }
 
  private:
   Profiler profiler_;

@@ -82,7 +82,7 @@ void Learner::requireTrainingMemory(const std::vector<Slice>& slices) {
   if (!weightGradients_ && !adapterGradients_) needed += plan.gradients;
   if (!momentum_) needed += plan.optimizer;
   requireMemory(
-      needed,
+      backend_, needed,
       "a training step with micro-batches of " + std::to_string(tokens) + " tokens (activations " +
           describeBytes(activations) + ", gradients " + describeBytes(plan.gradients) + ", optimiser state " +
           describeBytes(plan.optimizer) + ")",
@@ -177,6 +177,7 @@ PolicyLossSums Learner::accumulateSlice(const TrainingBatch& batch, const Slice&
   backend_.gatherRows(predictors, hidden, rows.data());
   std::vector<float> logprobs(rows.size()), entropies(rows.size());
   LinearLossInput input;
+  input.workspaceLimit = backend_.linearLossWorkspace();
   input.hidden = predictors;
   input.weight = model.weights.head;
   input.targets = targets.data();
@@ -218,6 +219,7 @@ void Learner::logprobs(const Model& model, const std::vector<int32_t>& tokens,
                        float* logprobs, float* entropies, const std::atomic<bool>* aborted) {
   checkOffsets(offsets, tokens.size());
   LinearLossInput input;
+  input.workspaceLimit = backend_.linearLossWorkspace();
   input.weight = model.weights.head;
   input.options.temperature = temperature;
   for (const Slice& slice : split(offsets, microBatchTokens)) {

@@ -68,11 +68,27 @@ std::string describeBytes(size_t bytes) {
   return text;
 }
 
-void requireMemory(size_t bytes, const std::string& purpose, const std::string& remedy) {
-  const size_t available = availableMemory();
+namespace {
+
+void requireAvailable(size_t available, size_t bytes, const std::string& purpose, const std::string& remedy) {
   require(bytes <= available, "ERR_MEMORY",
           purpose + " needs " + describeBytes(bytes) + ", but " + describeBytes(available) +
               " is available; " + remedy);
+}
+
+}  // namespace
+
+void requireMemory(size_t bytes, const std::string& purpose, const std::string& remedy) {
+  requireAvailable(availableMemory(), bytes, purpose, remedy);
+}
+
+size_t availableMemory(Backend& backend) {
+  const std::optional<size_t> device = backend.availableBytes();
+  return device ? *device : availableMemory();
+}
+
+void requireMemory(Backend& backend, size_t bytes, const std::string& purpose, const std::string& remedy) {
+  requireAvailable(availableMemory(backend), bytes, purpose, remedy);
 }
 
 }  // namespace hdpo

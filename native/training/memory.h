@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <string>
 
+#include "ops/backend.h"
+
 namespace hdpo {
 
 // Bytes that can be allocated without swapping: the smaller of the system's estimate (MemAvailable) and what
@@ -16,5 +18,9 @@ std::string describeBytes(size_t bytes);  // "1.25 GB"
 
 // ERR_MEMORY: "PURPOSE needs ... but ... is available; REMEDY".
 void requireMemory(size_t bytes, const std::string& purpose, const std::string& remedy);
+
+// The same of a backend's memory.
+size_t availableMemory(Backend& backend);
+void requireMemory(Backend& backend, size_t bytes, const std::string& purpose, const std::string& remedy);
 
 }  // namespace hdpo

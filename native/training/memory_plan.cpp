@@ -27,7 +27,7 @@ size_t trainingActivationBytes(Backend& backend, const ModelConfig& config, cons
   // Predictors, their gradients, and these scattered to all rows; the loss's chunk of logits.
   return Transformer::trainingBytes(backend, config, recompute, adapter, microBatchTokens) +
          3 * static_cast<size_t>(microBatchTokens) * row +
-         std::min(std::max(LinearLossInput().workspaceLimit, logits),
+         std::min(std::max(backend.linearLossWorkspace(), logits),
                   static_cast<size_t>(microBatchTokens) * logits);
 }
 

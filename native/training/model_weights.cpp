@@ -9,9 +9,9 @@ namespace hdpo {
 namespace {
 
 // Before anything is allocated.
-const ModelConfig& checked(const ModelConfig& config, const ModelOptions& options) {
+const ModelConfig& checked(Backend& backend, const ModelConfig& config, const ModelOptions& options) {
   const MemoryPlan plan = planModel(config, options);
-  requireMemory(plan.weights + plan.adapters, "holding this model's weights",
+  requireMemory(backend, plan.weights + plan.adapters, "holding this model's weights",
                 options.precision == DType::Float32 ? "set precision: 'bfloat16', or free memory"
                 : options.hasMasters()              ? "train a LoRA adapter, which needs no float32 masters"
                                                     : "free memory, or choose a smaller model");
@@ -21,7 +21,7 @@ const ModelConfig& checked(const ModelConfig& config, const ModelOptions& option
 }  // namespace
 
 ModelWeights::ModelWeights(Backend& backend, const ModelConfig& config, const ModelOptions& options)
-    : options_(options), weights_(backend, checked(config, options), options.precision) {
+    : options_(options), weights_(backend, checked(backend, config, options), options.precision) {
   if (options.hasMasters()) masters_.emplace(backend, config);
   if (options.adapter) adapter_.emplace(backend, config, *options.adapter);
 }
