@@ -9,6 +9,7 @@ import {
   resolveEnvironment,
   resolveTools,
 } from '../../lib/cli/environment.js'
+import type { Task, Trajectory } from '../../lib/rollout/types.js'
 import { redact } from '../../lib/secrets/secrets.js'
 import { takeTasks } from '../../lib/tasks/task-list.js'
 import type { Tool } from '../../lib/tools/types.js'
@@ -91,8 +92,58 @@ describe('resolveEnvironment', () => {
   })
 })
 
+describe('environmentSettings', () => {
+  it('make training grade wrongly, and evaluation not', async () => {
+    const environment = await resolveEnvironment(
+      { environment: 'atlas', environmentSettings: { answerNoise: 1 } },
+      context(),
+    )
+    const task = (await takeTasks(environment.tasks, 1))[0] as Task
+    const rollout = {
+      id: 'r',
+      taskId: task.id,
+      finalAnswer: String(task.answer),
+      tokens: new Int32Array(),
+      logprobs: new Float32Array(),
+    } as Trajectory
+    expect(await environment.reward.answer(rollout, task)).toBe(0)
+    expect(await environment.evaluationReward?.answer(rollout, task)).toBe(true)
+    // A reward of the config's own grades both.
+    const own = await resolveEnvironment(
+      { environment: 'atlas', environmentSettings: { answerNoise: 1 }, reward: { answer: 'exact-match' } },
+      context(),
+    )
+    expect(own.evaluationReward).toBeUndefined()
+    expect(await own.reward.answer(rollout, task)).toBe(true)
+  })
+
+  it('are checked, and belong to an environment', async () => {
+    await expect(
+      resolveEnvironment({ environment: 'atlas', environmentSettings: { answerNois: 0.1 } }, context()),
+    ).rejects.toThrow('environmentSettings: unknown key answerNois; did you mean answerNoise?')
+    await expect(resolveEnvironment({ tasks: [], environmentSettings: {} }, context())).rejects.toThrow(
+      'environmentSettings needs environment',
+    )
+  })
+
+  it('reach a module', async () => {
+    await write(
+      'settings.js',
+      `export default ({ seed, settings }) => ({ tools: [], reward: { answer: () => true },
+        tasks: [{ id: settings.name, messages: [], answer: seed }] })`,
+    )
+    const environment = await resolveEnvironment(
+      { environment: './settings.js', environmentSettings: { name: 'mine' } },
+      context(),
+    )
+    expect(environment.tasks.at(0)).toMatchObject({ id: 'mine' })
+  })
+})
+
 it('names what is wrong with an environment', async () => {
-  await expect(loadEnvironment('atlass', context())).rejects.toThrow('environment must be atlas, cities or the path')
+  await expect(loadEnvironment('atlass', context())).rejects.toThrow(
+    'environment must be atlas, cities or the path',
+  )
   await write('empty.js', 'export default {}')
   await expect(loadEnvironment('./empty.js', context())).rejects.toThrow(
     'environment ./empty.js: tools must be a list',

@@ -75,6 +75,21 @@ describe('assignAdvantages', () => {
     }
   })
 
+  it('grpo-coupled: a penalty for each call, of wrong rollouts too', async () => {
+    for (const callPenalty of [0, 0.3, 2]) {
+      const { accuracy, efficiency } = await advantages({ name: 'grpo-coupled', callPenalty })
+      const expected = groups.flatMap((group) =>
+        normalised(
+          accuracyOf(group).map(
+            (reward, index) => reward - callPenalty * (group[index]?.toolCalls.length ?? 0),
+          ),
+        ),
+      )
+      expectClose(accuracy, expected)
+      expect(efficiency).toEqual(new Array(9).fill(0))
+    }
+  })
+
   it('gdpo: each reward over the group, weighted, summed, normalised over the batch', async () => {
     const { accuracy, efficiency } = await advantages({
       name: 'gdpo',
@@ -123,6 +138,16 @@ describe('assignAdvantages', () => {
   })
 
   it.each([
+    [
+      { name: 'grpo-coupled', alpha: 0.1, callPenalty: 0.2 },
+      RangeError,
+      'algorithm.callPenalty and algorithm.alpha are two forms of one reward: give one, got 0.2 and 0.1',
+    ],
+    [
+      { name: 'grpo-coupled', callPenalty: -1 },
+      RangeError,
+      'algorithm.callPenalty must be at least 0, got -1',
+    ],
     [{ name: 'ppo' }, RangeError, "algorithm.name must be one of hdpo, grpo, grpo-coupled, gdpo, got 'ppo'"],
     [
       { name: 'hdpo', efficiencyWeight: -1 },

@@ -98,6 +98,13 @@ describe('Trainer', () => {
     )
   })
 
+  it('grades evaluations by a reward of their own where there is one', async () => {
+    const evaluate = { tasks: tasks(2), every: 1, reward: { answer: () => true } }
+    const [step] = await drain(train(new ScriptedPolicy(), 'graded', { evaluate }).run(), 1)
+    expect(step?.metrics.evaluation?.accuracy).toBe(1)
+    expect(step?.metrics.accuracy).toBeLessThan(1)
+  })
+
   it('gives the loss the reference logprobs of every mini-batch', async () => {
     const policy = new ScriptedPolicy()
     await drain(train(policy, 'run', { klCoefficient: 0.1, miniBatches: 2, passes: 2 }).run(), 1)
@@ -162,7 +169,7 @@ describe('Trainer', () => {
     policy.notFinite = (call) => call > 4
     const run = train(policy, 'run', { maxSkippedSteps: 2, onWarning: () => {} }).run()
     await expect(drain(run)).rejects.toMatchObject({
-      code: 'ERR_NOT_FINITE',
+      code: 'ERR_NON_FINITE',
       message: expect.stringMatching(/^step 6: .*step-3$/),
     })
     const [next] = await drain(train(new ScriptedPolicy(), 'run').run({ resume: true }), 4)
