@@ -112,7 +112,7 @@ OpCase sumOfSquares(const CaseShape& s) {
   OpCase given;
   const size_t values = given.input({s.tokens * s.hidden + 3});
   given.run = [=](Backend& backend, Call& call) {
-    call.hostResults.push_back(static_cast<float>(backend.sumOfSquares(call[values])));
+    call.hostResults.push_back({static_cast<float>(backend.sumOfSquares(call[values]))});
   };
   given.bytes = given.operandBytes();
   return given;

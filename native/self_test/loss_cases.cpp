@@ -13,10 +13,6 @@ namespace {
 
 constexpr float kPoison = std::numeric_limits<float>::quiet_NaN();
 
-void append(std::vector<float>& results, const std::vector<float>& more) {
-  results.insert(results.end(), more.begin(), more.end());
-}
-
 // Groups of eight in a scrambled order, ids of both signs, some groups all right, all wrong or with equal
 // calls.
 struct Rollouts {
@@ -56,7 +52,7 @@ OpCase groupAdvantages(const CaseShape& s) {
     if (costs) input.toolCosts = rollouts->costs.data();
     input.scaleByStd = scaleByStd;
     backend.groupAdvantages(input, {efficiency.data(), accuracy.data(), advantages.data()});
-    for (const auto* values : {&efficiency, &accuracy, &advantages}) append(call.hostResults, *values);
+    for (const auto* values : {&efficiency, &accuracy, &advantages}) call.hostResults.push_back(*values);
   };
   given.bytes = 25.0 * static_cast<double>(count);
   return given;
@@ -98,12 +94,17 @@ PolicyLossOptions allTerms() {
   return options;
 }
 
-std::vector<float> flatten(const PolicyLossSums& sums) {
-  return {static_cast<float>(sums.loss),           static_cast<float>(sums.accuracyLoss),
-          static_cast<float>(sums.efficiencyLoss), static_cast<float>(sums.kl),
-          static_cast<float>(sums.supervisedLoss), static_cast<float>(sums.entropy),
-          static_cast<float>(sums.tokens),         static_cast<float>(sums.clippedLow),
-          static_cast<float>(sums.clippedHigh),    static_cast<float>(sums.dualClipped)};
+// Losses are sums of terms of both signs: each is compared beside the size of them all. Counts are exact.
+void appendSums(Call& call, const PolicyLossSums& sums) {
+  call.hostResults.push_back({static_cast<float>(sums.loss), static_cast<float>(sums.accuracyLoss),
+                              static_cast<float>(sums.efficiencyLoss), static_cast<float>(sums.kl),
+                              static_cast<float>(sums.supervisedLoss)});
+  call.hostResults.push_back({static_cast<float>(sums.entropy)});
+  call.hostResults.push_back({static_cast<float>(sums.logprobDifference)});
+  call.hostResults.push_back({static_cast<float>(sums.tokens)});
+  call.hostResults.push_back({static_cast<float>(sums.clippedLow)});
+  call.hostResults.push_back({static_cast<float>(sums.clippedHigh)});
+  call.hostResults.push_back({static_cast<float>(sums.dualClipped)});
 }
 
 OpCase policyLoss(const CaseShape& s) {
@@ -123,8 +124,8 @@ OpCase policyLoss(const CaseShape& s) {
     const PolicyLossSums sums =
         backend.policyLoss(input, {logprobs.data(), entropy.data(), gradLogprobs.data(), gradLogits.data()});
     for (const auto* part : {&logprobs, &entropy, &gradLogprobs, &gradLogits})
-      append(call.hostResults, *part);
-    append(call.hostResults, flatten(sums));
+      call.hostResults.push_back(*part);
+    appendSums(call, sums);
   };
   given.bytes = 8.0 * static_cast<double>(logits);
   return given;
@@ -155,9 +156,9 @@ OpCase linearLossOf(const CaseShape& s, const LinearVariant& variant) {
     const PolicyLossSums sums = backend.linearLoss(
         input, {logprobs.data(), entropy.data(), variant.backward ? call[gradHidden] : Tensor(),
                 weightGradient ? call[gradWeight] : Tensor()});
-    append(call.hostResults, logprobs);
-    append(call.hostResults, entropy);
-    append(call.hostResults, flatten(sums));
+    call.hostResults.push_back(logprobs);
+    call.hostResults.push_back(entropy);
+    appendSums(call, sums);
   };
   const double product =
       2.0 * static_cast<double>(s.tokens) * static_cast<double>(s.vocabSize) * static_cast<double>(s.hidden);

@@ -39,7 +39,7 @@ struct Operand {
 // The tensors of a call, in the order in which the operands were declared, and what it returned to the host.
 struct Call {
   std::vector<Tensor> tensors;
-  std::vector<float> hostResults;
+  std::vector<std::vector<float>> hostResults;
   std::vector<Buffer> memory;  // of the backend, whose layout is its own: what `prepare` makes
 
   const Tensor& operator[](size_t operand) const { return tensors[operand]; }

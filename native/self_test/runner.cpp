@@ -59,7 +59,7 @@ class Placed {
     for (size_t i = 0; i < given_.operands.size(); ++i) {
       if (given_.operands[i].role != Role::Input) all.push_back(download(call.tensors[i]));
     }
-    all.push_back(call.hostResults);
+    all.insert(all.end(), call.hostResults.begin(), call.hostResults.end());
     return all;
   }
 
