@@ -5,7 +5,8 @@
 
 namespace hdpo::cuda {
 
-// sums [columns] += the column sums of partials [blocks, columns].
-void addPartialSums(Stream stream, float* sums, const float* partials, int64_t blocks, int64_t columns);
+// sums [columns] += the sums over `blocks` of partials, whose rows are `stride` apart (0: columns).
+void addPartialSums(Stream stream, float* sums, const float* partials, int64_t blocks, int64_t columns,
+                    int64_t stride = 0);
 
 }  // namespace hdpo::cuda

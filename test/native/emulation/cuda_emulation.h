@@ -223,6 +223,10 @@ inline long long __double2ll_rn(double value) { return std::llrint(value); }
 inline float __expf(float x) { return std::exp(x); }
 inline float __logf(float x) { return std::log(x); }
 inline float __fdividef(float a, float b) { return a / b; }
+inline void sincospif(float x, float* sine, float* cosine) {
+  *sine = static_cast<float>(std::sin(M_PI * double{x}));
+  *cosine = static_cast<float>(std::cos(M_PI * double{x}));
+}
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
 
 namespace hdpo::cuda {

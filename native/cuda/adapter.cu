@@ -1,0 +1,102 @@
+// What LoRA needs beside matrix products; shapes: ops/backend.h.
+#include "cuda/adapter.h"
+
+#include <cassert>
+
+#include "cuda/element.h"
+#include "cuda/random.h"
+
+namespace hdpo::cuda {
+
+namespace {
+
+constexpr int kThreads = 256;
+
+// A thread takes the four columns that share one draw.
+__global__ void __launch_bounds__(kThreads)
+    dropElements(float* out, const float* rows, int64_t count, int64_t columns, DropoutMask mask, uint32_t threshold) {
+  const int64_t groups = (columns + 3) / 4, item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (item >= count * groups) return;
+  const int64_t row = item / groups, group = item % groups;
+  const RandomBits bits = philox(mask.seed, mask.stream, static_cast<uint64_t>(mask.firstRow * groups + item));
+  const float scale = 1 / (1 - mask.probability);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int64_t column = group * 4 + i;
+    if (column >= columns) break;
+    const int64_t at = row * columns + column;
+    out[at] = bits.words[i] >= threshold ? rows[at] * scale : 0.0f;
+  }
+}
+
+struct Blocks {
+  AdapterBlock blocks[kMostAdapterBlocks];
+  int64_t modules, rank;
+  float scale;
+
+  // Where element (row, i) of block `module` lies in out and, from the blocks before it, in up.
+  __device__ int64_t inOut(int64_t module, int64_t row, int64_t i) const {
+    return (blocks[module].firstRow + row) * modules * rank + module * rank + i;
+  }
+};
+
+// up [sum of the blocks' rows, rank]; forward: out = scale * up, otherwise up += scale * out.
+template <bool forward>
+__global__ void __launch_bounds__(kThreads) moveBlocks(float* target, const float* source, Blocks given) {
+  int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t inUp = item;
+  for (int64_t module = 0; module < given.modules; ++module) {
+    const int64_t size = given.blocks[module].rows * given.rank;
+    if (item >= size) {
+      item -= size;
+      continue;
+    }
+    const int64_t inOut = given.inOut(module, item / given.rank, item % given.rank);
+    if constexpr (forward) {
+      target[inOut] = given.scale * source[inUp];
+    } else {
+      target[inUp] += given.scale * source[inOut];
+    }
+    return;
+  }
+}
+
+Blocks blocksIn(const AdapterBlock* blocks, int64_t modules, int64_t rank, float scale, int64_t& items) {
+  assert(modules <= kMostAdapterBlocks);
+  Blocks given{};
+  given.modules = modules;
+  given.rank = rank;
+  given.scale = scale;
+  items = 0;
+  for (int64_t module = 0; module < modules; ++module) {
+    given.blocks[module] = blocks[module];
+    items += blocks[module].rows * rank;
+  }
+  return given;
+}
+
+}  // namespace
+
+void dropout(Stream stream, float* out, const float* rows, int64_t count, int64_t columns, const DropoutMask& mask) {
+  const auto threshold = static_cast<uint32_t>(double{mask.probability} * 4294967296.0);
+  launch(dropElements, static_cast<unsigned>(blocksOf(count * blocksOf(columns, 4), kThreads)), kThreads, 0, stream,
+         out, rows, count, columns, mask, threshold);
+}
+
+void spreadBlocks(Stream stream, float* out, int64_t outputs, const float* up, const AdapterBlock* blocks,
+                  int64_t modules, int64_t rank, float scale) {
+  int64_t items = 0;
+  const Blocks given = blocksIn(blocks, modules, rank, scale, items);
+  zeroBytes(out, static_cast<size_t>(outputs * modules * rank) * sizeof(float), stream);
+  launch(moveBlocks<true>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, out, up, given);
+}
+
+void spreadBlocksBackward(Stream stream, float* gradUp, const float* gradOut, const AdapterBlock* blocks,
+                          int64_t modules, int64_t rank, float scale) {
+  int64_t items = 0;
+  const Blocks given = blocksIn(blocks, modules, rank, scale, items);
+  launch(moveBlocks<false>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, gradUp, gradOut,
+         given);
+}
+
+}  // namespace hdpo::cuda

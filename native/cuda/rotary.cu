@@ -1,0 +1,80 @@
+// Rotary position embedding in place; equations: native/cpu/rotary.cpp. A thread rotates the same pairs of a few heads, so
+// that an angle is computed once for them. Angles are reduced to one turn in float64: float32 has lost a radian's digits
+// long before the end of a long context.
+#include "cuda/rotary.h"
+
+#include "cuda/element.h"
+
+namespace hdpo::cuda {
+
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int64_t kHeadsOfThread = 4;
+
+template <typename T>
+struct Rotation {
+  T* qkv;
+  const int32_t* positions;
+  const float* inverseFrequencies;
+  int64_t rows, width, heads, headDim;
+  float sign;
+};
+
+template <typename T, int count>
+__global__ void __launch_bounds__(kThreads) rotate(Rotation<T> given) {
+  const int64_t half = given.headDim / 2, pieces = half / count;
+  const int64_t headGroups = (given.heads + kHeadsOfThread - 1) / kHeadsOfThread;
+  const int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (item >= given.rows * headGroups * pieces) return;
+  const int64_t pair = item % pieces * count, firstHead = item / pieces % headGroups * kHeadsOfThread;
+  const int64_t row = item / (pieces * headGroups);
+  const double position = given.positions[row];
+  float cosine[count], sine[count];
+#pragma unroll
+  for (int i = 0; i < count; ++i) {
+    constexpr double kTurnsOfRadian = 0.15915494309189535;
+    const double turns = position * static_cast<double>(given.inverseFrequencies[pair + i]) * kTurnsOfRadian;
+    sincospif(2 * static_cast<float>(turns - rint(turns)), &sine[i], &cosine[i]);
+    sine[i] *= given.sign;
+  }
+  const int64_t lastHead = firstHead + kHeadsOfThread < given.heads ? firstHead + kHeadsOfThread : given.heads;
+#pragma unroll
+  for (int64_t head = firstHead; head < lastHead; ++head) {
+    T* first = given.qkv + row * given.width + head * given.headDim + pair;
+    T* second = first + half;
+    if constexpr (count == 1) {
+      const float a = toFloat(*first), b = toFloat(*second);
+      *first = fromFloat<T>(a * cosine[0] - b * sine[0]);
+      *second = fromFloat<T>(b * cosine[0] + a * sine[0]);
+    } else {
+      Pack<T> left = loadPack(first), right = loadPack(second);
+#pragma unroll
+      for (int i = 0; i < count; ++i) {
+        const float a = toFloat(left.values[i]), b = toFloat(right.values[i]);
+        left.values[i] = fromFloat<T>(a * cosine[i] - b * sine[i]);
+        right.values[i] = fromFloat<T>(b * cosine[i] + a * sine[i]);
+      }
+      storePack(first, left);
+      storePack(second, right);
+    }
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void rotary(Stream stream, T* qkv, const int32_t* positions, const float* inverseFrequencies, int64_t rows,
+            int64_t width, int64_t heads, int64_t headDim, int direction) {
+  const Rotation<T> given{qkv,   positions, inverseFrequencies, rows, width, heads, headDim,
+                          static_cast<float>(direction)};
+  const bool packed = inPacks<T>(width, qkv) && headDim / 2 % kPack<T> == 0;
+  const int64_t pieces = headDim / 2 / (packed ? kPack<T> : 1), groups = blocksOf(heads, kHeadsOfThread);
+  launch(packed ? rotate<T, kPack<T>> : rotate<T, 1>, static_cast<unsigned>(blocksOf(rows * groups * pieces, kThreads)),
+         kThreads, 0, stream, given);
+}
+
+template void rotary(Stream, float*, const int32_t*, const float*, int64_t, int64_t, int64_t, int64_t, int);
+template void rotary(Stream, BFloat16*, const int32_t*, const float*, int64_t, int64_t, int64_t, int64_t, int);
+
+}  // namespace hdpo::cuda

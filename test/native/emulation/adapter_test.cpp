@@ -1,0 +1,52 @@
+#include "cuda/adapter.h"
+
+#include <doctest/doctest.h>
+
+#include "kernel_test.h"
+
+using namespace hdpo;
+
+TEST_CASE("cuda dropout: the mask of core/random.h, bit for bit, rows of a split batch too") {
+  for (const int64_t columns : {1, 4, 7, 300}) {
+    const int64_t rows = 5;
+    const Values in = randomValues(rows * columns, 1);
+    const DropoutMask mask{0.3f, 42, 7, 11};
+    Values out(in.size(), 9), rest(in.size(), 9), expected(in.size());
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < columns; ++c) {
+        const auto counter = static_cast<uint64_t>((mask.firstRow + r) * ((columns + 3) / 4) + c / 4);
+        const bool kept = philox(mask.seed, mask.stream, counter)[static_cast<size_t>(c % 4)] >=
+                          static_cast<uint32_t>(double{mask.probability} * 4294967296.0);
+        const auto at = static_cast<size_t>(r * columns + c);
+        expected[at] = kept ? in[at] * (1 / (1 - mask.probability)) : 0.0f;
+      }
+    }
+    cuda::dropout(nullptr, out.data(), in.data(), rows, columns, mask);
+    CHECK(out == expected);
+    const DropoutMask later{0.3f, 42, 7, 11 + 2};
+    cuda::dropout(nullptr, rest.data(), in.data() + 2 * columns, rows - 2, columns, later);
+    CHECK(std::equal(rest.begin(), rest.begin() + (rows - 2) * columns, expected.begin() + 2 * columns));
+  }
+}
+
+TEST_CASE("cuda spreadBlocks: the parts of up on a diagonal, and back") {
+  const AdapterBlock blocks[] = {{0, 5}, {9, 70}, {79, 1}};
+  const int64_t rank = 6, outputs = 80, width = 3 * rank, upRows = 76;
+  const Values up = randomValues(upRows * rank, 1), gradOut = randomValues(outputs * width, 2);
+  Values expected(static_cast<size_t>(outputs * width), 0.0f), found(expected.size(), 9),
+      gradUp(up.size(), 0.5f), expectedGrad = gradUp;
+  size_t next = 0;
+  for (int64_t m = 0; m < 3; ++m) {
+    for (int64_t r = 0; r < blocks[m].rows; ++r) {
+      for (int64_t i = 0; i < rank; ++i, ++next) {
+        const auto at = static_cast<size_t>((blocks[m].firstRow + r) * width + m * rank + i);
+        expected[at] = 1.5f * up[next];
+        expectedGrad[next] += 1.5f * gradOut[at];
+      }
+    }
+  }
+  cuda::spreadBlocks(nullptr, found.data(), outputs, up.data(), blocks, 3, rank, 1.5f);
+  cuda::spreadBlocksBackward(nullptr, gradUp.data(), gradOut.data(), blocks, 3, rank, 1.5f);
+  CHECK(found == expected);
+  CHECK(relativeDifference(gradUp, expectedGrad) < 1e-7);
+}
