@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HdpoError } from '../errors.js'
 import { redact } from '../secrets/secrets.js'
+import { withStopSignal } from '../stop-signal.js'
 
 export interface RetryOptions {
   /** Attempts after the first one. Default 4. */
@@ -80,9 +81,11 @@ async function attemptOnce<Result>(
 ): Promise<Result> {
   const timer = AbortSignal.timeout(timeout)
   try {
-    const response = await fetch(url, { ...init, signal: signal ? AbortSignal.any([signal, timer]) : timer })
-    if (!response.ok) throw await statusError(response)
-    return await read(response)
+    return await withStopSignal([signal, timer], async (stop) => {
+      const response = await fetch(url, { ...init, signal: stop })
+      if (!response.ok) throw await statusError(response)
+      return read(response)
+    })
   } catch (error) {
     signal?.throwIfAborted()
     if (error instanceof AttemptError) throw error

@@ -13,13 +13,13 @@ import type {
   ToolCall,
   ToolFormat,
 } from '../policy/types.js'
+import { withStopSignal } from '../stop-signal.js'
 import type { Tool } from '../tools/types.js'
 import { findAnswers, isWellFormed } from './markup.js'
 import type { RolloutOptions } from './options.js'
 import { runToolCall } from './run-tool-call.js'
 import { checkSeed } from './seed.js'
 import { createSetting, type Setting } from './setting.js'
-import { stopSignal } from './stop-signal.js'
 import { TokenRecord } from './token-record.js'
 import { afterThinking, type ParsedToolCall, parseToolCalls, withoutToolCalls } from './tool-call-parser.js'
 import type { Task, ToolCallRecord, Trajectory } from './types.js'
@@ -54,9 +54,12 @@ export async function runEpisode(
   { seed = 0, id = task.id, signal, ...options }: EpisodeOptions = {},
 ): Promise<Trajectory> {
   const setting = createSetting(policy, task, tools, options)
+  checkSeed(seed)
   const sequence = policy.createSequence(setting.prompt)
   try {
-    return await playEpisode(setting, sequence, { id, seed: checkSeed(seed), signal: stopSignal(signal) })
+    return await withStopSignal([signal], (stop) =>
+      playEpisode(setting, sequence, { id, seed, signal: stop }),
+    )
   } finally {
     sequence.release()
   }

@@ -1,11 +1,11 @@
 // The rollouts of one prompt: prefilled once, forked for each.
 import type { RolloutPolicy, Sequence } from '../policy/types.js'
+import { withStopSignal } from '../stop-signal.js'
 import type { Tool } from '../tools/types.js'
 import { playEpisode } from './episode.js'
 import type { RolloutOptions } from './options.js'
 import { checkSeed, deriveSeed } from './seed.js'
 import { createSetting } from './setting.js'
-import { stopSignal } from './stop-signal.js'
 import type { Task, Trajectory } from './types.js'
 
 export interface GroupOptions extends RolloutOptions {
@@ -39,20 +39,21 @@ export async function runGroup(
   checkSeed(seed)
   const setting = createSetting(policy, task, tools, options)
   const failed = new AbortController()
-  const stop = stopSignal(signal, failed.signal)
   const prompt = policy.createSequence(setting.prompt)
   const forks: Sequence[] = []
   try {
     await prompt.prefill()
     for (let index = 0; index < size; index++) forks.push(prompt.fork())
-    const episodes = forks.map((fork, index) =>
-      playEpisode(setting, fork, {
-        id: `${task.id}#${index}`,
-        seed: deriveSeed(seed, 'rollout', index),
-        signal: stop,
-      }),
-    )
-    return await allOrFailed(episodes, failed)
+    return await withStopSignal([signal, failed.signal], (stop) => {
+      const episodes = forks.map((fork, index) =>
+        playEpisode(setting, fork, {
+          id: `${task.id}#${index}`,
+          seed: deriveSeed(seed, 'rollout', index),
+          signal: stop,
+        }),
+      )
+      return allOrFailed(episodes, failed)
+    })
   } finally {
     for (const sequence of [...forks, prompt]) sequence.release()
   }

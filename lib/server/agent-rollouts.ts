@@ -3,8 +3,8 @@ import pLimit from 'p-limit'
 import { HdpoError } from '../errors.js'
 import type { GroupOptions, RunGroup } from '../rollout/group.js'
 import { deriveSeed } from '../rollout/seed.js'
-import { stopSignal } from '../rollout/stop-signal.js'
 import type { Outcome, Task, Trajectory } from '../rollout/types.js'
+import { withStopSignal } from '../stop-signal.js'
 import type { AgentServer, Rollout } from './create-server.js'
 import type { RolloutLimits } from './served-rollout.js'
 
@@ -43,19 +43,20 @@ export function agentRollouts(options: AgentRolloutsOptions): RunGroup {
       throw new TypeError("runGroup: the server serves another policy than the trainer's")
     }
     const limits = rolloutLimits(rollout)
-    const stop = stopSignal(signal)
-    const played = await Promise.all(
-      Array.from({ length: size }, (_, index) =>
-        limit(() =>
-          player.play(task, `${task.id}#${index}`, stop, {
-            ...limits,
-            sampling: { ...limits.sampling, seed: deriveSeed(seed, 'rollout', index) },
-          }),
+    return withStopSignal([signal], async (stop) => {
+      const played = await Promise.all(
+        Array.from({ length: size }, (_, index) =>
+          limit(() =>
+            player.play(task, `${task.id}#${index}`, stop, {
+              ...limits,
+              sampling: { ...limits.sampling, seed: deriveSeed(seed, 'rollout', index) },
+            }),
+          ),
         ),
-      ),
-    )
-    player.checkProven(task, stop)
-    return played
+      )
+      player.checkProven(task, stop)
+      return played
+    })
   }
 }
 
@@ -76,9 +77,10 @@ class AgentPlayer {
       () => late.abort(new DOMException(`no outcome after ${timeout} ms`, 'TimeoutError')),
       timeout,
     )
-    const signal = stopSignal(stop, rollout.signal, late.signal)
     try {
-      const outcome = await untilAborted(signal, agent({ task, baseURL, apiKey, rolloutId: name, signal }))
+      const outcome = await withStopSignal([stop, rollout.signal, late.signal], (signal) =>
+        untilAborted(signal, agent({ task, baseURL, apiKey, rolloutId: name, signal })),
+      )
       const trajectory = await rollout.finish(outcome)
       this.#proven = true
       return this.#withCosts({ ...trajectory, id: name })

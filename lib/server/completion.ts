@@ -3,8 +3,8 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { HdpoError } from '../errors.js'
 import type { Message, RolloutPolicy, ToolCall } from '../policy/types.js'
 import { deriveSeed } from '../rollout/seed.js'
-import { stopSignal } from '../rollout/stop-signal.js'
 import { callTag } from '../rollout/tool-call-parser.js'
+import { withStopSignal } from '../stop-signal.js'
 import { ApiError } from './api-error.js'
 import { assistantKey } from './chat-message.js'
 import type { CompletionRequest, RequestedSampling } from './completion-request.js'
@@ -83,12 +83,13 @@ export class Completion {
   async run(emit: (piece: ChoicePiece) => void = () => {}): Promise<Choice[]> {
     const failed = new AbortController()
     const { rollout, signal } = this.settings
-    const stop = stopSignal(signal, rollout?.signal, failed.signal)
-    const choices = this.#turns.map((turn, index) => this.#play(turn, index, stop, emit))
-    const all = Promise.all(choices)
-    all.catch((error: unknown) => failed.abort(error))
-    await Promise.allSettled(choices)
-    return all
+    return withStopSignal([signal, rollout?.signal, failed.signal], async (stop) => {
+      const choices = this.#turns.map((turn, index) => this.#play(turn, index, stop, emit))
+      const all = Promise.all(choices)
+      all.catch((error: unknown) => failed.abort(error))
+      await Promise.allSettled(choices)
+      return all
+    })
   }
 
   #startTurn(forced: readonly number[]): RolloutTurn {

@@ -10,7 +10,7 @@ export interface SkipReason {
   text: string
 }
 
-export const notFinite: SkipReason = { code: 'ERR_NOT_FINITE', text: 'its loss or gradient was not finite' }
+export const notFinite: SkipReason = { code: 'ERR_NON_FINITE', text: 'its loss or gradient was not finite' }
 
 export class SkipGuard {
   #reason = notFinite

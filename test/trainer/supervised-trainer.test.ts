@@ -131,7 +131,7 @@ describe('SupervisedTrainer', () => {
     policy.notFinite = (call) => call > 5
     const run = train(policy, 'run', { maxSkippedSteps: 3, onWarning: () => {} }).run()
     await expect(drain(run)).rejects.toMatchObject({
-      code: 'ERR_NOT_FINITE',
+      code: 'ERR_NON_FINITE',
       message: expect.stringMatching(/^step 8: .* 3 steps in a row .*step-4$/),
     })
     expect((await readMetrics<SupervisedMetrics>(join(folder, 'run'))).map(({ skipped }) => skipped)).toEqual(

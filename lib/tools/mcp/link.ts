@@ -9,6 +9,7 @@ import {
   SdkErrorCode,
 } from '@modelcontextprotocol/client'
 import { HdpoError } from '../../errors.js'
+import { withStopSignal } from '../../stop-signal.js'
 import { ToolTimeoutError } from '../tool-timeout-error.js'
 import { addressName, type McpEndpoint, type McpProgram, openTransport } from './address.js'
 
@@ -115,15 +116,17 @@ export class McpLink {
   /** The client, as soon as there is one. */
   async #connected(signal: AbortSignal): Promise<Client> {
     const { patience } = this.#settings
-    const give = AbortSignal.any([signal, this.#closed.signal, AbortSignal.timeout(patience)])
-    while (!this.#client) {
-      this.#closed.signal.throwIfAborted()
-      await Promise.race([this.#reconnecting, aborted(give)])
-      if (this.#client) break
-      signal.throwIfAborted()
-      if (give.aborted) throw new Error(`the server is down: ${reason(this.#failure)}`)
-    }
-    return this.#client
+    const closed = this.#closed.signal
+    return withStopSignal([signal, closed, AbortSignal.timeout(patience)], async (give) => {
+      while (!this.#client) {
+        closed.throwIfAborted()
+        await Promise.race([this.#reconnecting, aborted(give)])
+        if (this.#client) break
+        signal.throwIfAborted()
+        if (give.aborted) throw new Error(`the server is down: ${reason(this.#failure)}`)
+      }
+      return this.#client
+    })
   }
 
   #lost(client: Client, failure: Error): void {
