@@ -22,19 +22,28 @@ export {
 } from './kernels.js'
 export type {
   Aggregation,
+  Device,
+  GenerationPrecision,
   GenerationStats,
   LinearPolicyLossResult,
+  LoraOptions,
+  LoraTargetModule,
+  MemoryPlan,
   ModelConfig,
   OptimizerOptions,
   PackedSequences,
   PolicyBatch,
   PolicyLossOptions,
   PolicyLossResult,
+  Precision,
   ProfileEntry,
+  RopeScaling,
   StepResult,
 } from './native.js'
 export { type ChatTemplateSource, createChatTemplate } from './policy/chat-template.js'
-export { Policy, type PolicyDefinition, type PolicyOptions } from './policy/policy.js'
+export type { LoraSettings } from './policy/lora.js'
+export type { TrainingRecord } from './policy/model-card.js'
+export { Policy, type PolicyDefinition, type PolicyOptions, type SaveOptions } from './policy/policy.js'
 export { loadTokenizer, readTokenizerFiles, type TokenizerFiles } from './policy/tokenizer.js'
 export type {
   ChatTemplate,
@@ -46,6 +55,7 @@ export type {
   Tokenizer,
   ToolCall,
   ToolDescription,
+  ToolFormat,
 } from './policy/types.js'
 // Rewards.
 export {

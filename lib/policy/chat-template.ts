@@ -205,7 +205,8 @@ function maskOf(index: number, part: TrainedPart): 0 | 1 | 2 {
 
 /** A variable that the template never reads is a spelling mistake, or a setting that would silently do nothing. */
 function checkVariables({ template, toolTemplate = '', variables = {} }: ChatTemplateSource): void {
-  const unread = Object.keys(variables).find((name) => !`${template}${toolTemplate}`.includes(name))
+  const words = new Set(`${template} ${toolTemplate}`.match(/\w+/g))
+  const unread = Object.keys(variables).find((name) => !words.has(name))
   if (unread === undefined) return
   throw new HdpoError('ERR_CHAT_TEMPLATE', `the chat template does not read the variable "${unread}"`)
 }

@@ -1,36 +1,43 @@
 // Policy = native model and engine + tokenizer + chat template, and the folder all three are kept in (Hugging Face layout).
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { HdpoError } from '../errors.js'
 import {
   fromNative,
   type GenerationStats,
+  type LoraOptions,
   loadAddon,
+  type MemoryPlan,
   type ModelConfig,
   type NativeEngine,
   type OptimizerOptions,
   type PackedSequences,
   type PolicyBatch,
   type PolicyLossOptions,
+  type Precision,
   type ProfileEntry,
   type StepResult,
 } from '../native.js'
 import { type ChatTemplateSource, createChatTemplate } from './chat-template.js'
-import { formatModelConfig, readModelConfig } from './model-config.js'
+import { type AdapterFolder, adapterWeightsName, readAdapterFolder } from './lora.js'
+import { type PolicyFolder, readPolicyFolder, readTextParts } from './policy-folder.js'
+import { checkPolicyOptions, engineOptions, loraOf, type PolicyOptions } from './policy-options.js'
+import {
+  defaultShardBytes,
+  isWeightsFile,
+  type PolicyParts,
+  type SaveOptions,
+  writeAdapterConfig,
+  writeModelCard,
+  writeModelFiles,
+} from './save-policy.js'
 import { NativeSequence } from './sequence.js'
 import { loadTokenizer, type TokenizerFiles } from './tokenizer.js'
 import type { ChatTemplate, RolloutPolicy, Sequence, Tokenizer } from './types.js'
+import { writeFolder } from './write-folder.js'
 
-export interface PolicyOptions {
-  /** CPU threads; default: every core of this process. */
-  threads?: number
-  /** Memory for cached keys and values in bytes. Sequences beyond it wait. Default 128 MiB. */
-  kvBudgetBytes?: number
-  /** Tokens of one generation step. Default 256. */
-  maxBatchRows?: number
-  /** Run layers again in backward instead of keeping their activations: less memory, about a third more time. */
-  recompute?: boolean
-}
+export type { PolicyOptions, SaveOptions }
 
 export interface PolicyDefinition extends PolicyOptions {
   config: ModelConfig
@@ -40,42 +47,64 @@ export interface PolicyDefinition extends PolicyOptions {
   seed?: number
 }
 
+/** What was read of a folder besides what a definition has. */
+type Origin = Pick<PolicyParts, 'configJson' | 'files' | 'base'>
+
 export class Policy implements RolloutPolicy {
   readonly config: ModelConfig
   readonly tokenizer: Tokenizer
   readonly template: ChatTemplate
+  /** How matrices are stored. */
+  readonly precision: Precision
+  /** The adapter that is trained while the weights are frozen; undefined where all weights are trained. */
+  readonly lora: LoraOptions | undefined
   readonly #engine: NativeEngine
-  readonly #definition: PolicyDefinition
+  readonly #parts: PolicyParts
+  #merged = false
 
-  private constructor(definition: PolicyDefinition, tokenizer: Tokenizer, engine: NativeEngine) {
-    this.config = definition.config
+  private constructor(engine: NativeEngine, tokenizer: Tokenizer, precision: Precision, parts: PolicyParts) {
+    this.config = parts.config
     this.tokenizer = tokenizer
-    this.template = createChatTemplate(definition.template, tokenizer)
+    this.template = parts.chat
+    this.precision = precision
+    this.lora = parts.lora
     this.#engine = engine
-    this.#definition = definition
+    this.#parts = parts
   }
 
   /** A policy with random weights. */
-  static async create(definition: PolicyDefinition): Promise<Policy> {
+  static create(definition: PolicyDefinition): Promise<Policy> {
+    checkPolicyOptions(definition)
+    return Policy.#make(definition, {}, loraOf(definition))
+  }
+
+  static async #make(definition: PolicyDefinition, origin: Origin, lora?: LoraOptions): Promise<Policy> {
+    const { config, seed, toolFormat, templateVariables: variables, precision = 'float32' } = definition
     const tokenizer = loadTokenizer(definition.tokenizer)
-    if (tokenizer.vocabSize > definition.config.vocabSize) {
+    if (tokenizer.vocabSize > config.vocabSize) {
       throw new RangeError(
-        `config.vocabSize is ${definition.config.vocabSize}, but the tokenizer has ${tokenizer.vocabSize} tokens`,
+        `config.vocabSize is ${config.vocabSize}, but the tokenizer has ${tokenizer.vocabSize} tokens`,
       )
     }
+    const template = {
+      ...definition.template,
+      ...(toolFormat && { toolFormat }),
+      ...(variables && { variables: { ...definition.template.variables, ...variables } }),
+    }
+    const chat = createChatTemplate(template, tokenizer)
     const { Engine } = loadAddon()
     try {
       const engine = new Engine({
-        config: definition.config,
+        config,
         tokenBytes: tokenizer.tokenBytes(),
-        ...(definition.seed !== undefined && { seed: definition.seed }),
-        ...(definition.threads !== undefined && { threads: definition.threads }),
-        ...(definition.kvBudgetBytes !== undefined && { kvBudgetBytes: definition.kvBudgetBytes }),
-        ...(definition.maxBatchRows !== undefined && { maxBatchRows: definition.maxBatchRows }),
-        ...(definition.recompute !== undefined && { recompute: definition.recompute }),
+        ...(seed !== undefined && { seed }),
+        ...(lora && { lora }),
+        ...engineOptions(definition),
       })
       await fromNative(engine.ready())
-      return new Policy(definition, tokenizer, engine)
+      const parameters = engine.parameterCount
+      const parts = { config, tokenizer: definition.tokenizer, template, chat, parameters, ...origin }
+      return new Policy(engine, tokenizer, precision, { ...parts, ...(lora && { lora }) })
     } catch (error) {
       const native = error as Error & { code?: string }
       throw typeof native.code === 'string'
@@ -84,38 +113,115 @@ export class Policy implements RolloutPolicy {
     }
   }
 
-  /** Loads a folder that `save` wrote. */
+  /**
+   * Loads a model folder as Hugging Face has them, or one with a LoRA adapter, whose base is looked for where its
+   * adapter_config.json says. docs/models.md says what is supported; everything else is refused by name.
+   */
   static async load(folder: string, options: PolicyOptions = {}): Promise<Policy> {
-    const { config } = await readModelConfig(folder)
-    const tokenizerJson = await readJson(folder, 'tokenizer.json')
-    const tokenizerConfig = await readJson(folder, 'tokenizer_config.json')
-    const template = tokenizerConfig.chat_template
-    if (typeof template !== 'string') {
-      throw new HdpoError(
-        'ERR_POLICY_FOLDER',
-        `${join(folder, 'tokenizer_config.json')} has no chat_template`,
-      )
+    checkPolicyOptions(options)
+    const adapter = await readAdapterFolder(folder)
+    const source = await readPolicyFolder(adapter ? baseOf(adapter, options) : folder)
+    const text = adapter && existsSync(join(folder, 'tokenizer.json')) ? await readTextParts(folder) : source
+    const { tokenizer, template, files } = text
+    const policy = await Policy.#make(
+      { ...options, config: source.config, tokenizer, template },
+      { configJson: source.configJson, files, base: resolve(source.path) },
+      loraOf(options, adapter?.lora),
+    )
+    try {
+      await policy.#loadFiles(source, adapter)
+    } catch (error) {
+      await policy.close()
+      throw error
     }
-    const policy = await Policy.create({
-      ...options,
-      config,
-      tokenizer: { tokenizer: tokenizerJson, config: tokenizerConfig },
-      template: { template, endOfTurn: String(tokenizerConfig.eos_token ?? '<|im_end|>') },
-    })
-    await policy.loadWeights(join(folder, 'model.safetensors'))
     return policy
   }
 
-  /** Writes config.json, model.safetensors, tokenizer.json and tokenizer_config.json into `folder`, made if absent. */
-  async save(folder: string): Promise<void> {
+  async #loadFiles({ weights }: PolicyFolder, adapter: AdapterFolder | undefined): Promise<void> {
+    await this.loadWeights(weights)
+    if (adapter) await this.loadAdapter(adapter.path)
+  }
+
+  /**
+   * Writes a folder that Hugging Face's transformers, vLLM and llama.cpp's converter read: config, safetensors, tokenizer, chat
+   * template, generation settings, model card. It takes its name when it is whole. An adapter is merged into what is written.
+   */
+  async save(folder: string, options: SaveOptions = {}): Promise<void> {
+    const { dtype = this.precision, training, maxShardBytes = defaultShardBytes } = options
+    const merges = this.lora !== undefined && !this.#merged
+    const facts = { dtype, adapterOnly: false, ...(training && { training }) }
+    await writeFolder(
+      folder,
+      async (partial) => {
+        await writeModelFiles(partial, this.#parts, dtype)
+        await writeModelCard(partial, this.#parts, facts)
+        if (merges) await this.merge()
+        try {
+          const path = join(partial, 'model.safetensors')
+          await fromNative(this.#engine.saveWeights(path, dtype, maxShardBytes))
+        } finally {
+          if (merges) await this.unmerge()
+        }
+      },
+      isWeightsFile,
+    )
+  }
+
+  /** Writes the adapter alone, as PEFT does: adapter_config.json, adapter_model.safetensors and the tokenizer. */
+  async saveAdapter(folder: string, options: Pick<SaveOptions, 'training'> = {}): Promise<void> {
+    const parts = { ...this.#parts, lora: this.#requireLora() }
+    const facts = { dtype: this.precision, adapterOnly: true, ...options }
+    await writeFolder(
+      folder,
+      async (partial) => {
+        await writeAdapterConfig(partial, parts)
+        await writeModelCard(partial, parts, facts)
+        await fromNative(this.#engine.saveAdapter(join(partial, adapterWeightsName)))
+      },
+      isWeightsFile,
+    )
+  }
+
+  /** The adapter of a folder that saveAdapter or PEFT wrote, instead of the present one. */
+  async loadAdapter(folder: string): Promise<void> {
+    this.#requireLora()
+    await fromNative(this.#engine.loadAdapter(join(folder, adapterWeightsName)))
+  }
+
+  /** Adds the adapter to the weights; there is no training until unmerge(). */
+  async merge(): Promise<void> {
+    await fromNative(this.#engine.mergeAdapter())
+    this.#merged = true
+  }
+
+  /** Brings back the weights without the adapter, bit for bit. */
+  async unmerge(): Promise<void> {
+    await fromNative(this.#engine.unmergeAdapter())
+    this.#merged = false
+  }
+
+  /**
+   * What training changes, exactly, into a folder that is being filled: the adapter, or all weights (float32 where they are
+   * trained in bfloat16). The folder loads as a policy.
+   */
+  async saveCheckpoint(folder: string): Promise<void> {
     await mkdir(folder, { recursive: true })
-    const { tokenizer, template } = this.#definition
-    const modelConfig = `${JSON.stringify(formatModelConfig(this.config), null, 2)}\n`
-    await writeFile(join(folder, 'config.json'), modelConfig)
-    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer.tokenizer))
-    const config = { ...tokenizer.config, chat_template: template.template, eos_token: template.endOfTurn }
-    await writeFile(join(folder, 'tokenizer_config.json'), `${JSON.stringify(config, null, 2)}\n`)
+    if (this.lora) {
+      await writeAdapterConfig(folder, { ...this.#parts, lora: this.lora })
+      await fromNative(this.#engine.saveAdapter(join(folder, adapterWeightsName)))
+      return
+    }
+    await writeModelFiles(folder, this.#parts, 'float32')
     await this.saveWeights(join(folder, 'model.safetensors'))
+  }
+
+  loadCheckpoint(folder: string): Promise<void> {
+    return this.lora ? this.loadAdapter(folder) : this.loadWeights(join(folder, 'model.safetensors'))
+  }
+
+  #requireLora(): LoraOptions {
+    if (this.lora) return this.lora
+    throw new HdpoError('ERR_STATE', 'this policy has no adapter; load or create it with the option lora')
   }
 
   get maxTokens(): number {
@@ -124,6 +230,16 @@ export class Policy implements RolloutPolicy {
 
   get parameterCount(): number {
     return this.#engine.parameterCount
+  }
+
+  /** Those that training changes: all, those of the adapter, or none. */
+  get trainableParameterCount(): number {
+    return this.#engine.trainableParameterCount
+  }
+
+  /** Bytes that the policy needs, training with micro-batches of that many tokens included. Default 2048. */
+  memoryPlan(microBatchTokens?: number): Promise<MemoryPlan> {
+    return fromNative(this.#engine.memoryPlan(microBatchTokens))
   }
 
   createSequence(tokens: ArrayLike<number>): Sequence {
@@ -154,11 +270,13 @@ export class Policy implements RolloutPolicy {
   freezeReference(): Promise<void> {
     return fromNative(this.#engine.freezeReference())
   }
+  /** The (base) weights alone, as precisely as they are held; save() writes a whole folder. */
   saveWeights(path: string): Promise<void> {
     return fromNative(this.#engine.saveWeights(path))
   }
-  loadWeights(path: string): Promise<void> {
-    return fromNative(this.#engine.loadWeights(path))
+  /** From one safetensors file, or every shard of a model. */
+  loadWeights(paths: string | string[]): Promise<void> {
+    return fromNative(this.#engine.loadWeights(paths))
   }
   saveOptimizer(path: string): Promise<void> {
     return fromNative(this.#engine.saveOptimizer(path))
@@ -185,13 +303,12 @@ export class Policy implements RolloutPolicy {
   }
 }
 
-async function readJson(folder: string, name: string): Promise<Record<string, unknown>> {
-  const path = join(folder, name)
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
-  } catch (error) {
-    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${(error as Error).message}`, {
-      cause: error,
-    })
-  }
+function baseOf(adapter: AdapterFolder, options: PolicyOptions): string {
+  const base = options.base ?? adapter.base
+  if (base !== undefined) return base
+  throw new HdpoError(
+    'ERR_POLICY_FOLDER',
+    `${adapter.path} holds an adapter of ${JSON.stringify(adapter.baseName)}, which is no folder here; download the base model ` +
+      'and name its folder with the option base',
+  )
 }

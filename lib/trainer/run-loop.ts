@@ -126,7 +126,7 @@ async function restore<Step extends RecordedStep>(
     : { kind, step: 0, position: 0, skipped: { inARow: 0, total: 0 }, identity }
   await options.prepare?.(folder)
   if (checkpoint) {
-    await policy.loadWeights(join(checkpoint.folder, 'model.safetensors'))
+    await policy.loadCheckpoint(checkpoint.folder)
     await policy.loadOptimizer(join(checkpoint.folder, 'optimizer.safetensors'))
   }
   return state
@@ -138,7 +138,7 @@ async function writeCheckpoint<Step extends RecordedStep>(
   step: number,
   { position, skips }: Progress,
 ): Promise<void> {
-  await policy.save(path)
+  await policy.saveCheckpoint(path)
   await policy.saveOptimizer(join(path, 'optimizer.safetensors'))
   await writeState(path, { kind, step, position, skipped: skips.state, identity })
 }

@@ -2,6 +2,7 @@
 // script.
 import type {
   GenerationStats,
+  LoraOptions,
   OptimizerOptions,
   PackedSequences,
   PolicyBatch,
@@ -20,8 +21,11 @@ export interface TrainablePolicy extends RolloutPolicy {
     options?: { temperature?: number; reference?: boolean },
   ): Promise<{ logprobs: Float32Array; entropies: Float32Array }>
   freezeReference(): Promise<void>
-  /** Writes a policy folder: configuration, tokenizer and model.safetensors. */
-  save(folder: string): Promise<void>
+  /** Present where an adapter alone is trained: then the weights without it are the KL reference. */
+  readonly lora?: LoraOptions | undefined
+  /** Writes what training changes into a folder that is being filled, exactly; loadCheckpoint reads it back. */
+  saveCheckpoint(folder: string): Promise<void>
+  loadCheckpoint(folder: string): Promise<void>
   saveWeights(path: string): Promise<void>
   loadWeights(path: string): Promise<void>
   saveOptimizer(path: string): Promise<void>

@@ -9,6 +9,7 @@ import type { ScoredTrajectory, UngradedTrajectory } from '../rollout/types.js'
 import { taskAt } from '../tasks/task-list.js'
 import { packPolicyBatch } from './batch.js'
 import { evaluate } from './evaluate.js'
+import { type RolloutDrift, rolloutDrift, weighByImportance } from './importance.js'
 import { lossMetrics, noLoss, rolloutMetrics, type StepMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
 import type { RunFolder } from './run-folder.js'
@@ -67,6 +68,7 @@ export class Trainer {
   async #freezeReference(folder: RunFolder): Promise<void> {
     const { policy, klCoefficient } = this.#options
     if (klCoefficient === 0) return
+    if (policy.lora) return policy.freezeReference()
     const path = join(folder.path, 'reference.safetensors')
     if (folder.resumedFrom) await policy.loadWeights(path)
     else await policy.saveWeights(path)
@@ -76,7 +78,7 @@ export class Trainer {
   /** What a resumed run may not change. `steps` may grow, unless the learning rate depends on it. */
   #identity(): RunState['identity'] {
     const { seed, groupSize, promptsPerStep, algorithm, klCoefficient, passes, miniBatches } = this.#options
-    const { optimizer, loss, rollout } = this.#options
+    const { optimizer, loss, rollout, importanceCap } = this.#options
     return {
       seed,
       groupSize,
@@ -88,6 +90,7 @@ export class Trainer {
       optimizer,
       loss,
       rollout,
+      ...(importanceCap !== undefined && { importanceCap }),
       ...(optimizer.schedule === 'cosine' && { steps: this.#options.steps }),
       tasks: taskFingerprint(this.#options.tasks),
     }
@@ -100,7 +103,7 @@ export class Trainer {
     const ungraded = scored.flatMap((group) => partitionGraded(group).ungraded)
     const groups = await timed(seconds, 'advantages', () => this.#assign(scored))
     const nativeOptimizer = optimizerAt(step, steps, optimizer)
-    const updates = await timed(seconds, 'train', () => this.#update(groups, nativeOptimizer))
+    const { updates, drift } = await timed(seconds, 'train', () => this.#update(groups, nativeOptimizer))
     const skipped = updates.length === 0 || updates.some((update) => update.skipped)
     skips.record(skipped, updates.length === 0 ? nothingGraded(ungraded) : notFinite)
     if (ungraded.length > 0)
@@ -118,6 +121,7 @@ export class Trainer {
       skippedSteps: skips.state.total,
       tokensPerSecond: rollouts.sampledTokens / seconds.rollout,
       seconds,
+      ...(drift && { drift }),
       ...(evaluation && { evaluation }),
       ...(report && { reward: report }),
     }
@@ -154,19 +158,35 @@ export class Trainer {
   async #update(
     groups: AssignedTrajectory[][],
     optimizer: ReturnType<typeof optimizerAt>,
-  ): Promise<StepResult[]> {
-    const { policy, passes, miniBatches } = this.#options
+  ): Promise<{ updates: StepResult[]; drift?: RolloutDrift }> {
+    const { policy, passes, miniBatches, importanceCap } = this.#options
     const loss = this.#lossOptions()
-    const batches: PolicyBatch[] = []
+    const sampled: PolicyBatch[] = []
     for (const part of split(groups, miniBatches)) {
       const rollouts = part.flat()
-      if (rollouts.length > 0) batches.push(await this.#withReference(packPolicyBatch(rollouts)))
+      if (rollouts.length > 0) sampled.push(await this.#withReference(packPolicyBatch(rollouts)))
     }
-    const results: StepResult[] = []
+    const batches = importanceCap === undefined ? sampled : await this.#weigh(sampled, importanceCap)
+    const updates: StepResult[] = []
     for (let pass = 0; pass < passes; pass++) {
-      for (const batch of batches) results.push(await policy.policyStep(batch, loss, optimizer))
+      for (const batch of batches) updates.push(await policy.policyStep(batch, loss, optimizer))
     }
-    return results
+    return {
+      updates,
+      ...(importanceCap !== undefined && { drift: rolloutDrift(sampled, batches, importanceCap) }),
+    }
+  }
+
+  /** Before any update: all weights are against the model that the step began with. */
+  async #weigh(batches: readonly PolicyBatch[], cap: number): Promise<PolicyBatch[]> {
+    const { policy, rollout } = this.#options
+    const weighted: PolicyBatch[] = []
+    for (const batch of batches) {
+      const { temperature } = rollout
+      const { logprobs } = await policy.logprobs(batch.tokens, batch.offsets, { temperature })
+      weighted.push(weighByImportance(batch, logprobs, cap))
+    }
+    return weighted
   }
 
   async #withReference(batch: PolicyBatch): Promise<PolicyBatch> {

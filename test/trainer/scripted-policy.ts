@@ -116,9 +116,12 @@ export class ScriptedPolicy implements TrainablePolicy {
   async freezeReference() {
     this.reference = this.weights
   }
-  async save(folder: string) {
+  async saveCheckpoint(folder: string) {
     await mkdir(folder, { recursive: true })
     await this.saveWeights(join(folder, 'model.safetensors'))
+  }
+  loadCheckpoint(folder: string) {
+    return this.loadWeights(join(folder, 'model.safetensors'))
   }
   async saveWeights(path: string) {
     await writeFile(path, JSON.stringify(this.weights))
