@@ -351,9 +351,54 @@ export interface LinearPolicyLossResult extends PolicyLossNumbers {
   gradWeight: Float32Array
 }
 
+/** What CUDA looks like from here; `missing` says, as a sentence, the first thing that is not there. */
+export interface CudaStatus {
+  /** This build has the kernels. */
+  built: boolean
+  usable: boolean
+  missing?: string
+  device?: string
+  /** Compute capability, '9.0'. */
+  capability?: string
+  /** Newest CUDA version that the driver supports. */
+  driver?: string
+  /** CUDA version of this build. */
+  runtime?: string
+  /** Version and path of the library that was loaded. */
+  cublas?: string
+  totalBytes?: number
+  freeBytes?: number
+}
+
+export interface SelfTestOp {
+  name: string
+  /** 'not-implemented': this device has no such op. */
+  outcome: 'passed' | 'failed' | 'not-implemented'
+  reason?: string
+  /** The largest over results and shapes: Euclidean length of the difference over that of the reference. */
+  error: number
+  allowed: number
+  /** Of a timed test: one call at `shape`. */
+  shape?: string
+  seconds?: number
+  bytesPerSecond?: number
+  flopsPerSecond?: number
+  /** Time that a copy or a large product would take for the same bytes or operations, over the time taken. */
+  shareOfCeiling?: number
+}
+
+export interface SelfTestReport {
+  device: 'cpu' | 'cuda'
+  ceilings?: { copyBytesPerSecond: number; float32FlopsPerSecond: number; bfloat16FlopsPerSecond: number }
+  ops: SelfTestOp[]
+}
+
 export interface NativeAddon {
   Engine: new (options: EngineOptions) => NativeEngine
   kernels: NativeKernels
+  cudaStatus(): CudaStatus
+  /** Every op beside a reference: float64 loops for 'cpu', the CPU's kernels for 'cuda'. */
+  selfTest(device: 'cpu' | 'cuda', timed: boolean): Promise<SelfTestReport>
   /** Compiler, instruction set, oneDNN version, of this build. */
   buildInfo(): { compiler: string; instructionSet: string; onednn: string; cuda: boolean }
 }

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import pc from 'picocolors'
+import type { Device } from '../native.js'
 import { Policy } from '../policy/policy.js'
 import type { Message, RolloutPolicy } from '../policy/types.js'
 import { runEpisode } from '../rollout/episode.js'
@@ -11,7 +12,8 @@ import type { Trajectory } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
 import { closeTools, loadEnvironment, resolveTools } from './environment.js'
 import { examples } from './examples.js'
-import { positiveNumber, wholeNumber } from './flags.js'
+import { deviceOption, positiveNumber, wholeNumber } from './flags.js'
+import { policyOptions } from './policy-options.js'
 
 interface ChatFlags {
   environment?: string
@@ -20,6 +22,7 @@ interface ChatFlags {
   history?: boolean
   seed: number
   threads?: number
+  device: Device
 }
 
 export function addChatCommand(program: Command): void {
@@ -33,6 +36,7 @@ export function addChatCommand(program: Command): void {
     .option('--history', 'keep the conversation; by default every question stands alone')
     .option('--seed <number>', 'of sampling', wholeNumber(0), 0)
     .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
+    .addOption(deviceOption())
     .addHelpText('after', examples('hdpo chat runs/quickstart/hdpo/policy --environment atlas'))
     .action(chat)
 }
@@ -42,7 +46,10 @@ async function chat(folder: string, flags: ChatFlags): Promise<void> {
   const environment =
     flags.environment === undefined ? undefined : await loadEnvironment(flags.environment, context)
   const tools = flags.tools ? await resolveTools(flags.tools, context.folder) : (environment?.tools ?? [])
-  const policy = await Policy.load(resolve(folder), flags.threads ? { threads: flags.threads } : {})
+  const policy = await Policy.load(resolve(folder), {
+    device: flags.device,
+    ...policyOptions({ threads: flags.threads }),
+  })
   const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' })
   const conversation = new ChatConversation(policy, tools, flags)
   try {

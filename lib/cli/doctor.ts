@@ -2,9 +2,10 @@
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import { type Command, Option } from 'commander'
-import { loadAddon } from '../native.js'
+import { type CudaStatus, fromNative, loadAddon } from '../native.js'
 import { examples } from './examples.js'
 import { runSelfChecks } from './self-check.js'
+import { formatSelfTest, passed } from './self-test.js'
 
 interface Finding {
   name: string
@@ -12,18 +13,41 @@ interface Finding {
   ok: boolean
 }
 
+interface DoctorFlags {
+  json?: boolean
+  selfTest?: boolean
+  device: 'cpu' | 'cuda'
+  timed: boolean
+}
+
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description('show what this machine has and check the native kernels')
+    .addOption(new Option('--self-test', 'run every op of a device beside a reference, and time it'))
+    .addOption(new Option('--device <name>', 'of the self-test').choices(['cpu', 'cuda']).default('cpu'))
+    .addOption(new Option('--no-timed', 'a self-test without times'))
     .addOption(new Option('--json', 'print JSON'))
-    .addHelpText('after', examples('hdpo doctor', 'hdpo doctor --json'))
-    .action(async ({ json }: { json?: boolean }) => {
-      const findings = [...(await describeMachine()), ...(await checkAddon())]
-      if (json) console.log(JSON.stringify(findings, null, 2))
-      else console.log(formatFindings(findings))
-      if (findings.some((finding) => !finding.ok)) process.exitCode = 1
+    .addHelpText(
+      'after',
+      examples('hdpo doctor', 'hdpo doctor --json', 'hdpo doctor --self-test --device cuda'),
+    )
+    .action(async (flags: DoctorFlags) => {
+      const healthy = flags.selfTest ? await printSelfTest(flags) : await printFindings(flags)
+      if (!healthy) process.exitCode = 1
     })
+}
+
+async function printFindings({ json }: DoctorFlags): Promise<boolean> {
+  const findings = [...(await describeMachine()), ...(await checkAddon())]
+  console.log(json ? JSON.stringify(findings, null, 2) : formatFindings(findings))
+  return findings.every((finding) => finding.ok)
+}
+
+async function printSelfTest({ device, json, timed }: DoctorFlags): Promise<boolean> {
+  const report = await fromNative(loadAddon().selfTest(device, timed))
+  console.log(json ? JSON.stringify(report, null, 2) : formatSelfTest(report))
+  return passed(report)
 }
 
 export function formatFindings(findings: readonly Finding[]): string {
@@ -34,10 +58,11 @@ export function formatFindings(findings: readonly Finding[]): string {
   return lines.join('\n')
 }
 
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
+
 async function describeMachine(): Promise<Finding[]> {
   const major = Number(process.versions.node.split('.')[0])
   const disk = await statfs(process.cwd())
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
   const freeDisk = disk.bavail * disk.bsize
   return [
     { name: 'Node.js', value: process.version, ok: major >= 20 },
@@ -56,15 +81,30 @@ async function checkAddon(): Promise<Finding[]> {
   } catch (error) {
     return [{ name: 'Native addon', value: (error as Error).message, ok: false }]
   }
-  const { compiler, instructionSet, onednn, cuda } = addon.buildInfo()
+  const { compiler, instructionSet, onednn } = addon.buildInfo()
   const checks = await runSelfChecks(addon.kernels)
   return [
-    { name: 'Native addon', value: `${compiler}, ${instructionSet}${cuda ? ', CUDA' : ''}`, ok: true },
+    { name: 'Native addon', value: `${compiler}, ${instructionSet}`, ok: true },
     { name: 'oneDNN', value: onednn, ok: true },
+    { name: 'CUDA', value: describeCuda(addon.cudaStatus()), ok: true },
     ...checks.map(({ name, difference, allowed }) => ({
       name,
       value: `differs from float64 by ${difference.toExponential(1)} (allowed ${allowed.toExponential(0)})`,
       ok: difference <= allowed,
     })),
   ]
+}
+
+/** No GPU is no fault: hdpo runs on the CPU. */
+export function describeCuda(status: CudaStatus): string {
+  const { usable, missing, device, capability, driver, runtime, cublas, totalBytes, freeBytes } = status
+  const parts = [
+    usable ? device : missing,
+    device && `compute capability ${capability}`,
+    runtime && `built for CUDA ${runtime}`,
+    driver && `driver supports ${driver}`,
+    cublas && `cuBLAS ${cublas}`,
+    totalBytes && `${gigabytes(freeBytes ?? 0)} free of ${gigabytes(totalBytes)}`,
+  ]
+  return parts.filter(Boolean).join('; ')
 }

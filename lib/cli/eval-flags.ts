@@ -1,8 +1,9 @@
 // The flags of hdpo eval.
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Device } from '../native.js'
 import { type AnswerRule, answerRules } from './data-schema.js'
 import { examples } from './examples.js'
-import { columnPair, positiveNumber, wholeNumber } from './flags.js'
+import { columnPair, deviceOption, positiveNumber, wholeNumber } from './flags.js'
 
 export interface EvalFlags {
   endpoint?: string
@@ -29,6 +30,7 @@ export interface EvalFlags {
   toolChoice?: 'auto' | 'none' | 'required'
   seed: number
   threads?: number
+  device: Device
   json?: boolean
   output?: string
   rollouts?: string
@@ -68,6 +70,7 @@ function addTargetOptions(command: Command): void {
   command
     .argument('[policy]', 'policy folder')
     .option('--threads <number>', 'CPU threads of a policy (default: all)', wholeNumber(1))
+    .addOption(deviceOption())
     .option('--endpoint <url>', 'instead of a policy: an OpenAI-compatible API, tools are run here')
     .option('--model <name>', 'model of the endpoint')
     .option('--key-variable <name>', "environment variable with the endpoint's key", 'OPENAI_API_KEY')

@@ -13,6 +13,7 @@ import type { Tool } from '../tools/types.js'
 import type { EvaluateOptions } from '../trainer/evaluate.js'
 import { importDefault } from './config.js'
 import type { EvalFlags } from './eval-flags.js'
+import { policyOptions } from './policy-options.js'
 
 export interface EvalTarget {
   /** For people and for --output. */
@@ -38,8 +39,8 @@ export async function openTarget(
   return policyTarget(folder as string, flags)
 }
 
-async function policyTarget(folder: string, { threads }: EvalFlags): Promise<EvalTarget> {
-  const policy = await Policy.load(resolve(folder), threads ? { threads } : {})
+async function policyTarget(folder: string, { threads, device }: EvalFlags): Promise<EvalTarget> {
+  const policy = await Policy.load(resolve(folder), { device, ...policyOptions({ threads }) })
   return { name: folder, asking: { policy }, close: () => policy.close() }
 }
 

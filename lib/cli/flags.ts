@@ -1,5 +1,5 @@
 // Values of command-line flags.
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 
 /** A parser of whole numbers for commander. */
 export function wholeNumber(minimum: number): (text: string) => number {
@@ -29,4 +29,11 @@ export function positiveNumber(text: string): number {
     throw new InvalidArgumentError('It must be a number greater than 0.')
   }
   return value
+}
+
+/** Where a policy runs. */
+export function deviceOption(): Option {
+  return new Option('--device <name>', 'where the policy runs; auto: a GPU where one works')
+    .choices(['auto', 'cpu', 'cuda'])
+    .default('cpu')
 }

@@ -1,12 +1,13 @@
 // hdpo serve: the policy behind OpenAI's chat completions API.
 import { basename, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
+import type { Device } from '../native.js'
 import { Policy } from '../policy/policy.js'
 import type { RolloutPolicy } from '../policy/types.js'
 import { type AgentServer, createServer } from '../server/create-server.js'
 import { RolloutLog } from '../server/rollout-log.js'
 import { examples } from './examples.js'
-import { positiveNumber, wholeNumber } from './flags.js'
+import { deviceOption, positiveNumber, wholeNumber } from './flags.js'
 import { policyOptions } from './policy-options.js'
 
 export interface ServeFlags {
@@ -20,6 +21,7 @@ export interface ServeFlags {
   idleTimeout: number
   output?: string
   threads?: number
+  device?: Device
   kvBudget?: number
 }
 
@@ -43,6 +45,7 @@ export function addServeCommand(program: Command): void {
     )
     .option('--output <folder>', 'append rollouts to rollouts.jsonl there')
     .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
+    .addOption(deviceOption())
     .option('--kv-budget <MiB>', 'memory for cached keys and values', positiveNumber)
     .addHelpText(
       'after',
@@ -56,7 +59,10 @@ export function addServeCommand(program: Command): void {
 }
 
 async function runServe(folder: string, flags: ServeFlags): Promise<void> {
-  const policy = await Policy.load(resolve(folder), policyOptions({ ...flags, kvBudgetMiB: flags.kvBudget }))
+  const policy = await Policy.load(resolve(folder), {
+    ...policyOptions({ threads: flags.threads, kvBudgetMiB: flags.kvBudget }),
+    ...(flags.device && { device: flags.device }),
+  })
   try {
     const stop = interrupted()
     const server = await startServing(policy, folder, flags, console)
