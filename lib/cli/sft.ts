@@ -1,5 +1,5 @@
 // hdpo sft: supervised training from a config file, the cold start before `hdpo train`.
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../errors.js'
 import type { ModelConfig } from '../native.js'
@@ -17,9 +17,9 @@ import {
   resolveTools,
 } from './environment.js'
 import { examples } from './examples.js'
-import { listenForInterrupt } from './interrupt.js'
 import { policyOptions } from './policy-options.js'
-import { describeSupervisedStep, Eta } from './progress.js'
+import { describeSupervisedStep } from './progress.js'
+import { runTraining } from './run-training.js'
 import { Terminal } from './terminal.js'
 
 interface SftFlags {
@@ -55,7 +55,6 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
   )
   const tools = config.tools ? await resolveTools(config.tools, folder) : (environment?.tools ?? [])
   const policy = await openPolicy(config, path, folder, environment)
-  const interrupt = listenForInterrupt((line) => terminal.line(line))
   try {
     const { policy: _, model: __, environment: ___, secrets: ____, ...rest } = config
     const { threads, kvBudgetMiB, recompute, ...settings } = rest
@@ -68,21 +67,16 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
       config,
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
-    const eta = new Eta(trainer.steps)
-    let last = 0
-    for await (const { step, metrics } of trainer.run({
-      signal: interrupt.signal,
+    await runTraining({
+      policy,
+      steps: trainer.steps,
+      output,
       resume: flags.resume === true,
-    })) {
-      terminal.status(describeSupervisedStep(metrics, trainer.steps, eta.after(step)))
-      last = step
-    }
-    terminal.done()
-    await policy.save(join(output, 'policy'))
-    terminal.line(last < trainer.steps && interrupt.signal.aborted ? `stopped after step ${last}` : 'done')
-    terminal.line(`policy: ${join(output, 'policy')}`)
+      terminal,
+      run: (options) => trainer.run(options),
+      describe: ({ metrics }, eta) => describeSupervisedStep(metrics, trainer.steps, eta),
+    })
   } finally {
-    interrupt.dispose()
     await policy.close()
     await closeTools(tools)
   }

@@ -1,5 +1,5 @@
 // hdpo train: reinforcement learning from a config file.
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Policy } from '../policy/policy.js'
 import { takeTasks } from '../tasks/task-list.js'
@@ -10,10 +10,10 @@ import { loadConfig } from './config.js'
 import { type TrainConfig, trainSchema } from './config-schema.js'
 import { closeEnvironment, type Environment, resolveEnvironment } from './environment.js'
 import { examples } from './examples.js'
-import { listenForInterrupt } from './interrupt.js'
 import { policyOptions } from './policy-options.js'
 import { formatProfile } from './profile-table.js'
-import { describeStep, Eta } from './progress.js'
+import { describeStep } from './progress.js'
+import { runTraining } from './run-training.js'
 import { Terminal } from './terminal.js'
 
 interface TrainFlags {
@@ -43,7 +43,6 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   const environment = await resolveEnvironment(config, { seed: config.seed ?? 0, folder })
   const terminal = new Terminal()
   const policy = await Policy.load(resolve(folder, config.policy), policyOptions(config))
-  const interrupt = listenForInterrupt((line) => terminal.line(line))
   try {
     if (flags.profile) await policy.enableProfile(true)
     const trainer = new Trainer({
@@ -57,22 +56,17 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       ...(config.evaluate && { evaluate: await prepareEvaluation(config, policy, environment, terminal) }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
-    const eta = new Eta(config.steps)
-    let last = 0
-    for await (const { step, metrics } of trainer.run({
-      signal: interrupt.signal,
+    await runTraining({
+      policy,
+      steps: config.steps,
+      output,
       resume: flags.resume === true,
-    })) {
-      terminal.status(describeStep(metrics, config.steps, eta.after(step)))
-      last = step
-    }
-    terminal.done()
-    await policy.save(join(output, 'policy'))
-    terminal.line(last < config.steps && interrupt.signal.aborted ? `stopped after step ${last}` : 'done')
-    terminal.line(`policy: ${join(output, 'policy')}`)
+      terminal,
+      run: (options) => trainer.run(options),
+      describe: ({ metrics }, eta) => describeStep(metrics, config.steps, eta),
+    })
     if (flags.profile) terminal.line(formatProfile(await policy.profile()))
   } finally {
-    interrupt.dispose()
     await policy.close()
     await closeEnvironment(environment)
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../errors.js'
+import { runExists } from '../trainer/run-folder.js'
 import { type Grid, type Job, jobsOf, resultPath } from './grid.js'
 import { type JobCommand, runJobProcess } from './job-process.js'
 import { type QueueResult, workOff } from './queue.js'
@@ -98,12 +99,7 @@ async function claimFolder({ grid, output, resume }: CompareOptions): Promise<vo
   await mkdir(output, { recursive: true })
   const path = join(output, 'grid.json')
   if (existsSync(path)) {
-    if (!resume) {
-      throw new HdpoError(
-        'ERR_RUN_EXISTS',
-        `output: ${output} already holds a comparison; resume it (--resume), or choose another folder (--output)`,
-      )
-    }
+    if (!resume) throw runExists(output, 'a comparison')
     checkSameCells(JSON.parse(await readFile(path, 'utf8')) as Grid, grid)
   }
   await writeFileAtomic(path, `${JSON.stringify(grid, null, 2)}\n`)

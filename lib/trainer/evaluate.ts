@@ -7,6 +7,7 @@ import type { RolloutOptions } from '../rollout/options.js'
 import { deriveSeed } from '../rollout/seed.js'
 import type { ScoredTrajectory, Task, Trajectory, UngradedTrajectory } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
+import { toKnowledge } from './kept-knowledge.js'
 import { mapConcurrent } from './map-concurrent.js'
 import { mean, type RolloutMetrics, rolloutMetrics } from './metrics.js'
 import { checkCount } from './option-checks.js'
@@ -107,15 +108,11 @@ export async function measureKnown(options: Omit<EvaluateOptions, 'knowledge'>):
     samples,
     rollout: { ...options.rollout, toolChoice: 'none' },
   })
-  const rightShare = new Map(
-    options.tasks.flatMap((task, index): [string, number][] => {
-      const group = groups[index] ?? []
-      return group.length === samples ? [[task.id, mean(group, right)]] : []
-    }),
-  )
-  const idsWith = (share: number) =>
-    new Set([...rightShare].filter(([, found]) => found === share).map(([id]) => id))
-  return { known: idsWith(1), needed: idsWith(0), rightShare, samples }
+  const rightShare = options.tasks.flatMap((task, index): [string, number][] => {
+    const group = groups[index] ?? []
+    return group.length === samples ? [[task.id, mean(group, right)]] : []
+  })
+  return toKnowledge({ samples, rightShare })
 }
 
 /** One list of graded rollouts a question. */

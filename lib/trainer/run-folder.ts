@@ -18,6 +18,14 @@ export interface RunFolderOptions {
   warn: (message: string) => void
 }
 
+/** Refuses a folder that a fresh run would write into. */
+export function runExists(path: string, what = 'a run'): HdpoError {
+  return new HdpoError(
+    'ERR_RUN_EXISTS',
+    `output: ${path} already holds ${what}; resume it (--resume), or choose another folder (--output)`,
+  )
+}
+
 export class RunFolder {
   private constructor(
     readonly path: string,
@@ -35,10 +43,7 @@ export class RunFolder {
     if (!options.resume) {
       const metrics = await readMetrics(path)
       if (metrics.length > 0 || (await checkpoints.steps()).length > 0) {
-        throw new HdpoError(
-          'ERR_RUN_EXISTS',
-          `output: ${path} already holds a run; resume it (--resume), or choose another folder (--output)`,
-        )
+        throw runExists(path)
       }
       return new RunFolder(path, checkpoints, undefined)
     }

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
-import { HdpoError } from '../errors.js'
+import { runExists } from './run-folder.js'
 
 interface Kept<Result> {
   seconds: number
@@ -29,12 +29,7 @@ export class Stages {
   async run<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
     const path = join(this.folder, `${name}.json`)
     if (existsSync(path)) {
-      if (!this.resume) {
-        throw new HdpoError(
-          'ERR_RUN_EXISTS',
-          `output: ${this.folder} already holds a run; resume it (--resume), or choose another folder (--output)`,
-        )
-      }
+      if (!this.resume) throw runExists(this.folder)
       const kept = JSON.parse(await readFile(path, 'utf8')) as Kept<Result>
       this.seconds[name] = kept.seconds
       return kept.result
