@@ -21,7 +21,7 @@ struct GradientDisagreement {
 
 template <typename Loss>
 GradientDisagreement compareGradients(const ParameterSet& parameters, const ParameterSet& gradients,
-                                      Loss loss) {
+                                      Loss loss, float step = 4e-3f) {
   const double rounding = 6e-8 / step;  // of losses of order 1 in float32, whatever the gradient's size
   constexpr int kDirections = 3, kElements = 3;
   GradientDisagreement worst;
