@@ -5,8 +5,9 @@ import writeFileAtomic from 'write-file-atomic'
 import { runCell } from '../compare/cell-job.js'
 import { paretoChart } from '../compare/charts.js'
 import { type CompareObserver, type CompareProgress, compare, readResults } from '../compare/compare.js'
-import { type Grid, type Job, jobsOf } from '../compare/grid.js'
+import { type Grid, type Job, jobFolder, jobsOf } from '../compare/grid.js'
 import type { JobContext } from '../compare/job-context.js'
+import { lockJob } from '../compare/job-lock.js'
 import type { QueueResult } from '../compare/queue.js'
 import { rangeChart } from '../compare/range-chart.js'
 import { renderCompareReport } from '../compare/report.js'
@@ -153,17 +154,25 @@ interface JobRun {
   output: string
 }
 
+// A process that a killed comparison left behind ends with its step.
+const lockPatience = 120_000
+
 function runJob(job: Job, { grid, config, folder, output }: JobRun): Promise<void> {
   return serveJob(config.nice ?? 10, async (served) => {
     const seed = job.kind === 'start' ? job.seed : job.cell.seed
     const settings = job.kind === 'start' ? {} : job.cell.settings
-    const environment = await loadEnvironment(config.environment, { seed, folder, settings })
-    const context: JobContext = { grid, environment, output, ...served }
+    const lock = await lockJob(jobFolder(output, job), { patience: lockPatience, signal: served.signal })
     try {
-      if (job.kind === 'start') await runStart(context, job.seed)
-      else await runCell(context, job.cell)
+      const environment = await loadEnvironment(config.environment, { seed, folder, settings })
+      const context: JobContext = { grid, environment, output, ...served }
+      try {
+        if (job.kind === 'start') await runStart(context, job.seed)
+        else await runCell(context, job.cell)
+      } finally {
+        await closeEnvironment(environment)
+      }
     } finally {
-      await closeEnvironment(environment)
+      await lock.release()
     }
   })
 }

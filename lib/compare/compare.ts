@@ -120,7 +120,7 @@ function checkSameCells(before: Grid, now: Grid): void {
   )
 }
 
-/** Starts and cells are work of one kind each: what is left is counted at what the finished parts of a kind took. */
+/** Every job counts alike; what is left is taken to go as fast as what this process has seen. */
 class ProgressTracker {
   readonly #began = performance.now()
   readonly #shares = new Map<string, number>()

@@ -41,7 +41,9 @@ async function endOf(work: () => Promise<unknown>): Promise<JobMessage> {
     await work()
     return { kind: 'finished' }
   } catch (error) {
-    if (error instanceof JobStopped) return { kind: 'stopped' }
+    // Waiting that was cut short says AbortError, with what it was told as the cause.
+    const stopped = error instanceof JobStopped || (error as Error | undefined)?.cause instanceof JobStopped
+    if (stopped) return { kind: 'stopped' }
     console.error(error)
     return { kind: 'failed', message: error instanceof Error ? error.message : String(error) }
   }
