@@ -77,6 +77,7 @@ export const trainSchema = z.strictObject({
     })
     .exactOptional(),
   klCoefficient: notNegative.exactOptional(),
+  importanceCap: positive.exactOptional(),
   passes: count.exactOptional(),
   miniBatches: count.exactOptional(),
   evaluate: z

@@ -4,6 +4,7 @@ import { isCorrect } from '../rewards/rewards.js'
 import { type TrajectoryMetrics, trajectoryMetrics } from '../rollout/metrics.js'
 import type { ScoredTrajectory, UngradedTrajectory } from '../rollout/types.js'
 import type { EvaluationSummary } from './evaluate.js'
+import type { RolloutDrift } from './importance.js'
 
 /** Of all rollouts of a step: what they did of all, rewards and accuracy of those that were graded. */
 export interface RolloutMetrics extends TrajectoryMetrics {
@@ -53,7 +54,11 @@ export interface StepMetrics extends RolloutMetrics, LossMetrics {
   skippedSteps: number
   /** Sampled tokens per second of the rollout phase. */
   tokensPerSecond: number
+  /** Share of the rollout phase in which the engine had nothing to do: all rollouts waited on tools, an agent or the reward. */
+  engineIdleShare: number
   seconds: PhaseSeconds
+  /** With importanceCap. */
+  drift?: RolloutDrift
   /** On the steps that evaluate. */
   evaluation?: EvaluationSummary
   /** What the answer reward says about its own work in this process so far: a judge's requests, agreement. */

@@ -43,6 +43,11 @@ export interface TrainerOptions {
   loss?: Pick<PolicyLossOptions, 'aggregation' | 'clipLow' | 'clipHigh' | 'dualClip' | 'entropyCoefficient'>
   /** Weight of KL(policy || policy at the start of the run). Default 0. */
   klCoefficient?: number
+  /**
+   * Corrects for rollouts that are sampled less precisely than the policy is trained (generationPrecision: 'int8') by importance
+   * weights of at most this, and adds `drift` to the metrics (importance.ts). 2 is usual. Default: no correction.
+   */
+  importanceCap?: number
   /** How often a step trains on its rollouts. Default 1. */
   passes?: number
   /** Optimiser updates that one pass is split into, by prompts. Default 1. */
@@ -114,6 +119,7 @@ function checkTrainerOptions(options: ResolvedTrainerOptions): void {
   }
   checkCount('seed', options.seed, 0)
   checkNotNegative('klCoefficient', options.klCoefficient)
+  if (options.importanceCap !== undefined) checkPositive('importanceCap', options.importanceCap)
   checkOptimizerOptions(options.optimizer)
   // The likeliest token alone has logprob 0: nothing could be learnt from it.
   checkPositive('rollout.temperature', options.rollout.temperature)

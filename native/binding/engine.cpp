@@ -64,8 +64,12 @@ Napi::Function Engine::define(Napi::Env env) {
 
 Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
   EngineOptions options = parseEngineOptions(info[0]);
-  validate(options.config);
-  if (options.model.adapter) validate(*options.model.adapter);
+  try {
+    validate(options.config);
+    if (options.model.adapter) validate(*options.model.adapter);
+  } catch (...) {
+    throw toJsError(info.Env(), std::current_exception());
+  }
   config_ = options.config;
   model_ = options.model;
   completions_ = std::make_unique<CompletionQueue>(info.Env());

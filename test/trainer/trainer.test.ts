@@ -48,7 +48,7 @@ async function drain(
 
 /** Metrics without what the clock says. */
 const numbers = (metrics: StepMetrics[]) =>
-  metrics.map(({ seconds: _, tokensPerSecond: __, ...rest }) => rest)
+  metrics.map(({ seconds: _, tokensPerSecond: __, engineIdleShare: ___, ...rest }) => rest)
 
 describe('Trainer', () => {
   it('packs groups in the order of prompts and rollouts, with the advantages of each', async () => {
@@ -117,6 +117,23 @@ describe('Trainer', () => {
     }
   })
 
+  it('corrects rollouts of another model by importance weights against the policy before the step', async () => {
+    const policy = new ScriptedPolicy()
+    const [step] = await drain(train(policy, 'run', { importanceCap: 2, miniBatches: 2, passes: 2 }).run(), 1)
+    expect(policy.calls).toHaveLength(4)
+    // The scripted policy's logprobs are -1 before the step, whatever it said while sampling.
+    for (const { batch } of policy.calls) {
+      const { oldLogprobs, importanceWeights } = batch as PolicyBatch
+      expect(oldLogprobs).toEqual(new Float32Array(batch.tokens.length).fill(-1))
+      expect(importanceWeights).toHaveLength(batch.tokens.length)
+    }
+    expect(step?.metrics.drift).toMatchObject({ capped: expect.any(Number), meanWeight: expect.any(Number) })
+    const plain = new ScriptedPolicy()
+    const [uncorrected] = await drain(train(plain, 'plain').run(), 1)
+    expect(plain.calls[0]?.batch).not.toHaveProperty('importanceWeights')
+    expect(uncorrected?.metrics.drift).toBeUndefined()
+  })
+
   it('weights the channels by the algorithm', async () => {
     const weights = async (algorithm: TrainerOptions['algorithm']) => {
       const policy = new ScriptedPolicy()
@@ -181,6 +198,7 @@ describe('Trainer', () => {
     const refused: [Partial<TrainerOptions>, string][] = [
       [{ tasks: [] }, 'tasks: at least one'],
       [{ groupSize: 0 }, 'groupSize must be a whole number of at least 1, got 0'],
+      [{ importanceCap: 0 }, 'importanceCap must be greater than 0, got 0'],
       [{ miniBatches: 4 }, 'miniBatches must be at most promptsPerStep (3), got 4'],
       [
         { algorithm: { name: 'ppo' as 'grpo' } },
