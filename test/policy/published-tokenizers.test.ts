@@ -44,10 +44,6 @@ describe.each(Object.keys(tokenizers))('%s', (name) => {
     expect(texts.map((text) => tokenizer.encode(text))).toEqual(reference.tokens)
   })
 
-  it.runIf(names.includes(name as PublishedTokenizer))('decodes them as the reference does', () => {
-    expect(reference.tokens.map((tokens) => tokenizer.decode(tokens))).toEqual(reference.decoded)
-  })
-
   it('decodes token by token to the same text', () => {
     const bytes = tokenizer.tokenBytes()
     for (const tokens of reference.tokens) {
@@ -55,6 +51,11 @@ describe.each(Object.keys(tokenizers))('%s', (name) => {
       expect(Buffer.concat(pieces).toString('utf8')).toBe(tokenizer.decode(tokens, { continues: true }))
     }
   })
+})
+
+it.each(names)('%s decodes them as the reference does', (name) => {
+  const { tokens, decoded } = references[name] as Reference
+  expect(tokens.map((ids) => tokenizers[name]?.decode(ids))).toEqual(decoded)
 })
 
 describe('byte-level tokenizers', () => {
