@@ -387,6 +387,18 @@ export interface SelfTestOp {
   shareOfCeiling?: number
 }
 
+/** A small model and a batch for it, of which a row of the self-test takes what it needs. */
+export interface SelfTestShape {
+  tokens: number
+  sequences: number
+  hidden: number
+  feedForward: number
+  heads: number
+  kvHeads: number
+  headDim: number
+  vocabSize: number
+}
+
 export interface SelfTestReport {
   device: 'cpu' | 'cuda'
   ceilings?: { copyBytesPerSecond: number; float32FlopsPerSecond: number; bfloat16FlopsPerSecond: number }
@@ -399,6 +411,12 @@ export interface NativeAddon {
   cudaStatus(): CudaStatus
   /** Every op beside a reference: float64 loops for 'cpu', the CPU's kernels for 'cuda'. */
   selfTest(device: 'cpu' | 'cuda', timed: boolean): Promise<SelfTestReport>
+  /** The time of one row of the self-test at a shape of the caller's: what benchmarks ask for. */
+  measureOp(
+    device: 'cpu' | 'cuda',
+    name: string,
+    shape: SelfTestShape,
+  ): Promise<SelfTestOp & { ceilings: NonNullable<SelfTestReport['ceilings']> }>
   /** Compiler, instruction set, oneDNN version, of this build. */
   buildInfo(): { compiler: string; instructionSet: string; onednn: string; cuda: boolean }
 }

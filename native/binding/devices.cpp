@@ -4,6 +4,7 @@
 
 #include "binding/arguments.h"
 #include "binding/kernel_thread.h"
+#include "core/error.h"
 #include "ops/device.h"
 #include "self_test/reference_backend.h"
 #include "self_test/runner.h"
@@ -65,6 +66,8 @@ Napi::Object toJs(Napi::Env env, const OpResult& op) {
   return row;
 }
 
+Napi::Object toJs(Napi::Env env, const self_test::Ceilings& given);
+
 Napi::Value toJs(Napi::Env env, const Report& report, bool timed) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("device", report.device);
@@ -72,20 +75,47 @@ Napi::Value toJs(Napi::Env env, const Report& report, bool timed) {
   for (size_t i = 0; i < report.ops.size(); ++i) ops.Set(static_cast<uint32_t>(i), toJs(env, report.ops[i]));
   result.Set("ops", ops);
   if (!timed) return result;
-  Napi::Object ceilings = Napi::Object::New(env);
-  ceilings.Set("copyBytesPerSecond", report.ceilings.copyBytesPerSecond);
-  ceilings.Set("float32FlopsPerSecond", report.ceilings.float32FlopsPerSecond);
-  ceilings.Set("bfloat16FlopsPerSecond", report.ceilings.bfloat16FlopsPerSecond);
-  result.Set("ceilings", ceilings);
+  result.Set("ceilings", toJs(env, report.ceilings));
   return result;
+}
+
+bool wantsCuda(const Napi::Value& value) {
+  const std::string device = parseString(value, "device");
+  if (device != "cpu" && device != "cuda")
+    throwRange(value.Env(), "device must be 'cpu' or 'cuda', got '" + device + "'");
+  return device == "cuda";
+}
+
+Napi::Object toJs(Napi::Env env, const self_test::Ceilings& given) {
+  Napi::Object ceilings = Napi::Object::New(env);
+  ceilings.Set("copyBytesPerSecond", given.copyBytesPerSecond);
+  ceilings.Set("float32FlopsPerSecond", given.float32FlopsPerSecond);
+  ceilings.Set("bfloat16FlopsPerSecond", given.bfloat16FlopsPerSecond);
+  return ceilings;
+}
+
+self_test::CaseShape parseShape(const Napi::Value& value) {
+  const Napi::Object object = requireObject(value, "shape");
+  const auto size = [&object](const char* name) {
+    return parseInteger(object, name, 0, 1, int64_t{1} << 30);
+  };
+  self_test::CaseShape shape;
+  shape.tokens = size("tokens");
+  shape.sequences = size("sequences");
+  shape.hidden = size("hidden");
+  shape.feedForward = size("feedForward");
+  shape.heads = size("heads");
+  shape.kvHeads = size("kvHeads");
+  shape.headDim = size("headDim");
+  shape.vocabSize = size("vocabSize");
+  if (shape.sequences > shape.tokens) throwRange(value.Env(), "shape.sequences must be at most shape.tokens");
+  if (shape.vocabSize < 2) throwRange(value.Env(), "shape.vocabSize must be at least 2");
+  return shape;
 }
 
 // (device, timed): 'cpu' is compared with plain loops in float64, 'cuda' with the CPU's kernels.
 Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
-  const std::string device = parseString(info[0], "device");
-  if (device != "cpu" && device != "cuda")
-    throwRange(info.Env(), "device must be 'cpu' or 'cuda', got '" + device + "'");
-  const bool timed = info[1].ToBoolean(), cuda = device == "cuda";
+  const bool timed = info[1].ToBoolean(), cuda = wantsCuda(info[0]);
   const auto report = std::make_shared<Report>();
   return thread.run(
       info.Env(), Napi::Object::New(info.Env()),
@@ -101,6 +131,34 @@ Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
       [report, timed](Napi::Env env, Napi::Object) { return toJs(env, *report, timed); });
 }
 
+// (device, name, shape): the time of one row of the table at a shape of the caller's, beside ceilings
+// measured there.
+Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
+  const bool cuda = wantsCuda(info[0]);
+  const std::string name = parseString(info[1], "name");
+  const self_test::CaseShape shape = parseShape(info[2]);
+  const auto result = std::make_shared<OpResult>();
+  const auto ceilings = std::make_shared<self_test::Ceilings>();
+  return thread.run(
+      info.Env(), Napi::Object::New(info.Env()),
+      [=](Backend& cpu) {
+        const std::unique_ptr<Backend> device = cuda ? createCudaBackend() : nullptr;
+        Backend& measured = device ? *device : cpu;
+        for (const self_test::OpRow& row : self_test::opTable()) {
+          if (name != row.name) continue;
+          result->name = name;
+          *ceilings = self_test::measureCeilings(measured, self_test::timedShape(measured));
+          return self_test::timeOp(row, shape, measured, *ceilings, *result);
+        }
+        throw Error("ERR_ARGUMENT", "the self-test has no row '" + name + "'");
+      },
+      [result, ceilings](Napi::Env env, Napi::Object) {
+        Napi::Object row = toJs(env, *result);
+        row.Set("ceilings", toJs(env, *ceilings));
+        return Napi::Value(row);
+      });
+}
+
 }  // namespace
 
 void exportDevices(Napi::Env env, Napi::Object exports) {
@@ -110,6 +168,10 @@ void exportDevices(Napi::Env env, Napi::Object exports) {
       "selfTest",
       Napi::Function::New(
           env, [thread](const Napi::CallbackInfo& info) { return selfTest(*thread, info); }, "selfTest"));
+  exports.Set(
+      "measureOp",
+      Napi::Function::New(
+          env, [thread](const Napi::CallbackInfo& info) { return measureOp(*thread, info); }, "measureOp"));
 }
 
 }  // namespace hdpo

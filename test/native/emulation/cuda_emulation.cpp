@@ -63,6 +63,7 @@ struct Device {
   unsigned threads = 0, atBarrier = 0, done = 0;
   uint64_t random = 1, launches = 0;
   bool barriersWork = true;
+  std::function<void()> beforeLaunch;
 
   uint64_t draw() {  // xorshift64*
     random ^= random >> 12;
@@ -205,8 +206,11 @@ void setBarriersWork(bool work) { device().barriersWork = work; }
 uint64_t launches() { return device().launches; }
 void* sharedMemory() { return sharedBegin(); }
 
+void setBeforeLaunch(std::function<void()> action) { device().beforeLaunch = std::move(action); }
+
 void runGrid(dim3 grid, dim3 block, size_t sharedBytes, const std::function<void()>& thread) {
   Device& d = device();
+  if (d.beforeLaunch) d.beforeLaunch();
   const unsigned threads = block.x * block.y * block.z;
   if (threads == 0 || threads > kMostThreads) fail("a block of " + std::to_string(threads) + " threads");
   if (sharedBytes > kMostSharedBytes) fail(std::to_string(sharedBytes) + " bytes of shared memory");

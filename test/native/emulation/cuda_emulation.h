@@ -61,6 +61,8 @@ void setSeed(uint64_t seed);
 // While false, __syncthreads does nothing: tests of the emulation itself.
 void setBarriersWork(bool work);
 uint64_t launches();  // so far
+// Called at the start of every launch: what the stream has queued before it.
+void setBeforeLaunch(std::function<void()> action);
 
 void runGrid(dim3 grid, dim3 block, size_t sharedBytes, const std::function<void()>& thread);
 void* sharedMemory();

@@ -1,0 +1,120 @@
+// The CUDA backend as a whole, its host code and every kernel, on the emulated device: the table of the
+// self-test, and an engine's whole life.
+#include "cuda/cuda_backend.h"
+
+#include <doctest/doctest.h>
+
+#include "cuda/dispatch.h"
+#include "cuda_emulation.h"
+#include "matrix_product.h"
+#include "runtime_emulation.h"
+#include "self_test/runner.h"
+#include "whole_engine.h"
+
+using namespace hdpo;
+
+namespace {
+
+class PlainProducts final : public cuda::MatrixProducts {
+ public:
+  void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
+               float beta) override {
+    CHECK(a.dtype == b.dtype);  // as cuBLAS wants them
+    emulation::runLateCopies();
+    plainProduct(out, a, transposeA, b, transposeB, beta);
+  }
+};
+
+std::unique_ptr<Backend> emulatedBackend() {
+  return std::make_unique<cuda::CudaBackend>(0, "an emulated GPU",
+                                             [](cuda::Stream, void* workspace, size_t bytes) {
+                                               CHECK(workspace != nullptr);
+                                               CHECK(bytes > 0);
+                                               return std::make_unique<PlainProducts>();
+                                             });
+}
+
+// Draws at temperature 1 differ where rounding moves a cumulative weight across a draw: not in these.
+void checkNear(const EngineRun& found, const EngineRun& expected, double tolerance) {
+  CHECK(found.sampled == expected.sampled);
+  CHECK(relativeDifference(found.logprobs, expected.logprobs) < tolerance);
+  CHECK(relativeDifference(found.sampledLogprobs, expected.sampledLogprobs) < tolerance);
+  CHECK(relativeDifference(found.numbers, expected.numbers) < tolerance);
+}
+
+}  // namespace
+
+TEST_CASE("CUDA backend: every op of the self-test's table, in two orders of threads") {
+  const auto cpu = createCpuBackend(2);
+  for (const uint64_t seed : {3, 4}) {
+    emulation::setSeed(seed);
+    const auto device = emulatedBackend();
+    for (const self_test::OpRow& row : self_test::opTable()) {
+      const self_test::OpResult result = self_test::checkOp(row, *device, *cpu);
+      CAPTURE(result.name);
+      CAPTURE(result.reason);
+      const bool absent = result.outcome == self_test::Outcome::NotImplemented;
+      CHECK(absent == (result.name == "packedMatmul, int8"));
+      if (!absent) CHECK(result.outcome == self_test::Outcome::Passed);
+    }
+  }
+  CHECK(emulation::deviceAllocations() == 0);
+}
+
+TEST_CASE("CUDA backend: an engine's whole life gives what the CPU gives") {
+  for (const NamedEngine& variant : engineVariants()) {
+    CAPTURE(variant.name);
+    for (const NamedConfig& named : smallConfigs()) {
+      CAPTURE(named.name);
+      const auto cpu = createCpuBackend(1);
+      const EngineRun expected =
+          runEngine(*cpu, named.config, variant.options, variant.recompute, variant.format);
+      {
+        const auto device = emulatedBackend();
+        const EngineRun found =
+            runEngine(*device, named.config, variant.options, variant.recompute, variant.format);
+        checkNear(found, expected, variant.format == PackedFormat::Float32 ? 1e-4 : 2e-2);
+      }
+      CHECK(emulation::deviceAllocations() == 0);
+    }
+  }
+}
+
+TEST_CASE("CUDA backend: too little memory is an error that says what to lower, before the first step") {
+  const ModelConfig config = smallConfig();
+  emulation::setDeviceMemory(size_t{40} << 20);
+  {
+    const auto device = emulatedBackend();
+    const std::string tooLarge = refusal([&] { Buffer(*device, size_t{64} << 20); });
+    CHECK(contains(tooLarge, "ERR_OUT_OF_MEMORY an emulated GPU has "));
+    CHECK(contains(tooLarge, "64 MiB more are needed: lower kvBudgetMiB or microBatchTokens"));
+    OwningLearner learner(*device, config);
+    emulation::setDeviceMemory(size_t{38} << 20);
+    const std::string step = refusal([&] { learner.supervisedStep(policyBatch(config), {}, nullptr); });
+    CHECK(contains(step, "ERR_MEMORY a training step"));
+    CHECK(contains(step, "lower microBatchTokens"));
+  }
+  emulation::setDeviceMemory(size_t{1} << 40);
+}
+
+TEST_CASE("CUDA staging: the ring goes round, grows, and sends the same arrays once") {
+  cuda::Staging staging(nullptr);
+  std::vector<int32_t> values(100'000);
+  for (int round = 0; round < 30; ++round) {
+    for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int32_t>(i) + round;
+    const auto first =
+        staging.upload({{values.data(), 12}, {nullptr, 0}, {values.data(), values.size() * 4}});
+    const auto again =
+        staging.upload({{values.data(), 12}, {nullptr, 0}, {values.data(), values.size() * 4}});
+    CHECK(first == again);
+    cuda::synchronise(nullptr);
+    CHECK(static_cast<const int32_t*>(first[0])[2] == values[2]);
+    CHECK(static_cast<const int32_t*>(first[2])[99'999] == values[99'999]);
+  }
+  const size_t before = staging.bytes();
+  std::vector<int32_t> large(3'000'000, 7);
+  const auto grown = staging.upload({{large.data(), large.size() * 4}});
+  cuda::synchronise(nullptr);
+  CHECK(static_cast<const int32_t*>(grown[0])[2'999'999] == 7);
+  CHECK(staging.bytes() > before);
+}
