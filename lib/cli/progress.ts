@@ -30,6 +30,7 @@ export function describeStep(metrics: StepMetrics, steps: number, eta: string): 
     `kl ${number(metrics.kl)}`,
     `entropy ${metrics.entropy.toFixed(3)}`,
     `${Math.round(metrics.tokensPerSecond)} tok/s`,
+    `idle ${percent(metrics.engineIdleShare)}`,
     ...(metrics.ungradedRollouts > 0 ? [`ungraded ${metrics.ungradedRollouts}`] : []),
     ...(metrics.skipped ? ['SKIPPED'] : []),
   ]

@@ -30,11 +30,12 @@ export interface TrainablePolicy extends RolloutPolicy {
   loadWeights(path: string): Promise<void>
   saveOptimizer(path: string): Promise<void>
   loadOptimizer(path: string): Promise<void>
+  /** Since the policy was made. */
+  generationStats(): Promise<GenerationStats>
 }
 
 /** Policies that can tell where their time goes. */
 export interface ProfiledPolicy {
   enableProfile(on: boolean): Promise<void>
   profile(): Promise<ProfileEntry[]>
-  generationStats(): Promise<GenerationStats>
 }

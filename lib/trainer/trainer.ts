@@ -8,6 +8,7 @@ import { deriveSeed } from '../rollout/seed.js'
 import type { ScoredTrajectory, UngradedTrajectory } from '../rollout/types.js'
 import { taskAt } from '../tasks/task-list.js'
 import { packPolicyBatch } from './batch.js'
+import { EngineClock } from './engine-clock.js'
 import { evaluate } from './evaluate.js'
 import { type RolloutDrift, rolloutDrift, weighByImportance } from './importance.js'
 import { lossMetrics, noLoss, rolloutMetrics, type StepMetrics } from './metrics.js'
@@ -99,7 +100,9 @@ export class Trainer {
   async #step(step: number, { skips, warn }: Progress): Promise<TrainerStep> {
     const { steps, optimizer, promptsPerStep } = this.#options
     const seconds = { rollout: 0, advantages: 0, train: 0, evaluate: 0 }
+    const engine = await EngineClock.start(this.#options.policy)
     const scored = await timed(seconds, 'rollout', () => this.#rollOut(step))
+    const engineIdleShare = await engine.idleShare(seconds.rollout)
     const ungraded = scored.flatMap((group) => partitionGraded(group).ungraded)
     const groups = await timed(seconds, 'advantages', () => this.#assign(scored))
     const nativeOptimizer = optimizerAt(step, steps, optimizer)
@@ -120,6 +123,7 @@ export class Trainer {
       skipped,
       skippedSteps: skips.state.total,
       tokensPerSecond: rollouts.sampledTokens / seconds.rollout,
+      engineIdleShare,
       seconds,
       ...(drift && { drift }),
       ...(evaluation && { evaluation }),

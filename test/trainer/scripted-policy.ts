@@ -136,6 +136,14 @@ export class ScriptedPolicy implements TrainablePolicy {
     this.momentum = JSON.parse(await readFile(path, 'utf8'))
   }
 
+  /** Seconds in which the engine worked so far, and nothing else of it. */
+  busySeconds = 0
+  async generationStats() {
+    const counts = { steps: 0, rows: 0, sampledTokens: 0, prefillTokens: 0, evictions: 0 }
+    const now = { kvBytesUsed: 0, kvBytesBudget: 0, live: 0, sampling: 0, waiting: 0 }
+    return { ...counts, ...now, seconds: this.busySeconds }
+  }
+
   #step(call: PolicyCall, change: number): StepResult {
     this.calls.push(call)
     const skipped = this.notFinite(this.calls.length)

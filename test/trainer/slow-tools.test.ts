@@ -1,0 +1,126 @@
+// 256 rollouts at once whose tools take their time, on a real engine: what the metrics say of it, and what it leaves behind.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Policy } from '../../lib/policy/policy.js'
+import type { Tokenizer } from '../../lib/policy/types.js'
+import { createAtlas } from '../../lib/tasks/atlas/atlas.js'
+import { EngineClock } from '../../lib/trainer/engine-clock.js'
+import type { StepMetrics } from '../../lib/trainer/metrics.js'
+import { Trainer } from '../../lib/trainer/trainer.js'
+import { lookup, tasks } from './scripted-environment.js'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+let folder: string
+let policy: Policy
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hdpo-slow-tools-'))
+  const { tokenizer, template, model } = createAtlas()
+  const small = { hiddenSize: 16, layers: 1, heads: 1, kvHeads: 1, headDim: 16, intermediateSize: 32 }
+  policy = await Policy.create({ tokenizer, template, config: { ...model, ...small }, seed: 3, threads: 1 })
+})
+afterAll(async () => {
+  await policy?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** The policy, its turns read as if it had called `lookup` in each: random weights seldom write a call. */
+function alwaysCalling(real: Policy): Policy {
+  const tokenizer: Tokenizer = Object.create(real.tokenizer, {
+    decode: { value: () => '<tool_call>{"name": "lookup", "arguments": {}}</tool_call>' },
+    encode: { value: real.tokenizer.encode.bind(real.tokenizer) },
+  })
+  return new Proxy(real, {
+    get(target, key) {
+      if (key === 'tokenizer') return tokenizer
+      const value = Reflect.get(target, key, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+async function train(output: string, milliseconds: number, steps: number, onStep = () => {}) {
+  let underWay = 0
+  let most = 0
+  const trainer = new Trainer({
+    policy: alwaysCalling(policy),
+    tasks: tasks(16),
+    tools: [
+      {
+        ...lookup,
+        async run() {
+          most = Math.max(most, ++underWay)
+          if (milliseconds > 0) await sleep(milliseconds)
+          underWay--
+          return '42'
+        },
+      },
+    ],
+    reward: { answer: () => 0 },
+    algorithm: { name: 'hdpo' },
+    groupSize: 16,
+    promptsPerStep: 16,
+    steps,
+    rollout: { maxTurns: 2, maxTurnTokens: 4, toolConcurrency: 256 },
+    optimizer: { learningRate: 1e-6 },
+    output: join(folder, output),
+    checkpointEvery: 1000,
+  })
+  const metrics: StepMetrics[] = []
+  for await (const step of trainer.run()) {
+    metrics.push(step.metrics)
+    onStep()
+  }
+  return { metrics, most }
+}
+
+describe('256 rollouts with slow tools', () => {
+  it('wait side by side, and the metrics say how long the engine had nothing to do', async () => {
+    const instant = await train('instant', 0, 1)
+    const slow = await train('slow', 1500, 1)
+    const [fastStep, slowStep] = [instant.metrics[0], slow.metrics[0]] as [StepMetrics, StepMetrics]
+    expect(slowStep.rollouts).toBe(256)
+    expect(slowStep.calls.ok).toBe(512)
+    expect(slow.most).toBeGreaterThan(128)
+    // Nobody has anything to sample while the last call is under way.
+    expect(slowStep.engineIdleShare * slowStep.seconds.rollout).toBeGreaterThan(1.4)
+    expect(slowStep.engineIdleShare).toBeLessThan(1)
+    expect(slowStep.engineIdleShare).toBeGreaterThan(fastStep.engineIdleShare)
+    // One after the other the calls would take 768 s.
+    expect(slowStep.seconds.rollout).toBeLessThan(100)
+  }, 120_000)
+
+  it('leave no memory behind', async () => {
+    const heap: number[] = []
+    await train('memory', 20, 6, () => {
+      collectGarbage()
+      heap.push(process.memoryUsage().heapUsed)
+    })
+    expect((await policy.generationStats()).live).toBe(0)
+    // From the second step on: the first one fills caches. A step holds 256 trajectories of about 10 KB.
+    expect((heap.at(-1) as number) - (heap[1] as number)).toBeLessThan(4 * 2 ** 20)
+  }, 120_000)
+})
+
+describe('EngineClock', () => {
+  const working = (...seconds: number[]) => ({
+    generationStats: async () => ({ seconds: seconds.shift() }) as never,
+  })
+
+  it('is the share of the wall clock in which the engine did not work', async () => {
+    expect(await (await EngineClock.start(working(10, 13))).idleShare(4)).toBe(0.25)
+    expect(await (await EngineClock.start(working(10, 10))).idleShare(4)).toBe(1)
+  })
+
+  it('stays from 0 to 1', async () => {
+    expect(await (await EngineClock.start(working(10, 14.001))).idleShare(4)).toBe(0)
+    expect(await (await EngineClock.start(working(10, 10))).idleShare(0)).toBe(0)
+  })
+})
