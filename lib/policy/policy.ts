@@ -99,6 +99,8 @@ export class Policy implements RolloutPolicy {
         tokenBytes: tokenizer.tokenBytes(),
         ...(seed !== undefined && { seed }),
         ...(lora && { lora }),
+        // What will be loaded need not be drawn first: half a minute for each billion of weights.
+        ...(origin.base !== undefined && { initialize: false }),
         ...engineOptions(definition),
       })
       await fromNative(engine.ready())
