@@ -43,9 +43,13 @@ struct Group {
   int64_t blockValues;   // from a block to the next
   int64_t valuesOffset;  // from a head's keys to its values
   int64_t headDim;
+  bool fetchValues;  // by the first heads; for the others they are in cache
   const float* keys(int64_t index) const { return cache + blocks[index] * blockValues; }
   const float* values(int64_t index) const { return keys(index) + valuesOffset; }
 };
+
+// Heads that are computed together: each value of the cache that is loaded serves all of them.
+constexpr int64_t kMostHeads = kVectorsPerBlock >= 4 ? 4 : 2;
 
 // scores[h][block * 16 + token] = query[h] . key, for `blockCount` blocks beginning at `first`.
 template <int heads, int blockCount>
@@ -59,7 +63,7 @@ void scoreBlocks(float* scores, int64_t stride, const float* queries, const Grou
     for (int b = 0; b < blockCount; ++b) {
       key[b] = load(keys[b] + e * kBlock);
       // The values of the block will be read next; they lie too far away for the processor to guess.
-      __builtin_prefetch(keys[b] + e * kBlock + group.valuesOffset);
+      if (group.fetchValues) __builtin_prefetch(keys[b] + e * kBlock + group.valuesOffset);
     }
 #pragma GCC unroll 4
     for (int h = 0; h < heads; ++h) {
@@ -106,16 +110,17 @@ float softmax(float* scores, int64_t length, float scale) {
 }
 
 // out[h] = inverseSums[h] * sum over tokens of weight * value, for `vectors` * 16 columns from `column` on.
-// Even and odd tokens are summed apart (two chains hide the latency of the additions).
+// Of one or two heads even and odd tokens are summed apart (two chains hide the latency of the additions).
 template <int heads, int vectors>
 void weighColumns(float* out, const float* weights, int64_t stride, const float* inverseSums,
                   const Group& group, int64_t column) {
-  Vector sums[2][heads][vectors] = {};
+  constexpr int chains = heads <= 2 ? 2 : 1;
+  Vector sums[chains][heads][vectors] = {};
   const auto addToken = [&](int parity, const float* values, int64_t token) __attribute__((always_inline)) {
     Vector value[vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) value[v] = load(values + v * kLanes);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int h = 0; h < heads; ++h) {
       const float weight = weights[h * stride + token];
 #pragma GCC unroll 4
@@ -128,15 +133,16 @@ void weighColumns(float* out, const float* weights, int64_t stride, const float*
     int64_t token = 0;
     for (; token + 2 <= tokens; token += 2) {
       addToken(0, values + token * group.headDim, begin + token);
-      addToken(1, values + (token + 1) * group.headDim, begin + token + 1);
+      addToken(chains - 1, values + (token + 1) * group.headDim, begin + token + 1);
     }
     if (token < tokens) addToken(0, values + token * group.headDim, begin + token);
   }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int h = 0; h < heads; ++h) {
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
-      store(out + h * group.headDim + column + v * kLanes, (sums[0][h][v] + sums[1][h][v]) * inverseSums[h]);
+      const Vector sum = chains == 2 ? sums[0][h][v] + sums[chains - 1][h][v] : sums[0][h][v];
+      store(out + h * group.headDim + column + v * kLanes, sum * inverseSums[h]);
     }
   }
 }
@@ -183,14 +189,20 @@ void attend(float* out, const float* queries, const Group& group, std::vector<fl
 
 void attendHead(float* out, const float* cache, const float* qkv, const CachedAttentionRow& row,
                 int64_t kvHead, const Shape& shape, std::vector<float>& scratch) {
-  const Group group{cache + kvHead * shape.headValues(), row.blocks,   row.length, shape.blockValues(),
-                    shape.kvHeads * shape.headValues(),  shape.headDim};
+  Group group{cache + kvHead * shape.headValues(), row.blocks,    row.length, shape.blockValues(),
+              shape.kvHeads * shape.headValues(),  shape.headDim, true};
   const int64_t groupHeads = shape.heads / shape.kvHeads, end = (kvHead + 1) * groupHeads;
-  int64_t head = kvHead * groupHeads;
-  for (; head + 2 <= end; head += 2) {
-    attend<2>(out + head * shape.headDim, qkv + head * shape.headDim, group, scratch);
+  for (int64_t head = kvHead * groupHeads; head < end;) {
+    const int64_t together = std::min(kMostHeads, end - head);
+    float* target = out + head * shape.headDim;
+    const float* queries = qkv + head * shape.headDim;
+    if (together == 4) attend<4>(target, queries, group, scratch);
+    if (together == 3) attend<3>(target, queries, group, scratch);
+    if (together == 2) attend<2>(target, queries, group, scratch);
+    if (together == 1) attend<1>(target, queries, group, scratch);
+    group.fetchValues = false;
+    head += together;
   }
-  if (head < end) attend<1>(out + head * shape.headDim, qkv + head * shape.headDim, group, scratch);
 }
 
 // What a (row, key/value head) costs, in tokens: its length and something for starting it.

@@ -24,7 +24,7 @@ namespace {
 constexpr int kVectors = kVectorsPerBlock;
 constexpr int64_t kPanel = kLanes * kVectors;
 // Lines fetched ahead where a single tile reads the panel: with few rows the weights come from memory.
-constexpr int64_t kPrefetch = 24;
+constexpr int64_t kPrefetch = 48;
 
 inline VectorInt loadBits(const uint16_t* from) {
   VectorInt value;
@@ -57,7 +57,7 @@ struct Product {
   void run(int64_t row, int64_t panel) const {
     const uint16_t* from = x + row * pairs * 2;
     const uint16_t* weight = panels + panel * pairs * 2 * kPanel;
-    const bool fetchAhead = rows <= kTileRows;
+    const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     for (int64_t p = 0; p < pairs; ++p) {
       VectorInt weights[kVectors];

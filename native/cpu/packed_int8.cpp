@@ -114,7 +114,7 @@ struct Product {
   template <int tileRows>
   void run(int64_t row, int64_t panel) const {
     const uint8_t* weight = panels + panel * groups * kGroupBytes;
-    const bool fetchAhead = rows <= kTileRows;
+    const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     for (int64_t group = 0; group < groups; ++group, weight += kGroupBytes) {
       const int8_t* from = x + (row * groups + group) * kGroup;

@@ -35,7 +35,7 @@ struct Product {
   void run(int64_t row, int64_t panel) const {
     const float* from = x + row * inputs;
     const float* weight = panels + panel * kPanel * inputs;
-    const bool fetchAhead = rows <= kTileRows;
+    const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     for (int64_t p = 0; p < inputs; ++p) {
       Vector weights[kVectors];

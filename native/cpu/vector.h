@@ -1,15 +1,14 @@
 // Sixteen float32 lanes as one value, through GCC's and Clang's vector extensions: one zmm register with
 // AVX-512, two ymm with AVX2, four of NEON's. Kernels that block registers by hand are written with it;
 // simple loops stay `#pragma omp simd`.
+//
+// Functions that take vectors by value are all inlined: the calling convention that GCC remarks on
+// (-Wno-psabi in compile-flags.txt) is never used.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <utility>
-
-// Functions that take vectors by value are all inlined: the calling convention the compiler warns about is
-// never used.
-#pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace hdpo {
 

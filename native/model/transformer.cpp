@@ -299,12 +299,23 @@ bool Transformer::backwardAttention(const BackwardPass& pass, int64_t layer) {
   return true;
 }
 
+// In bfloat16, valid until the next call.
+Tensor Transformer::rounded(const Tensor& values) {
+  rounded_.reserve(backend_, static_cast<size_t>(values.count()) * sizeof(uint16_t));
+  const Tensor result(rounded_.data(), DType::BFloat16, {values.shape[0], values.shape[1]});
+  backend_.convert(result, values);
+  return result;
+}
+
 // gradWeight += gradY^T * x, the adapter's gradients, then gradX = gradY * weight + the adapter's part of it.
+// A bfloat16 weight's gradient is a product of bfloat16 operands too: twice the rate.
 bool Transformer::backwardProjection(const BackwardPass& pass, int64_t layer, Projection projection,
                                      const ProjectionBackward& product) {
   const Adapter* adapter = pass.model.adapter;
   const bool adapted = adapter && adapter->group(layer, projection);
-  if (product.gradWeight) backend_.matmul(product.gradWeight, product.gradY, true, product.x, false, 1);
+  const bool rounds = product.gradWeight && product.weight.dtype == DType::BFloat16;
+  const Tensor gradY = rounds ? rounded(product.gradY) : product.gradY;
+  if (product.gradWeight) backend_.matmul(product.gradWeight, gradY, true, product.x, false, 1);
   const DropoutMask mask = adapted ? pass.model.dropout.mask(layer, projection) : DropoutMask();
   if (adapted) {
     AdapterProducts(backend_, adapter->options(), work_.adapter)
@@ -312,7 +323,7 @@ bool Transformer::backwardProjection(const BackwardPass& pass, int64_t layer, Pr
                   adapter->group(layer, projection), mask);
   }
   if (!pass.gradients.weights && layer == 0 && projection == adapter->lowest()) return false;
-  backend_.matmul(product.gradX, product.gradY, false, product.weight, false, 0);
+  backend_.matmul(product.gradX, gradY, false, product.weight, false, 0);
   if (adapted) {
     AdapterProducts(backend_, adapter->options(), work_.adapter)
         .addInputGradient(product.gradX, adapter->group(layer, projection), mask);

@@ -65,7 +65,7 @@ class Transformer {
   void backward(const Model& model, const ModelGradients& gradients, const PackedBatch& batch,
                 const Tensor& gradHidden);
 
-  size_t activationBytes() const { return kept_.bytes() + scratch_.bytes(); }  // held now
+  size_t activationBytes() const { return kept_.bytes() + scratch_.bytes() + rounded_.bytes(); }  // held now
   // What a forward and backward of `tokens` tokens will hold; adapter may be null.
   static size_t trainingBytes(Backend& backend, const ModelConfig& config, bool recompute,
                               const AdapterOptions* adapter, int64_t tokens);
@@ -120,6 +120,7 @@ class Transformer {
   // Each returns whether the gradient of its input was needed, and computed.
   bool backwardFeedForward(const BackwardPass& pass, int64_t layer);
   bool backwardAttention(const BackwardPass& pass, int64_t layer);
+  Tensor rounded(const Tensor& values);
   bool backwardProjection(const BackwardPass& pass, int64_t layer, Projection projection,
                           const ProjectionBackward& product);
 
@@ -127,6 +128,7 @@ class Transformer {
   ModelConfig config_;
   bool recompute_;
   Buffer kept_, scratch_;
+  Buffer rounded_;  // gradient of a projection's output in bfloat16, 4 F bytes a token; empty in float32
   std::vector<Tensor>
       inputs_;  // inputs_[l] enters layer l, the last leaves the stack; a single one: in place
   std::vector<LayerActivations> layers_;  // one a layer, or a single one shared by all
