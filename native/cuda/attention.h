@@ -1,6 +1,6 @@
-// Packed causal attention; shapes and equations: native/cpu/attention.cpp. BFloat16 runs on the tensor cores,
-// float on the other units. headDim at most 256 (float), 16, 32, 64, 80, 96, 112, 128 (BFloat16):
-// supportsAttention says.
+// Packed causal attention on the tensor cores; shapes and equations: native/cpu/attention.cpp. BFloat16 at
+// their full rate, float as three bfloat16 each, at a sixth of it and with float32's precision. headDim at
+// most 128.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ struct AttentionShape {
   int64_t tokens = 0, sequences = 0, heads = 0, kvHeads = 0, headDim = 0;
 };
 
-bool supportsAttention(const AttentionShape& shape, bool bfloat16);
+bool supportsAttention(const AttentionShape& shape);
 
 // qkv [N, (H + 2K) * E], out [N, H * E], logSumExp [N, H] float32; offsets [S + 1] in device memory.
 template <typename T>

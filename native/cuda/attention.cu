@@ -1,0 +1,513 @@
+// Packed causal attention on the tensor cores; shapes and equations: native/cpu/attention.cpp. No [T, T] matrix exists:
+// a block has a tile of rows and walks over tiles of the others, two in flight.
+//   forward      a tile of queries walks over keys and values, with the online softmax
+//   dot          sum_e dO_e out_e of every row and head
+//   keys         dK, dV: a tile of keys walks over the queries of all heads of its group, scores transposed, so that
+//                their registers are at once the operand of the next product
+//   queries      dQ: a tile of queries walks over keys
+// Both halves of the backward pass compute scores again: every sum has one owner and a fixed order, at 7 products where
+// atomics would need 5. Tile t of a batch: sequence s begins at tile offsets[s] / rows + s, which leaves room for the
+// part of a tile at its end; a block finds its sequence by bisection.
+#include "cuda/attention.h"
+
+#include <cmath>
+
+#include "cuda/tensor_core.h"
+#include "cuda/workspace.h"
+
+namespace hdpo::cuda {
+
+namespace {
+
+constexpr int kWarps = 4, kThreads = kWarps * kWarp;
+constexpr int kTileRows = kWarps * 16;  // a warp has 16 rows of its block's tile
+constexpr int kWalkRows = 32;           // of the tiles that a backward block walks over
+// Keys of a tile that a forward block walks over: float has three times the registers in operands.
+template <typename T>
+constexpr int kForwardKeys = sizeof(T) == 2 ? 64 : 32;
+constexpr float kLog2E = 1.44269504088896341f;
+
+template <typename T>
+struct Attention {
+  const T* qkv;
+  const T* out;       // backward
+  const T* gradOut;   // backward
+  T* result;          // out, or gradQkv
+  float* logSumExp;
+  float* dots;  // [N, H], backward
+  const int32_t* offsets;
+  int64_t tokens;
+  int sequences, heads, kvHeads, headDim;
+  float scale;
+  bool packed;
+
+  __device__ int64_t width() const { return int64_t{heads + 2 * kvHeads} * headDim; }
+  __device__ int64_t outWidth() const { return int64_t{heads} * headDim; }
+};
+
+// A tile's place in the batch; length 0: there is none.
+struct Tile {
+  int64_t sequenceBegin = 0;
+  int sequenceLength = 0, begin = 0, length = 0;
+};
+
+__device__ inline Tile tileAt(const int32_t* offsets, int sequences, int index) {
+  int low = 0, high = sequences;  // the last sequence that begins at or before this tile is in [low, high)
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    if (offsets[middle] / kTileRows + middle <= index) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  Tile tile;
+  tile.sequenceBegin = offsets[low];
+  tile.sequenceLength = offsets[low + 1] - offsets[low];
+  tile.begin = (index - (offsets[low] / kTileRows + low)) * kTileRows;
+  const int left = tile.sequenceLength - tile.begin;
+  tile.length = left < 0 ? 0 : (left < kTileRows ? left : kTileRows);
+  return tile;
+}
+
+int64_t tilesOf(const AttentionShape& shape) { return shape.tokens / kTileRows + shape.sequences; }
+
+// scores[n] = rows of `left` times rows of `right`: 16 rows of the warp by `columns`.
+template <typename T, int width, int columns>
+__device__ inline void scoreProducts(float (&scores)[columns / 8][4], const T* left, const T* right) {
+  constexpr int kStride = width + kTilePad;
+#pragma unroll
+  for (int n = 0; n < columns / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) scores[n][i] = 0;
+  }
+#pragma unroll
+  for (int k = 0; k < width; k += 16) {
+    FragmentA<T> a;
+    loadA(a, left + k, kStride);
+#pragma unroll
+    for (int n = 0; n < columns / 8; n += 2) {
+      FragmentB<T> b[2];
+      loadB(b, right + n * 8 * kStride + k, kStride);
+      multiplyAdd(scores[n], a, b[0]);
+      multiplyAdd(scores[n + 1], a, b[1]);
+    }
+  }
+}
+
+// sums [16, width] += weights [16, rows] * right [rows, width].
+template <typename T, int width, int rows>
+__device__ inline void addWeighted(float (&sums)[width / 8][4], const float (&weights)[rows / 8][4], const T* right) {
+  constexpr int kStride = width + kTilePad;
+#pragma unroll
+  for (int k = 0; k < rows; k += 16) {
+    FragmentA<T> a;
+    asA(a, weights[k / 8], weights[k / 8 + 1]);
+#pragma unroll
+    for (int n = 0; n < width / 8; n += 2) {
+      FragmentB<T> b[2];
+      loadTransposedB(b, right + k * kStride + n * 8, kStride);
+      multiplyAdd(sums[n], a, b[0]);
+      multiplyAdd(sums[n + 1], a, b[1]);
+    }
+  }
+}
+
+// Rows of a warp's accumulator, times `factors` (of rows g and g + 8), to memory; columns beyond `columns` are dropped.
+template <typename T, int width>
+__device__ inline void storeRows(T* target, int64_t rowStride, const float (&sums)[width / 8][4],
+                                 const float (&factors)[2], int firstRow, int validRows, int columns, bool packed) {
+  const int g = laneIndex() / 4, t = laneIndex() % 4;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = firstRow + g + 8 * half;
+    if (row >= validRows) continue;
+#pragma unroll
+    for (int n = 0; n < width / 8; ++n) {
+      const int column = 8 * n + 2 * t;
+      const float low = sums[n][2 * half] * factors[half], high = sums[n][2 * half + 1] * factors[half];
+      T* place = target + row * rowStride + column;
+      if (packed && column < columns) {
+        if constexpr (sizeof(T) == 2) {
+          *reinterpret_cast<unsigned*>(place) = packPair(low, high);
+        } else {
+          *reinterpret_cast<float2*>(place) = make_float2(low, high);
+        }
+      } else {
+        if (column < columns) place[0] = fromFloat<T>(low);
+        if (column + 1 < columns) place[1] = fromFloat<T>(high);
+      }
+    }
+  }
+}
+
+__device__ inline float quadMaximum(float value) {
+  value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, 1));
+  return fmaxf(value, __shfl_xor_sync(kAllLanes, value, 2));
+}
+__device__ inline float quadSum(float value) {
+  value += __shfl_xor_sync(kAllLanes, value, 1);
+  return value + __shfl_xor_sync(kAllLanes, value, 2);
+}
+
+template <typename T, int width>
+constexpr size_t tileBytes(int rows) {
+  return static_cast<size_t>(rows) * (width + kTilePad) * sizeof(T);
+}
+
+// --- Forward ---
+
+template <typename T, int width>
+constexpr size_t forwardSharedBytes() {
+  return tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kForwardKeys<T>);
+}
+
+template <typename T, int width>
+__global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
+  constexpr int kKeys = kForwardKeys<T>, kStride = width + kTilePad;
+  constexpr float kNone = -1e30f;  // finite: no infinities to subtract
+  // The longest walks first.
+  const Tile tile = tileAt(given.offsets, given.sequences, static_cast<int>(gridDim.x - 1 - blockIdx.x));
+  if (tile.length == 0) return;
+  const int head = static_cast<int>(blockIdx.y), kvHead = head / (given.heads / given.kvHeads);
+  const int64_t rowStride = given.width();
+  const T* base = given.qkv + tile.sequenceBegin * rowStride;
+  const T* keys = base + int64_t{given.heads + kvHead} * given.headDim;
+  const T* values = keys + int64_t{given.kvHeads} * given.headDim;
+
+  T* queryTile = sharedMemory<T>();
+  T* keyTiles = queryTile + kTileRows * kStride;  // [2][K or V][kKeys][kStride]
+  const int visible = tile.begin + tile.length, walk = (visible + kKeys - 1) / kKeys;
+  const auto copyKeys = [&](int step) {
+    T* target = keyTiles + step % 2 * 2 * kKeys * kStride;
+    const int first = step * kKeys, valid = visible - first;
+    copyTile<T, kKeys, width, kThreads>(target, keys + first * rowStride, rowStride, valid, given.headDim, given.packed);
+    copyTile<T, kKeys, width, kThreads>(target + kKeys * kStride, values + first * rowStride, rowStride, valid,
+                                        given.headDim, given.packed);
+  };
+  copyTile<T, kTileRows, width, kThreads>(queryTile, base + tile.begin * rowStride + int64_t{head} * given.headDim,
+                                          rowStride, tile.length, given.headDim, given.packed);
+  copyKeys(0);
+  commitCopies();
+
+  const int warpRow = static_cast<int>(threadIdx.x) / kWarp * 16;
+  const int g = laneIndex() / 4, t = laneIndex() % 4;
+  const float scale = given.scale * kLog2E;
+  float sums[width / 8][4] = {}, largest[2] = {kNone, kNone}, totals[2] = {};
+  for (int step = 0; step < walk; ++step) {
+    if (step + 1 < walk) copyKeys(step + 1);
+    commitCopies();
+    waitForCopies<1>();
+    __syncthreads();
+    const T* keyTile = keyTiles + step % 2 * 2 * kKeys * kStride;
+    float scores[kKeys / 8][4];
+    scoreProducts<T, width, kKeys>(scores, queryTile + warpRow * kStride, keyTile);
+    const int firstKey = step * kKeys;
+    if (firstKey + kKeys - 1 > tile.begin + warpRow) {
+#pragma unroll
+      for (int n = 0; n < kKeys / 8; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const int key = firstKey + 8 * n + 2 * t + i % 2, query = tile.begin + warpRow + g + i / 2 * 8;
+          if (key > query) scores[n][i] = kNone;
+        }
+      }
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float top = largest[half];
+#pragma unroll
+      for (int n = 0; n < kKeys / 8; ++n) top = fmaxf(top, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
+      top = quadMaximum(top);
+      const float correction = exp2f((largest[half] - top) * scale), offset = top * scale;
+      largest[half] = top;
+      totals[half] *= correction;
+#pragma unroll
+      for (int n = 0; n < width / 8; ++n) {
+        sums[n][2 * half] *= correction;
+        sums[n][2 * half + 1] *= correction;
+      }
+#pragma unroll
+      for (int n = 0; n < kKeys / 8; ++n) {
+#pragma unroll
+        for (int i = 2 * half; i < 2 * half + 2; ++i) {
+          scores[n][i] = exp2f(scores[n][i] * scale - offset);
+          totals[half] += scores[n][i];
+        }
+      }
+    }
+    addWeighted<T, width, kKeys>(sums, scores, keyTile + kKeys * kStride);
+    __syncthreads();  // the next copy goes where this tile was
+  }
+  waitForCopies<0>();
+  float inverse[2];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const float total = quadSum(totals[half]);
+    inverse[half] = 1.0f / total;
+    const int row = warpRow + g + 8 * half;
+    if (t == 0 && row < tile.length) {
+      given.logSumExp[(tile.sequenceBegin + tile.begin + row) * given.heads + head] =
+          largest[half] * given.scale + logf(total);
+    }
+  }
+  storeRows<T, width>(given.result + (tile.sequenceBegin + tile.begin) * given.outWidth() + int64_t{head} * given.headDim,
+                      given.outWidth(), sums, inverse, warpRow, tile.length, given.headDim, given.packed);
+}
+
+// --- Backward ---
+
+// A warp a row and head.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) dot(Attention<T> given) {
+  const int64_t item = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
+  if (item >= given.tokens * given.heads) return;
+  const T *out = given.out + item * given.headDim, *grad = given.gradOut + item * given.headDim;
+  float sum = 0;
+  for (int e = laneIndex(); e < given.headDim; e += kWarp) sum += toFloat(out[e]) * toFloat(grad[e]);
+  sum = warpSum(sum);
+  if (laneIndex() == 0) given.dots[item] = sum;
+}
+
+template <typename T, int width>
+constexpr size_t backwardSharedBytes() {
+  return 2 * tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kWalkRows) + 4 * kWalkRows * sizeof(float);
+}
+
+// Scores [16, kWalkRows] -> probabilities, and their gradients (of the unscaled scores) in place of `gradients`, which
+// come as dP. Rows are queries or, transposed, keys.
+template <bool transposed>
+__device__ inline void softmaxBackward(float (&scores)[kWalkRows / 8][4], float (&gradients)[kWalkRows / 8][4],
+                                       int firstRow, int firstColumn, int queries, float scale,
+                                       const float* logSumExp, const float* dots, const float (&ownLogSumExp)[2],
+                                       const float (&ownDots)[2]) {
+  const int g = laneIndex() / 4, t = laneIndex() % 4;
+#pragma unroll
+  for (int n = 0; n < kWalkRows / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int inTile = 8 * n + 2 * t + i % 2, row = firstRow + g + i / 2 * 8, column = firstColumn + inTile;
+      const int key = transposed ? row : column, query = transposed ? column : row;
+      const float total = transposed ? logSumExp[inTile] : ownLogSumExp[i / 2];
+      const float sum = transposed ? dots[inTile] : ownDots[i / 2];
+      const bool sees = key <= query && query < queries;
+      const float probability = sees ? exp2f((scores[n][i] * scale - total) * kLog2E) : 0.0f;
+      scores[n][i] = probability;
+      gradients[n][i] = probability * (gradients[n][i] - sum);
+    }
+  }
+}
+
+template <typename T, int width>
+__global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
+  constexpr int kStride = width + kTilePad;
+  const Tile tile = tileAt(given.offsets, given.sequences, static_cast<int>(blockIdx.x));
+  if (tile.length == 0) return;
+  const int kvHead = static_cast<int>(blockIdx.y), groupHeads = given.heads / given.kvHeads;
+  const int64_t rowStride = given.width(), outStride = given.outWidth();
+  const int64_t keyOffset = int64_t{given.heads + kvHead} * given.headDim;
+  const int64_t valueOffset = keyOffset + int64_t{given.kvHeads} * given.headDim;
+  const T* base = given.qkv + tile.sequenceBegin * rowStride;
+  const T* gradOut = given.gradOut + tile.sequenceBegin * outStride;
+
+  T* keyTile = sharedMemory<T>();
+  T* valueTile = keyTile + kTileRows * kStride;
+  T* walkTiles = valueTile + kTileRows * kStride;  // [2][Q or dO][kWalkRows][kStride]
+  float* rowValues = reinterpret_cast<float*>(walkTiles + 4 * kWalkRows * kStride);  // [2][L or dot][kWalkRows]
+
+  // Steps: the query tiles that see these keys, for one head after the other.
+  const int firstQuery = tile.begin / kWalkRows * kWalkRows;
+  const int tilesOfHead = (tile.sequenceLength - firstQuery + kWalkRows - 1) / kWalkRows, walk = tilesOfHead * groupHeads;
+  const auto copyQueries = [&](int step) {
+    const int head = kvHead * groupHeads + step / tilesOfHead, first = firstQuery + step % tilesOfHead * kWalkRows;
+    const int valid = tile.sequenceLength - first;
+    const int64_t column = int64_t{head} * given.headDim;
+    T* target = walkTiles + step % 2 * 2 * kWalkRows * kStride;
+    copyTile<T, kWalkRows, width, kThreads>(target, base + first * rowStride + column, rowStride, valid, given.headDim,
+                                            given.packed);
+    copyTile<T, kWalkRows, width, kThreads>(target + kWalkRows * kStride, gradOut + first * outStride + column, outStride,
+                                            valid, given.headDim, given.packed);
+    const int row = static_cast<int>(threadIdx.x);
+    if (row < kWalkRows) {
+      float* values = rowValues + step % 2 * 2 * kWalkRows;
+      const int64_t at = (tile.sequenceBegin + first + row) * given.heads + head;
+      values[row] = row < valid ? given.logSumExp[at] : 0.0f;
+      values[kWalkRows + row] = row < valid ? given.dots[at] : 0.0f;
+    }
+  };
+  copyTile<T, kTileRows, width, kThreads>(keyTile, base + tile.begin * rowStride + keyOffset, rowStride, tile.length,
+                                          given.headDim, given.packed);
+  copyTile<T, kTileRows, width, kThreads>(valueTile, base + tile.begin * rowStride + valueOffset, rowStride, tile.length,
+                                          given.headDim, given.packed);
+  copyQueries(0);
+  commitCopies();
+
+  const int warpRow = static_cast<int>(threadIdx.x) / kWarp * 16;
+  float gradKeys[width / 8][4] = {}, gradValues[width / 8][4] = {};
+  const float unused[2] = {};
+  for (int step = 0; step < walk; ++step) {
+    if (step + 1 < walk) copyQueries(step + 1);
+    commitCopies();
+    waitForCopies<1>();
+    __syncthreads();
+    const T* queryTile = walkTiles + step % 2 * 2 * kWalkRows * kStride;
+    const T* gradTile = queryTile + kWalkRows * kStride;
+    const float* logSumExp = rowValues + step % 2 * 2 * kWalkRows;
+    float scores[kWalkRows / 8][4], gradients[kWalkRows / 8][4];
+    scoreProducts<T, width, kWalkRows>(scores, keyTile + warpRow * kStride, queryTile);
+    scoreProducts<T, width, kWalkRows>(gradients, valueTile + warpRow * kStride, gradTile);
+    softmaxBackward<true>(scores, gradients, tile.begin + warpRow, firstQuery + step % tilesOfHead * kWalkRows,
+                          tile.sequenceLength, given.scale, logSumExp, logSumExp + kWalkRows, unused, unused);
+    addWeighted<T, width, kWalkRows>(gradValues, scores, gradTile);
+    addWeighted<T, width, kWalkRows>(gradKeys, gradients, queryTile);
+    __syncthreads();  // the next copy goes where this tile was
+  }
+  waitForCopies<0>();
+  T* result = given.result + (tile.sequenceBegin + tile.begin) * rowStride;
+  const float keyFactors[2] = {given.scale, given.scale}, valueFactors[2] = {1, 1};
+  storeRows<T, width>(result + keyOffset, rowStride, gradKeys, keyFactors, warpRow, tile.length, given.headDim,
+                      given.packed);
+  storeRows<T, width>(result + valueOffset, rowStride, gradValues, valueFactors, warpRow, tile.length, given.headDim,
+                      given.packed);
+}
+
+template <typename T, int width>
+__global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
+  constexpr int kStride = width + kTilePad;
+  const Tile tile = tileAt(given.offsets, given.sequences, static_cast<int>(gridDim.x - 1 - blockIdx.x));
+  if (tile.length == 0) return;
+  const int head = static_cast<int>(blockIdx.y), kvHead = head / (given.heads / given.kvHeads);
+  const int64_t rowStride = given.width(), column = int64_t{head} * given.headDim;
+  const T* base = given.qkv + tile.sequenceBegin * rowStride;
+  const T* keyRows = base + int64_t{given.heads + kvHead} * given.headDim;
+  const T* valueRows = keyRows + int64_t{given.kvHeads} * given.headDim;
+
+  T* queryTile = sharedMemory<T>();
+  T* gradTile = queryTile + kTileRows * kStride;
+  T* walkTiles = gradTile + kTileRows * kStride;  // [2][K or V][kWalkRows][kStride]
+  const int visible = tile.begin + tile.length, walk = (visible + kWalkRows - 1) / kWalkRows;
+  const auto copyKeys = [&](int step) {
+    T* target = walkTiles + step % 2 * 2 * kWalkRows * kStride;
+    const int first = step * kWalkRows, valid = visible - first;
+    copyTile<T, kWalkRows, width, kThreads>(target, keyRows + first * rowStride, rowStride, valid, given.headDim,
+                                            given.packed);
+    copyTile<T, kWalkRows, width, kThreads>(target + kWalkRows * kStride, valueRows + first * rowStride, rowStride, valid,
+                                            given.headDim, given.packed);
+  };
+  copyTile<T, kTileRows, width, kThreads>(queryTile, base + tile.begin * rowStride + column, rowStride, tile.length,
+                                          given.headDim, given.packed);
+  copyTile<T, kTileRows, width, kThreads>(
+      gradTile, given.gradOut + (tile.sequenceBegin + tile.begin) * given.outWidth() + column, given.outWidth(),
+      tile.length, given.headDim, given.packed);
+  copyKeys(0);
+  commitCopies();
+
+  const int warpRow = static_cast<int>(threadIdx.x) / kWarp * 16;
+  float logSumExp[2] = {}, dots[2] = {};
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = warpRow + laneIndex() / 4 + 8 * half;
+    if (row >= tile.length) continue;
+    const int64_t at = (tile.sequenceBegin + tile.begin + row) * given.heads + head;
+    logSumExp[half] = given.logSumExp[at];
+    dots[half] = given.dots[at];
+  }
+  float gradQueries[width / 8][4] = {};
+  for (int step = 0; step < walk; ++step) {
+    if (step + 1 < walk) copyKeys(step + 1);
+    commitCopies();
+    waitForCopies<1>();
+    __syncthreads();
+    const T* keyTile = walkTiles + step % 2 * 2 * kWalkRows * kStride;
+    float scores[kWalkRows / 8][4], gradients[kWalkRows / 8][4];
+    scoreProducts<T, width, kWalkRows>(scores, queryTile + warpRow * kStride, keyTile);
+    scoreProducts<T, width, kWalkRows>(gradients, gradTile + warpRow * kStride, keyTile + kWalkRows * kStride);
+    softmaxBackward<false>(scores, gradients, tile.begin + warpRow, step * kWalkRows, tile.sequenceLength, given.scale,
+                           nullptr, nullptr, logSumExp, dots);
+    addWeighted<T, width, kWalkRows>(gradQueries, gradients, keyTile);
+    __syncthreads();  // the next copy goes where this tile was
+  }
+  waitForCopies<0>();
+  const float factors[2] = {given.scale, given.scale};
+  storeRows<T, width>(given.result + (tile.sequenceBegin + tile.begin) * rowStride + column, rowStride, gradQueries,
+                      factors, warpRow, tile.length, given.headDim, given.packed);
+}
+
+template <typename T>
+Attention<T> describe(const AttentionShape& shape, const T* qkv, const int32_t* offsets) {
+  Attention<T> given{};
+  given.qkv = qkv;
+  given.offsets = offsets;
+  given.tokens = shape.tokens;
+  given.sequences = static_cast<int>(shape.sequences);
+  given.heads = static_cast<int>(shape.heads);
+  given.kvHeads = static_cast<int>(shape.kvHeads);
+  given.headDim = static_cast<int>(shape.headDim);
+  given.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape.headDim)));
+  return given;
+}
+
+template <typename T, int width>
+void launchForward(Stream stream, const Attention<T>& given, unsigned tiles) {
+  launch(forward<T, width>, dim3(tiles, static_cast<unsigned>(given.heads)), kThreads, forwardSharedBytes<T, width>(),
+         stream, given);
+}
+template <typename T, int width>
+void launchBackward(Stream stream, const Attention<T>& given, unsigned tiles) {
+  constexpr size_t kSharedBytes = backwardSharedBytes<T, width>();
+  launch(keys<T, width>, dim3(tiles, static_cast<unsigned>(given.kvHeads)), kThreads, kSharedBytes, stream, given);
+  launch(queries<T, width>, dim3(tiles, static_cast<unsigned>(given.heads)), kThreads, kSharedBytes, stream, given);
+}
+
+}  // namespace
+
+bool supportsAttention(const AttentionShape& shape) {
+  return shape.headDim >= 1 && shape.headDim <= 128 && shape.heads % shape.kvHeads == 0;
+}
+
+template <typename T>
+void attention(Stream stream, T* out, float* logSumExp, const T* qkv, const int32_t* offsets,
+               const AttentionShape& shape) {
+  if (shape.tokens == 0) return;
+  Attention<T> given = describe(shape, qkv, offsets);
+  given.result = out;
+  given.logSumExp = logSumExp;
+  given.packed = inPacks<T>(shape.headDim, qkv, out);
+  const auto tiles = static_cast<unsigned>(tilesOf(shape));
+  const auto run = shape.headDim <= 32 ? launchForward<T, 32> : shape.headDim <= 64 ? launchForward<T, 64> : launchForward<T, 128>;
+  run(stream, given, tiles);
+}
+
+size_t attentionBackwardWorkspaceBytes(const AttentionShape& shape) {
+  Workspace workspace;
+  workspace.take<float>(shape.tokens * shape.heads);
+  return workspace.bytes();
+}
+
+template <typename T>
+void attentionBackward(Stream stream, T* gradQkv, const T* gradOut, const T* qkv, const T* out,
+                       const float* logSumExp, const int32_t* offsets, const AttentionShape& shape,
+                       void* workspace) {
+  if (shape.tokens == 0) return;
+  Attention<T> given = describe(shape, qkv, offsets);
+  given.out = out;
+  given.gradOut = gradOut;
+  given.result = gradQkv;
+  given.logSumExp = const_cast<float*>(logSumExp);
+  given.dots = Workspace(workspace).take<float>(shape.tokens * shape.heads);
+  given.packed = inPacks<T>(shape.headDim, qkv, gradOut, gradQkv);
+  launch(dot<T>, static_cast<unsigned>(blocksOf(shape.tokens * shape.heads, kWarps)), kThreads, 0, stream, given);
+  const auto tiles = static_cast<unsigned>(tilesOf(shape));
+  const auto run = shape.headDim <= 32 ? launchBackward<T, 32> : shape.headDim <= 64 ? launchBackward<T, 64> : launchBackward<T, 128>;
+  run(stream, given, tiles);
+}
+
+#define HDPO_INSTANTIATE(T)                                                                                     \
+  template void attention(Stream, T*, float*, const T*, const int32_t*, const AttentionShape&);                 \
+  template void attentionBackward(Stream, T*, const T*, const T*, const T*, const float*, const int32_t*,       \
+                                  const AttentionShape&, void*);
+HDPO_INSTANTIATE(float)
+HDPO_INSTANTIATE(BFloat16)
+#undef HDPO_INSTANTIATE
+
+}  // namespace hdpo::cuda
