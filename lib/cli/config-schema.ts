@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { algorithmNames } from '../hdpo/algorithms.js'
 import { scheduleNames } from '../trainer/schedule.js'
 import { conversations, data, judge } from './data-schema.js'
+import { folderKeys, policyKeys, trainingKeys } from './policy-schema.js'
 
 const count = z.int().min(1)
 const share = z.number().min(0).max(1)
@@ -26,9 +27,7 @@ export const optimizer = z.strictObject({
 const common = {
   output: z.string(),
   seed: z.int().min(0).exactOptional(),
-  threads: z.int().min(0).exactOptional(),
-  kvBudgetMiB: positive.exactOptional(),
-  recompute: z.boolean().exactOptional(),
+  ...trainingKeys,
   checkpointEvery: count.exactOptional(),
   keepCheckpoints: count.exactOptional(),
   maxSkippedSteps: count.exactOptional(),
@@ -51,7 +50,7 @@ export const rollout = z.strictObject({
 })
 
 export const trainSchema = z.strictObject({
-  policy: z.string(),
+  ...folderKeys,
   ...data,
   ...common,
   algorithm: z.strictObject({
@@ -86,25 +85,28 @@ export const trainSchema = z.strictObject({
 })
 
 export const sftSchema = z.strictObject({
-  /** A policy folder to go on from; without it a fresh model of the sizes in `model`. */
+  /** A folder to go on from, under either name; without it a fresh model of the sizes in `model`. */
   policy: z.string().exactOptional(),
   model: z
-    .strictObject({
-      /** A folder with tokenizer.json and tokenizer_config.json; default: the environment's own. */
-      tokenizer: z.string().exactOptional(),
-      hiddenSize: count,
-      layers: count,
-      heads: count,
-      kvHeads: count.exactOptional(),
-      headDim: count.exactOptional(),
-      intermediateSize: count,
-      maxPositions: count,
-      ropeTheta: positive.exactOptional(),
-      rmsNormEpsilon: positive.exactOptional(),
-      tieEmbeddings: z.boolean().exactOptional(),
-      qkvBias: z.boolean().exactOptional(),
-      qkNorm: z.boolean().exactOptional(),
-    })
+    .union([
+      z.string(),
+      z.strictObject({
+        /** A folder with tokenizer.json and tokenizer_config.json; default: the environment's own. */
+        tokenizer: z.string().exactOptional(),
+        hiddenSize: count,
+        layers: count,
+        heads: count,
+        kvHeads: count.exactOptional(),
+        headDim: count.exactOptional(),
+        intermediateSize: count,
+        maxPositions: count,
+        ropeTheta: positive.exactOptional(),
+        rmsNormEpsilon: positive.exactOptional(),
+        tieEmbeddings: z.boolean().exactOptional(),
+        qkvBias: z.boolean().exactOptional(),
+        qkNorm: z.boolean().exactOptional(),
+      }),
+    ])
     .exactOptional(),
   environment: data.environment,
   tools: data.tools,
@@ -118,14 +120,13 @@ export const sftSchema = z.strictObject({
 
 export const curateSchema = z.strictObject({
   /** The policy before any training: what it knows needs no tool. */
-  policy: z.string(),
+  ...folderKeys,
   ...data,
   /** Conversations with tool calls that may become the cold start. */
   traces: conversations.exactOptional(),
   output: z.string(),
   seed: z.int().min(0).exactOptional(),
-  threads: z.int().min(0).exactOptional(),
-  kvBudgetMiB: positive.exactOptional(),
+  ...policyKeys,
   /** How often each question is asked without tools. */
   samples: count.exactOptional(),
   rollout: rollout.exactOptional(),

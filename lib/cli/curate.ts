@@ -8,6 +8,7 @@ import { curateSchema } from './config-schema.js'
 import { closeEnvironment, resolveConversations, resolveEnvironment } from './environment.js'
 import { examples } from './examples.js'
 import { policyOptions } from './policy-options.js'
+import { startFolder } from './policy-schema.js'
 import { judgeOptions } from './reward.js'
 import { formatTable, percent } from './table.js'
 import { Terminal } from './terminal.js'
@@ -35,7 +36,7 @@ async function runCurate(path: string, flags: { output?: string }): Promise<void
     const source = config.traces ?? environment.conversations
     const warn = (message: string) => terminal.line(`warning: ${message}`)
     const traces = source ? await resolveConversations(source, folder, warn) : []
-    policy = await Policy.load(resolve(folder, config.policy), policyOptions(config))
+    policy = await Policy.load(startFolder(config, path, folder), policyOptions(config, folder))
     const { rationaleJudge, rollout, samples, seed } = config
     const summary = await curate({
       policy,

@@ -1,5 +1,6 @@
 // What `hdpo sft` and `hdpo train` share: the steps, a line each, then the policy's folder and what became of the run.
 import { join } from 'node:path'
+import type { TrainingRecord } from '../policy/model-card.js'
 import type { Policy } from '../policy/policy.js'
 import type { RecordedStep, RunOptions } from '../trainer/run-loop.js'
 import { listenForInterrupt } from './interrupt.js'
@@ -15,6 +16,8 @@ export interface TrainingRun<Step extends RecordedStep> {
   terminal: Terminal
   run: (options: RunOptions) => AsyncIterable<Step>
   describe: (step: Step, eta: string) => string
+  /** What the model card says, after so many steps. */
+  record: (steps: number) => TrainingRecord
 }
 
 /** Ctrl-C finishes the step that is under way, saves, and ends the run. */
@@ -30,7 +33,7 @@ export async function runTraining<Step extends RecordedStep>(training: TrainingR
     }
     terminal.done()
     const folder = join(output, 'policy')
-    await policy.save(folder)
+    await policy.save(folder, { training: training.record(last) })
     terminal.line(last < steps && interrupt.signal.aborted ? `stopped after step ${last}` : 'done')
     terminal.line(`policy: ${folder}`)
   } finally {

@@ -17,7 +17,7 @@ import {
   resolveTools,
 } from './environment.js'
 import { examples } from './examples.js'
-import { policyOptions } from './policy-options.js'
+import { policyOptions, splitPolicyKeys } from './policy-options.js'
 import { describeSupervisedStep } from './progress.js'
 import { runTraining } from './run-training.js'
 import { Terminal } from './terminal.js'
@@ -57,7 +57,7 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
   const policy = await openPolicy(config, path, folder, environment)
   try {
     const { policy: _, model: __, environment: ___, secrets: ____, ...rest } = config
-    const { threads, kvBudgetMiB, recompute, ...settings } = rest
+    const { settings } = splitPolicyKeys(rest)
     const trainer = new SupervisedTrainer({
       ...settings,
       policy,
@@ -75,6 +75,11 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
       terminal,
       run: (options) => trainer.run(options),
       describe: ({ metrics }, eta) => describeSupervisedStep(metrics, trainer.steps, eta),
+      record: (steps) => ({
+        method: 'supervised',
+        steps,
+        settings: { conversations: conversations.length, 'learning rate': config.optimizer.learningRate },
+      }),
     })
   } finally {
     await policy.close()
@@ -89,14 +94,17 @@ async function openPolicy(
   folder: string,
   environment: Environment | undefined,
 ): Promise<Policy> {
-  if ((config.policy === undefined) === (config.model === undefined)) {
+  const { policy, model } = config
+  if ((policy === undefined) === (model === undefined)) {
     throw new HdpoError(
       'ERR_CONFIG',
-      `${path}: exactly one of policy (a folder) and model (sizes of a fresh one) must be given`,
+      `${path}: exactly one of policy (a folder) and model (a folder, or sizes of a fresh one) must be given`,
     )
   }
-  if (config.policy !== undefined) return Policy.load(resolve(folder, config.policy), policyOptions(config))
-  const { tokenizer: tokenizerFolder, ...sizes } = config.model as NonNullable<SftConfig['model']>
+  const start = policy ?? model
+  if (typeof start !== 'object')
+    return Policy.load(resolve(folder, start as string), policyOptions(config, folder))
+  const { tokenizer: tokenizerFolder, ...sizes } = start
   const files = tokenizerFolder
     ? readTokenizerFiles(resolve(folder, tokenizerFolder))
     : environment?.tokenizer
@@ -115,7 +123,7 @@ async function openPolicy(
     )
   }
   return Policy.create({
-    ...policyOptions(config),
+    ...policyOptions(config, folder),
     config: freshModel(sizes, loadTokenizer(files).vocabSize),
     tokenizer: files,
     template: source,
@@ -123,7 +131,7 @@ async function openPolicy(
   })
 }
 
-type ModelSizes = Omit<NonNullable<SftConfig['model']>, 'tokenizer'>
+type ModelSizes = Omit<Exclude<NonNullable<SftConfig['model']>, string>, 'tokenizer'>
 
 function freshModel(sizes: ModelSizes, vocabSize: number): ModelConfig {
   const { hiddenSize, heads } = sizes

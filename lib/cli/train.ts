@@ -2,19 +2,22 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Policy } from '../policy/policy.js'
+import { deriveSeed } from '../rollout/seed.js'
 import { takeTasks } from '../tasks/task-list.js'
-import { measureKnown } from '../trainer/evaluate.js'
+import { type EvaluationSummary, evaluate, measureKnown } from '../trainer/evaluate.js'
 import { Trainer } from '../trainer/trainer.js'
 import type { TrainerEvaluation } from '../trainer/trainer-options.js'
 import { loadConfig } from './config.js'
 import { type TrainConfig, trainSchema } from './config-schema.js'
 import { closeEnvironment, type Environment, resolveEnvironment } from './environment.js'
 import { examples } from './examples.js'
-import { policyOptions } from './policy-options.js'
+import { policyOptions, splitPolicyKeys } from './policy-options.js'
+import { startFolder } from './policy-schema.js'
 import { formatProfile } from './profile-table.js'
 import { describeStep } from './progress.js'
 import { runTraining } from './run-training.js'
 import { Terminal } from './terminal.js'
+import { trainingRecord } from './training-record.js'
 
 interface TrainFlags {
   resume?: boolean
@@ -42,9 +45,11 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   const output = resolve(flags.output ?? resolve(folder, config.output))
   const environment = await resolveEnvironment(config, { seed: config.seed ?? 0, folder })
   const terminal = new Terminal()
-  const policy = await Policy.load(resolve(folder, config.policy), policyOptions(config))
+  const policy = await Policy.load(startFolder(config, path, folder), policyOptions(config, folder))
   try {
     if (flags.profile) await policy.enableProfile(true)
+    const evaluation = config.evaluate && (await prepareEvaluation(config, policy, environment, terminal))
+    let after: Partial<EvaluationSummary> | undefined
     const trainer = new Trainer({
       ...trainerSettings(config),
       policy,
@@ -53,7 +58,7 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       tasks: environment.tasks,
       tools: environment.tools,
       reward: environment.reward,
-      ...(config.evaluate && { evaluate: await prepareEvaluation(config, policy, environment, terminal) }),
+      ...(evaluation && { evaluate: evaluation.settings }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
     await runTraining({
@@ -63,7 +68,11 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       resume: flags.resume === true,
       terminal,
       run: (options) => trainer.run(options),
-      describe: ({ metrics }, eta) => describeStep(metrics, config.steps, eta),
+      describe: ({ metrics }, eta) => {
+        after = metrics.evaluation ?? after
+        return describeStep(metrics, config.steps, eta)
+      },
+      record: (steps) => trainingRecord(config, steps, evaluation?.before, after),
     })
     if (flags.profile) terminal.line(formatProfile(await policy.profile()))
   } finally {
@@ -74,11 +83,20 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
 
 /** The keys of the config that the Trainer takes as they are. */
 function trainerSettings(config: TrainConfig) {
-  const { policy, environment, environmentSettings, tasks, evaluationTasks, tools, reward, secrets, ...own } =
-    config
+  const {
+    policy,
+    model,
+    environment,
+    environmentSettings,
+    tasks,
+    evaluationTasks,
+    tools,
+    reward,
+    secrets,
+    ...own
+  } = config
   const { output, evaluate, ...rest } = own
-  const { threads, kvBudgetMiB, recompute, ...settings } = rest
-  return settings
+  return splitPolicyKeys(rest).settings
 }
 
 /**
@@ -90,7 +108,7 @@ async function prepareEvaluation(
   policy: Policy,
   environment: Environment,
   terminal: Terminal,
-): Promise<TrainerEvaluation> {
+): Promise<{ settings: TrainerEvaluation; before: EvaluationSummary }> {
   const { every, samples, tasks: limit } = config.evaluate ?? { every: config.steps }
   const tasks = environment.heldOutTasks && (await takeTasks(environment.heldOutTasks, limit))
   if (!tasks?.length)
@@ -109,5 +127,16 @@ async function prepareEvaluation(
   terminal.line(
     `held-out questions: ${tasks.length}, known ${knowledge.known.size}, needed ${knowledge.needed.size}`,
   )
-  return { tasks, every, knowledge, reward, ...(samples !== undefined && { samples }) }
+  const settings = { tasks, every, knowledge, reward, ...(samples !== undefined && { samples }) }
+  terminal.status('measuring the policy before training')
+  const { summary } = await evaluate({
+    ...settings,
+    policy,
+    tools,
+    ...(config.rollout && { rollout: config.rollout }),
+    // As the trainer evaluates.
+    seed: deriveSeed(config.seed ?? 0, 'evaluate'),
+  })
+  terminal.done()
+  return { settings, before: summary }
 }
