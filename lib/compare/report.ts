@@ -135,7 +135,7 @@ function describeFacts({ targets, evaluation }: Grid, { starts, cells }: Finishe
 function describeMissing(missing: readonly string[]): string {
   if (missing.length === 0) return ''
   const items = missing.map((id) => `<li>${escapeXml(id)}</li>`).join('')
-  return `<details><summary>${missing.length} runs of the grid have not finished</summary><ul>${items}</ul></details>`
+  return `<details><summary>Not finished: ${missing.length} of the grid's runs</summary><ul>${items}</ul></details>`
 }
 
 function provenances(cells: readonly CellResult[]): string[] {

@@ -74,7 +74,7 @@ describe('renderCompareReport', () => {
   it('has a row for every arm, marks those that reach the targets, and says what is missing and how it was made', () => {
     expect(count(html, /<tr( class="reached")?><td>/g)).toBe(8)
     expect(count(html, /<tr class="reached"><td>hdpo efficiencyWeight 0\.(15|5)</g)).toBe(4)
-    expect(html).toContain('1 runs of the grid have not finished')
+    expect(html).toContain("Not finished: 1 of the grid's runs")
     expect(html).toContain('plain/gdpo/seed-2')
     expect(html).toContain('hdpo 0.1.0, commit abc1234, Node v20, two cores')
   })
