@@ -157,6 +157,11 @@ export {
   measureKnown,
 } from './trainer/evaluate.js'
 export type { StepMetrics, SupervisedMetrics } from './trainer/metrics.js'
+export {
+  type RecordedRollouts,
+  type RecordedRolloutsOptions,
+  recordedRollouts,
+} from './trainer/recorded-rollouts.js'
 export type { RunOptions } from './trainer/run-loop.js'
 export type { TrainerOptimizerOptions } from './trainer/schedule.js'
 export {

@@ -65,6 +65,13 @@ export const trainSchema = z.strictObject({
   groupSize: count,
   promptsPerStep: count,
   steps: count,
+  /** Rollouts that `hdpo serve --output` or another run wrote, instead of fresh ones. */
+  recordedRollouts: z
+    .strictObject({
+      path: z.union([z.string(), z.array(z.string()).min(1)]),
+      staleness: positive.exactOptional(),
+    })
+    .exactOptional(),
   rollout: rollout.exactOptional(),
   loss: z
     .strictObject({

@@ -9,12 +9,13 @@ import { Trainer } from '../trainer/trainer.js'
 import type { TrainerEvaluation } from '../trainer/trainer-options.js'
 import { loadConfig } from './config.js'
 import { type TrainConfig, trainSchema } from './config-schema.js'
-import { closeEnvironment, type Environment, resolveEnvironment } from './environment.js'
+import { closeEnvironment, type Environment } from './environment.js'
 import { examples } from './examples.js'
 import { policyOptions, splitPolicyKeys } from './policy-options.js'
 import { startFolder } from './policy-schema.js'
 import { formatProfile } from './profile-table.js'
 import { describeStep } from './progress.js'
+import { trainEnvironment, trainSource } from './recorded-source.js'
 import { runTraining } from './run-training.js'
 import { Terminal } from './terminal.js'
 import { trainingRecord } from './training-record.js'
@@ -43,7 +44,7 @@ export function addTrainCommand(program: Command): void {
 async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   const { config, folder } = await loadConfig(path, trainSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
-  const environment = await resolveEnvironment(config, { seed: config.seed ?? 0, folder })
+  const environment = await trainEnvironment(config, folder)
   const terminal = new Terminal()
   const policy = await Policy.load(startFolder(config, path, folder), policyOptions(config, folder))
   try {
@@ -55,9 +56,7 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       policy,
       output,
       config,
-      tasks: environment.tasks,
-      tools: environment.tools,
-      reward: environment.reward,
+      ...(await trainSource(config, folder, environment, policy, (line) => terminal.line(line))),
       ...(evaluation && { evaluate: evaluation.settings }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
@@ -93,6 +92,7 @@ function trainerSettings(config: TrainConfig) {
     tools,
     reward,
     secrets,
+    recordedRollouts,
     ...own
   } = config
   const { output, evaluate, ...rest } = own

@@ -57,6 +57,14 @@ export interface Outcome {
   answer?: string
 }
 
+/** What shapes the distribution that a token is drawn from; absent: not set. */
+export interface SamplingRecord {
+  temperature: number
+  topP?: number
+  topK?: number
+  minP?: number
+}
+
 export interface Trajectory extends TokenSequence {
   id: string
   taskId: string
@@ -68,6 +76,8 @@ export interface Trajectory extends TokenSequence {
   moreSequences?: TokenSequence[]
   /** Of rollouts that an agent ran. */
   outcome?: Outcome
+  /** Of those too: how their tokens were sampled, each way once. */
+  sampling?: SamplingRecord[]
   /** What went wrong outside the policy, so that the rollout says nothing about it: it is left ungraded. */
   failure?: string
   /**

@@ -4,6 +4,7 @@ import { HdpoError } from '../errors.js'
 import type { Message, RolloutPolicy, ToolCall } from '../policy/types.js'
 import { deriveSeed } from '../rollout/seed.js'
 import { callTag } from '../rollout/tool-call-parser.js'
+import type { SamplingRecord } from '../rollout/types.js'
 import { withStopSignal } from '../stop-signal.js'
 import { ApiError } from './api-error.js'
 import { assistantKey } from './chat-message.js'
@@ -163,21 +164,32 @@ export class Completion {
     }
   }
 
+  /** The server's defaults, the request's wishes, what the rollout fixes: later ones win. */
+  get #wishes(): RequestedSampling & { temperature: number } {
+    const { rollout, sampling } = this.settings
+    return { temperature: 1, ...sampling, ...this.#request.sampling, ...rollout?.definition.sampling }
+  }
+
+  #samplingRecord(): SamplingRecord {
+    const { temperature, topP, topK, minP } = this.#wishes
+    return {
+      temperature,
+      ...(topP !== undefined && { topP }),
+      ...(topK !== undefined && { topK }),
+      ...(minP !== undefined && { minP }),
+    }
+  }
+
   #sampling(turn: RolloutTurn, index: number) {
-    const { policy, rollout, sampling: defaults } = this.settings
-    const { toolChoice, sampling } = this.#request
-    const { maxTurnTokens = Number.POSITIVE_INFINITY, sampling: fixed } = rollout?.definition ?? {}
-    const {
-      maxTokens = Number.POSITIVE_INFINITY,
-      logitBias,
-      ...merged
-    } = { ...defaults, ...sampling, ...fixed }
+    const { policy, rollout } = this.settings
+    const { toolChoice } = this.#request
+    const { maxTurnTokens = Number.POSITIVE_INFINITY } = rollout?.definition ?? {}
+    const { maxTokens = Number.POSITIVE_INFINITY, logitBias, ...merged } = this.#wishes
     const seed = merged.seed ?? randomInt(2 ** 48 - 1)
     const callToken = toolChoice === 'none' ? policy.tokenizer.tokenId(callTag) : undefined
     const banned: [number, number][] = callToken === undefined ? [] : [[callToken, Number.NEGATIVE_INFINITY]]
     const bias = new Map([...(logitBias ?? []), ...banned])
     return {
-      temperature: 1,
       ...merged,
       // Draws follow from seed and place, so what branches from one place needs seeds of its own.
       seed:
@@ -208,6 +220,7 @@ export class Completion {
         finish: sampled.finish === 'length' ? 'length' : 'stop',
         toolNames: this.#request.toolChoice === 'none' ? [] : this.#request.tools.map(({ name }) => name),
         callIds: choice.calls.map(({ id }) => id),
+        sampling: this.#samplingRecord(),
       },
     )
   }

@@ -1,7 +1,7 @@
 // What the policy said and called in a rollout, over all its token sequences, in the order in which it was said.
 import { findAnswers, isWellFormed, tagsBalance } from '../rollout/markup.js'
 import { parseToolCalls } from '../rollout/tool-call-parser.js'
-import type { Outcome, ToolCallRecord, Trajectory } from '../rollout/types.js'
+import type { Outcome, SamplingRecord, ToolCallRecord, Trajectory } from '../rollout/types.js'
 import type { ChatMessage } from './chat-message.js'
 import type { RolloutSegment } from './rollout-segment.js'
 import type { RolloutDefinition } from './served-rollout.js'
@@ -13,6 +13,7 @@ export interface PlayedTurn {
   finish: 'stop' | 'length'
   /** Names of the tools that the request offered; empty where calls were off, and then nothing is a call. */
   toolNames: readonly string[]
+  sampling: SamplingRecord
   /** What the client knows the calls by that could be read, in order. */
   callIds: readonly string[]
 }
@@ -88,8 +89,13 @@ export class PlayedTurns {
       finalAnswer: outcome?.answer ?? findAnswers(last.text).at(-1),
       wellFormed: this.#wellFormed(),
       ...(outcome && { outcome }),
+      sampling: this.#sampling(),
       ...(task.metadata && { metadata: task.metadata }),
     }
+  }
+
+  #sampling(): SamplingRecord[] {
+    return [...new Map(this.#turns.map(({ sampling }) => [JSON.stringify(sampling), sampling])).values()]
   }
 
   #end(): Trajectory['end'] {

@@ -1,0 +1,220 @@
+// Training on rollouts that were recorded earlier, by `hdpo serve --output` or in the rollouts/ of a run folder: off-policy, corrected
+// for what has changed since. The loss takes the ratio of each token against the logprob that it was recorded with,
+//   ratio = exp(logprob now - logprob recorded),
+// which is its importance weight, clipped as always. That holds near the policy that sampled: rollouts that it has moved too far
+// from are left ungraded, and say so.
+import { z } from 'zod'
+import { HdpoError } from '../errors.js'
+import type { RunGroup } from '../rollout/group.js'
+import { tokenSequences } from '../rollout/token-sequences.js'
+import { type Task, type TokenSequence, type Trajectory, trajectoryEnds } from '../rollout/types.js'
+import { readRows } from '../tasks/rows.js'
+import { type TaskList, taskAt } from '../tasks/task-list.js'
+import { packSequences } from './batch.js'
+import { checkCount, checkPositive } from './option-checks.js'
+import type { TrainablePolicy } from './trainable-policy.js'
+
+export interface RecordedRolloutsOptions {
+  /** A rollouts.jsonl, a folder of JSONL files, or several. */
+  path: string | string[]
+  /** The policy that is trained. */
+  policy: TrainablePolicy
+  /** What the rollouts are of, by id, for rewards that compare answers. Default: their ids and first messages, without answers. */
+  tasks?: TaskList
+  /** Rollouts of one task that are compared with each other at most; more make another group. */
+  groupSize: number
+  /**
+   * Largest mean |logprob now - logprob recorded|, in nats a sampled token, at which a rollout is still trained on. Default 0.5.
+   */
+  staleness?: number
+}
+
+export interface RecordedRollouts {
+  /** One for each group. */
+  tasks: Task[]
+  runGroup: RunGroup
+  /** Rollouts that are in a group. */
+  count: number
+  /** Rollouts that are in none, by why. */
+  leftOut: { redacted: number; abandoned: number; alone: number }
+}
+
+const values = z.array(z.number())
+const sequence = { tokens: z.array(z.int().min(0)), mask: z.array(z.literal([0, 1])), logprobs: values }
+/** What a trajectory has. Rewards and advantages of a run folder are left behind: they are made anew. */
+const lineSchema = z.object({
+  id: z.string(),
+  taskId: z.string(),
+  promptTokens: z.int(),
+  ...sequence,
+  moreSequences: z.array(z.object(sequence)).exactOptional(),
+  messages: z.array(z.looseObject({ role: z.string(), content: z.string() })),
+  toolCalls: z.array(z.looseObject({ name: z.string() })),
+  turns: z.int(),
+  end: z.enum(trajectoryEnds),
+  finalAnswer: z.string().exactOptional(),
+  wellFormed: z.boolean(),
+  metadata: z.record(z.string(), z.unknown()).exactOptional(),
+  outcome: z.looseObject({}).exactOptional(),
+  failure: z.string().exactOptional(),
+  sampling: z.array(z.looseObject({ temperature: z.number() })).exactOptional(),
+})
+
+/** Reads all of them into memory; rejects with ERR_RECORDED, naming file and line, where one is no rollout of this policy. */
+export async function recordedRollouts(options: RecordedRolloutsOptions): Promise<RecordedRollouts> {
+  const { policy, staleness = 0.5, groupSize } = options
+  checkCount('groupSize', groupSize)
+  checkPositive('staleness', staleness)
+  const { byTask, leftOut } = await readRecorded(options)
+  const tasks = options.tasks && (await tasksById(options.tasks))
+  const groups = new Map<string, Trajectory[]>()
+  const groupTasks: Task[] = []
+  for (const [taskId, rollouts] of byTask) {
+    for (let start = 0; start < rollouts.length; start += groupSize) {
+      const group = rollouts.slice(start, start + groupSize)
+      // Nothing to be compared with: its advantages would be 0.
+      if (group.length < 2) {
+        leftOut.alone += group.length
+        continue
+      }
+      let id = start === 0 ? taskId : `${taskId}:${start / groupSize + 1}`
+      while (start > 0 && byTask.has(id)) id += ':'
+      groupTasks.push({ ...taskOf(taskId, group, tasks), id })
+      groups.set(id, group)
+    }
+  }
+  if (groupTasks.length === 0) {
+    const why = `${leftOut.alone} alone with their task, ${leftOut.abandoned} abandoned, ${leftOut.redacted} redacted`
+    throw recordedError(`${options.path}: no two rollouts of one task can be trained on (${why})`)
+  }
+  return {
+    tasks: groupTasks,
+    count: [...groups.values()].flat().length,
+    leftOut,
+    runGroup: async (_policy, task, _tools, { temperature = 1 }) => {
+      const group = groups.get(task.id)
+      if (!group) {
+        throw recordedError(
+          `task "${task.id}" was not recorded; a policy is evaluated with hdpo eval, not on recorded rollouts`,
+        )
+      }
+      return Promise.all(group.map((rollout) => checked(rollout, policy, temperature, staleness)))
+    },
+  }
+}
+
+async function readRecorded({ path, policy }: RecordedRolloutsOptions) {
+  const byTask = new Map<string, Trajectory[]>()
+  const leftOut = { redacted: 0, abandoned: 0, alone: 0 }
+  for await (const { value, where } of readRows(path)) {
+    const line = value as Partial<Trajectory> & { redacted?: boolean }
+    if (line.redacted === true) leftOut.redacted++
+    else if (line.end === 'aborted') leftOut.abandoned++
+    else {
+      const rollout = toTrajectory(value, where, policy)
+      const rollouts = byTask.get(rollout.taskId)
+      if (rollouts) rollouts.push(rollout)
+      else byTask.set(rollout.taskId, [rollout])
+    }
+  }
+  return { byTask, leftOut }
+}
+
+function toTrajectory(value: unknown, where: string, policy: TrainablePolicy): Trajectory {
+  const parsed = lineSchema.safeParse(value)
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    throw recordedError(`${where}: is no recorded rollout: ${issue?.path.join('.')}: ${issue?.message}`)
+  }
+  const { moreSequences, ...line } = parsed.data
+  const rollout = {
+    ...line,
+    ...typedArrays(line),
+    ...(moreSequences && { moreSequences: moreSequences.map(typedArrays) }),
+  } as unknown as Trajectory
+  for (const { tokens, mask, logprobs } of tokenSequences(rollout)) {
+    if (tokens.length !== mask.length || tokens.length !== logprobs.length) {
+      throw recordedError(`${where}: tokens, mask and logprobs have different lengths`)
+    }
+    if (tokens.length > policy.maxTokens) {
+      throw recordedError(`${where}: has ${tokens.length} tokens, the policy takes ${policy.maxTokens}`)
+    }
+    const unknown = tokens.find((token) => token >= policy.tokenizer.vocabSize)
+    if (unknown !== undefined) {
+      throw recordedError(
+        `${where}: token ${unknown} is not in the policy's vocabulary: another policy sampled it`,
+      )
+    }
+  }
+  return rollout
+}
+
+function typedArrays(arrays: { tokens: number[]; mask: number[]; logprobs: number[] }): TokenSequence {
+  return {
+    tokens: Int32Array.from(arrays.tokens),
+    mask: Uint8Array.from(arrays.mask),
+    logprobs: Float32Array.from(arrays.logprobs),
+  }
+}
+
+/** The rollout, or the reason why it must not be trained on as its `failure`. */
+async function checked(
+  rollout: Trajectory,
+  policy: TrainablePolicy,
+  temperature: number,
+  staleness: number,
+): Promise<Trajectory> {
+  const other = rollout.sampling?.find((sampling) => sampling.temperature !== temperature)
+  if (other) {
+    const failure = `it was sampled at temperature ${other.temperature}, rollout.temperature is ${temperature}`
+    return { ...rollout, failure }
+  }
+  const drift = await meanDifference(rollout, policy, temperature)
+  if (drift <= staleness) return rollout
+  const failure =
+    `it is stale: the policy differs from the one that sampled it by ${drift.toFixed(3)} nats a token, ` +
+    `more than staleness ${staleness}`
+  return { ...rollout, failure }
+}
+
+async function meanDifference(
+  rollout: Trajectory,
+  policy: TrainablePolicy,
+  temperature: number,
+): Promise<number> {
+  const sequences = tokenSequences(rollout)
+  const { tokens, offsets, mask } = packSequences(sequences)
+  const now = (await policy.logprobs(tokens, offsets, { temperature })).logprobs
+  const recorded = sequences.flatMap(({ logprobs }) => Array.from(logprobs))
+  let sum = 0
+  let count = 0
+  mask.forEach((bit, at) => {
+    if (bit === 0) return
+    count++
+    sum += Math.abs((now[at] as number) - (recorded[at] as number))
+  })
+  return count === 0 ? 0 : sum / count
+}
+
+async function tasksById(list: TaskList): Promise<Map<string, Task>> {
+  const tasks = new Map<string, Task>()
+  for (let index = 0; index < list.length; index++) {
+    const task = await taskAt(list, index)
+    tasks.set(task.id, task)
+  }
+  return tasks
+}
+
+function taskOf(id: string, [first]: readonly Trajectory[], tasks: Map<string, Task> | undefined): Task {
+  if (!tasks) {
+    const asked = first?.messages.findIndex(({ role }) => role === 'assistant') ?? 0
+    return { id, messages: first?.messages.slice(0, asked) ?? [], answer: undefined }
+  }
+  const task = tasks.get(id)
+  if (task) return task
+  throw recordedError(`task "${id}" was recorded, but is not among the tasks`)
+}
+
+function recordedError(message: string): HdpoError {
+  return new HdpoError('ERR_RECORDED', message)
+}
