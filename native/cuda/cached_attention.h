@@ -21,7 +21,7 @@ struct CachedRows {
 };
 
 struct CachedHeads {
-  int64_t heads = 0, kvHeads = 0, headDim = 0;  // headDim at most 256, heads / kvHeads at most 16
+  int64_t heads = 0, kvHeads = 0, headDim = 0;  // headDim at most 256
 };
 
 template <typename T, typename C>

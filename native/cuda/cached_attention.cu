@@ -1,0 +1,281 @@
+// Attention of single rows over the paged cache. A block has one row, the query heads of one key head and a fixed stretch
+// of the row's tokens, so that one long sequence fills the device too and a row's sums do not depend on its batch:
+//   1. scores of the stretch, neighbouring lanes sharing a key, 16 bytes each where E allows
+//   2. softmax of the stretch, a warp a head      3. weighted values
+// Rows of one stretch are then done; the others' stretches are added up by a second kernel.
+#include "cuda/cached_attention.h"
+
+#include <limits>
+
+#include "cuda/element.h"
+#include "cuda/reduce.h"
+#include "cuda/workspace.h"
+#include "ops/backend.h"
+
+namespace hdpo::cuda {
+
+namespace {
+
+constexpr int kThreads = 128, kWarps = kThreads / kWarp;
+constexpr int kStretch = 256;       // tokens
+constexpr int kMostGroupHeads = 8;  // that one block can take
+constexpr int kMostValues = 8;      // of a key that a lane holds
+constexpr int kBlockTokens = static_cast<int>(kvBlockTokens);
+constexpr float kLog2E = 1.44269504088896341f;
+
+struct Stretch {
+  float largest, total;  // of the scaled scores in powers of two; of 2^(score - largest)
+};
+
+template <typename T, typename C>
+struct Cached {
+  T* out;
+  const C* cache;
+  const T* qkv;
+  CachedRows rows;
+  CachedHeads shape;
+  int64_t stretches;  // of the longest row
+  float* sums;        // [R, stretches, H, E]
+  Stretch* parts;     // [R, stretches, H]
+  int lanes;          // that share a key
+
+  __device__ int64_t width() const { return (shape.heads + 2 * shape.kvHeads) * shape.headDim; }
+  // Of the keys of a token and head; values lie K * 16 * E further.
+  __device__ int64_t keyAt(int64_t row, int64_t token, int64_t kvHead) const {
+    const int64_t block = rows.blockTables[row * rows.tableStride + token / kBlockTokens];
+    return ((block * 2 * shape.kvHeads + kvHead) * kBlockTokens + token % kBlockTokens) * shape.headDim;
+  }
+  __device__ int64_t valuesBehindKeys() const { return shape.kvHeads * kBlockTokens * shape.headDim; }
+};
+
+template <typename T, typename C>
+__global__ void __launch_bounds__(kThreads) writeRows(Cached<T, C> given) {
+  const int64_t rowValues = given.shape.kvHeads * given.shape.headDim;  // of keys, and of values
+  const int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (item >= given.rows.rows * rowValues) return;
+  const int64_t row = item / rowValues, kvHead = item % rowValues / given.shape.headDim, e = item % given.shape.headDim;
+  C* target = const_cast<C*>(given.cache) + given.keyAt(row, given.rows.lengths[row] - 1, kvHead) + e;
+  const T* key = given.qkv + row * given.width() + (given.shape.heads + kvHead) * given.shape.headDim + e;
+  target[0] = fromFloat<C>(toFloat(key[0]));
+  target[given.valuesBehindKeys()] = fromFloat<C>(toFloat(key[rowValues]));
+}
+
+// What a lane holds of a key or value: `packed` 16 bytes at lane * kPack, otherwise every 32nd element.
+template <typename C, bool packed>
+struct Share {
+  static constexpr int kCount = packed ? kPack<C> : kMostValues;
+  __device__ static int64_t index(int i, int lane) { return packed ? int64_t{lane} * kPack<C> + i : int64_t{i} * kWarp + lane; }
+
+  __device__ static void load(float (&values)[kCount], const C* vector, int lane, int64_t headDim) {
+    if constexpr (packed) {
+      Pack<C> pack{};
+      if (index(0, lane) < headDim) pack = loadPack(vector + index(0, lane));
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) values[i] = toFloat(pack.values[i]);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) values[i] = index(i, lane) < headDim ? toFloat(vector[index(i, lane)]) : 0.0f;
+    }
+  }
+};
+
+// grid (rows * K, stretches, parts of the group's heads).
+template <typename T, typename C, int heads, bool packed>
+__global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
+  using Lanes = Share<C, packed>;
+  constexpr int kCount = Lanes::kCount;
+  const int64_t row = blockIdx.x / given.shape.kvHeads, kvHead = blockIdx.x % given.shape.kvHeads;
+  const int64_t begin = int64_t{blockIdx.y} * kStretch, headDim = given.shape.headDim;
+  const int64_t length = given.rows.lengths[row];
+  if (begin >= length) return;
+  const int tokens = static_cast<int>(length - begin < kStretch ? length - begin : kStretch);
+  const auto groupHeads = static_cast<int>(given.shape.heads / given.shape.kvHeads);
+  const int firstHead = static_cast<int>(blockIdx.z) * heads;  // in the group
+  const int here = groupHeads - firstHead < heads ? groupHeads - firstHead : heads;
+  const int lane = static_cast<int>(threadIdx.x) % given.lanes, group = static_cast<int>(threadIdx.x) / given.lanes;
+  const int groups = kThreads / given.lanes;
+
+  float* scores = sharedMemory<float>();           // [heads][kStretch]
+  float* gathered = scores + heads * kStretch;     // [groups][kCount * lanes]
+  const T* query = given.qkv + row * given.width() + (kvHead * groupHeads + firstHead) * headDim;
+  const float scale = kLog2E / sqrtf(static_cast<float>(headDim));
+  {
+    float queries[heads][kCount];
+#pragma unroll
+    for (int h = 0; h < heads; ++h) {
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) {
+        const int64_t e = Lanes::index(i, lane);
+        queries[h][i] = h < here && e < headDim ? toFloat(query[h * headDim + e]) * scale : 0.0f;
+      }
+    }
+    // Whole warps go through the loop: lanes of a warp add up together.
+#pragma unroll 4
+    for (int first = 0; first < tokens; first += groups) {
+      const int token = first + group;
+      float key[kCount] = {};
+      if (token < tokens) Lanes::load(key, given.cache + given.keyAt(row, begin + token, kvHead), lane, headDim);
+#pragma unroll
+      for (int h = 0; h < heads; ++h) {
+        float sum = 0;
+#pragma unroll
+        for (int i = 0; i < kCount; ++i) sum += queries[h][i] * key[i];
+        for (int with = given.lanes / 2; with > 0; with /= 2) sum += __shfl_xor_sync(kAllLanes, sum, with);
+        if (lane == 0 && token < tokens) scores[h * kStretch + token] = sum;
+      }
+    }
+  }
+  __syncthreads();
+  const int64_t part = (row * given.stretches + blockIdx.y) * given.shape.heads + kvHead * groupHeads + firstHead;
+  for (int h = static_cast<int>(threadIdx.x) / kWarp; h < here; h += kWarps) {
+    float* own = scores + h * kStretch;
+    float largest = -std::numeric_limits<float>::infinity(), total = 0;
+    for (int t = static_cast<int>(threadIdx.x) % kWarp; t < tokens; t += kWarp) largest = fmaxf(largest, own[t]);
+    largest = warpReduce(largest, Largest());
+    for (int t = static_cast<int>(threadIdx.x) % kWarp; t < tokens; t += kWarp) {
+      own[t] = exp2f(own[t] - largest);
+      total += own[t];
+    }
+    total = warpSum(total);
+    if (threadIdx.x % kWarp == 0) given.parts[part + h] = {largest, total};
+    if (length <= kStretch) {  // nothing to be added to
+      __syncwarp();
+      for (int t = static_cast<int>(threadIdx.x) % kWarp; t < tokens; t += kWarp) own[t] /= total;
+    }
+  }
+  __syncthreads();
+  float sums[heads][kCount] = {};
+#pragma unroll 4
+  for (int token = group; token < tokens; token += groups) {
+    float value[kCount];
+    Lanes::load(value, given.cache + given.keyAt(row, begin + token, kvHead) + given.valuesBehindKeys(), lane, headDim);
+#pragma unroll
+    for (int h = 0; h < heads; ++h) {
+      const float weight = h < here ? scores[h * kStretch + token] : 0.0f;
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) sums[h][i] += weight * value[i];
+    }
+  }
+  const int width = kCount * given.lanes;
+#pragma unroll
+  for (int h = 0; h < heads; ++h) {
+    if (h >= here) break;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) gathered[group * width + Lanes::index(i, lane)] = sums[h][i];
+    __syncthreads();
+    for (int e = static_cast<int>(threadIdx.x); e < headDim; e += kThreads) {
+      float sum = 0;
+      for (int g = 0; g < groups; ++g) sum += gathered[g * width + e];
+      if (length <= kStretch) {
+        given.out[(row * given.shape.heads + kvHead * groupHeads + firstHead + h) * headDim + e] = fromFloat<T>(sum);
+      } else {
+        given.sums[(part + h) * headDim + e] = sum;
+      }
+    }
+    __syncthreads();
+  }
+}
+
+// A block a row and head.
+template <typename T, typename C>
+__global__ void __launch_bounds__(kThreads) addStretches(Cached<T, C> given) {
+  const int64_t row = blockIdx.x / given.shape.heads, head = blockIdx.x % given.shape.heads;
+  const int64_t length = given.rows.lengths[row], headDim = given.shape.headDim;
+  if (length <= kStretch) return;
+  const int64_t count = (length + kStretch - 1) / kStretch;
+  const auto partOf = [&](int64_t stretch) { return (row * given.stretches + stretch) * given.shape.heads + head; };
+  float largest = given.parts[partOf(0)].largest, total = 0;
+  for (int64_t s = 1; s < count; ++s) largest = fmaxf(largest, given.parts[partOf(s)].largest);
+  for (int64_t s = 0; s < count; ++s) {
+    const Stretch part = given.parts[partOf(s)];
+    total += part.total * exp2f(part.largest - largest);
+  }
+  for (int64_t e = threadIdx.x; e < headDim; e += kThreads) {
+    float sum = 0;
+    for (int64_t s = 0; s < count; ++s) {
+      sum += given.sums[partOf(s) * headDim + e] * exp2f(given.parts[partOf(s)].largest - largest);
+    }
+    given.out[(row * given.shape.heads + head) * headDim + e] = fromFloat<T>(sum / total);
+  }
+}
+
+template <typename T, typename C>
+Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const CachedHeads& shape) {
+  Cached<T, C> given{};
+  given.rows = rows;
+  given.shape = shape;
+  given.stretches = blocksOf(rows.longest, kStretch);
+  const int64_t parts = rows.rows * given.stretches * shape.heads;
+  given.parts = workspace.take<Stretch>(parts);
+  if (given.stretches > 1) given.sums = workspace.take<float>(parts * shape.headDim);
+  return given;
+}
+
+template <typename T, typename C, int heads, bool packed>
+void launchStretches(Stream stream, const Cached<T, C>& given) {
+  const int64_t groupHeads = given.shape.heads / given.shape.kvHeads;
+  const dim3 grid(static_cast<unsigned>(given.rows.rows * given.shape.kvHeads), static_cast<unsigned>(given.stretches),
+                  static_cast<unsigned>(blocksOf(groupHeads, heads)));
+  constexpr size_t kSharedBytes = sizeof(float) * (heads * kStretch + kThreads * Share<C, packed>::kCount);
+  launch(attendStretch<T, C, heads, packed>, grid, kThreads, kSharedBytes, stream, given);
+}
+
+template <typename T, typename C, bool packed>
+void launchForHeads(Stream stream, const Cached<T, C>& given) {
+  const int64_t groupHeads = given.shape.heads / given.shape.kvHeads;
+  if (groupHeads <= 1) return launchStretches<T, C, 1, packed>(stream, given);
+  if (groupHeads <= 2) return launchStretches<T, C, 2, packed>(stream, given);
+  if (groupHeads <= 4) return launchStretches<T, C, 4, packed>(stream, given);
+  return launchStretches<T, C, kMostGroupHeads, packed>(stream, given);
+}
+
+}  // namespace
+
+template <typename T, typename C>
+void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const CachedHeads& shape) {
+  Cached<T, C> given{};
+  given.cache = cache;
+  given.qkv = qkv;
+  given.rows = rows;
+  given.shape = shape;
+  const int64_t items = rows.rows * shape.kvHeads * shape.headDim;
+  launch(writeRows<T, C>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, given);
+}
+
+size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape) {
+  Workspace workspace;
+  describe<float, float>(workspace, rows, shape);
+  return workspace.bytes();
+}
+
+template <typename T, typename C>
+void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
+                     const CachedHeads& shape, void* workspace) {
+  if (rows.rows == 0) return;
+  Workspace memory(workspace);
+  Cached<T, C> given = describe<T, C>(memory, rows, shape);
+  given.out = out;
+  given.cache = cache;
+  given.qkv = qkv;
+  int lanes = 1;
+  while (lanes * kPack<C> < shape.headDim) lanes *= 2;
+  const bool packed = inPacks<C>(shape.headDim, cache) && lanes <= kWarp;
+  given.lanes = packed ? lanes : kWarp;
+  if (packed) {
+    launchForHeads<T, C, true>(stream, given);
+  } else {
+    launchForHeads<T, C, false>(stream, given);
+  }
+  if (given.stretches == 1) return;
+  launch(addStretches<T, C>, static_cast<unsigned>(rows.rows * shape.heads), kThreads, 0, stream, given);
+}
+
+#define HDPO_INSTANTIATE(T, C)                                                                      \
+  template void writeCache(Stream, C*, const T*, const CachedRows&, const CachedHeads&);            \
+  template void cachedAttention(Stream, T*, const C*, const T*, const CachedRows&, const CachedHeads&, void*);
+HDPO_INSTANTIATE(float, float)
+HDPO_INSTANTIATE(float, BFloat16)
+HDPO_INSTANTIATE(BFloat16, BFloat16)
+#undef HDPO_INSTANTIATE
+
+}  // namespace hdpo::cuda
