@@ -20,6 +20,11 @@ export {
   type LinearPolicyLossInput,
   type PolicyLossInput,
 } from './kernels.js'
+// Where metrics go, beside the run folder.
+export { type MlflowOptions, mlflow } from './loggers/mlflow.js'
+export { type PrometheusLogger, type PrometheusOptions, prometheus } from './loggers/prometheus.js'
+export { type TensorBoardOptions, tensorBoard } from './loggers/tensorboard.js'
+export type { LoggedRun, RunLogger, RunOutcome } from './loggers/types.js'
 export type {
   Aggregation,
   Device,

@@ -22,7 +22,7 @@ const partOf = (path: string): string => (path.split('/')[1] as string).replace(
 const layers = [
   ['errors', 'secrets', 'stop-signal'],
   ['native', 'http'],
-  ['kernels', 'judge'],
+  ['kernels', 'judge', 'loggers'],
   ['hdpo', 'policy', 'tools'],
   ['rollout'],
   ['rewards', 'server'],

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { algorithmNames } from '../hdpo/algorithms.js'
 import { scheduleNames } from '../trainer/schedule.js'
 import { conversations, data, judge } from './data-schema.js'
+import { loggers } from './loggers.js'
 import { folderKeys, policyKeys, trainingKeys } from './policy-schema.js'
 
 const count = z.int().min(1)
@@ -31,6 +32,7 @@ const common = {
   checkpointEvery: count.exactOptional(),
   keepCheckpoints: count.exactOptional(),
   maxSkippedSteps: count.exactOptional(),
+  loggers: loggers.exactOptional(),
   optimizer,
 }
 

@@ -17,6 +17,7 @@ import {
   resolveTools,
 } from './environment.js'
 import { examples } from './examples.js'
+import { resolveLoggers } from './loggers.js'
 import { policyOptions, splitPolicyKeys } from './policy-options.js'
 import { describeSupervisedStep } from './progress.js'
 import { runTraining } from './run-training.js'
@@ -56,7 +57,7 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
   const tools = config.tools ? await resolveTools(config.tools, folder) : (environment?.tools ?? [])
   const policy = await openPolicy(config, path, folder, environment)
   try {
-    const { policy: _, model: __, environment: ___, secrets: ____, ...rest } = config
+    const { policy: _, model: __, environment: ___, secrets: ____, loggers, ...rest } = config
     const { settings } = splitPolicyKeys(rest)
     const trainer = new SupervisedTrainer({
       ...settings,
@@ -65,6 +66,7 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
       tools,
       output,
       config,
+      ...(loggers && { loggers: resolveLoggers(loggers, folder) }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
     await runTraining({

@@ -11,6 +11,7 @@ import { loadConfig } from './config.js'
 import { type TrainConfig, trainSchema } from './config-schema.js'
 import { closeEnvironment, type Environment } from './environment.js'
 import { examples } from './examples.js'
+import { resolveLoggers } from './loggers.js'
 import { policyOptions, splitPolicyKeys } from './policy-options.js'
 import { startFolder } from './policy-schema.js'
 import { formatProfile } from './profile-table.js'
@@ -58,6 +59,7 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       config,
       ...(await trainSource(config, folder, environment, policy, (line) => terminal.line(line))),
       ...(evaluation && { evaluate: evaluation.settings }),
+      ...(config.loggers && { loggers: resolveLoggers(config.loggers, folder) }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
     await runTraining({
@@ -93,6 +95,7 @@ function trainerSettings(config: TrainConfig) {
     reward,
     secrets,
     recordedRollouts,
+    loggers,
     ...own
   } = config
   const { output, evaluate, ...rest } = own

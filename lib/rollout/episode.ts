@@ -20,6 +20,7 @@ import type { RolloutOptions } from './options.js'
 import { runToolCall } from './run-tool-call.js'
 import { checkSeed } from './seed.js'
 import { createSetting, type Setting } from './setting.js'
+import { rolloutSpan } from './spans.js'
 import { TokenRecord } from './token-record.js'
 import { afterThinking, type ParsedToolCall, parseToolCalls, withoutToolCalls } from './tool-call-parser.js'
 import type { Task, ToolCallRecord, Trajectory } from './types.js'
@@ -71,7 +72,9 @@ export function playEpisode(
   sequence: Sequence,
   identity: EpisodeIdentity,
 ): Promise<Trajectory> {
-  return new Episode(setting, sequence, identity).play()
+  return rolloutSpan({ id: identity.id, taskId: setting.task.id }, () =>
+    new Episode(setting, sequence, identity).play(),
+  )
 }
 
 interface Turn {

@@ -6,6 +6,7 @@ import { ToolTimeoutError } from '../tools/tool-timeout-error.js'
 import type { Tool } from '../tools/types.js'
 import { costOfCall } from './call-cost.js'
 import { formatResult, truncate } from './observation.js'
+import { toolCallSpan } from './spans.js'
 import type { ParsedToolCall } from './tool-call-parser.js'
 import { toolLimit } from './tool-limit.js'
 import type { ToolCallOutcome, ToolCallRecord } from './types.js'
@@ -26,7 +27,11 @@ interface Result {
   milliseconds: number
 }
 
-export async function runToolCall(call: ParsedToolCall, settings: ToolCallSettings): Promise<ToolCallRecord> {
+export function runToolCall(call: ParsedToolCall, settings: ToolCallSettings): Promise<ToolCallRecord> {
+  return toolCallSpan(call.kind === 'call' ? call.name : '', () => recordOf(call, settings))
+}
+
+async function recordOf(call: ParsedToolCall, settings: ToolCallSettings): Promise<ToolCallRecord> {
   const { observation, ...result } = await resultOf(call, settings)
   const record = {
     name: call.kind === 'call' ? call.name : '',

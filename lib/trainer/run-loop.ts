@@ -1,5 +1,9 @@
 // What both trainers share: take a step, record it, save when due, go on where an earlier process stopped.
-import { join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
+import { LoggerQueue } from '../loggers/logger-queue.js'
+import type { RunLogger, RunOutcome } from '../loggers/types.js'
+import { redactValue } from '../secrets/secrets.js'
+import { describeConfig } from './describe-config.js'
 import { EventLog } from './event-log.js'
 import { RunFolder } from './run-folder.js'
 import { type RunState, readState, writeState } from './run-state.js'
@@ -44,6 +48,7 @@ export interface LoopOptions<Step extends RecordedStep> {
   keepCheckpoints: number
   maxSkippedSteps: number
   onWarning: (message: string) => void
+  loggers: readonly RunLogger[]
   /** Before the weights of a checkpoint are loaded. */
   prepare?: (folder: RunFolder) => Promise<void>
   takeStep: (step: number, progress: Progress) => Promise<Step>
@@ -63,12 +68,18 @@ export async function* runLoop<Step extends RecordedStep>(
     warn: onWarning,
   })
   const events = new EventLog(folder, onWarning)
+  const warn = (message: string) => events.warn(message)
+  const loggers = new LoggerQueue(options.loggers, { warn })
+  let outcome: RunOutcome = 'stopped'
   try {
-    yield* takeSteps({ ...options, onWarning: (message) => events.warn(message) }, folder, signal)
+    const last = yield* takeSteps({ ...options, onWarning: warn }, folder, loggers, signal)
+    if (last === options.steps) outcome = 'finished'
   } catch (error) {
+    outcome = 'failed'
     events.failed(error)
     throw error
   } finally {
+    await loggers.end(outcome)
     await events.written()
   }
 }
@@ -76,11 +87,18 @@ export async function* runLoop<Step extends RecordedStep>(
 async function* takeSteps<Step extends RecordedStep>(
   options: LoopOptions<Step>,
   folder: RunFolder,
+  loggers: LoggerQueue,
   signal: AbortSignal | undefined,
-): AsyncGenerator<Step, void, void> {
+): AsyncGenerator<Step, number, void> {
   const { steps, checkpointEvery, onWarning } = options
   const state = await restore(options, folder)
   await folder.writeConfig(options.config)
+  loggers.start({
+    name: basename(resolve(folder.path)),
+    folder: folder.path,
+    config: redactValue(describeConfig(options.config)),
+    resumedFrom: state.step,
+  })
   const progress = {
     position: state.position,
     skips: new SkipGuard(options.maxSkippedSteps, state.skipped),
@@ -106,6 +124,7 @@ async function* takeSteps<Step extends RecordedStep>(
     const taken = await options.takeStep(step, progress)
     if (options.describeRollouts) await folder.writeRollouts(step, options.describeRollouts(taken))
     await folder.appendMetrics(taken.metrics)
+    loggers.log(taken.metrics)
     if (taken.metrics.skipped) onWarning(`step ${step} was skipped: ${skips.reason}`)
     if (skips.exhausted) throw skips.error(step, lastGood)
     if (step - savedAt >= checkpointEvery || step === steps || signal?.aborted) await save()
@@ -113,6 +132,7 @@ async function* takeSteps<Step extends RecordedStep>(
   }
   // Interrupted while the caller held the last step.
   await save()
+  return step
 }
 
 async function restore<Step extends RecordedStep>(

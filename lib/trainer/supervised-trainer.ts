@@ -1,5 +1,6 @@
 // Supervised training on conversations: the cold start before reinforcement learning. Only what the assistant
 // writes is trained.
+import type { RunLogger } from '../loggers/types.js'
 import type { Message, ToolDescription } from '../policy/types.js'
 import { callTag } from '../rollout/tool-call-parser.js'
 import { type MaskedSequence, packSequences } from './batch.js'
@@ -41,6 +42,8 @@ export interface SupervisedTrainerOptions {
   keepCheckpoints?: number
   /** Default 5. */
   maxSkippedSteps?: number
+  /** Where else the metrics go (lib/loggers). */
+  loggers?: readonly RunLogger[]
   onWarning?: (message: string) => void
 }
 
@@ -53,6 +56,7 @@ const defaults = {
   checkpointEvery: 100,
   keepCheckpoints: 2,
   maxSkippedSteps: 5,
+  loggers: [] as readonly RunLogger[],
   onWarning: (message: string) => process.emitWarning(message, 'HdpoWarning'),
 }
 
@@ -84,7 +88,8 @@ export class SupervisedTrainer {
   }
 
   run(options: RunOptions = {}): AsyncGenerator<SupervisedStep, void, void> {
-    const { policy, output, checkpointEvery, keepCheckpoints, maxSkippedSteps, onWarning } = this.#options
+    const { policy, output, checkpointEvery, keepCheckpoints, maxSkippedSteps, onWarning, loggers } =
+      this.#options
     return runLoop<SupervisedStep>(
       {
         kind: 'supervised',
@@ -97,6 +102,7 @@ export class SupervisedTrainer {
         keepCheckpoints,
         maxSkippedSteps,
         onWarning,
+        loggers,
         takeStep: (step, progress) => this.#step(step, progress),
       },
       options,

@@ -1,5 +1,6 @@
 // What a Trainer takes, and the checks it makes before any work starts.
 import { type AlgorithmOptions, algorithmNames } from '../hdpo/algorithms.js'
+import type { RunLogger } from '../loggers/types.js'
 import type { PolicyLossOptions } from '../native.js'
 import type { RewardOptions } from '../rewards/rewards.js'
 import { type RunGroup, runGroup } from '../rollout/group.js'
@@ -65,6 +66,8 @@ export interface TrainerOptions {
   /** Steps in a row whose loss or gradient is not finite that end the run. Default 5. */
   maxSkippedSteps?: number
   evaluate?: TrainerEvaluation
+  /** Where else the metrics go, beside the run folder: tensorBoard(), mlflow(), prometheus(), one of your own. */
+  loggers?: readonly RunLogger[]
   /**
    * Told of things that do not stop the run: a damaged checkpoint, a skipped step. Default:
    * process.emitWarning.
@@ -85,7 +88,7 @@ export interface TrainerEvaluation {
 }
 
 type Defaulted = 'runGroup' | 'loss' | 'klCoefficient' | 'passes' | 'miniBatches' | 'seed'
-type DefaultedSaving = 'checkpointEvery' | 'keepCheckpoints' | 'maxSkippedSteps' | 'onWarning'
+type DefaultedSaving = 'checkpointEvery' | 'keepCheckpoints' | 'maxSkippedSteps' | 'loggers' | 'onWarning'
 export type ResolvedTrainerOptions = TrainerOptions &
   Required<Pick<TrainerOptions, Defaulted | DefaultedSaving>> & { rollout: ResolvedRolloutOptions }
 
@@ -100,6 +103,7 @@ export function resolveTrainerOptions(options: TrainerOptions): ResolvedTrainerO
     checkpointEvery: 10,
     keepCheckpoints: 3,
     maxSkippedSteps: 5,
+    loggers: [],
     onWarning: (message: string) => process.emitWarning(message, 'HdpoWarning'),
     ...withoutUndefined(options),
     rollout: resolveRolloutOptions(options.rollout ?? {}),

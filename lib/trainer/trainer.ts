@@ -43,7 +43,7 @@ export class Trainer {
 
   /** Yields after each step; by then its metrics, rollouts and checkpoint are in the run folder. */
   run(options: RunOptions = {}): AsyncGenerator<TrainerStep, void, void> {
-    const { policy, steps, output, checkpointEvery, keepCheckpoints, maxSkippedSteps, onWarning } =
+    const { policy, steps, output, checkpointEvery, keepCheckpoints, maxSkippedSteps, onWarning, loggers } =
       this.#options
     return runLoop<TrainerStep>(
       {
@@ -57,6 +57,7 @@ export class Trainer {
         keepCheckpoints,
         maxSkippedSteps,
         onWarning,
+        loggers,
         prepare: (folder) => this.#freezeReference(folder),
         takeStep: (step, progress) => this.#step(step, progress),
         describeRollouts: ({ rollouts }) => describeRollouts(rollouts),

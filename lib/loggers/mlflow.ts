@@ -1,0 +1,131 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import { HdpoError } from '../errors.js'
+import { AttemptError, fetchWithRetries, type RetryOptions } from '../http/fetch-with-retries.js'
+import { redact } from '../secrets/secrets.js'
+import { flattenConfig } from './flatten-config.js'
+import type { LoggedRun, RunLogger } from './types.js'
+
+export interface MlflowOptions extends Pick<RetryOptions, 'retries' | 'timeout' | 'minimumDelay'> {
+  /** Of the tracking server. Default: MLFLOW_TRACKING_URI of the environment. */
+  url?: string
+  /** Made where there is none of this name. Default 'hdpo'. */
+  experiment?: string
+  /** Sent as a bearer token. Default: MLFLOW_TRACKING_TOKEN of the environment, where it is set. */
+  token?: string
+}
+
+/** Runs over MLflow's REST API 2.0. A resumed run goes on in the MLflow run that it began. */
+export function mlflow(options: MlflowOptions = {}): RunLogger {
+  const url = options.url ?? process.env.MLFLOW_TRACKING_URI
+  if (!url) throw new TypeError('mlflow.url: must be the tracking server, or set MLFLOW_TRACKING_URI')
+  if (!URL.canParse(url)) throw new TypeError(`mlflow.url: must be a URL, got ${JSON.stringify(url)}`)
+  const client = new MlflowClient(url, options)
+  let runId = ''
+  return {
+    name: 'mlflow',
+    async start(run) {
+      runId = await client.openRun(run, options.experiment ?? 'hdpo')
+    },
+    async log(step, metrics) {
+      const timestamp = Date.now()
+      const entries = Object.entries(metrics).map(([key, value]) => ({ key, value, timestamp, step }))
+      await client.post('runs/log-batch', { run_id: runId, metrics: entries })
+    },
+    async end(outcome) {
+      const status = { finished: 'FINISHED', stopped: 'KILLED', failed: 'FAILED' }[outcome]
+      await client.post('runs/update', { run_id: runId, status, end_time: Date.now() })
+    },
+  }
+}
+
+// What one request may hold, and a value of a parameter.
+const paramsPerRequest = 100
+const longestParam = 500
+
+class MlflowClient {
+  readonly #token: string | undefined
+
+  constructor(
+    private readonly url: string,
+    private readonly options: MlflowOptions,
+  ) {
+    this.#token = options.token ?? process.env.MLFLOW_TRACKING_TOKEN
+  }
+
+  async openRun(run: LoggedRun, experiment: string): Promise<string> {
+    const kept = join(run.folder, 'mlflow.json')
+    if (run.resumedFrom > 0) {
+      const runId = await keptRunId(kept)
+      if (runId !== undefined) {
+        await this.post('runs/update', { run_id: runId, status: 'RUNNING' })
+        return runId
+      }
+    }
+    const experimentId = await this.#experimentId(experiment)
+    const created = (await this.post('runs/create', {
+      experiment_id: experimentId,
+      run_name: run.name,
+      start_time: Date.now(),
+      tags: [{ key: 'mlflow.source.name', value: 'hdpo' }],
+    })) as { run: { info: { run_id: string } } }
+    const runId = created.run.info.run_id
+    await writeFileAtomic(kept, `${JSON.stringify({ runId })}\n`)
+    const params = Object.entries(flattenConfig(run.config)).map(([key, value]) => ({
+      key,
+      value: redact(value).slice(0, longestParam),
+    }))
+    for (let begin = 0; begin < params.length; begin += paramsPerRequest) {
+      const part = params.slice(begin, begin + paramsPerRequest)
+      await this.post('runs/log-batch', { run_id: runId, params: part })
+    }
+    return runId
+  }
+
+  async #experimentId(name: string): Promise<string> {
+    try {
+      const path = `experiments/get-by-name?experiment_name=${encodeURIComponent(name)}`
+      const found = (await this.#request(path)) as { experiment: { experiment_id: string } }
+      return found.experiment.experiment_id
+    } catch (error) {
+      if (!(error instanceof AttemptError && error.message.startsWith('HTTP 404'))) throw error
+      const created = (await this.post('experiments/create', { name })) as { experiment_id: string }
+      return created.experiment_id
+    }
+  }
+
+  post(path: string, body: object): Promise<unknown> {
+    return this.#request(path, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    })
+  }
+
+  #request(path: string, init: RequestInit = {}): Promise<unknown> {
+    const base = this.url.endsWith('/') ? this.url : `${this.url}/`
+    const headers = new Headers(init.headers)
+    if (this.#token !== undefined) headers.set('authorization', `Bearer ${this.#token}`)
+    const { retries = 3, timeout = 20_000, minimumDelay = 500 } = this.options
+    return fetchWithRetries(
+      new URL(`api/2.0/mlflow/${path}`, base),
+      { ...init, headers },
+      async (response) => (await response.json()) as unknown,
+      { retries, timeout, minimumDelay },
+    )
+  }
+}
+
+async function keptRunId(path: string): Promise<string | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  const { runId } = JSON.parse(text) as { runId?: unknown }
+  if (typeof runId !== 'string') throw new HdpoError('ERR_LOGGER', `${path} names no MLflow run`)
+  return runId
+}

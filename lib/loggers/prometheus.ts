@@ -1,0 +1,118 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Gauge, Registry } from 'prom-client'
+import { HdpoError } from '../errors.js'
+import type { RunLogger } from './types.js'
+
+export interface PrometheusOptions {
+  /** A registry of the service that hdpo is embedded in, whose own endpoint serves it. Give this or `port`. */
+  register?: Registry
+  /** An endpoint of its own, http://<host>:<port>/metrics; 0: any free port. */
+  port?: number
+  /** Default 127.0.0.1: metrics are no secret, but nobody else's business. */
+  host?: string
+}
+
+export interface PrometheusLogger extends RunLogger {
+  /** Of its own endpoint, once the run has started. */
+  readonly url: string | undefined
+}
+
+/** Gauges hdpo_<metric>{run="..."} with the newest step's values, and hdpo_step. Needs the package prom-client. */
+export function prometheus(options: PrometheusOptions): PrometheusLogger {
+  if ((options.register === undefined) === (options.port === undefined))
+    throw new TypeError('prometheus: give either register or port')
+  let gauges: Gauges | undefined
+  let server: Server | undefined
+  let run = ''
+  return {
+    name: 'prometheus',
+    get url() {
+      const address = server?.address() as AddressInfo | null | undefined
+      return address ? `http://${host(address)}:${address.port}/metrics` : undefined
+    },
+    async start({ name }) {
+      const client = await loadClient()
+      const register = options.register ?? new client.Registry()
+      run = name
+      gauges = new Gauges(client, register)
+      if (options.port !== undefined)
+        server = await serve(register, options.port, options.host ?? '127.0.0.1')
+    },
+    log(step, metrics) {
+      gauges?.set(run, 'step', step)
+      for (const [name, value] of Object.entries(metrics)) gauges?.set(run, name, value)
+    },
+    async end() {
+      const closing = server
+      if (closing) await new Promise((closed) => closing.close(closed))
+      server = undefined
+    },
+  }
+}
+
+type Client = typeof import('prom-client')
+
+async function loadClient(): Promise<Client> {
+  try {
+    return await import('prom-client')
+  } catch (error) {
+    throw new HdpoError('ERR_LOGGER', 'prometheus needs the package prom-client: npm install prom-client', {
+      cause: error,
+    })
+  }
+}
+
+class Gauges {
+  readonly #gauges = new Map<string, Gauge<'run'>>()
+
+  constructor(
+    private readonly client: Client,
+    private readonly register: Registry,
+  ) {}
+
+  /** 'seconds/rollout', 'tokensPerSecond' -> hdpo_seconds_rollout, hdpo_tokens_per_second. */
+  set(run: string, metric: string, value: number): void {
+    const name =
+      `hdpo_${metric.replace(/([a-z0-9])([A-Z])/g, '$1_$2').replace(/[^A-Za-z0-9]+/g, '_')}`.toLowerCase()
+    let gauge = this.#gauges.get(name)
+    if (!gauge) {
+      // Another run of this process may have registered it.
+      const known = this.register.getSingleMetric(name) as Gauge<'run'> | undefined
+      gauge =
+        known ??
+        new this.client.Gauge({
+          name,
+          help: `${metric} of the newest step, as in metrics.jsonl`,
+          labelNames: ['run'],
+          registers: [this.register],
+        })
+      this.#gauges.set(name, gauge)
+    }
+    gauge.set({ run }, value)
+  }
+}
+
+function serve(register: Registry, port: number, hostName: string): Promise<Server> {
+  const server = createServer((request, response) => {
+    if (request.method !== 'GET' || request.url !== '/metrics') {
+      response.writeHead(404).end()
+      return
+    }
+    register.metrics().then(
+      (text) => response.writeHead(200, { 'content-type': register.contentType }).end(text),
+      (error: Error) => response.writeHead(500).end(error.message),
+    )
+  })
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, hostName, () => {
+      server.unref()
+      resolve(server)
+    })
+  })
+}
+
+function host({ address, family }: AddressInfo): string {
+  return family === 'IPv6' ? `[${address}]` : address
+}

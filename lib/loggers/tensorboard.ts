@@ -1,0 +1,33 @@
+import { appendFile, mkdir, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { encodeRecord } from './event-file.js'
+import type { RunLogger } from './types.js'
+
+export interface TensorBoardOptions {
+  /** Default: the folder tensorboard/ in the run folder. */
+  folder?: string
+}
+
+/** Event files for `tensorboard --logdir runs`: one a process, so that a resumed run has several. */
+export function tensorBoard({ folder }: TensorBoardOptions = {}): RunLogger {
+  let path = ''
+  const now = () => Date.now() / 1000
+  return {
+    name: 'tensorboard',
+    async start(run) {
+      const into = folder ?? join(run.folder, 'tensorboard')
+      await mkdir(into, { recursive: true })
+      path = join(
+        into,
+        `events.out.tfevents.${Math.floor(now())}.${hostname()}.${process.pid}.${Math.floor(performance.now())}`,
+      )
+      const version = encodeRecord({ wallTime: now(), fileVersion: 'brain.Event:2' })
+      const session = encodeRecord({ wallTime: now(), step: run.resumedFrom + 1, sessionStart: true })
+      await writeFile(path, run.resumedFrom > 0 ? Buffer.concat([version, session]) : version)
+    },
+    async log(step, scalars) {
+      await appendFile(path, encodeRecord({ wallTime: now(), step, scalars }))
+    },
+  }
+}
