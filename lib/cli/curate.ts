@@ -18,15 +18,20 @@ export function addCurateCommand(program: Command): void {
     .command('curate')
     .description('measure what a policy knows, sort tool traces, write the cold-start and RL sets')
     .argument('<config>', 'YAML or TypeScript file')
+    .option('--resume', 'go on with what a stopped curation left in the folder')
     .option('--output <folder>', 'folder for the sets, instead of the one in the config')
     .addHelpText(
       'after',
-      examples('hdpo curate curate.yaml', 'hdpo curate curate.yaml --output data/curated'),
+      examples(
+        'hdpo curate curate.yaml',
+        'hdpo curate curate.yaml --resume',
+        'hdpo curate curate.yaml --output data/curated',
+      ),
     )
     .action(runCurate)
 }
 
-async function runCurate(path: string, flags: { output?: string }): Promise<void> {
+async function runCurate(path: string, flags: { output?: string; resume?: boolean }): Promise<void> {
   const { config, folder } = await loadConfig(path, curateSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
   const terminal = new Terminal(process.stderr)
@@ -45,6 +50,7 @@ async function runCurate(path: string, flags: { output?: string }): Promise<void
       reward: environment.reward,
       traces,
       output,
+      resume: flags.resume === true,
       ...(rollout && { rollout }),
       ...(samples !== undefined && { samples }),
       ...(seed !== undefined && { seed }),

@@ -3,7 +3,7 @@
 // calls make no sense. Written: rl.jsonl, cold-start.jsonl, dropped.jsonl (with reasons), curation.json (counts).
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../errors.js'
@@ -18,6 +18,9 @@ import type { Tool } from '../tools/types.js'
 import type { ImportedConversation } from '../traces/conversation.js'
 import { mapConcurrent } from '../trainer/map-concurrent.js'
 import { checkCount } from '../trainer/option-checks.js'
+import { runExists } from '../trainer/run-folder.js'
+import { fingerprint, taskFingerprint } from '../trainer/run-state.js'
+import { CurationJournal } from './journal.js'
 import { type KnowledgeMark, type MarkedTask, markKnown } from './known-tasks.js'
 import { rationaleRubric } from './rationale.js'
 import { type DropReason, dropReasons, type Review, reviewTrace } from './review-trace.js'
@@ -35,8 +38,10 @@ export interface CurateOptions {
   traces?: readonly ImportedConversation[]
   /** Asks whether each trace's tool use is sensible. */
   rationale?: JudgeOptions & { rubric?: string }
-  /** The folder that the sets are written to; refused where it holds some. */
+  /** The folder that the sets are written to; refused where it holds some, unless `resume`. */
   output: string
+  /** Go on with what a killed curation left in `output`; of a finished one, give back its summary. Default false. */
+  resume?: boolean
   /** Default 0. */
   seed?: number
   /** Traces under way at once. Default 16. */
@@ -64,6 +69,7 @@ const names = {
   coldStart: 'cold-start.jsonl',
   dropped: 'dropped.jsonl',
   summary: 'curation.json',
+  journal: 'progress.jsonl',
 }
 
 export async function curate(options: CurateOptions): Promise<CurationSummary> {
@@ -72,9 +78,11 @@ export async function curate(options: CurateOptions): Promise<CurationSummary> {
   checkCount('concurrency', concurrency)
   const judge = options.rationale && new Judge(options.rationale)
   await mkdir(output, { recursive: true })
-  refuseExisting(output)
-  const { knowledge, byQuestion } = await writeTasks({ ...options, samples })
-  const reviewed = await writeTraces({ ...options, traces, concurrency }, byQuestion, judge)
+  const finished = await checkOutput(output, options.resume === true)
+  if (finished) return finished
+  const journal = await CurationJournal.open(join(output, names.journal), identityOf(options, samples))
+  const { knowledge, byQuestion } = await writeTasks({ ...options, samples }, journal)
+  const reviewed = await writeTraces({ ...options, traces, concurrency }, byQuestion, judge, journal)
   const summary: CurationSummary = {
     tasks: tasks.length,
     knowledge,
@@ -83,18 +91,31 @@ export async function curate(options: CurateOptions): Promise<CurationSummary> {
     ...(judge && { judge: judge.statistics }),
   }
   await writeFileAtomic(join(output, names.summary), `${JSON.stringify(summary, null, 2)}\n`)
+  await journal.remove()
   return summary
+}
+
+/** What a resumed curation may not change. */
+function identityOf({ tasks, traces = [], seed = 0, rollout, rationale }: CurateOptions, samples: number) {
+  return {
+    seed,
+    samples,
+    tasks: taskFingerprint(tasks),
+    traces: fingerprint(traces),
+    rollout,
+    rationale: rationale && fingerprint([rationale.model, rationale.rubric ?? rationaleRubric]),
+  }
 }
 
 /** A trace finds its task by this: 16 bytes a task, whatever its question is. */
 type ByQuestion = Map<string, { index: number; mark: KnowledgeMark }>
 
-async function writeTasks(options: CurateOptions & { samples: number }) {
+async function writeTasks(options: CurateOptions & { samples: number }, journal: CurationJournal) {
   const { policy, tasks, tools, reward, rollout, samples, seed, signal, output, onProgress } = options
   const knowledge = { known: 0, partly: 0, needed: 0, ungraded: 0 }
   const byQuestion: ByQuestion = new Map()
   let done = 0
-  const marked = markKnown(tasks, {
+  const asking = {
     policy,
     tools,
     reward,
@@ -102,8 +123,9 @@ async function writeTasks(options: CurateOptions & { samples: number }) {
     ...(rollout && { rollout }),
     ...(seed !== undefined && { seed }),
     ...(signal && { signal }),
-  })
-  await writeLines(output, [names.rl, names.dropped], async (rl, dropped) => {
+  }
+  const marked = markKnown(tasks, asking, journal)
+  await writeLines(output, [names.rl, names.dropped], 'w', async (rl, dropped) => {
     for await (const { task, mark, rightShare } of marked) {
       byQuestion.set(questionKey(task.messages), { index: done, mark })
       knowledge[mark]++
@@ -125,6 +147,7 @@ async function writeTraces(
   options: CurateOptions & { traces: readonly ImportedConversation[]; concurrency: number },
   byQuestion: ByQuestion,
   judge: Judge | undefined,
+  journal: CurationJournal,
 ) {
   const { tasks, tools, reward, rollout, traces, output, concurrency, onProgress } = options
   const signal = options.signal ?? new AbortController().signal
@@ -132,6 +155,11 @@ async function writeTraces(
   let done = 0
   const results = await mapConcurrent(traces, concurrency, async (trace, index) => {
     signal.throwIfAborted()
+    const before = journal.reviews.get(index)
+    if (before) {
+      onProgress?.({ phase: 'traces', done: ++done, total: traces.length })
+      return before
+    }
     const marked = await taskOf(trace, tasks, byQuestion)
     const review = await reviewTrace(trace, {
       id: `trace-${index + 1}`,
@@ -142,10 +170,12 @@ async function writeTraces(
       ...(rollout && { rollout }),
       ...(judge && { rationale: { judge, rubric } }),
     })
+    const reviewed = { review, matched: marked !== undefined }
+    await journal.recordReview(index, reviewed)
     onProgress?.({ phase: 'traces', done: ++done, total: traces.length })
-    return { review, matched: marked !== undefined }
+    return reviewed
   })
-  await writeLines(output, [names.coldStart, names.dropped], async (coldStart, dropped) => {
+  await writeLines(output, [names.coldStart, names.dropped], 'a', async (coldStart, dropped) => {
     for (const [index, { review }] of results.entries()) {
       const trace = traces[index] as ImportedConversation
       if (review.keep) await coldStart(trace)
@@ -193,14 +223,15 @@ function countReasons(reviews: readonly Review[]): Record<DropReason, number> {
 
 type WriteLine = (value: object) => Promise<void>
 
-/** Appends to two files of the folder, secrets redacted. */
+/** Into two files of the folder, begun anew or gone on with; secrets are redacted. */
 async function writeLines(
   folder: string,
   [first, second]: [string, string],
+  flags: 'w' | 'a',
   work: (first: WriteLine, second: WriteLine) => Promise<void>,
 ): Promise<void> {
-  const one = await open(join(folder, first), 'a')
-  const two = await open(join(folder, second), 'a')
+  const one = await open(join(folder, first), flags)
+  const two = await open(join(folder, second), flags)
   const writer =
     (file: typeof one): WriteLine =>
     (value) =>
@@ -213,8 +244,14 @@ async function writeLines(
   }
 }
 
-function refuseExisting(output: string): void {
-  const existing = Object.values(names).find((name) => existsSync(join(output, name)))
-  if (existing !== undefined)
-    throw new HdpoError('ERR_RUN_EXISTS', `output: ${join(output, existing)} exists; choose another folder`)
+/** The summary of a curation that is to be resumed and has ended. */
+async function checkOutput(output: string, resume: boolean): Promise<CurationSummary | undefined> {
+  const has = (name: string) => existsSync(join(output, name))
+  if (!Object.values(names).some(has)) return undefined
+  if (!resume) throw runExists(output, 'a curation')
+  if (has(names.summary)) {
+    return JSON.parse(await readFile(join(output, names.summary), 'utf8')) as CurationSummary
+  }
+  if (has(names.journal)) return undefined
+  throw new HdpoError('ERR_RESUME', `output: ${output} holds sets, but no ${names.journal} to go on from`)
 }

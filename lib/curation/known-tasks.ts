@@ -3,6 +3,7 @@ import { deriveSeed } from '../rollout/seed.js'
 import type { Task } from '../rollout/types.js'
 import { type TaskList, taskAt } from '../tasks/task-list.js'
 import { type EvaluateOptions, measureKnown } from '../trainer/evaluate.js'
+import type { CurationJournal } from './journal.js'
 
 /** 'known': right in every sample without tools; 'needed': in none. 'ungraded': the reward could not grade a sample. */
 export type KnowledgeMark = 'known' | 'partly' | 'needed' | 'ungraded'
@@ -14,24 +15,36 @@ export interface MarkedTask {
   rightShare: number | undefined
 }
 
-// Rollouts are kept until their part is measured.
-const tasksAtOnce = 256
+// Rollouts are kept until their part is measured, and a killed curation measures its last part again.
+const tasksAtOnce = 64
 
-/** In the order of the tasks. */
+/** In the order of the tasks. What the journal has is not measured again. */
 export async function* markKnown(
   tasks: TaskList,
   options: Omit<EvaluateOptions, 'tasks' | 'knowledge'> & { samples: number },
+  journal: CurationJournal,
 ): AsyncGenerator<MarkedTask, void, void> {
   for (let start = 0; start < tasks.length; start += tasksAtOnce) {
     const count = Math.min(tasksAtOnce, tasks.length - start)
     const part = await Promise.all(Array.from({ length: count }, (_, index) => taskAt(tasks, start + index)))
-    const seed = deriveSeed(options.seed ?? 0, 'curate', start)
-    const knowledge = await measureKnown({ ...options, tasks: part, seed })
-    for (const task of part) {
-      const rightShare = knowledge.rightShare.get(task.id)
+    const rightShares = journal.parts.get(start) ?? (await measurePart(part, start, options))
+    if (!journal.parts.has(start)) await journal.recordPart(start, rightShares)
+    for (const [index, task] of part.entries()) {
+      const rightShare = rightShares[index] ?? undefined
       yield { task, mark: markOf(rightShare), rightShare }
     }
   }
+}
+
+/** In the order of the tasks; null where ungraded. */
+async function measurePart(
+  tasks: readonly Task[],
+  start: number,
+  options: Omit<EvaluateOptions, 'tasks' | 'knowledge'> & { samples: number },
+): Promise<(number | null)[]> {
+  const seed = deriveSeed(options.seed ?? 0, 'curate', start)
+  const { rightShare } = await measureKnown({ ...options, tasks, seed })
+  return tasks.map(({ id }) => rightShare.get(id) ?? null)
 }
 
 function markOf(rightShare: number | undefined): KnowledgeMark {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -168,6 +168,40 @@ describe('curate', () => {
     await run({ traces: [trace('the key is swordfish-12345', ['a'])] })
     expect(await readFile(join(folder, 'cold-start.jsonl'), 'utf8')).toContain('the key is [redacted]')
     await expect(run()).rejects.toMatchObject({ code: 'ERR_RUN_EXISTS' })
+  })
+
+  it('goes on after it was stopped to the sets of an unbroken one, doing nothing twice', async () => {
+    const many = { tasks: tasks(200), traces: Array.from({ length: 8 }, (_, at) => trace(`q ${at}`, ['a'])) }
+    const whole = join(folder, 'whole')
+    const summary = await run({ ...many, output: whole })
+    const output = join(folder, 'stopped')
+    const stopAt = (phase: string, count: number) => {
+      const stop = new AbortController()
+      const onProgress: CurateOptions['onProgress'] = (progress) => {
+        if (progress.phase === phase && progress.done === count) stop.abort(new Error('stopped by the test'))
+      }
+      return { ...many, output, signal: stop.signal, onProgress, concurrency: 1 }
+    }
+    await expect(run(stopAt('tasks', 100))).rejects.toThrow('stopped by the test')
+    await expect(run({ ...many, output })).rejects.toMatchObject({ code: 'ERR_RUN_EXISTS' })
+    // As a kill in the middle of a write leaves it.
+    await appendFile(join(output, 'progress.jsonl'), '{"from": 128, "rightSha')
+    await expect(run({ ...stopAt('traces', 3), resume: true })).rejects.toThrow('stopped by the test')
+    await expect(run({ ...many, output, resume: true, samples: 3 })).rejects.toThrow(/samples was 8/)
+    const asked = vi.fn(() => '42')
+    const counting = { ...lookup, run: asked } as Tool
+    const silent = policy()
+    silent.say = () => {
+      throw new Error('nothing is left to ask')
+    }
+    expect(await run({ ...many, output, resume: true, policy: silent, tools: [counting] })).toEqual(summary)
+    expect(asked).toHaveBeenCalledTimes(5)
+    for (const name of ['rl.jsonl', 'cold-start.jsonl', 'dropped.jsonl', 'curation.json']) {
+      expect(await readFile(join(output, name), 'utf8'), name).toBe(await readFile(join(whole, name), 'utf8'))
+    }
+    expect(await readdir(output)).not.toContain('progress.jsonl')
+    // A finished one only tells what became of it.
+    expect(await run({ ...many, output, resume: true, policy: silent })).toEqual(summary)
   })
 
   it('stops when it is aborted', async () => {

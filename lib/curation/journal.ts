@@ -1,0 +1,101 @@
+// What a curation has done so far, a line at a time, so that one that was killed goes on from there. The sets themselves are
+// written from it anew. Removed when the sets are whole.
+import { existsSync } from 'node:fs'
+import { appendFile, readFile, rm } from 'node:fs/promises'
+import { isDeepStrictEqual } from 'node:util'
+import writeFileAtomic from 'write-file-atomic'
+import { HdpoError } from '../errors.js'
+import { redactValue } from '../secrets/secrets.js'
+import type { Review } from './review-trace.js'
+
+export interface ReviewedTrace {
+  review: Review
+  /** Its question is some task's. */
+  matched: boolean
+}
+
+/** The first line, then one for each part of the tasks, then one for each trace. Right shares: null where ungraded. */
+type Line =
+  | { identity: Record<string, unknown> }
+  | { from: number; rightShares: (number | null)[] }
+  | ({ trace: number } & ReviewedTrace)
+
+export class CurationJournal {
+  /** Of parts of the tasks, by where each begins. */
+  readonly parts = new Map<number, (number | null)[]>()
+  /** By index. */
+  readonly reviews = new Map<number, ReviewedTrace>()
+  #written: Promise<void> = Promise.resolve()
+
+  private constructor(private readonly path: string) {}
+
+  /** Goes on with what `path` holds, if it holds anything; ERR_RESUME where that was another curation. */
+  static async open(path: string, identity: Record<string, unknown>): Promise<CurationJournal> {
+    const journal = new CurationJournal(path)
+    // As it reads once it was written, without undefined.
+    const now = JSON.parse(JSON.stringify(identity)) as Record<string, unknown>
+    const [first, ...lines] = existsSync(path) ? await wholeLines(path) : []
+    for (const line of lines) journal.#take(line)
+    if (first) checkSame((first as { identity: Record<string, unknown> }).identity, now, path)
+    // A last line that was cut off is not written on.
+    const kept = [{ identity: now }, ...lines].map(toText).join('')
+    await writeFileAtomic(path, kept)
+    return journal
+  }
+
+  recordPart(from: number, rightShares: (number | null)[]): Promise<void> {
+    return this.#append({ from, rightShares })
+  }
+
+  recordReview(trace: number, reviewed: ReviewedTrace): Promise<void> {
+    return this.#append({ trace, ...reviewed })
+  }
+
+  remove(): Promise<void> {
+    return rm(this.path, { force: true })
+  }
+
+  #take(line: Line): void {
+    if ('rightShares' in line) this.parts.set(line.from, line.rightShares)
+    else if ('trace' in line) {
+      const { trace, review, matched } = line
+      // What nobody could grade may be graded now: the judge was down, say.
+      const ungraded = !review.keep && review.reason.startsWith('ungraded-')
+      if (!ungraded) this.reviews.set(trace, { review, matched })
+    }
+  }
+
+  /** One line after the other, never into each other. */
+  #append(line: Line): Promise<void> {
+    this.#written = this.#written.then(() => appendFile(this.path, toText(line)))
+    return this.#written
+  }
+}
+
+function toText(line: Line): string {
+  return `${JSON.stringify(redactValue(line))}\n`
+}
+
+/** Without a last one that was cut off while it was written. */
+async function wholeLines(path: string): Promise<Line[]> {
+  const texts = (await readFile(path, 'utf8')).split('\n').slice(0, -1)
+  return texts.map((text, index) => {
+    try {
+      return JSON.parse(text) as Line
+    } catch (error) {
+      throw new HdpoError('ERR_RESUME', `${path}:${index + 1} is not JSON: ${(error as Error).message}`, {
+        cause: error,
+      })
+    }
+  })
+}
+
+function checkSame(was: Record<string, unknown>, now: Record<string, unknown>, path: string): void {
+  for (const name of new Set([...Object.keys(was), ...Object.keys(now)])) {
+    if (isDeepStrictEqual(was[name], now[name])) continue
+    throw new HdpoError(
+      'ERR_RESUME',
+      `${name} was ${JSON.stringify(was[name])} when ${path} was begun and is ${JSON.stringify(now[name])} now`,
+    )
+  }
+}
