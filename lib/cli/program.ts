@@ -5,13 +5,16 @@ import { HdpoError } from '../errors.js'
 import { addBuildCommand } from './build.js'
 import { addChatCommand } from './chat.js'
 import { addCompareCommand } from './compare.js'
+import { addConvertCommand } from './convert.js'
 import { addCurateCommand } from './curate.js'
 import { addDoctorCommand } from './doctor.js'
 import { addEvalCommand } from './eval.js'
+import { addInspectCommand } from './inspect.js'
 import { addQuickstartCommand } from './quickstart.js'
 import { addServeCommand } from './serve.js'
 import { addSftCommand } from './sft.js'
 import { addTrainCommand } from './train.js'
+import { addUiCommand } from './ui.js'
 
 export function createProgram(): Command {
   const program = new Command('hdpo')
@@ -27,6 +30,9 @@ export function createProgram(): Command {
   addCompareCommand(program)
   addChatCommand(program)
   addServeCommand(program)
+  addUiCommand(program)
+  addInspectCommand(program)
+  addConvertCommand(program)
   addDoctorCommand(program)
   addBuildCommand(program)
   return program

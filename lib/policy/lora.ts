@@ -137,6 +137,17 @@ function localFolder(name: string, adapterFolder: string): string | undefined {
   return candidates.find((path) => existsSync(join(path, 'config.json')))
 }
 
+/** The folder of an adapter's base model: the one given, else where the adapter says. */
+export function baseOf(adapter: AdapterFolder, options: { base?: string }): string {
+  const base = options.base ?? adapter.base
+  if (base !== undefined) return base
+  throw new HdpoError(
+    'ERR_POLICY_FOLDER',
+    `${adapter.path} holds an adapter of ${JSON.stringify(adapter.baseName)}, which is no folder here; download the base model ` +
+      'and name its folder with the option base',
+  )
+}
+
 /** As PEFT writes it. */
 export function formatAdapterConfig(lora: LoraOptions, base: string): Record<string, unknown> {
   return {

@@ -20,7 +20,7 @@ import {
   type StepResult,
 } from '../native.js'
 import { type ChatTemplateSource, createChatTemplate } from './chat-template.js'
-import { type AdapterFolder, adapterWeightsName, readAdapterFolder } from './lora.js'
+import { type AdapterFolder, adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
 import { type PolicyFolder, readPolicyFolder, readTextParts } from './policy-folder.js'
 import { checkPolicyOptions, engineOptions, loraOf, type PolicyOptions } from './policy-options.js'
 import {
@@ -303,14 +303,4 @@ export class Policy implements RolloutPolicy {
   close(): Promise<void> {
     return fromNative(this.#engine.close())
   }
-}
-
-function baseOf(adapter: AdapterFolder, options: PolicyOptions): string {
-  const base = options.base ?? adapter.base
-  if (base !== undefined) return base
-  throw new HdpoError(
-    'ERR_POLICY_FOLDER',
-    `${adapter.path} holds an adapter of ${JSON.stringify(adapter.baseName)}, which is no folder here; download the base model ` +
-      'and name its folder with the option base',
-  )
 }

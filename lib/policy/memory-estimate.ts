@@ -1,0 +1,140 @@
+// Memory of a model that has not been loaded, from its sizes alone. An engine's own memoryPlan() is exact; test/policy/
+// memory-estimate.test.ts holds the two together.
+import type { GenerationPrecision, LoraOptions, LoraTargetModule, ModelConfig, Precision } from '../native.js'
+
+export interface MemoryQuestion {
+  config: ModelConfig
+  precision: Precision
+  generationPrecision?: GenerationPrecision
+  lora?: LoraOptions
+  trainable: boolean
+  recompute?: boolean
+  microBatchTokens?: number
+  kvBudgetBytes?: number
+}
+
+/** Bytes. */
+export interface MemoryEstimate {
+  weights: number
+  generationWeights: number
+  /** Adapters, gradients and optimiser state. */
+  training: number
+  activations: number
+  kvCache: number
+  total: number
+}
+
+const loss = { workspaceBytes: 120 * 2 ** 20, rowsOfStates: 3 }
+// int8 with one float32 scale a row and group of 64 inputs.
+const bytesOf: Record<GenerationPrecision, number> = { float32: 4, bfloat16: 2, int8: 1 + 4 / 64 }
+
+export function estimateMemory(question: MemoryQuestion): MemoryEstimate {
+  const { config, precision, lora, trainable, microBatchTokens = 2048 } = question
+  const { generationPrecision = precision, kvBudgetBytes = 128 * 2 ** 20 } = question
+  const counts = countParameters(config)
+  const all = counts.matrices + counts.vectors
+  const hasMasters = precision === 'bfloat16' && !lora && trainable
+  const weights = counts.matrices * bytesOf[precision] + counts.vectors * 4 + (hasMasters ? 4 * all : 0)
+  const trained = lora ? countAdapter(config, lora) : all
+  const generationWeights =
+    (counts.layerMatrices + config.vocabSize * config.hiddenSize) * bytesOf[generationPrecision] +
+    // Float32 weights are merged for generation; beside narrower ones the adapter has its own, in bfloat16.
+    (lora && generationPrecision !== 'float32' ? 2 * packedAdapter(config, lora) : 0)
+  // A float32 value each: gradient and two moments; an adapter's own besides.
+  const training = (lora ? 4 * trained : 0) + (trainable ? 12 * trained : 0)
+  const activations = trainable ? activationBytes(question, microBatchTokens) : 0
+  const total = weights + generationWeights + training + activations + kvBudgetBytes
+  return { weights, generationWeights, training, activations, kvCache: kvBudgetBytes, total }
+}
+
+export interface ParameterCounts {
+  /** Weights of projections, embedding and head. */
+  matrices: number
+  /** Those of the layers alone. */
+  layerMatrices: number
+  /** Norms and biases. */
+  vectors: number
+}
+
+export function countParameters(config: ModelConfig): ParameterCounts {
+  const { hiddenSize, layers, vocabSize, heads, kvHeads, headDim, qkvBias, qkNorm, tieEmbeddings } = config
+  const projections = Object.values(projectionShapes(config))
+  const layerMatrices = layers * projections.reduce((sum, [rows, columns]) => sum + rows * columns, 0)
+  const perLayer =
+    2 * hiddenSize + (qkvBias ? (heads + 2 * kvHeads) * headDim : 0) + (qkNorm ? 2 * headDim : 0)
+  return {
+    matrices: layerMatrices + (tieEmbeddings ? 1 : 2) * vocabSize * hiddenSize,
+    layerMatrices,
+    vectors: layers * perLayer + hiddenSize,
+  }
+}
+
+/** Rows (outputs) and columns (inputs). */
+function projectionShapes(config: ModelConfig): Record<LoraTargetModule, readonly [number, number]> {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config
+  return {
+    q_proj: [heads * headDim, hiddenSize],
+    k_proj: [kvHeads * headDim, hiddenSize],
+    v_proj: [kvHeads * headDim, hiddenSize],
+    o_proj: [hiddenSize, heads * headDim],
+    gate_proj: [intermediateSize, hiddenSize],
+    up_proj: [intermediateSize, hiddenSize],
+    down_proj: [hiddenSize, intermediateSize],
+  }
+}
+
+function countAdapter(config: ModelConfig, { rank, targetModules }: LoraOptions): number {
+  const shapes = projectionShapes(config)
+  const ofLayer = targetModules.reduce((sum, name) => sum + rank * (shapes[name][0] + shapes[name][1]), 0)
+  return config.layers * ofLayer
+}
+
+interface FusedAdapter {
+  inputs: number
+  outputs: number
+  width: number
+}
+
+/** The adapters of projections that are computed as one: their ranks side by side. */
+function fusedAdapters(config: ModelConfig, { rank, targetModules }: LoraOptions): FusedAdapter[] {
+  const shapes = projectionShapes(config)
+  const groups: readonly (readonly [LoraTargetModule, ...LoraTargetModule[]])[] = [
+    ['q_proj', 'k_proj', 'v_proj'],
+    ['o_proj'],
+    ['gate_proj', 'up_proj'],
+    ['down_proj'],
+  ]
+  const fused = groups.map((names) => ({
+    inputs: shapes[names[0]][1],
+    outputs: names.reduce((sum, name) => sum + shapes[name][0], 0),
+    width: rank * names.filter((name) => targetModules.includes(name)).length,
+  }))
+  return fused.filter(({ width }) => width > 0)
+}
+
+function packedAdapter(config: ModelConfig, lora: LoraOptions): number {
+  const ofLayer = fusedAdapters(config, lora).map(({ inputs, outputs, width }) => width * (inputs + outputs))
+  return config.layers * ofLayer.reduce((sum, count) => sum + count, 0)
+}
+
+/** Float32 values of a step's scratch for adapters, at so many tokens. */
+function adapterScratch(config: ModelConfig, lora: LoraOptions, tokens: number): number {
+  const fused = fusedAdapters(config, lora)
+  const largest = (of: (adapter: FusedAdapter) => number) => Math.max(...fused.map(of))
+  const dropped = lora.dropout > 0 ? largest(({ inputs }) => inputs) : 0
+  const spread = largest(({ outputs, width }) => outputs * width)
+  return tokens * (2 * largest(({ width }) => width) + dropped) + 2 * spread
+}
+
+/** What a step keeps for backward (native/model/transformer.cpp), its scratch, and the loss. */
+function activationBytes({ config, lora, recompute }: MemoryQuestion, tokens: number): number {
+  const { hiddenSize, intermediateSize, layers, heads, kvHeads, headDim, qkNorm, vocabSize } = config
+  const queries = heads * headDim
+  const qkv = queries + 2 * kvHeads * headDim
+  const layer = 2 + qkv + (qkNorm ? heads + kvHeads : 0) + queries + heads + hiddenSize + 2 * intermediateSize
+  const kept = (layers + 2) * hiddenSize + 1 + (recompute ? 1 : layers) * layer
+  const scratch = 2 * hiddenSize + Math.max(3 * intermediateSize, (qkNorm ? 2 : 1) * qkv + queries)
+  const logits = Math.min(Math.max(loss.workspaceBytes, 4 * vocabSize), 4 * tokens * vocabSize)
+  const adapter = lora ? adapterScratch(config, lora, tokens) : 0
+  return 4 * (tokens * (kept + scratch + loss.rowsOfStates * hiddenSize) + adapter) + logits
+}
