@@ -26,7 +26,7 @@ static_assert(kBlock == kLanes);  // a vector holds one value of all tokens of a
 // Fewer multiply-adds than this are done by the calling thread: waking another takes as long.
 constexpr int64_t kParallelMultiplyAdds = int64_t{1} << 15;
 // Key elements written; they are scattered, one cache line each.
-constexpr int64_t kParallelKeyElements = int64_t{1} << 11;
+constexpr int64_t kParallelKeyElements = int64_t{1} << 13;
 
 struct Shape {
   int64_t heads, kvHeads, headDim;

@@ -15,6 +15,7 @@
 
 #include "cpu/bfloat16.h"
 #include "cpu/packed_matmul.h"
+#include "cpu/parallel.h"
 #include "cpu/vector.h"
 
 namespace hdpo {
@@ -133,12 +134,17 @@ void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& we
   uint16_t* rounded = static_cast<uint16_t*>(operands);
   const Product product{out.f32(), rounded,        static_cast<const uint16_t*>(weight.data),
                         rows,      weight.outputs, pairs};
+  const auto roundRow = [&](int64_t row) {
+    narrow(rounded + row * pairs * 2, x.f32() + row * inputs, inputs);
+    if (inputs % 2 != 0) rounded[row * pairs * 2 + inputs] = 0;
+  };
+  const bool alone = rows * inputs <= kParallelElements;  // threads waiting for each other would take longer
+  for (int64_t row = 0; alone && row < rows; ++row) roundRow(row);
 #pragma omp parallel if (rows * weight.outputs * inputs > kParallelMultiplyAdds)
   {
+    if (!alone) {
 #pragma omp for schedule(static)
-    for (int64_t row = 0; row < rows; ++row) {
-      narrow(rounded + row * pairs * 2, x.f32() + row * inputs, inputs);
-      if (inputs % 2 != 0) rounded[row * pairs * 2 + inputs] = 0;
+      for (int64_t row = 0; row < rows; ++row) roundRow(row);
     }
     forShareOfTiles(
         rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(), omp_get_num_threads(),

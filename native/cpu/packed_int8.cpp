@@ -22,6 +22,7 @@
 
 #include "cpu/bfloat16.h"
 #include "cpu/packed_matmul.h"
+#include "cpu/parallel.h"
 #include "cpu/vector.h"
 
 namespace hdpo {
@@ -216,20 +217,28 @@ void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight
   GroupScale* scales = reinterpret_cast<GroupScale*>(quantised + rows * groups * kGroup);
   const Product product{out.f32(), quantised,      scales, static_cast<const uint8_t*>(weight.data),
                         rows,      weight.outputs, groups};
+  const auto quantiseGroup = [&](int64_t unit) {
+    const int64_t row = unit / groups, begin = unit % groups * kGroup,
+                  count = std::min(kGroup, inputs - begin);
+    const float* values = x.f32() + row * inputs + begin;
+    float padded[kGroup] = {};
+    if (count < kGroup) {
+      std::copy_n(values, count, padded);
+      values = padded;
+    }
+    int8_t* q = quantised + unit * kGroup;
+    const float scale = quantise(q, values);
+    int32_t sum = 0;
+    for (int64_t i = 0; i < kGroup; ++i) sum += q[i];
+    scales[unit] = {scale, -128 * sum};
+  };
+  const bool alone = rows * inputs <= kParallelElements;  // threads waiting for each other would take longer
+  for (int64_t unit = 0; alone && unit < rows * groups; ++unit) quantiseGroup(unit);
 #pragma omp parallel if (rows * weight.outputs * inputs > kParallelMultiplyAdds)
   {
+    if (!alone) {
 #pragma omp for schedule(static)
-    for (int64_t unit = 0; unit < rows * groups; ++unit) {
-      const int64_t row = unit / groups, begin = unit % groups * kGroup,
-                    count = std::min(kGroup, inputs - begin);
-      const float* values = x.f32() + row * inputs + begin;
-      float padded[kGroup] = {};
-      if (count < kGroup) values = std::copy_n(values, count, padded) - count;
-      int8_t* q = quantised + unit * kGroup;
-      const float scale = quantise(q, values);
-      int32_t sum = 0;
-      for (int64_t i = 0; i < kGroup; ++i) sum += q[i];
-      scales[unit] = {scale, -128 * sum};
+      for (int64_t unit = 0; unit < rows * groups; ++unit) quantiseGroup(unit);
     }
     forShareOfTiles(
         rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(), omp_get_num_threads(),
