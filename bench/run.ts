@@ -1,4 +1,4 @@
-// npm run bench [-- --threads 2 --profile]: hdpo beside PyTorch, in one run on this machine. Prints a table.
+// npm run bench [-- --threads 2 --profile --real-size]: hdpo beside PyTorch, in one run on this machine. Prints a table.
 // The peer runs before and after: a noisy neighbour shows as two different figures, of which the better one counts.
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -7,6 +7,7 @@ import { formatTable } from '../lib/cli/table.js'
 import { measureAdvantages } from './advantages.js'
 import { measureGeneration } from './generation.js'
 import { measureLinearLoss } from './linear-loss.js'
+import { compareRealSize } from './real-size.js'
 import { type Shape, shapes } from './shapes.js'
 import { figure, type PeerFigures, runPython, runTorchPeer } from './torch-peer.js'
 import { measureTraining } from './training.js'
@@ -14,22 +15,34 @@ import { measureTraining } from './training.js'
 const rollouts = 1_000_000
 
 const { values } = parseArgs({
-  options: { threads: { type: 'string', default: '2' }, profile: { type: 'boolean', default: false } },
+  options: {
+    threads: { type: 'string', default: '2' },
+    profile: { type: 'boolean', default: false },
+    'real-size': { type: 'boolean', default: false },
+  },
 })
 const threads = Number(values.threads)
 if (!Number.isInteger(threads) || threads < 1)
   throw new RangeError(`--threads must be a whole number from 1, got ${values.threads}`)
 
 console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${threads} threads, Node ${process.version}\n`)
-const rows: string[][] = []
-for (const shape of shapes) rows.push(...(await compare(shape)))
-rows.push(await compareAdvantages())
-console.log(formatTable(['', 'hdpo', 'PyTorch', 'ratio'], rows))
-const { milliseconds, matmulMilliseconds, workspaceBytes, shape } = await measureLinearLoss(threads)
-console.log(
-  `\nfused loss, ${shape}: ${milliseconds.toFixed(0)} ms beside ${matmulMilliseconds.toFixed(0)} ms for its three matrix ` +
-    `products alone; peak workspace ${(workspaceBytes / 2 ** 20).toFixed(0)} MiB`,
-)
+if (values['real-size']) {
+  compareRealSize(threads, values.profile)
+} else {
+  await compareSmallModels()
+}
+
+async function compareSmallModels(): Promise<void> {
+  const rows: string[][] = []
+  for (const shape of shapes) rows.push(...(await compare(shape)))
+  rows.push(await compareAdvantages())
+  console.log(formatTable(['', 'hdpo', 'PyTorch', 'ratio'], rows))
+  const { milliseconds, matmulMilliseconds, workspaceBytes, shape } = await measureLinearLoss(threads)
+  console.log(
+    `\nfused loss, ${shape}: ${milliseconds.toFixed(0)} ms beside ${matmulMilliseconds.toFixed(0)} ms for its three matrix ` +
+      `products alone; peak workspace ${(workspaceBytes / 2 ** 20).toFixed(0)} MiB`,
+  )
+}
 
 async function compare(shape: Shape): Promise<string[][]> {
   const before = runTorchPeer(shape, threads)

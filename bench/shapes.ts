@@ -1,4 +1,4 @@
-// The two sizes that every speed benchmark runs at, as the engine and as the PyTorch peer name them.
+// The sizes that speed benchmarks run at, as the engine and as the PyTorch peer name them.
 import type { ModelConfig } from '../lib/native.js'
 
 export interface Shape {
@@ -39,3 +39,26 @@ function shape(hiddenSize: number, layers: number, heads: number, intermediateSi
 }
 
 export const shapes: Shape[] = [shape(256, 6, 8, 704), shape(128, 4, 4, 352)]
+
+/** Qwen2.5-0.5B's: 494 million parameters. */
+export const realShape: Shape = {
+  name: '0.5B (Qwen2.5-0.5B)',
+  batch: 4,
+  sequence: 512,
+  generated: 32,
+  config: {
+    vocabSize: 151_936,
+    hiddenSize: 896,
+    layers: 24,
+    heads: 14,
+    kvHeads: 2,
+    headDim: 64,
+    intermediateSize: 4864,
+    maxPositions: 4096,
+    ropeTheta: 1_000_000,
+    rmsNormEpsilon: 1e-6,
+    tieEmbeddings: true,
+    qkvBias: true,
+    qkNorm: false,
+  },
+}

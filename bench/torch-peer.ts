@@ -8,7 +8,8 @@ export interface PeerFigures {
   generateTokensPerSecond: number
 }
 
-export function runTorchPeer({ config, batch, sequence, generated }: Shape, threads: number): PeerFigures {
+/** The shape as torch_peer.py takes it. */
+export function torchFlags({ config, batch, sequence, generated }: Shape, threads: number): string[] {
   const flags = {
     dim: config.hiddenSize,
     layers: config.layers,
@@ -21,13 +22,14 @@ export function runTorchPeer({ config, batch, sequence, generated }: Shape, thre
     gen: generated,
     threads,
   }
-  const output = runPython(
-    'torch_peer.py',
-    Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
-  )
+  return Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])
+}
+
+export function runTorchPeer(shape: Shape, threads: number): PeerFigures {
+  const output = runPython('torch_peer.py', torchFlags(shape, threads))
   return {
-    trainTokensPerSecond: figure(output, /train ([\d,]+) tokens\/s/),
-    generateTokensPerSecond: figure(output, /generate ([\d,]+) tokens\/s/),
+    trainTokensPerSecond: figure(output, /train ([\d,.]+) tokens\/s/),
+    generateTokensPerSecond: figure(output, /generate ([\d,.]+) tokens\/s/),
   }
 }
 

@@ -48,7 +48,7 @@ async function takeStep(engine: NativeEngine, batch: PolicyBatch): Promise<void>
 }
 
 /** As the peer's: every token but each sequence's first is predicted, old logprobs are about the present ones. */
-function randomBatch({ config, batch, sequence }: Shape): PolicyBatch {
+export function randomBatch({ config, batch, sequence }: Shape): PolicyBatch {
   const length = sequence + 1
   const tokens = Int32Array.from({ length: batch * length }, () =>
     Math.floor(Math.random() * config.vocabSize),

@@ -1,0 +1,198 @@
+// npm run bench -- --real-size: a model of 0.5 billion parameters with random weights, in the formats that real models are
+// trained and sampled in, as shares of what the machine gives at best, beside PyTorch.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { formatTable } from '../lib/cli/table.js'
+import { buildWithCMake } from '../scripts/cmake.mjs'
+import { root } from '../scripts/command.mjs'
+import type { PartArguments, PartFigures } from './real-size-part.js'
+import { realShape } from './shapes.js'
+import { figure, runPython, torchFlags } from './torch-peer.js'
+
+const prefillTokens = 1024
+const batches = [1, 8, 32]
+
+interface Rates {
+  float32Gflops: number
+  bfloat16Gflops: number
+  readGigabytesPerSecond: number
+}
+
+interface Sizes {
+  /** All parameters; with tied embeddings the head's are the embedding's. */
+  parameters: number
+  /** Those of the layers: what a prefilled token is multiplied with. */
+  layerParameters: number
+}
+
+export function compareRealSize(threads: number, profile: boolean): void {
+  const folder = mkdtempSync(join(tmpdir(), 'hdpo-real-size-'))
+  try {
+    const weights = join(folder, 'model.safetensors')
+    const common = { shape: realShape, threads, precision: 'bfloat16' as const }
+    buildWithCMake('hdpo_rates')
+    const before = measureRates(threads)
+    const rounded = runPart({
+      ...common,
+      generationPrecision: 'bfloat16',
+      save: weights,
+      prefillTokens,
+      batches,
+    })
+    const int8 = runPart({ ...common, generationPrecision: 'int8', weights, prefillTokens, batches })
+    const lora = runPart({ ...common, generationPrecision: 'bfloat16', weights, train: 'lora' })
+    const full = runPart({ ...common, generationPrecision: 'bfloat16', weights, train: 'full' })
+    const rates = best(before, measureRates(threads))
+    console.log(
+      `${realShape.name}, random weights; this machine: ${rates.bfloat16Gflops.toFixed(0)} GFLOP/s in bfloat16, ` +
+        `${rates.float32Gflops.toFixed(0)} in float32, ${rates.readGigabytesPerSecond.toFixed(0)} GB/s\n`,
+    )
+    const peers = { float32: runPeer(threads, 'float32'), bfloat16: runPeer(threads, 'bfloat16') }
+    const rows = [
+      ...generationRows('bfloat16', rounded, rates, 2, peers),
+      ...generationRows('int8', int8, rates, 1 + 4 / 64, peers),
+      trainingRow('LoRA, rank 32', lora, rates, 4, peers),
+      trainingRow('full, float32 masters', full, rates, 6),
+    ]
+    console.log(
+      formatTable(['tokens/s', 'hdpo', 'of the bound', 'peak memory', 'PyTorch float32', 'bfloat16'], rows),
+    )
+    for (const [format, { drift }] of Object.entries({ bfloat16: rounded, int8 })) {
+      if (!drift) throw new Error(`no drift was measured in ${format}`)
+      console.log(
+        `\n|logprob while sampling in ${format} - logprob of the training forward in bfloat16|: mean ` +
+          `${drift.mean.toExponential(1)}, largest ${drift.largest.toExponential(1)}`,
+      )
+    }
+    if (profile) for (const part of [rounded, int8, lora, full]) printProfile(part)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** Matrix products bound prefill; reading the weights once a step bounds decoding. */
+function generationRows(
+  format: string,
+  figures: PartFigures,
+  rates: Rates,
+  bytesPerWeight: number,
+  peers: Record<'float32' | 'bfloat16', PeerSpeeds>,
+): string[][] {
+  const { parameters, layerParameters } = sizes()
+  const prefill = figures.prefillTokensPerSecond ?? Number.NaN
+  const memory = bytes(figures.peakResidentBytes)
+  const rows = [
+    [
+      `prefill, ${format}, ${prefillTokens} tokens`,
+      whole(prefill),
+      `${percent((2 * layerParameters * prefill) / (rates.bfloat16Gflops * 1e9))} of bfloat16 products`,
+      memory,
+      whole(peers.float32.prefill),
+      whole(peers.bfloat16.prefill),
+    ],
+  ]
+  for (const batch of batches) {
+    const speed = figures.decodeTokensPerSecond[batch] ?? Number.NaN
+    const share = ((speed / batch) * parameters * bytesPerWeight) / (rates.readGigabytesPerSecond * 1e9)
+    rows.push([
+      `decode, ${format}, batch ${batch}`,
+      speed.toFixed(1),
+      `${percent(share)} of memory`,
+      memory,
+      peers.float32.decode[batch]?.toFixed(1) ?? '-',
+      peers.bfloat16.decode[batch]?.toFixed(1) ?? '-',
+    ])
+  }
+  return rows
+}
+
+/** `products`: operations a parameter and token, 2 for each product: forward, input gradient and, in full, weight gradient. */
+function trainingRow(
+  name: string,
+  figures: PartFigures,
+  rates: Rates,
+  products: number,
+  peers?: Record<'float32' | 'bfloat16', PeerSpeeds>,
+): string[] {
+  const speed = figures.trainTokensPerSecond ?? Number.NaN
+  const share = (products * sizes().parameters * speed) / (rates.bfloat16Gflops * 1e9)
+  return [
+    `training step, ${name}, ${realShape.batch} x ${realShape.sequence}`,
+    whole(speed),
+    `${percent(share)} of bfloat16 products`,
+    bytes(figures.peakResidentBytes),
+    peers ? whole(peers.float32.train) : '-',
+    peers ? whole(peers.bfloat16.train) : '-',
+  ]
+}
+
+function sizes(): Sizes {
+  const { vocabSize, hiddenSize, layers, heads, kvHeads, headDim, intermediateSize } = realShape.config
+  const attention = (2 * heads + 2 * kvHeads) * headDim * hiddenSize
+  const layerParameters = layers * (attention + 3 * hiddenSize * intermediateSize)
+  return { layerParameters, parameters: layerParameters + vocabSize * hiddenSize }
+}
+
+function measureRates(threads: number): Rates {
+  const program = join(root, 'build', 'cmake', 'hdpo_rates')
+  return JSON.parse(execFileSync(program, [String(threads)], { encoding: 'utf8' })) as Rates
+}
+
+function best(one: Rates, other: Rates): Rates {
+  return {
+    float32Gflops: Math.max(one.float32Gflops, other.float32Gflops),
+    bfloat16Gflops: Math.max(one.bfloat16Gflops, other.bfloat16Gflops),
+    readGigabytesPerSecond: Math.max(one.readGigabytesPerSecond, other.readGigabytesPerSecond),
+  }
+}
+
+function runPart(given: PartArguments): PartFigures {
+  const path = fileURLToPath(new URL('real-size-part.ts', import.meta.url))
+  const output = execFileSync(process.execPath, ['--import', 'tsx', path, JSON.stringify(given)], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  return JSON.parse(output) as PartFigures
+}
+
+interface PeerSpeeds {
+  prefill: number
+  decode: Record<number, number>
+  train: number
+}
+
+function runPeer(threads: number, dtype: 'float32' | 'bfloat16'): PeerSpeeds {
+  const output = runPython('torch_peer.py', [
+    ...torchFlags(realShape, threads),
+    ...['--dtype', dtype, '--lora', '32', '--steps', '1', '--prefill', String(prefillTokens)],
+    ...['--decode-batches', batches.join(','), '--gen', '8'],
+  ])
+  return {
+    prefill: figure(output, /prefill ([\d,.]+) tokens\/s/),
+    decode: Object.fromEntries(
+      batches.map((batch) => [
+        batch,
+        figure(output, new RegExp(`generate ([\\d,.]+) tokens/s \\(batch ${batch}\\)`)),
+      ]),
+    ),
+    train: figure(output, /train ([\d,.]+) tokens\/s/),
+  }
+}
+
+function printProfile({ profile }: PartFigures): void {
+  const entries = [...profile].sort((a, b) => b.seconds - a.seconds).slice(0, 12)
+  const rows = entries.map(({ name, calls, seconds, flops }) => [
+    name,
+    String(calls),
+    (seconds * 1000).toFixed(1),
+    (flops / seconds / 1e9).toFixed(0),
+  ])
+  console.log(`\n${formatTable(['op', 'calls', 'ms', 'GFLOP/s'], rows)}`)
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString('en')
+const percent = (share: number): string => `${(100 * share).toFixed(0)}%`
+const bytes = (value: number): string => `${(value / 2 ** 30).toFixed(1)} GiB`
