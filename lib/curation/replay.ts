@@ -14,11 +14,14 @@ export async function findFailingCall(
   const ended = new AbortController()
   const settings = { tools, toolTimeout, toolConcurrency, maxObservationCharacters, rolloutId: id, signal }
   try {
-    const calls = messages.flatMap(({ toolCalls = [] }) => toolCalls)
-    for (const [index, call] of calls.entries()) {
+    const calls = messages.flatMap(({ toolCalls = [] }, at) => toolCalls.map((call) => ({ call, at })))
+    for (const [index, { call, at }] of calls.entries()) {
       signal.throwIfAborted()
       // One after the other: a later call may need what an earlier one left behind.
-      const record = await runToolCall({ kind: 'call', ...call }, { ...settings, rolloutEnded: ended.signal })
+      const record = await runToolCall(
+        { kind: 'call', ...call },
+        { ...settings, rolloutEnded: ended.signal, messages: messages.slice(0, at) },
+      )
       signal.throwIfAborted()
       if (record.outcome !== 'ok')
         return `call ${index + 1} (${call.name}): ${record.outcome}: ${record.observation.slice(0, 200)}`

@@ -107,6 +107,7 @@ class EndpointRollout {
       maxObservationCharacters,
       rolloutId: id,
       rolloutEnded: this.#ended.signal,
+      messages: [...this.options.task.messages, ...this.#messages.slice(0, -1)],
       signal,
     }
     return runToolCall(parseCall(call), settings)

@@ -117,7 +117,8 @@ class Episode {
     if (this.#aborted) return 'aborted'
     const turn = await this.#sampleTurn()
     if (turn.finishReason === 'aborted') return 'aborted'
-    const records = await Promise.all(turn.calls.map((call) => this.#runCall(call)))
+    const before = [...this.setting.task.messages, ...this.#messages.slice(0, -1)]
+    const records = await Promise.all(turn.calls.map((call) => this.#runCall(call, before)))
     this.#toolCalls.push(...records)
     if (this.#aborted) return 'aborted'
     if (turn.calls.length === 0) return turn.finishReason === 'length' ? 'tokens' : 'answer'
@@ -163,7 +164,7 @@ class Episode {
     return this.#texts.length === 0 ? (this.setting.forced?.text ?? '') : ''
   }
 
-  #runCall(call: ParsedToolCall): Promise<ToolCallRecord> {
+  #runCall(call: ParsedToolCall, messages: readonly Message[]): Promise<ToolCallRecord> {
     const { tools, options } = this.setting
     const { toolTimeout, toolConcurrency, maxObservationCharacters } = options
     const { id, signal } = this.identity
@@ -174,6 +175,7 @@ class Episode {
       maxObservationCharacters,
       rolloutId: id,
       rolloutEnded: this.#ended.signal,
+      messages,
       signal,
     })
   }

@@ -1,5 +1,6 @@
 // One call of a tool, whatever becomes of it, as a record. Nothing that a policy or a tool does wrong throws
 // here.
+import type { Message } from '../policy/types.js'
 import { redact } from '../secrets/secrets.js'
 import { ToolInputError } from '../tools/tool-input-error.js'
 import { ToolTimeoutError } from '../tools/tool-timeout-error.js'
@@ -18,6 +19,8 @@ export interface ToolCallSettings {
   maxObservationCharacters: number
   rolloutId: string
   rolloutEnded: AbortSignal
+  /** Before the turn that holds the call. */
+  messages?: readonly Message[]
   signal: AbortSignal
 }
 
@@ -98,9 +101,11 @@ async function runTool(
   tool: Tool,
   input: unknown,
   signal: AbortSignal,
-  { rolloutId, rolloutEnded }: ToolCallSettings,
+  { rolloutId, rolloutEnded, messages }: ToolCallSettings,
 ): Promise<string> {
-  return formatResult(await tool.run(input, { signal, rolloutId, rolloutEnded }))
+  return formatResult(
+    await tool.run(input, { signal, rolloutId, rolloutEnded, ...(messages && { messages }) }),
+  )
 }
 
 /** Rejects once `signal` is aborted; what `work` does after that has no effect. */

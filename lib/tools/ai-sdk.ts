@@ -2,6 +2,7 @@
 // is asked of them here has been the same since its version 5.
 import { randomUUID } from 'node:crypto'
 import { HdpoError } from '../errors.js'
+import { toAiSdkMessages } from './ai-sdk-messages.js'
 import { type InputSchema, resolveInputSchema } from './input-schema.js'
 import { ToolInputError } from './tool-input-error.js'
 import { type ToolImage, ToolOutput } from './tool-output.js'
@@ -39,7 +40,7 @@ interface Input extends InputSchema<unknown> {
 
 /**
  * The names are the keys. Rejects, naming the tool, where one has no `execute`, waits for somebody's approval, is run
- * by a provider, or has an input without JSON Schema. Tools get no messages: `messages` of their options is empty.
+ * by a provider, or has an input without JSON Schema. `messages` of the tools' options is the conversation before the call.
  */
 export async function fromAiSdk(
   tools: Record<string, AiSdkTool>,
@@ -59,12 +60,12 @@ async function convert(name: string, tool: AiSdkTool, { context }: AiSdkOptions)
     name: checkName(name),
     description: description || name,
     ...input,
-    async run(given, { signal }) {
+    async run(given, { signal, messages = [] }) {
       const value = check ? await passes(check, given) : given
       const toolCallId = randomUUID()
       const result = execute?.(value, {
         toolCallId,
-        messages: [],
+        messages: toAiSdkMessages(messages),
         abortSignal: signal,
         experimental_context: context,
       })

@@ -32,6 +32,16 @@ export interface ToolContext {
    * Tools that keep state for a rollout key it by this and let go of it then. Absent outside rollouts.
    */
   rolloutEnded?: AbortSignal
+  /** The conversation up to the turn that holds the call, without it. Absent outside rollouts. */
+  messages?: readonly ConversationMessage[]
+}
+
+/** A message as tools see it; `name` is that of the tool whose result it is. */
+export interface ConversationMessage {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
+  readonly content: string
+  readonly name?: string
+  readonly toolCalls?: readonly { readonly name: string; readonly arguments: unknown }[]
 }
 
 /** A call after it ended, as a cost function sees it. */

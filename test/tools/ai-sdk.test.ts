@@ -1,9 +1,12 @@
-import { dynamicTool, jsonSchema, tool } from 'ai'
+import { dynamicTool, jsonSchema, type ModelMessage, modelMessageSchema, tool } from 'ai'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import { runEpisode } from '../../lib/rollout/episode.js'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
 import { fromAiSdk } from '../../lib/tools/ai-sdk.js'
 import type { Tool } from '../../lib/tools/types.js'
+import { ScriptedPolicy } from '../rollout/scripted-policy.js'
+import { call as written } from '../rollout/tools.js'
 
 const call = (
   tools: readonly Tool[],
@@ -31,6 +34,52 @@ const weather = tool({
 })
 
 describe('tools of the AI SDK', () => {
+  it('are told what was said before the call, as the SDK tells it', async () => {
+    const seen: ModelMessage[][] = []
+    const tools = await fromAiSdk({
+      weather: tool({
+        inputSchema: z.object({ city: z.string() }),
+        execute: async (_, { messages }) => {
+          // What the SDK itself takes for a conversation.
+          seen.push(z.array(modelMessageSchema).parse(messages))
+          return '21'
+        },
+      }),
+    })
+    const turns = [
+      `Let me see.${written('weather', { city: 'Bern' })}${written('nothing')}<|end|>`,
+      `${written('weather', { city: 'Basel' })}<|end|>`,
+      '<answer>21</answer><|end|>',
+    ]
+    const policy = new ScriptedPolicy(async () => turns.shift() as string)
+    const messages = [
+      { role: 'system' as const, content: 'Be short.' },
+      { role: 'user' as const, content: 'Where is it warmer?' },
+    ]
+    await runEpisode(policy, { id: 'task', messages, answer: '' }, tools)
+    const question = { role: 'user', content: 'Where is it warmer?' }
+    const result = (toolCallId: string, toolName: string, value: string) => ({
+      role: 'tool',
+      content: [{ type: 'tool-result', toolCallId, toolName, output: { type: 'text', value } }],
+    })
+    expect(seen).toEqual([
+      [question],
+      [
+        question,
+        {
+          role: 'assistant',
+          content: [
+            { type: 'text', text: 'Let me see.' },
+            { type: 'tool-call', toolCallId: 'call-1', toolName: 'weather', input: { city: 'Bern' } },
+            { type: 'tool-call', toolCallId: 'call-2', toolName: 'nothing', input: {} },
+          ],
+        },
+        result('call-1', 'weather', '21'),
+        result('call-2', 'nothing', 'There is no tool "nothing". Tools: weather'),
+      ],
+    ])
+  })
+
   it('with zod: described, checked, defaults filled in', async () => {
     const tools = await fromAiSdk({ weather })
     expect(tools).toMatchObject([
