@@ -25,11 +25,11 @@ const layers = [
   ['kernels', 'judge', 'loggers'],
   ['hdpo', 'policy', 'tools'],
   ['rollout'],
-  ['rewards', 'server'],
+  ['rewards', 'server', 'store'],
   ['tasks'],
   ['traces'],
   ['trainer'],
-  ['curation', 'compare', 'evaluation'],
+  ['curation', 'compare', 'evaluation', 'ui'],
   ['index'],
   ['cli'],
 ]

@@ -1,0 +1,25 @@
+// How hard one channel of the loss pushes one sampled token: -dl/dlogp of the clipped surrogate (hdpo.md, "Loss"), which is
+// A * ratio where nothing is clipped and 0 where the clip or the dual clip has hold of it. The mini-batch's denominator, the same
+// for all its tokens, is left out.
+
+export interface ClipRange {
+  /** Default 0.2. */
+  clipLow?: number | undefined
+  /** Default 0.2. */
+  clipHigh?: number | undefined
+  /** c of the dual clip, used where the advantage is negative. Default 3. */
+  dualClip?: number | undefined
+}
+
+/** ratio = exp(clamp(logp - old_logp, -20, 20)) */
+export function tokenRatio(trainingLogprob: number, sampledLogprob: number): number {
+  return Math.exp(Math.min(20, Math.max(-20, trainingLogprob - sampledLogprob)))
+}
+
+/** Positive: the token becomes likelier. */
+export function tokenGradientWeight(advantage: number, ratio: number, clip: ClipRange = {}): number {
+  const { clipLow = 0.2, clipHigh = 0.2, dualClip = 3 } = clip
+  if (advantage > 0) return ratio > 1 + clipHigh ? 0 : advantage * ratio
+  if (advantage < 0) return ratio < 1 - clipLow || ratio > dualClip ? 0 : advantage * ratio
+  return 0
+}

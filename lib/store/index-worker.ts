@@ -1,0 +1,26 @@
+// The thread that writes run.sqlite while a run trains.
+import { constants, platform, setPriority } from 'node:os'
+import { parentPort, workerData } from 'node:worker_threads'
+import { RunStore } from './run-store.js'
+
+const port = parentPort
+if (!port) throw new Error('index-worker is a worker thread, not a program')
+
+// On Linux a priority is a thread's, so the trainer's threads go first; elsewhere it would be the whole process's.
+if (platform() === 'linux') setPriority(0, constants.priority.PRIORITY_LOW)
+
+let store: RunStore | undefined
+port.on('message', (message: 'update' | 'close') => {
+  try {
+    if (message === 'update') {
+      store ??= RunStore.open((workerData as { path: string }).path)
+      store.updateAll()
+    } else {
+      store?.close()
+      port.close()
+    }
+    port.postMessage({ done: message })
+  } catch (error) {
+    port.postMessage({ done: message, error: (error as Error).message })
+  }
+})

@@ -1,0 +1,34 @@
+// Server-sent events: the state of all runs, whenever one has changed. One timer for each open page; a look costs two stats a run.
+import type { UiContext } from './ui-handler.js'
+
+export function changeStream({ runs, interval, warn }: UiContext, signal: AbortSignal): Response {
+  const encoder = new TextEncoder()
+  let timer: NodeJS.Timeout | undefined
+  let last = ''
+  const stop = () => clearTimeout(timer)
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      const look = async () => {
+        try {
+          const found = runs.all()
+          await Promise.all(found.map((run) => run.refresh(interval)))
+          const state = JSON.stringify(found.map((run) => run.status()))
+          if (signal.aborted) return
+          // A comment now and then tells both sides that the other is still there.
+          controller.enqueue(encoder.encode(state === last ? ':\n\n' : `event: runs\ndata: ${state}\n\n`))
+          last = state
+        } catch (error) {
+          if (signal.aborted) return
+          warn(`the live view: ${(error as Error).message}`)
+        }
+        timer = setTimeout(look, interval)
+      }
+      signal.addEventListener('abort', stop, { once: true })
+      return look()
+    },
+    cancel: stop,
+  })
+  return new Response(body, {
+    headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
+  })
+}

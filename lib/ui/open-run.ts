@@ -1,0 +1,153 @@
+// One run folder behind the dashboard: its index, kept up to date in slices so that a request never waits for a whole run.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse as parseYaml } from 'yaml'
+import { type AlgorithmOptions, algorithmNames, lossWeights } from '../hdpo/algorithms.js'
+import type { ClipRange } from '../hdpo/token-weight.js'
+import { loadTokenizer } from '../policy/tokenizer.js'
+import type { Tokenizer } from '../policy/types.js'
+import type { IndexProgress } from '../store/index-run.js'
+import { RunStore } from '../store/run-store.js'
+
+// Longest that one slice of indexing holds the event loop, plus one file.
+const sliceMilliseconds = 30
+// A run that has written within so many milliseconds is still training.
+const liveMilliseconds = 30_000
+
+export interface RunStatus {
+  id: string
+  lastStep: number
+  rollouts: number
+  live: boolean
+  /** While older steps are indexed. */
+  indexing?: IndexProgress
+  error?: string
+}
+
+export interface LossSettings {
+  algorithm: string
+  accuracyWeight: number
+  efficiencyWeight: number
+  clip: ClipRange
+}
+
+export class OpenRun {
+  readonly store: RunStore
+  #seen = ''
+  #indexing: IndexProgress | undefined
+  #working: Promise<void> | undefined
+  #error: string | undefined
+  #closed = false
+  #tokenizer: Tokenizer | undefined
+
+  constructor(
+    readonly id: string,
+    readonly path: string,
+  ) {
+    this.store = RunStore.open(path)
+  }
+
+  /** Once the index has what the files had when it was called, or `milliseconds` later. */
+  async refresh(milliseconds: number): Promise<void> {
+    const seen = this.#filesState()
+    if (seen !== this.#seen && !this.#working) {
+      this.#working = this.#update(seen).finally(() => {
+        this.#working = undefined
+      })
+    }
+    if (!this.#working) return
+    let timer: NodeJS.Timeout | undefined
+    await Promise.race([
+      this.#working,
+      new Promise((resolve) => {
+        timer = setTimeout(resolve, milliseconds)
+      }),
+    ])
+    clearTimeout(timer)
+  }
+
+  status(): RunStatus {
+    const indexing = this.#indexing
+    return {
+      id: this.id,
+      lastStep: this.store.lastStep(),
+      rollouts: this.store.rolloutCount(),
+      live: Date.now() - this.#lastWrite() < liveMilliseconds,
+      ...(indexing && indexing.done < indexing.total && { indexing }),
+      ...(this.#error !== undefined && { error: this.#error }),
+    }
+  }
+
+  /** The text of config.yaml; undefined where the run has none. */
+  configText(): string | undefined {
+    const path = join(this.path, 'config.yaml')
+    return existsSync(path) ? readFileSync(path, 'utf8') : undefined
+  }
+
+  lossSettings(): LossSettings {
+    const config = (parseYaml(this.configText() ?? '') ?? {}) as {
+      algorithm?: AlgorithmOptions
+      loss?: ClipRange
+    }
+    const known = config.algorithm && algorithmNames.includes(config.algorithm.name)
+    // A supervised run has no channels.
+    const weights = known
+      ? lossWeights(config.algorithm as AlgorithmOptions)
+      : { accuracyWeight: 1, efficiencyWeight: 1 }
+    return { algorithm: config.algorithm?.name ?? 'none', ...weights, clip: config.loss ?? {} }
+  }
+
+  /** Of the policy that the run saved; undefined before its first checkpoint. */
+  tokenizer(): Tokenizer | undefined {
+    if (!this.#tokenizer) {
+      const folder = this.#tokenizerFolder()
+      if (folder) this.#tokenizer = loadTokenizer(folder)
+    }
+    return this.#tokenizer
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#working
+    this.store.close()
+  }
+
+  async #update(seen: string): Promise<void> {
+    try {
+      let sliceEnd = performance.now() + sliceMilliseconds
+      for (const progress of this.store.update()) {
+        this.#indexing = progress
+        if (this.#closed) return
+        if (performance.now() < sliceEnd) continue
+        await new Promise((resolve) => setImmediate(resolve))
+        sliceEnd = performance.now() + sliceMilliseconds
+      }
+      this.#seen = seen
+      this.#error = undefined
+    } catch (error) {
+      this.#error = (error as Error).message
+    } finally {
+      this.#indexing = undefined
+    }
+  }
+
+  /** Changes whenever the run has written: files are appended to, or renamed into rollouts/. */
+  #filesState(): string {
+    const parts = ['metrics.jsonl', 'rollouts'].map((name) =>
+      statSync(join(this.path, name), { throwIfNoEntry: false }),
+    )
+    return parts.map((status) => (status ? `${status.ino}:${status.size}:${status.mtimeMs}` : '-')).join(' ')
+  }
+
+  #lastWrite(): number {
+    return statSync(join(this.path, 'metrics.jsonl'), { throwIfNoEntry: false })?.mtimeMs ?? 0
+  }
+
+  #tokenizerFolder(): string | undefined {
+    const checkpoints = join(this.path, 'checkpoints')
+    const saved = existsSync(checkpoints)
+      ? readdirSync(checkpoints).map((name) => join(checkpoints, name))
+      : []
+    return [join(this.path, 'policy'), ...saved].find((folder) => existsSync(join(folder, 'tokenizer.json')))
+  }
+}

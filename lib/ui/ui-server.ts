@@ -1,0 +1,50 @@
+// The dashboard: a page over the run folders, live while they train. It reads files and never talks to a trainer.
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { HdpoError } from '../errors.js'
+import { addSecret } from '../secrets/secrets.js'
+import { type ListenOptions, listen } from '../server/listen.js'
+import { nodeListener } from '../server/node-listener.js'
+import { RunList } from './run-list.js'
+import { createUiHandler } from './ui-handler.js'
+
+export interface UiOptions extends ListenOptions {
+  /** A run folder, or one with run folders in it. */
+  folder: string
+  /** Needed on anything but loopback. The page asks for it in its address: /?token=... */
+  token?: string
+  /** Milliseconds between looks at the runs. Default 1,000. */
+  interval?: number
+  onWarning?: (message: string) => void
+}
+
+export interface UiServer {
+  url: string
+  /** Runs found at the start. */
+  runs: string[]
+  close(): Promise<void>
+}
+
+export async function startUi(options: UiOptions): Promise<UiServer> {
+  const {
+    folder,
+    token,
+    interval = 1000,
+    onWarning = (message) => process.emitWarning(message, 'HdpoWarning'),
+  } = options
+  if (!existsSync(folder)) throw new HdpoError('ERR_NO_RUN', `there is no folder ${resolve(folder)}`)
+  if (token !== undefined) addSecret(token, 'hdpo ui token')
+  const runs = new RunList(folder)
+  const found = runs.all().map(({ id }) => id)
+  const handler = createUiHandler({ runs, token, interval, warn: onWarning })
+  const listener = nodeListener(handler, (error) => onWarning(`a response broke off: ${String(error)}`))
+  const listening = await listen(listener, options, token !== undefined)
+  return {
+    url: listening.url,
+    runs: found,
+    async close() {
+      await listening.close()
+      await runs.close()
+    },
+  }
+}
