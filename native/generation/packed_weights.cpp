@@ -7,10 +7,8 @@ namespace hdpo {
 
 namespace {
 
-// An adapter is too small for int8 to be worth its error.
-PackedFormat adapterFormat(PackedFormat format) {
-  return format == PackedFormat::Float32 ? format : PackedFormat::BFloat16;
-}
+// Of an adapter beside the weights: too small for int8 to be worth its error.
+constexpr PackedFormat kAdapterFormat = PackedFormat::BFloat16;
 
 // Places packed matrices one after the other in a buffer. Without one it only measures.
 class Shelf {
@@ -57,9 +55,8 @@ const Tensor& weightOf(const LayerParameters& layer, Projection projection) {
 constexpr std::array<Projection, 4> kProjections = {Projection::Qkv, Projection::Output, Projection::GateUp,
                                                     Projection::Down};
 
-size_t adapterBytes(Backend& backend, const ModelConfig& config, const AdapterOptions& options,
-                    PackedFormat format) {
-  Shelf shelf(backend, adapterFormat(format), nullptr);
+size_t adapterBytes(Backend& backend, const ModelConfig& config, const AdapterOptions& options) {
+  Shelf shelf(backend, kAdapterFormat, nullptr);
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     for (const AdapterShape& shape : adapterShapes(config, options)) {
       if (shape.width == 0) continue;
@@ -91,7 +88,7 @@ PackedWeights::PackedWeights(Backend& backend, const Parameters& weights, const 
 size_t PackedWeights::bytes(Backend& backend, const ModelConfig& config, const AdapterOptions* adapter,
                             PackedFormat format) {
   return weightBytes(backend, config, format) +
-         (adapter ? adapterBytes(backend, config, *adapter, format) : 0);
+         (adapter && format != PackedFormat::Float32 ? adapterBytes(backend, config, *adapter) : 0);
 }
 
 void PackedWeights::setMerged(bool merged) {
@@ -101,14 +98,14 @@ void PackedWeights::setMerged(bool merged) {
 
 void PackedWeights::refresh() {
   if (!weightsPacked_) packWeights();
-  if (!adapterPacked_ && adapter_ && !merged_) packAdapter();
+  if (!adapterPacked_ && adapter_ && !inWeights()) packAdapter();
   weightsPacked_ = adapterPacked_ = true;
 }
 
 void PackedWeights::packWeights() {
   weightMemory_.reserve(backend_, weightBytes(backend_, weights_.config(), format_));
   Shelf shelf(backend_, format_, weightMemory_.data());
-  MergedWeight merged(weights_, merged_ ? adapter_ : nullptr);
+  MergedWeight merged(weights_, inWeights() ? adapter_ : nullptr);
   layers_.resize(weights_.layers.size());
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     for (const Projection projection : kProjections) {
@@ -122,10 +119,10 @@ void PackedWeights::packWeights() {
 
 void PackedWeights::packAdapter() {
   const AdapterOptions& options = adapter_->options();
-  adapterMemory_.reserve(backend_, adapterBytes(backend_, weights_.config(), options, format_));
+  adapterMemory_.reserve(backend_, adapterBytes(backend_, weights_.config(), options));
   Buffer spreadMemory(
       backend_, static_cast<size_t>(adapterScratchSizes(weights_.config(), options).spread) * sizeof(float));
-  Shelf shelf(backend_, adapterFormat(format_), adapterMemory_.data());
+  Shelf shelf(backend_, kAdapterFormat, adapterMemory_.data());
   adapters_.resize(weights_.layers.size());
   for (size_t layer = 0; layer < adapters_.size(); ++layer) {
     for (const Projection projection : kProjections) {
@@ -144,7 +141,7 @@ void PackedWeights::packAdapter() {
 void PackedWeights::project(const Tensor& y, const Tensor& x, int64_t layer, Projection projection) {
   const auto row = static_cast<size_t>(layer), column = static_cast<size_t>(projection);
   backend_.packedMatmul(y, x, layers_[row][column]);
-  if (!adapter_ || merged_ || !adapter_->group(layer, projection)) return;
+  if (!adapter_ || inWeights() || !adapter_->group(layer, projection)) return;
   const PackedAdapter& packed = adapters_[row][column];
   const int64_t rows = x.shape[0];
   reduced_.reserve(backend_, static_cast<size_t>(rows * packed.down.outputs) * sizeof(float));

@@ -1,7 +1,10 @@
-// A model's projections laid out for generation, and the products with them. The weights are packed once and
-// again when they change; an adapter's matrices are packed beside them and applied low-rank, so that a step
-// of LoRA training repacks a few megabytes, and small updates are not rounded away against bfloat16 or int8
-// weights. A merged adapter is in the packed weights instead.
+// A model's projections laid out for generation, and the products with them, packed again when they change.
+//
+// An adapter is in the packed weights where these are float32 (or it is merged): a step of training repacks
+// them, a token costs nothing more. Against bfloat16 or int8 weights small updates would be rounded away, all
+// of them early in training: there its matrices are packed beside the weights and applied low-rank, and a
+// step repacks a few megabytes. Measured at Qwen3-0.6B's shape, rank 32, bfloat16, 2 cores: repacking the sum
+// takes 0.6 s a step; low-rank products take 10 to 30 ms more a token.
 #pragma once
 
 #include <array>
@@ -18,7 +21,7 @@ class PackedWeights {
   PackedWeights(Backend& backend, const Parameters& weights, const Adapter* adapter, PackedFormat format);
 
   void weightsChanged() { weightsPacked_ = adapterPacked_ = false; }
-  void adapterChanged() { (merged_ ? weightsPacked_ : adapterPacked_) = false; }
+  void adapterChanged() { (inWeights() ? weightsPacked_ : adapterPacked_) = false; }
   void setMerged(bool merged);
 
   void refresh();  // packs what has changed
@@ -36,6 +39,7 @@ class PackedWeights {
     PackedWeight down, spread;  // A [W, I]; B over the diagonal, scale included [O, W]
   };
 
+  bool inWeights() const { return merged_ || format_ == PackedFormat::Float32; }
   void packWeights();
   void packAdapter();
 
