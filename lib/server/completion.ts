@@ -1,7 +1,8 @@
 // One request answered: its choices sampled side by side, each a turn of the rollout that the request belongs to.
 import { randomBytes, randomInt } from 'node:crypto'
 import { HdpoError } from '../errors.js'
-import type { Message, RolloutPolicy, ToolCall } from '../policy/types.js'
+import { endTokensOf } from '../policy/chat-template.js'
+import type { Message, RolloutPolicy, ToolCall, ToolFormat } from '../policy/types.js'
 import { deriveSeed } from '../rollout/seed.js'
 import { callTag } from '../rollout/tool-call-parser.js'
 import type { SamplingRecord } from '../rollout/types.js'
@@ -65,7 +66,7 @@ export class Completion {
     const { policy, rollout } = settings
     const callsOff = rollout?.definition.toolChoice === 'none'
     this.#request = callsOff ? { ...request, toolChoice: 'none' } : request
-    this.#forcedText = forcedBeginning(this.#request)
+    this.#forcedText = forcedBeginning(this.#request, this.#format)
     this.#checkCallsCanBeOff()
     const forced = this.#forcedText === '' ? [] : policy.tokenizer.encode(this.#forcedText)
     try {
@@ -122,7 +123,7 @@ export class Completion {
   ): Promise<Choice> {
     let committed = false
     try {
-      const reply = new ReplyWriter(this.#request.toolChoice !== 'none', index, emit)
+      const reply = new ReplyWriter(this.#request.toolChoice !== 'none', this.#format, index, emit)
       const sequence = await turn.open()
       signal.throwIfAborted()
       reply.add(this.#forcedText)
@@ -150,7 +151,7 @@ export class Completion {
     const pieces = sampleTurn({
       sequence,
       tokenizer: policy.tokenizer,
-      endOfTurn: policy.template.endOfTurn,
+      endTokens: endTokensOf(policy.template),
       sampling: this.#sampling(turn, index),
       stop,
       stopTokens: closing === undefined ? [] : [closing],
@@ -220,6 +221,7 @@ export class Completion {
         finish: sampled.finish === 'length' ? 'length' : 'stop',
         toolNames: this.#request.toolChoice === 'none' ? [] : this.#request.tools.map(({ name }) => name),
         callIds: choice.calls.map(({ id }) => id),
+        toolFormat: this.#format,
         sampling: this.#samplingRecord(),
       },
     )
@@ -231,9 +233,34 @@ export class Completion {
     else turn.discard()
   }
 
+  /** No token begins or ends a call in Llama 3's format alone, so that none can be banned or ended after. */
+  #refuseChoiceOfLlama(): void {
+    const { toolChoice, tools, parallelCalls } = this.#request
+    if (toolChoice === 'none' && tools.length > 0) {
+      throw new HdpoError(
+        'ERR_TOOL_CHOICE',
+        "tool_choice 'none' with tools needs a policy with <tool_call> calls: leave out tools",
+      )
+    }
+    if (!parallelCalls) {
+      throw new HdpoError(
+        'ERR_TOOL_CHOICE',
+        'parallel_tool_calls false needs a policy with <tool_call> calls',
+      )
+    }
+  }
+
+  get #format(): ToolFormat {
+    return this.settings.policy.template.toolFormat ?? 'hermes'
+  }
+
   #checkCallsCanBeOff(): void {
     const { toolChoice, tools, parallelCalls } = this.#request
     const { tokenizer } = this.settings.policy
+    if (this.#format === 'llama3-json') {
+      this.#refuseChoiceOfLlama()
+      return
+    }
     const needed = [
       ...(toolChoice === 'none' && tools.length > 0 ? ['<tool_call>'] : []),
       ...(parallelCalls ? [] : ['</tool_call>']),
@@ -256,10 +283,11 @@ class ReplyWriter {
 
   constructor(
     readsCalls: boolean,
+    format: ToolFormat,
     private readonly index: number,
     private readonly emit: (piece: ChoicePiece) => void,
   ) {
-    this.#parser = new ReplyParser(readsCalls)
+    this.#parser = new ReplyParser(readsCalls, format)
   }
 
   add(text: string, { tokens, logprobs }: Pick<ChoicePiece, 'tokens' | 'logprobs'> = noTokens): void {
@@ -294,7 +322,11 @@ class ReplyWriter {
 const noTokens = { tokens: new Int32Array(0), logprobs: new Float32Array(0) }
 
 /** What a reply must begin with for the tool choice to hold. */
-function forcedBeginning({ toolChoice }: CompletionRequest): string {
+function forcedBeginning({ toolChoice }: CompletionRequest, format: ToolFormat): string {
+  if (format === 'llama3-json') {
+    if (toolChoice === 'required') return '{"name": "'
+    return typeof toolChoice === 'string' ? '' : `{"name": ${JSON.stringify(toolChoice.name)}, "parameters": `
+  }
   if (toolChoice === 'required') return callTag
   if (typeof toolChoice === 'string') return ''
   return `${callTag}{"name": ${JSON.stringify(toolChoice.name)}, "arguments": `

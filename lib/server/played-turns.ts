@@ -1,4 +1,6 @@
 // What the policy said and called in a rollout, over all its token sequences, in the order in which it was said.
+
+import type { ToolFormat } from '../policy/types.js'
 import { findAnswers, isWellFormed, tagsBalance } from '../rollout/markup.js'
 import { parseToolCalls } from '../rollout/tool-call-parser.js'
 import type { Outcome, SamplingRecord, ToolCallRecord, Trajectory } from '../rollout/types.js'
@@ -16,6 +18,8 @@ export interface PlayedTurn {
   sampling: SamplingRecord
   /** What the client knows the calls by that could be read, in order. */
   callIds: readonly string[]
+  /** Default: Hermes. */
+  toolFormat?: ToolFormat
 }
 
 interface SentCall {
@@ -34,7 +38,7 @@ export class PlayedTurns {
   }
 
   add(turn: PlayedTurn): void {
-    const calls = turn.toolNames.length > 0 ? parseToolCalls(turn.text) : []
+    const calls = turn.toolNames.length > 0 ? parseToolCalls(turn.text, turn.toolFormat) : []
     this.#turns.push({ ...turn, calls: calls.length })
     const ids = [...turn.callIds]
     for (const call of calls) {

@@ -1,24 +1,35 @@
-// What a policy writes, piece by piece -> content and calls. A call is given out once its closing tag is there; one that
-// cannot be read stays in the content as it was written. The whole text at once gives the same as its pieces.
-import type { ToolCall } from '../policy/types.js'
-import { callTag, parseToolCalls } from '../rollout/tool-call-parser.js'
+// What a policy writes, piece by piece -> content and calls. A call is given out once its closing tag is there, or in Llama 3's
+// format, where it is a whole turn, at the end; one that cannot be read stays in the content as it was written, and so does a
+// thought with all that is in it. The whole text at once gives the same as its pieces.
+import type { ToolCall, ToolFormat } from '../policy/types.js'
+import { callMarker, callTag, parseToolCalls } from '../rollout/tool-call-parser.js'
 
 export type ReplyPart = { kind: 'content'; text: string } | { kind: 'call'; call: ToolCall }
 
 const closingTag = '</tool_call>'
+const thought = { open: '<think>', close: '</think>' }
 
 export class ReplyParser {
   /** Text not given out yet: white space before a possible call, half a tag, an open call. */
   #held = ''
   #afterCall = false
+  /** A thought can only begin a reply. */
+  #place: 'beginning' | 'thinking' | 'said' = 'beginning'
+  /** Of Llama 3's format: what follows the thought is no call. */
+  #plain = false
 
   /** With `readsCalls` false everything is content. */
-  constructor(private readonly readsCalls: boolean) {}
+  constructor(
+    private readonly readsCalls: boolean,
+    private readonly format: ToolFormat = 'hermes',
+  ) {}
 
   feed(text: string): ReplyPart[] {
     if (!this.readsCalls) return content(text)
     this.#held += text
-    const parts: ReplyPart[] = []
+    const parts: ReplyPart[] = this.#passThought()
+    if (this.#place !== 'said') return parts
+    if (this.format !== 'hermes') return [...parts, ...this.#passPlain()]
     for (;;) {
       const part = this.#next()
       if (part === undefined) return parts
@@ -28,8 +39,41 @@ export class ReplyParser {
 
   /** The text has ended. */
   end(): ReplyPart[] {
+    if (this.format !== 'hermes' && this.#place !== 'thinking') {
+      const calls = parseToolCalls(this.#held, this.format)
+      const read = calls.filter((call) => call.kind === 'call')
+      if (read.length > 0 && read.length === calls.length) {
+        this.#held = ''
+        return read.map(({ name, arguments: input }) => ({ kind: 'call', call: { name, arguments: input } }))
+      }
+    }
     const rest = this.#take(this.#held.length)
     return content(rest)
+  }
+
+  /** The thought that a reply begins with, as far as it has come. */
+  #passThought(): ReplyPart[] {
+    if (this.#place === 'beginning') {
+      const begun = this.#held.trimStart()
+      if (thought.open.startsWith(begun)) return []
+      this.#place = begun.startsWith(thought.open) ? 'thinking' : 'said'
+    }
+    if (this.#place !== 'thinking') return []
+    const end = this.#held.indexOf(thought.close)
+    if (end === -1) {
+      return content(this.#take(this.#held.length - partialSuffix(this.#held, [thought.close])))
+    }
+    this.#place = 'said'
+    return content(this.#take(end + thought.close.length))
+  }
+
+  /** Llama 3's calls are whole turns: what begins like one is held until the end, everything else is content at once. */
+  #passPlain(): ReplyPart[] {
+    const begun = this.#held.trimStart()
+    const marker = callMarker(this.format)
+    this.#plain ||=
+      begun !== '' && !begun.startsWith('{') && !marker.startsWith(begun) && !begun.startsWith(marker)
+    return this.#plain ? content(this.#take(this.#held.length)) : []
   }
 
   /** Undefined where more text is needed. */

@@ -6,7 +6,8 @@ import { partialSuffix } from './reply-parser.js'
 export interface TurnOptions {
   sequence: Sequence
   tokenizer: Tokenizer
-  endOfTurn: number
+  /** Tokens that end the turn, and are none of its text. */
+  endTokens: readonly number[]
   sampling: Omit<SamplingOptions, 'stop' | 'stopTokens' | 'maxTokens' | 'signal'> & { maxTokens: number }
   /** Text that ends the turn and is left out of its text, though not out of its tokens. */
   stop: readonly string[]
@@ -36,7 +37,7 @@ export interface SampledTurn {
 const pieceTokens = 4
 
 export async function* sampleTurn(options: TurnOptions): AsyncGenerator<TurnPiece, SampledTurn, void> {
-  const { sequence, sampling, stop, stopTokens, endOfTurn, inPieces, signal } = options
+  const { sequence, sampling, stop, stopTokens, endTokens, inPieces, signal } = options
   const text = new TurnText(options)
   const pieces: Sample[] = []
   let count = 0
@@ -48,13 +49,14 @@ export async function* sampleTurn(options: TurnOptions): AsyncGenerator<TurnPiec
     const sample = await sequence.sample({
       ...sampling,
       maxTokens: asked,
-      stopTokens: [endOfTurn, ...stopTokens],
+      stopTokens: [...endTokens, ...stopTokens],
       ...(!inPieces && stop.length > 0 && { stop: [...stop] }),
       signal,
     })
     pieces.push(sample)
     count += sample.tokens.length
-    const ended = sample.tokens.at(-1) === endOfTurn
+    const last = sample.tokens.at(-1)
+    const ended = last !== undefined && endTokens.includes(last)
     const added = text.add(ended ? sample.tokens.subarray(0, -1) : sample.tokens)
     const finish = finishOf(sample, asked, count >= sampling.maxTokens, text.stopped)
     const { tokens, logprobs } = sample
@@ -97,7 +99,7 @@ class TurnText {
 
   add(tokens: Int32Array): string {
     this.#undecoded.push(...tokens)
-    const text = this.options.tokenizer.decode(this.#undecoded)
+    const text = this.options.tokenizer.decode(this.#undecoded, { continues: true })
     // U+FFFD at the end stands for bytes of a character that may go on; one that does not is given out by end().
     if (text.endsWith('\ufffd')) return ''
     this.#undecoded = []
@@ -105,7 +107,7 @@ class TurnText {
   }
 
   end(): string {
-    const rest = this.#give(this.options.tokenizer.decode(this.#undecoded))
+    const rest = this.#give(this.options.tokenizer.decode(this.#undecoded, { continues: true }))
     this.#undecoded = []
     const held = this.stopped ? '' : this.#held
     this.#held = ''

@@ -60,3 +60,36 @@ describe('ReplyParser', () => {
     ])
   })
 })
+
+describe('a reply in pieces of every size', () => {
+  const llama = '{"name": "search", "parameters": {"query": "x; y"}}'
+  const searched = { name: 'search', arguments: { query: 'x; y' } }
+  const hermes = '<tool_call>{"name": "search", "arguments": {"query": "x; y"}}</tool_call>'
+
+  it.each([
+    ['hermes', `<think>${hermes}?</think>\n\n${hermes}`, `<think>${hermes}?</think>`, [searched]],
+    ['hermes', '<think>never ends <tool_call>', '<think>never ends <tool_call>', []],
+    ['hermes', ' <thin', ' <thin', []],
+    ['llama3-json', llama, '', [searched]],
+    ['llama3-json', `<|python_tag|>${llama};${llama}`, '', [searched, searched]],
+    ['llama3-json', `<think>${llama}</think>${llama}`, `<think>${llama}</think>`, [searched]],
+    ['llama3-json', '{"capital": "Paris"}', '{"capital": "Paris"}', []],
+    ['llama3-json', `${llama.slice(0, -1)}`, llama.slice(0, -1), []],
+    ['llama3-json', `I say ${llama}`, `I say ${llama}`, []],
+  ] as const)('%s: %s', (format, text, expected, calls) => {
+    for (const size of [1, 2, 3, 7, text.length]) {
+      const parser = new ReplyParser(true, format)
+      const parts = []
+      for (let at = 0; at < text.length; at += size) parts.push(...parser.feed(text.slice(at, at + size)))
+      parts.push(...parser.end())
+      expect(parts.map((part) => (part.kind === 'content' ? part.text : '')).join('')).toBe(expected)
+      expect(parts.flatMap((part) => (part.kind === 'call' ? [part.call] : []))).toEqual(calls)
+    }
+  })
+
+  it('gives out what is no call of Llama 3 at once', () => {
+    const parser = new ReplyParser(true, 'llama3-json')
+    expect(parser.feed('I ')).toEqual([{ kind: 'content', text: 'I ' }])
+    expect(parser.feed('{')).toEqual([{ kind: 'content', text: '{' }])
+  })
+})

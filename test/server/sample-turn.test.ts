@@ -32,7 +32,7 @@ async function play(sequence: Sequence, more: { stop?: string[]; maxTokens?: num
   const turn = sampleTurn({
     sequence,
     tokenizer,
-    endOfTurn,
+    endTokens: [endOfTurn],
     sampling: { maxTokens },
     stop,
     stopTokens: [],
