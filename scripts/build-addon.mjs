@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { arch, cpus } from 'node:os'
 import { join } from 'node:path'
 import { addonPath, tryAddon } from './addon.mjs'
-import { buildWithCMake } from './cmake.mjs'
+import { buildWithCMake, cudaCompiler } from './cmake.mjs'
 import { instructionSet, output, root } from './command.mjs'
 import { ensureSystemPackages, fullBuildPackages } from './system-packages.mjs'
 
@@ -28,7 +28,7 @@ function readStamp() {
 /** A hash of all that the addon is made from. */
 function expectedStamp() {
   const sources = readdirSync(join(root, 'native'), { recursive: true })
-    .filter((path) => /\.(cpp|h|txt)$/.test(path))
+    .filter((path) => /\.(cpp|cu|h|txt)$/.test(path))
     .sort()
     .map((path) => join('native', path))
   const hash = createHash('sha256')
@@ -38,7 +38,7 @@ function expectedStamp() {
   const processor = existsSync('/proc/cpuinfo')
     ? /^(flags|Features).*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0]
     : cpus()[0]?.model
-  const compiler = output('c++', ['--version'])
-  hash.update(JSON.stringify([arch(), process.versions.modules, processor, compiler, instructionSet()]))
+  const compilers = [output('c++', ['--version']), cudaCompiler()]
+  hash.update(JSON.stringify([arch(), process.versions.modules, processor, compilers, instructionSet()]))
   return hash.digest('hex')
 }

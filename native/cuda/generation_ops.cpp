@@ -19,6 +19,17 @@ DType typeOf(PackedFormat format) {
   return format == PackedFormat::BFloat16 ? DType::BFloat16 : DType::Float32;
 }
 
+// The cache is never more precise than what is written to it.
+template <class Visit>
+void withCacheTypes(DType element, DType cached, const char* op, const Visit& visit) {
+  const bool brief = cached == DType::BFloat16;
+  if (element == DType::Float32 && !brief) return visit(float(), float());
+  if (element == DType::Float32 && brief) return visit(float(), BFloat16());
+  require(element == DType::BFloat16 && brief, "ERR_NOT_IMPLEMENTED",
+          std::string(op) + " on CUDA has no kernel for bfloat16 rows and a float32 cache");
+  visit(BFloat16(), BFloat16());
+}
+
 Tensor plainWeight(const PackedWeight& packed) {
   return Tensor(packed.data, typeOf(packed.format), {packed.outputs, packed.inputs});
 }
@@ -67,12 +78,10 @@ void CudaBackend::writeCache(const Tensor& cache, const Tensor& qkv, const Cache
   const Scope scope(*this, "writeCache");
   const CachedRows uploaded = upload(rows, qkv.shape[0]);
   const CachedHeads shape{heads, kvHeads, headDim};
-  withType(qkv.dtype, "writeCache", [&](auto element) {
-    withType(cache.dtype, "writeCache", [&](auto cached) {
-      using T = decltype(element);
-      using C = decltype(cached);
-      cuda::writeCache<T, C>(stream_, dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape);
-    });
+  withCacheTypes(qkv.dtype, cache.dtype, "writeCache", [&](auto element, auto cached) {
+    using T = decltype(element);
+    using C = decltype(cached);
+    cuda::writeCache<T, C>(stream_, dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape);
   });
 }
 
@@ -87,13 +96,11 @@ void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const 
               std::to_string(headDim) + " and " + std::to_string(heads / kvHeads));
   const CachedRows uploaded = upload(rows, qkv.shape[0]);
   void* memory = workspace(cachedAttentionWorkspaceBytes(uploaded, shape));
-  withType(qkv.dtype, "cachedAttention", [&](auto element) {
-    withType(cache.dtype, "cachedAttention", [&](auto cached) {
-      using T = decltype(element);
-      using C = decltype(cached);
-      cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape,
-                                  memory);
-    });
+  withCacheTypes(qkv.dtype, cache.dtype, "cachedAttention", [&](auto element, auto cached) {
+    using T = decltype(element);
+    using C = decltype(cached);
+    cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape,
+                                memory);
   });
 }
 
