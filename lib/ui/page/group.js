@@ -47,7 +47,7 @@ function line(other, row, group, open) {
 function bar(value, widest, channel) {
   if (value === null || value === undefined) return nothing
   const width = (Math.abs(value) / widest) * 25
-  return html`<svg viewBox="0 0 52 12" aria-hidden="true">${svg`<line class="axis" x1="26" x2="26" y1="0" y2="12"/><rect class=${`bar-${channel}`} x=${value < 0 ? 26 - width : 26} y="2" width=${width} height="8" rx="1"/>`}</svg>`
+  return html`<svg viewBox="0 0 52 12" preserveAspectRatio="none" aria-hidden="true">${svg`<line class="axis" x1="26" x2="26" y1="0" y2="12"/><rect class=${`bar-${channel}`} x=${value < 0 ? 26 - width : 26} y="2" width=${width} height="8" rx="1"/>`}</svg>`
 }
 
 function graded(group) {
