@@ -9,6 +9,12 @@ export async function nativeTests() {
   return runDoctest(join('build', 'cmake', 'hdpo_native_tests'))
 }
 
+/** CUDA's kernels and the backend over them, thread by thread on the host: no GPU and no nvcc are needed. */
+export async function emulatedCudaTests() {
+  buildWithCMake('hdpo_cuda_emulation_tests')
+  return runDoctest(join('build', 'cmake', 'hdpo_cuda_emulation_tests'))
+}
+
 export async function sanitizedNativeTests() {
   const folder = join('build', 'sanitize')
   const options = [`-DHDPO_ARCH=${instructionSet()}`, '-DHDPO_SANITIZE=address,undefined']
