@@ -82,7 +82,7 @@ const includes: Record<string, string[]> = {
   cpu: ['core', 'ops'],
   cuda: ['core', 'ops'],
   no_cuda: ['core', 'ops'],
-  self_test: ['core', 'ops'],
+  self_test: ['core', 'ops', 'model', 'generation'],
   io: ['core'],
   model: ['core', 'ops'],
   generation: ['core', 'ops', 'model'],

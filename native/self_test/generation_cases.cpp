@@ -1,7 +1,9 @@
 // Rows of the table: packed products and attention over the paged cache.
 #include <algorithm>
+#include <limits>
 #include <memory>
 
+#include "generation/sampler.h"
 #include "self_test/cases.h"
 
 namespace hdpo::self_test {
@@ -86,6 +88,59 @@ OpCase cachedAttention(const CaseShape& s) {
   return given;
 }
 
+// Rows with every option, and combinations of them.
+std::vector<SamplingOptions> samplingOptions(int64_t rows, int64_t vocabSize) {
+  std::vector<SamplingOptions> all(static_cast<size_t>(rows));
+  for (size_t r = 0; r < all.size(); ++r) {
+    SamplingOptions& options = all[r];
+    options.seed = 1000 + r;
+    options.temperature = r % 7 == 5 ? 0.0f : 0.6f + 0.1f * static_cast<float>(r % 5);
+    if (r % 4 == 1) options.topK = 5;
+    if (r % 3 == 1) options.topP = 0.8f;
+    if (r % 5 == 2) options.minP = 0.05f;
+    const auto last = static_cast<int32_t>(vocabSize - 1);
+    if (r % 2 == 1)
+      options.logitBias = {{last, 2.5f}, {0, -std::numeric_limits<float>::infinity()}, {last, 0.5f}};
+  }
+  return all;
+}
+
+// Where the backend leaves drawing to the host, the host draws.
+OpCase sampleTokens(const CaseShape& s) {
+  OpCase given;
+  const int64_t rows = std::min<int64_t>(s.tokens, 64), vocabSize = s.vocabSize;
+  const size_t logits = given.input({rows, vocabSize}, 4);
+  const auto options = std::make_shared<std::vector<SamplingOptions>>(samplingOptions(rows, vocabSize));
+  given.run = [=](Backend& backend, Call& call) {
+    std::vector<SamplingDraw> draws;
+    for (size_t r = 0; r < options->size(); ++r) {
+      const SamplingOptions& row = (*options)[r];
+      draws.push_back({row.temperature, row.topP, row.minP, row.topK, row.seed, static_cast<int64_t>(3 * r),
+                       &row.logitBias});
+    }
+    std::vector<SampledToken> drawn(draws.size());
+    if (!backend.sampleTokens(call[logits], draws.data(), drawn.data())) {
+      std::vector<float> values(static_cast<size_t>(call[logits].count()));
+      backend.copyToHost(values.data(), call[logits].data, call[logits].bytes());
+      std::vector<SamplingRow> hostRows;
+      for (size_t r = 0; r < draws.size(); ++r) {
+        hostRows.push_back(
+            {values.data() + static_cast<int64_t>(r) * vocabSize, &(*options)[r], draws[r].position});
+      }
+      hdpo::sampleTokens(hostRows.data(), rows, vocabSize, drawn.data());
+    }
+    std::vector<float> statuses, tokens, logprobs;
+    for (const SampledToken& token : drawn) {
+      statuses.push_back(static_cast<float>(token.status));
+      tokens.push_back(static_cast<float>(token.token));
+      logprobs.push_back(token.logprob);
+    }
+    for (const auto* result : {&statuses, &tokens, &logprobs}) call.hostResults.push_back(*result);
+  };
+  given.bytes = given.operandBytes();
+  return given;
+}
+
 }  // namespace
 
 void appendGenerationCases(std::vector<OpRow>& rows) {
@@ -93,6 +148,7 @@ void appendGenerationCases(std::vector<OpRow>& rows) {
   rows.push_back({"packedMatmul, bfloat16", packedMatmul<PackedFormat::BFloat16>});
   rows.push_back({"packedMatmul, int8", packedMatmul<PackedFormat::Int8>});
   rows.push_back({"writeCache, cachedAttention", cachedAttention});
+  rows.push_back({"sampleTokens", sampleTokens});
 }
 
 }  // namespace hdpo::self_test
