@@ -2,7 +2,8 @@
 //   1. gen_ai.input.messages, gen_ai.output.messages, gen_ai.system_instructions and gen_ai.tool.definitions, as attributes
 //      of the span or of an event of it (the current semantic conventions),
 //   2. gen_ai.system.message, .user.message, .assistant.message, .tool.message and gen_ai.choice events (those before),
-//   3. gen_ai.prompt.0.role, gen_ai.completion.0.content and so on (OpenLLMetry).
+//   3. gen_ai.prompt.0.role, gen_ai.completion.0.content and so on (OpenLLMetry),
+//   4. ai.prompt.messages, ai.response.text and so on (Vercel AI SDK).
 // An agent's spans repeat the conversation so far: only the longest of each is kept.
 import type { Message, ToolDescription } from '../policy/types.js'
 import {
@@ -13,6 +14,7 @@ import {
 } from './conversation.js'
 import { isRecord } from './json-value.js'
 import { readTools } from './openai.js'
+import { aiSdkTools, fromAiSdkSpan } from './otlp-ai-sdk.js'
 import { fromEvents } from './otlp-events.js'
 import { fromFlatAttributes } from './otlp-flat.js'
 import { fromParts, readSystem } from './otlp-parts.js'
@@ -80,7 +82,8 @@ function readSpan(span: Record<string, unknown>): SpanConversation | undefined {
   }))
   // Content may be on the span or, where spans are to stay small, on one event of it.
   const sources = [attributes, ...events.map((event) => event.attributes)]
-  const messages = readParts(sources) ?? fromEvents(events) ?? fromFlatAttributes(attributes)
+  const messages =
+    readParts(sources) ?? fromEvents(events) ?? fromFlatAttributes(attributes) ?? fromAiSdkSpan(attributes)
   if (!messages || messages.length === 0) return undefined
   const definitions = sources
     .map((source) => source['gen_ai.tool.definitions'])
@@ -90,7 +93,7 @@ function readSpan(span: Record<string, unknown>): SpanConversation | undefined {
     trace: String(attributes['gen_ai.conversation.id'] ?? span.traceId ?? span.trace_id ?? ''),
     start: String(span.startTimeUnixNano ?? span.start_time_unix_nano ?? '').padStart(20, '0'),
     messages,
-    tools: readTools(definitions),
+    tools: readTools(definitions) ?? aiSdkTools(attributes),
   }
 }
 
