@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/host_device.h"
+
 namespace hdpo {
 
 // e^x within 1.01 ulp (float32); 0 below -87.336 (no subnormal results), infinity above 88.722, NaN for NaN.
 // x = n ln 2 + r with |r| <= ln 2 / 2, e^x = 2^n e^r, e^r by a polynomial of degree 7 (minimax on that
 // interval).
-inline float vectorExp(float x) {
+HDPO_HOST_DEVICE inline float vectorExp(float x) {
   constexpr float kLog2E = 1.44269504088896341f;
   // High has trailing zeros: whole * high is exact.
   constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723e-6f;

@@ -244,7 +244,7 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const float total = quadSum(totals[half]);
-    inverse[half] = 1.0f / total;
+    inverse[half] = __fdividef(1.0f, total);
     const int row = warpRow + g + 8 * half;
     if (t == 0 && row < tile.length) {
       given.logSumExp[(tile.sequenceBegin + tile.begin + row) * given.heads + head] =

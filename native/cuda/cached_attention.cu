@@ -5,6 +5,7 @@
 // Rows of one stretch are then done; the others' stretches are added up by a second kernel.
 #include "cuda/cached_attention.h"
 
+#include <cmath>
 #include <limits>
 
 #include "cuda/element.h"
@@ -38,6 +39,7 @@ struct Cached {
   float* sums;        // [R, stretches, H, E]
   Stretch* parts;     // [R, stretches, H]
   int lanes;          // that share a key
+  float scale;        // of scores, in powers of two
 
   __device__ int64_t width() const { return (shape.heads + 2 * shape.kvHeads) * shape.headDim; }
   // Of the keys of a token and head; values lie K * 16 * E further.
@@ -84,12 +86,13 @@ template <typename T, typename C, int heads, bool packed>
 __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
   using Lanes = Share<C, packed>;
   constexpr int kCount = Lanes::kCount;
-  const int64_t row = blockIdx.x / given.shape.kvHeads, kvHead = blockIdx.x % given.shape.kvHeads;
+  const auto kvHeads = static_cast<unsigned>(given.shape.kvHeads);
+  const int64_t row = blockIdx.x / kvHeads, kvHead = blockIdx.x % kvHeads;
   const int64_t begin = int64_t{blockIdx.y} * kStretch, headDim = given.shape.headDim;
   const int64_t length = given.rows.lengths[row];
   if (begin >= length) return;
   const int tokens = static_cast<int>(length - begin < kStretch ? length - begin : kStretch);
-  const auto groupHeads = static_cast<int>(given.shape.heads / given.shape.kvHeads);
+  const auto groupHeads = static_cast<int>(static_cast<unsigned>(given.shape.heads) / kvHeads);
   const int firstHead = static_cast<int>(blockIdx.z) * heads;  // in the group
   const int here = groupHeads - firstHead < heads ? groupHeads - firstHead : heads;
   const int lane = static_cast<int>(threadIdx.x) % given.lanes, group = static_cast<int>(threadIdx.x) / given.lanes;
@@ -98,7 +101,6 @@ __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
   float* scores = sharedMemory<float>();           // [heads][kStretch]
   float* gathered = scores + heads * kStretch;     // [groups][kCount * lanes]
   const T* query = given.qkv + row * given.width() + (kvHead * groupHeads + firstHead) * headDim;
-  const float scale = kLog2E / sqrtf(static_cast<float>(headDim));
   {
     float queries[heads][kCount];
 #pragma unroll
@@ -106,7 +108,7 @@ __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
         const int64_t e = Lanes::index(i, lane);
-        queries[h][i] = h < here && e < headDim ? toFloat(query[h * headDim + e]) * scale : 0.0f;
+        queries[h][i] = h < here && e < headDim ? toFloat(query[h * headDim + e]) * given.scale : 0.0f;
       }
     }
     // Whole warps go through the loop: lanes of a warp add up together.
@@ -140,7 +142,8 @@ __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
     if (threadIdx.x % kWarp == 0) given.parts[part + h] = {largest, total};
     if (length <= kStretch) {  // nothing to be added to
       __syncwarp();
-      for (int t = static_cast<int>(threadIdx.x) % kWarp; t < tokens; t += kWarp) own[t] /= total;
+      const float inverse = __fdividef(1.0f, total);
+      for (int t = static_cast<int>(threadIdx.x) % kWarp; t < tokens; t += kWarp) own[t] *= inverse;
     }
   }
   __syncthreads();
@@ -179,7 +182,8 @@ __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
 // A block a row and head.
 template <typename T, typename C>
 __global__ void __launch_bounds__(kThreads) addStretches(Cached<T, C> given) {
-  const int64_t row = blockIdx.x / given.shape.heads, head = blockIdx.x % given.shape.heads;
+  const auto heads = static_cast<unsigned>(given.shape.heads);
+  const int64_t row = blockIdx.x / heads, head = blockIdx.x % heads;
   const int64_t length = given.rows.lengths[row], headDim = given.shape.headDim;
   if (length <= kStretch) return;
   const int64_t count = (length + kStretch - 1) / kStretch;
@@ -205,6 +209,7 @@ Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const Cached
   given.rows = rows;
   given.shape = shape;
   given.stretches = blocksOf(rows.longest, kStretch);
+  given.scale = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(shape.headDim)));
   const int64_t parts = rows.rows * given.stretches * shape.heads;
   given.parts = workspace.take<Stretch>(parts);
   if (given.stretches > 1) given.sums = workspace.take<float>(parts * shape.headDim);
