@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { HdpoError } from '../errors.js'
 import {
   fromNative,
+  type GenerationPrecision,
   type GenerationStats,
   type LoraOptions,
   loadAddon,
@@ -56,17 +57,25 @@ export class Policy implements RolloutPolicy {
   readonly template: ChatTemplate
   /** How matrices are stored. */
   readonly precision: Precision
+  /** How rollouts read them. */
+  readonly generationPrecision: GenerationPrecision
   /** The adapter that is trained while the weights are frozen; undefined where all weights are trained. */
   readonly lora: LoraOptions | undefined
   readonly #engine: NativeEngine
   readonly #parts: PolicyParts
   #merged = false
 
-  private constructor(engine: NativeEngine, tokenizer: Tokenizer, precision: Precision, parts: PolicyParts) {
+  private constructor(
+    engine: NativeEngine,
+    tokenizer: Tokenizer,
+    { precision = 'float32', generationPrecision = precision }: PolicyOptions,
+    parts: PolicyParts,
+  ) {
     this.config = parts.config
     this.tokenizer = tokenizer
     this.template = parts.chat
     this.precision = precision
+    this.generationPrecision = generationPrecision
     this.lora = parts.lora
     this.#engine = engine
     this.#parts = parts
@@ -79,7 +88,7 @@ export class Policy implements RolloutPolicy {
   }
 
   static async #make(definition: PolicyDefinition, origin: Origin, lora?: LoraOptions): Promise<Policy> {
-    const { config, seed, toolFormat, templateVariables: variables, precision = 'float32' } = definition
+    const { config, seed, toolFormat, templateVariables: variables } = definition
     const tokenizer = loadTokenizer(definition.tokenizer)
     if (tokenizer.vocabSize > config.vocabSize) {
       throw new RangeError(
@@ -106,7 +115,7 @@ export class Policy implements RolloutPolicy {
       await fromNative(engine.ready())
       const parameters = engine.parameterCount
       const parts = { config, tokenizer: definition.tokenizer, template, chat, parameters, ...origin }
-      return new Policy(engine, tokenizer, precision, { ...parts, ...(lora && { lora }) })
+      return new Policy(engine, tokenizer, definition, { ...parts, ...(lora && { lora }) })
     } catch (error) {
       const native = error as Error & { code?: string }
       throw typeof native.code === 'string'

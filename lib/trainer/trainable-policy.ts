@@ -1,6 +1,7 @@
 // What the trainers need of a policy beyond rolling out. `Policy` implements it; tests implement it with a
 // script.
 import type {
+  GenerationPrecision,
   GenerationStats,
   LoraOptions,
   OptimizerOptions,
@@ -21,6 +22,8 @@ export interface TrainablePolicy extends RolloutPolicy {
     options?: { temperature?: number; reference?: boolean },
   ): Promise<{ logprobs: Float32Array; entropies: Float32Array }>
   freezeReference(): Promise<void>
+  /** How rollouts read the weights, where the policy says so. */
+  readonly generationPrecision?: GenerationPrecision
   /** Present where an adapter alone is trained: then the weights without it are the KL reference. */
   readonly lora?: LoraOptions | undefined
   /** Writes what training changes into a folder that is being filled, exactly; loadCheckpoint reads it back. */

@@ -46,7 +46,7 @@ export interface TrainerOptions {
   klCoefficient?: number
   /**
    * Corrects for rollouts that are sampled less precisely than the policy is trained (generationPrecision: 'int8') by importance
-   * weights of at most this, and adds `drift` to the metrics (importance.ts). 2 is usual. Default: no correction.
+   * weights of at most this, and adds `drift` to the metrics (importance.ts). Default: 2 with int8 rollouts, no correction without.
    */
   importanceCap?: number
   /** How often a step trains on its rollouts. Default 1. */
@@ -105,6 +105,7 @@ export function resolveTrainerOptions(options: TrainerOptions): ResolvedTrainerO
     maxSkippedSteps: 5,
     loggers: [],
     onWarning: (message: string) => process.emitWarning(message, 'HdpoWarning'),
+    ...(options.policy.generationPrecision === 'int8' && { importanceCap: 2 }),
     ...withoutUndefined(options),
     rollout: resolveRolloutOptions(options.rollout ?? {}),
   }

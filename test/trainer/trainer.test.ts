@@ -132,6 +132,9 @@ describe('Trainer', () => {
     const [uncorrected] = await drain(train(plain, 'plain').run(), 1)
     expect(plain.calls[0]?.batch).not.toHaveProperty('importanceWeights')
     expect(uncorrected?.metrics.drift).toBeUndefined()
+    const int8 = Object.assign(new ScriptedPolicy(), { generationPrecision: 'int8' as const })
+    const [corrected] = await drain(train(int8, 'int8').run(), 1)
+    expect(corrected?.metrics.drift).toBeDefined()
   })
 
   it('weights the channels by the algorithm', async () => {
