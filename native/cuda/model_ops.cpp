@@ -19,7 +19,7 @@ namespace {
 AttentionShape attentionShape(const Tensor& qkv, int64_t sequences, int64_t heads, int64_t kvHeads,
                               int64_t headDim) {
   const AttentionShape shape{qkv.shape[0], sequences, heads, kvHeads, headDim};
-  require(supportsAttention(shape, qkv.dtype == DType::BFloat16), "ERR_NOT_IMPLEMENTED",
+  require(supportsAttention(shape), "ERR_NOT_IMPLEMENTED",
           "attention on CUDA has no kernel for a headDim of " + std::to_string(headDim) + " in " +
               (qkv.dtype == DType::BFloat16 ? "bfloat16" : "float32"));
   return shape;
