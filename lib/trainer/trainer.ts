@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { assignAdvantages, lossWeights } from '../hdpo/algorithms.js'
 import type { PolicyBatch, PolicyLossOptions, StepResult } from '../native.js'
 import { partitionGraded, scoreTrajectories } from '../rewards/rewards.js'
+import { runGroup } from '../rollout/group.js'
 import { deriveSeed } from '../rollout/seed.js'
 import type { ScoredTrajectory, UngradedTrajectory } from '../rollout/types.js'
 import { taskAt } from '../tasks/task-list.js'
 import { packPolicyBatch } from './batch.js'
+import { checkPrompts } from './check-prompts.js'
 import { EngineClock } from './engine-clock.js'
 import { evaluate } from './evaluate.js'
 import { type RolloutDrift, rolloutDrift, weighByImportance } from './importance.js'
@@ -58,12 +60,24 @@ export class Trainer {
         maxSkippedSteps,
         onWarning,
         loggers,
-        prepare: (folder) => this.#freezeReference(folder),
+        prepare: async (folder) => {
+          if (!folder.resumedFrom) await this.#checkPrompts(options.signal)
+          await this.#freezeReference(folder)
+        },
         takeStep: (step, progress) => this.#step(step, progress),
         describeRollouts: ({ rollouts }) => describeRollouts(rollouts),
       },
       options,
     )
+  }
+
+  /** Agents of the user's own make their prompts themselves. */
+  async #checkPrompts(signal: AbortSignal | undefined): Promise<void> {
+    const { policy, tasks, tools, rollout, steps, promptsPerStep } = this.#options
+    if (this.#options.runGroup !== runGroup) return
+    const count = Math.min(steps * promptsPerStep, tasks.length)
+    const indices = Array.from({ length: count }, (_, position) => this.#order.at(position))
+    await checkPrompts({ policy, tasks, tools, rollout: rollout ?? {}, indices, signal })
   }
 
   /** The reference of the KL term is the policy that the run began with, also after it was resumed. */

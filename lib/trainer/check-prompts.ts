@@ -1,0 +1,45 @@
+// Every prompt of a run rendered before the first step: a template that fails on one, or one that leaves no room for a reply, is
+// said at once and not after hours.
+import { setImmediate } from 'node:timers/promises'
+import { HdpoError } from '../errors.js'
+import type { RolloutPolicy } from '../policy/types.js'
+import type { RolloutOptions } from '../rollout/options.js'
+import { createSetting } from '../rollout/setting.js'
+import { type TaskList, taskAt } from '../tasks/task-list.js'
+import type { Tool } from '../tools/types.js'
+
+export interface PromptCheck {
+  policy: RolloutPolicy
+  tasks: TaskList
+  tools: readonly Tool[]
+  rollout: RolloutOptions
+  /** Of the tasks that the run comes to. */
+  indices: Iterable<number>
+  signal?: AbortSignal | undefined
+}
+
+/** Prompts between two looks at what else the process has to do. */
+const atOnce = 64
+
+export async function checkPrompts({
+  policy,
+  tasks,
+  tools,
+  rollout,
+  indices,
+  signal,
+}: PromptCheck): Promise<void> {
+  let checked = 0
+  for (const index of new Set(indices)) {
+    const task = await taskAt(tasks, index)
+    try {
+      createSetting(policy, task, tools, rollout)
+    } catch (error) {
+      if (!(error instanceof HdpoError) || error.code !== 'ERR_CHAT_TEMPLATE') throw error
+      throw new HdpoError(error.code, `task "${task.id}": ${error.message}`, { cause: error })
+    }
+    if (++checked % atOnce !== 0) continue
+    await setImmediate()
+    if (signal?.aborted) return
+  }
+}
