@@ -18,7 +18,8 @@ inline uint16_t toBFloat16(float value) {
 
 // IEEE binary16. Its subnormals become normal numbers: mantissa * 2^-24.
 inline float fromHalf(uint16_t bits) {
-  const uint32_t sign = uint32_t{bits & 0x8000u} << 16, exponent = (bits >> 10) & 31u, mantissa = bits & 1023u;
+  const uint32_t sign = uint32_t{bits & 0x8000u} << 16, exponent = (bits >> 10) & 31u,
+                 mantissa = bits & 1023u;
   if (exponent == 0) {
     const float size = static_cast<float>(mantissa) * 0x1p-24f;
     return sign ? -size : size;
