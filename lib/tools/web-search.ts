@@ -14,6 +14,8 @@ export type { WebSearchProvider }
 
 export interface WebSearchOptions {
   provider: WebSearchProvider
+  /** 'images' is refused for as long as policies read text only. Default 'web'. */
+  kind?: 'web' | 'images'
   /** Default: the environment variable SERPER_API_KEY, SERPAPI_API_KEY or BRAVE_API_KEY. */
   apiKey?: string
   /** Default 'web_search'. */
@@ -65,6 +67,7 @@ type Numbers = { [Name in keyof typeof numbers]: number }
 
 /** Throws, naming the option or the environment variable, where something is missing. */
 export function webSearchTool(options: WebSearchOptions): Tool<{ query: string }> {
+  checkKind(options.kind)
   const limits = resolveNumbers(options)
   const search = createSearch(options, limits)
   const { name = 'web_search', description, cost } = options
@@ -137,6 +140,15 @@ function untilAborted<Value>(work: Promise<Value>, signal: AbortSignal): Promise
     signal.addEventListener('abort', stop, { once: true })
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })
+}
+
+function checkKind(kind: unknown): void {
+  if (kind === undefined || kind === 'web') return
+  if (kind !== 'images') throw new RangeError(`kind: must be web or images, got ${inspect(kind)}`)
+  throw new HdpoError(
+    'ERR_IMAGE_RESULT',
+    "kind: 'images' finds pictures, but policies read text only; a tool of your own may return a ToolOutput with images and a text",
+  )
 }
 
 function serviceOf(provider: unknown) {

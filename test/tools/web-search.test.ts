@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { HdpoError } from '../../lib/errors.js'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
 import { redact } from '../../lib/secrets/secrets.js'
 import { type WebSearchOptions, type WebSearchProvider, webSearchTool } from '../../lib/tools/web-search.js'
@@ -271,6 +272,8 @@ describe('options', () => {
 
   it.each([
     [{ provider: 'bing' }, RangeError, /^provider: must be one of serper, serpapi, brave, got 'bing'/],
+    [{ provider: 'serper', kind: 'images' }, HdpoError, /^kind: 'images' .*policies read text only/],
+    [{ provider: 'serper', kind: 'video' }, RangeError, /^kind: must be web or images, got 'video'/],
     [{ provider: 'serper', results: 0 }, RangeError, /^results: .*got 0/],
     [{ provider: 'serper', timeout: '1' }, TypeError, /^timeout: .*got '1'/],
   ])('%j is refused by name', (options, type, message) => {
