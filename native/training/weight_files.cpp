@@ -63,7 +63,9 @@ void check(const Shards& shards, const std::vector<ParameterEntry>& entries, boo
       refuseFile(found.file->path(),
                  "lm_head.weight differs from model.embed_tokens.weight, but the model ties its embeddings");
     }
-    if (!tiedHead && !expected.contains(name)) extra.push_back(name);
+    // Older Llama checkpoints hold the rotary frequencies, which follow from the configuration.
+    const bool derived = name.ends_with(".rotary_emb.inv_freq");
+    if (!tiedHead && !derived && !expected.contains(name)) extra.push_back(name);
   }
   if (!extra.empty()) refuseFile(shards.where(), "tensors that the model does not have: " + listNames(extra));
   for (const ParameterEntry& entry : entries) {
