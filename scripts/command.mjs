@@ -40,8 +40,8 @@ export async function main(body) {
   }
 }
 
-/** Runs with its output both shown here as it comes and returned, with the exit code (null: ended by a signal). */
-export async function capture(command, args, { env, cwd = root } = {}) {
+/** Runs with its output both shown here as it comes (unless `quiet`) and returned, with the exit code (null: ended by a signal). */
+export async function capture(command, args, { env, cwd = root, quiet = false } = {}) {
   const child = spawn(command, args, {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -54,7 +54,7 @@ export async function capture(command, args, { env, cwd = root } = {}) {
   ]) {
     from.setEncoding('utf8').on('data', (chunk) => {
       text += chunk
-      to.write(chunk)
+      if (!quiet) to.write(chunk)
     })
   }
   const [code] = await once(child, 'close')

@@ -18,7 +18,7 @@ export function lint({ write = false } = {}) {
 function nativeFiles() {
   return ['native', join('test', 'native')].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true })
-      .filter((file) => /\.(cpp|h)$/.test(file))
+      .filter((file) => /\.(cpp|h|cu)$/.test(file))
       .map((file) => join(folder, file)),
   )
 }

@@ -1,10 +1,11 @@
-// npm test: set-up, style and types, native tests, CUDA's kernels emulated, native tests under sanitizers, TypeScript tests,
-// the packed package. Stops at the first stage that fails, with exit code 1; the last line counts all tests of all stages.
-// `npm test -- NAME...` runs those stages alone.
+// npm test: set-up, style and types, native tests, CUDA's kernels emulated and then through nvcc, native tests under
+// sanitizers, TypeScript tests, the packed package. Stops at the first stage that fails, with exit code 1; the last line
+// counts all tests of all stages. `npm test -- NAME...` runs those stages alone.
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureAddon } from './build-addon.mjs'
 import { capture, root, SetUpError } from './command.mjs'
+import { cudaKernels } from './cuda-kernels.mjs'
 import { lint } from './lint.mjs'
 import { emulatedCudaTests, nativeTests, sanitizedNativeTests } from './native-tests.mjs'
 import { ensureNodeModules } from './node-modules.mjs'
@@ -21,6 +22,7 @@ const stages = {
   lint: () => lint(),
   native: nativeTests,
   emulation: emulatedCudaTests,
+  'cuda-kernels': cudaKernels,
   sanitizers: sanitizedNativeTests,
   typescript: typescriptTests,
   package: packageTests,

@@ -1,8 +1,7 @@
 // What LoRA needs beside matrix products; shapes: ops/backend.h.
-#include "cuda/adapter.h"
-
 #include <cassert>
 
+#include "cuda/adapter.h"
 #include "cuda/element.h"
 #include "cuda/random.h"
 
@@ -14,11 +13,13 @@ constexpr int kThreads = 256;
 
 // A thread takes the four columns that share one draw.
 __global__ void __launch_bounds__(kThreads)
-    dropElements(float* out, const float* rows, int64_t count, int64_t columns, DropoutMask mask, uint32_t threshold) {
+    dropElements(float* out, const float* rows, int64_t count, int64_t columns, DropoutMask mask,
+                 uint32_t threshold) {
   const int64_t groups = (columns + 3) / 4, item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (item >= count * groups) return;
   const int64_t row = item / groups, group = item % groups;
-  const RandomBits bits = philox(mask.seed, mask.stream, static_cast<uint64_t>(mask.firstRow * groups + item));
+  const RandomBits bits =
+      philox(mask.seed, mask.stream, static_cast<uint64_t>(mask.firstRow * groups + item));
   const float scale = 1 / (1 - mask.probability);
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
@@ -77,10 +78,11 @@ Blocks blocksIn(const AdapterBlock* blocks, int64_t modules, int64_t rank, float
 
 }  // namespace
 
-void dropout(Stream stream, float* out, const float* rows, int64_t count, int64_t columns, const DropoutMask& mask) {
+void dropout(Stream stream, float* out, const float* rows, int64_t count, int64_t columns,
+             const DropoutMask& mask) {
   const auto threshold = static_cast<uint32_t>(double{mask.probability} * 4294967296.0);
-  launch(dropElements, static_cast<unsigned>(blocksOf(count * blocksOf(columns, 4), kThreads)), kThreads, 0, stream,
-         out, rows, count, columns, mask, threshold);
+  launch(dropElements, static_cast<unsigned>(blocksOf(count * blocksOf(columns, 4), kThreads)), kThreads, 0,
+         stream, out, rows, count, columns, mask, threshold);
 }
 
 void spreadBlocks(Stream stream, float* out, int64_t outputs, const float* up, const AdapterBlock* blocks,
@@ -88,15 +90,16 @@ void spreadBlocks(Stream stream, float* out, int64_t outputs, const float* up, c
   int64_t items = 0;
   const Blocks given = blocksIn(blocks, modules, rank, scale, items);
   zeroBytes(out, static_cast<size_t>(outputs * modules * rank) * sizeof(float), stream);
-  launch(moveBlocks<true>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, out, up, given);
+  launch(moveBlocks<true>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, out, up,
+         given);
 }
 
 void spreadBlocksBackward(Stream stream, float* gradUp, const float* gradOut, const AdapterBlock* blocks,
                           int64_t modules, int64_t rank, float scale) {
   int64_t items = 0;
   const Blocks given = blocksIn(blocks, modules, rank, scale, items);
-  launch(moveBlocks<false>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, gradUp, gradOut,
-         given);
+  launch(moveBlocks<false>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, gradUp,
+         gradOut, given);
 }
 
 }  // namespace hdpo::cuda

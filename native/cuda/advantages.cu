@@ -1,20 +1,23 @@
-// Grouped advantages of R rollouts (docs/algorithm.md, "Two advantages"). Group ids are any int32 values in any order:
-//   1. numberGroups: an open-addressing table gives each id a slot, and each used slot a number; which one is chance,
+// Grouped advantages of R rollouts (docs/algorithm.md, "Two advantages"). Group ids are any int32 values in
+// any order:
+//   1. numberGroups: an open-addressing table gives each id a slot, and each used slot a number; which one is
+//   chance,
 //      and nothing depends on it
 //   2. findExtremes: smallest and largest value of each group and channel
-//   3. addMembers: sums over the members of d = value - smallest and d^2, as integers in units of the group's range:
+//   3. addMembers: sums over the members of d = value - smallest and d^2, as integers in units of the group's
+//   range:
 //      integers add up to the same bits in any order, so that atomics do not harm the determinism
 //   4. normalise: mean and 1 / (deviation + epsilon) of each group; 5. writeAdvantages
-// Neighbours in one warp that share a group are added up before they reach memory: groups that lie together, as a
-// trainer's do, cost one atomic in place of G.
+// Neighbours in one warp that share a group are added up before they reach memory: groups that lie together,
+// as a trainer's do, cost one atomic in place of G.
 //
-// With u = d / 2^e in [0, 1], 2^e the range rounded up, a sum has 62 - log2(R) fractional bits: 42 for a million.
-// Values all equal have range 0 and advantages of exactly 0; a value that is not finite makes its group NaN.
-#include "cuda/advantages.h"
-
+// With u = d / 2^e in [0, 1], 2^e the range rounded up, a sum has 62 - log2(R) fractional bits: 42 for a
+// million. Values all equal have range 0 and advantages of exactly 0; a value that is not finite makes its
+// group NaN.
 #include <cmath>
 #include <limits>
 
+#include "cuda/advantages.h"
 #include "cuda/reduce.h"
 #include "cuda/workspace.h"
 
@@ -29,14 +32,15 @@ constexpr int kMostBlocks = 4096;
 
 constexpr unsigned kAccuracyNotFinite = 1, kEfficiencyNotFinite = 2;
 
-// Extremes as integers in the order of the floats, 0: none yet. `low` ones are inverted, so that both take atomicMax.
-// The efficiency channel's are tool costs of right rollouts: efficiency falls as the cost rises.
+// Extremes as integers in the order of the floats, 0: none yet. `low` ones are inverted, so that both take
+// atomicMax. The efficiency channel's are tool costs of right rollouts: efficiency falls as the cost rises.
 struct Extremes {
   unsigned accuracyLow, accuracyHigh, costLow, costHigh;
 };
 
 struct Normaliser {
-  double accuracyMean, accuracyFactor, efficiencyMean, efficiencyFactor;  // of deviations; factor 0 stands for 0
+  double accuracyMean, accuracyFactor, efficiencyMean,
+      efficiencyFactor;  // of deviations; factor 0 stands for 0
 };
 
 struct Group {
@@ -105,9 +109,7 @@ __device__ float fromOrdered(unsigned bits) {
   return __uint_as_float(bits & 0x80000000u ? bits & 0x7fffffffu : ~bits);
 }
 
-__device__ bool isFinite(float value) {
-  return (__float_as_uint(value) & 0x7f800000u) != 0x7f800000u;
-}
+__device__ bool isFinite(float value) { return (__float_as_uint(value) & 0x7f800000u) != 0x7f800000u; }
 
 // Infinite where the answer is wrong.
 __device__ float toolCostOf(const Rollouts& rollouts, int64_t i) {
@@ -279,8 +281,8 @@ __global__ void __launch_bounds__(kThreads) addMembers(Rollouts rollouts, Tables
   for (int s = 0; s < 4; ++s) sums[s] = run.reduce(sums[s], Sum());
   if (!valid || !run.leader) return;
   Group& target = tables.groups[group];
-  atomicAdd(&target.members, (static_cast<Unsigned64>(__popc(qualifying)) << 32) +
-                                 static_cast<Unsigned64>(__popc(run.lanes)));
+  atomicAdd(&target.members,
+            (static_cast<Unsigned64>(__popc(qualifying)) << 32) + static_cast<Unsigned64>(__popc(run.lanes)));
 #pragma unroll
   for (int s = 0; s < 4; ++s) {
     if (sums[s] != 0) atomicAdd(&target.sums[s], sums[s]);
@@ -328,12 +330,12 @@ __global__ void __launch_bounds__(kThreads) writeAdvantages(Rollouts rollouts, T
   const auto advantage = [](double value, double smallest, double mean, double factor) {
     return factor == 0 ? 0.0f : static_cast<float>((value - smallest - mean) * factor);
   };
-  rollouts.accuracyAdvantages[i] = advantage(reward, accuracyRange(extremes).smallest, normaliser.accuracyMean,
-                                             normaliser.accuracyFactor);
+  rollouts.accuracyAdvantages[i] =
+      advantage(reward, accuracyRange(extremes).smallest, normaliser.accuracyMean, normaliser.accuracyFactor);
   const bool counts = isFinite(cost) || normaliser.efficiencyFactor != normaliser.efficiencyFactor;
   rollouts.efficiencyAdvantages[i] =
-      counts ? advantage(efficiencyReward(cost), efficiencyRange(extremes).smallest, normaliser.efficiencyMean,
-                         normaliser.efficiencyFactor)
+      counts ? advantage(efficiencyReward(cost), efficiencyRange(extremes).smallest,
+                         normaliser.efficiencyMean, normaliser.efficiencyFactor)
              : 0.0f;
 }
 
@@ -352,12 +354,18 @@ void groupAdvantages(Stream stream, const GroupAdvantagesInput& input, const Gro
   const Tables tables = tablesIn(memory, input.rollouts);
   int bits = 62;
   for (int64_t rollouts = input.rollouts; rollouts > 0; rollouts /= 2) --bits;
-  const Rollouts rollouts{input.rollouts,           input.groupIds,
-                          input.accuracyRewards,    input.correct,
-                          input.toolCalls,          input.toolCosts,
-                          double{input.epsilon},    input.scaleByStd,
-                          bits,                     output.efficiencyRewards,
-                          output.accuracyAdvantages, output.efficiencyAdvantages};
+  const Rollouts rollouts{input.rollouts,
+                          input.groupIds,
+                          input.accuracyRewards,
+                          input.correct,
+                          input.toolCalls,
+                          input.toolCosts,
+                          double{input.epsilon},
+                          input.scaleByStd,
+                          bits,
+                          output.efficiencyRewards,
+                          output.accuracyAdvantages,
+                          output.efficiencyAdvantages};
   const auto blocks = static_cast<unsigned>(blocksOf(input.rollouts, kThreads));
   const unsigned fewBlocks = blocks < kMostBlocks ? blocks : kMostBlocks;
   // Keys and the count of groups lie side by side.

@@ -1,17 +1,17 @@
-// Packed causal attention on the tensor cores; shapes and equations: native/cpu/attention.cpp. No [T, T] matrix exists:
-// a block has a tile of rows and walks over tiles of the others, two in flight.
+// Packed causal attention on the tensor cores; shapes and equations: native/cpu/attention.cpp. No [T, T]
+// matrix exists: a block has a tile of rows and walks over tiles of the others, two in flight.
 //   forward      a tile of queries walks over keys and values, with the online softmax
 //   dot          sum_e dO_e out_e of every row and head
-//   keys         dK, dV: a tile of keys walks over the queries of all heads of its group, scores transposed, so that
+//   keys         dK, dV: a tile of keys walks over the queries of all heads of its group, scores transposed,
+//   so that
 //                their registers are at once the operand of the next product
 //   queries      dQ: a tile of queries walks over keys
-// Both halves of the backward pass compute scores again: every sum has one owner and a fixed order, at 7 products where
-// atomics would need 5. Tile t of a batch: sequence s begins at tile offsets[s] / rows + s, which leaves room for the
-// part of a tile at its end; a block finds its sequence by bisection.
-#include "cuda/attention.h"
-
+// Both halves of the backward pass compute scores again: every sum has one owner and a fixed order, at 7
+// products where atomics would need 5. Tile t of a batch: sequence s begins at tile offsets[s] / rows + s,
+// which leaves room for the part of a tile at its end; a block finds its sequence by bisection.
 #include <cmath>
 
+#include "cuda/attention.h"
 #include "cuda/tensor_core.h"
 #include "cuda/workspace.h"
 
@@ -30,9 +30,9 @@ constexpr float kLog2E = 1.44269504088896341f;
 template <typename T>
 struct Attention {
   const T* qkv;
-  const T* out;       // backward
-  const T* gradOut;   // backward
-  T* result;          // out, or gradQkv
+  const T* out;      // backward
+  const T* gradOut;  // backward
+  T* result;         // out, or gradQkv
   float* logSumExp;
   float* dots;  // [N, H], backward
   const int32_t* offsets;
@@ -97,7 +97,8 @@ __device__ inline void scoreProducts(float (&scores)[columns / 8][4], const T* l
 
 // sums [16, width] += weights [16, rows] * right [rows, width].
 template <typename T, int width, int rows>
-__device__ inline void addWeighted(float (&sums)[width / 8][4], const float (&weights)[rows / 8][4], const T* right) {
+__device__ inline void addWeighted(float (&sums)[width / 8][4], const float (&weights)[rows / 8][4],
+                                   const T* right) {
   constexpr int kStride = width + kTilePad;
 #pragma unroll
   for (int k = 0; k < rows; k += 16) {
@@ -113,10 +114,12 @@ __device__ inline void addWeighted(float (&sums)[width / 8][4], const float (&we
   }
 }
 
-// Rows of a warp's accumulator, times `factors` (of rows g and g + 8), to memory; columns beyond `columns` are dropped.
+// Rows of a warp's accumulator, times `factors` (of rows g and g + 8), to memory; columns beyond `columns`
+// are dropped.
 template <typename T, int width>
 __device__ inline void storeRows(T* target, int64_t rowStride, const float (&sums)[width / 8][4],
-                                 const float (&factors)[2], int firstRow, int validRows, int columns, bool packed) {
+                                 const float (&factors)[2], int firstRow, int validRows, int columns,
+                                 bool packed) {
   const int g = laneIndex() / 4, t = laneIndex() % 4;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -181,11 +184,13 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
   const auto copyKeys = [&](int step) {
     T* target = keyTiles + step % 2 * 2 * kKeys * kStride;
     const int first = step * kKeys, valid = visible - first;
-    copyTile<T, kKeys, width, kThreads>(target, keys + first * rowStride, rowStride, valid, given.headDim, given.packed);
-    copyTile<T, kKeys, width, kThreads>(target + kKeys * kStride, values + first * rowStride, rowStride, valid,
-                                        given.headDim, given.packed);
+    copyTile<T, kKeys, width, kThreads>(target, keys + first * rowStride, rowStride, valid, given.headDim,
+                                        given.packed);
+    copyTile<T, kKeys, width, kThreads>(target + kKeys * kStride, values + first * rowStride, rowStride,
+                                        valid, given.headDim, given.packed);
   };
-  copyTile<T, kTileRows, width, kThreads>(queryTile, base + tile.begin * rowStride + int64_t{head} * given.headDim,
+  copyTile<T, kTileRows, width, kThreads>(queryTile,
+                                          base + tile.begin * rowStride + int64_t{head} * given.headDim,
                                           rowStride, tile.length, given.headDim, given.packed);
   copyKeys(0);
   commitCopies();
@@ -217,7 +222,8 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
     for (int half = 0; half < 2; ++half) {
       float top = largest[half];
 #pragma unroll
-      for (int n = 0; n < kKeys / 8; ++n) top = fmaxf(top, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
+      for (int n = 0; n < kKeys / 8; ++n)
+        top = fmaxf(top, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
       top = quadMaximum(top);
       const float correction = exp2f((largest[half] - top) * scale), offset = top * scale;
       largest[half] = top;
@@ -251,8 +257,9 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
           largest[half] * given.scale + logf(total);
     }
   }
-  storeRows<T, width>(given.result + (tile.sequenceBegin + tile.begin) * given.outWidth() + int64_t{head} * given.headDim,
-                      given.outWidth(), sums, inverse, warpRow, tile.length, given.headDim, given.packed);
+  storeRows<T, width>(
+      given.result + (tile.sequenceBegin + tile.begin) * given.outWidth() + int64_t{head} * given.headDim,
+      given.outWidth(), sums, inverse, warpRow, tile.length, given.headDim, given.packed);
 }
 
 // --- Backward ---
@@ -271,16 +278,17 @@ __global__ void __launch_bounds__(kThreads) dot(Attention<T> given) {
 
 template <typename T, int width>
 constexpr size_t backwardSharedBytes() {
-  return 2 * tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kWalkRows) + 4 * kWalkRows * sizeof(float);
+  return 2 * tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kWalkRows) +
+         4 * kWalkRows * sizeof(float);
 }
 
-// Scores [16, kWalkRows] -> probabilities, and their gradients (of the unscaled scores) in place of `gradients`, which
-// come as dP. Rows are queries or, transposed, keys.
+// Scores [16, kWalkRows] -> probabilities, and their gradients (of the unscaled scores) in place of
+// `gradients`, which come as dP. Rows are queries or, transposed, keys.
 template <bool transposed>
-__device__ inline void softmaxBackward(float (&scores)[kWalkRows / 8][4], float (&gradients)[kWalkRows / 8][4],
-                                       int firstRow, int firstColumn, int queries, float scale,
-                                       const float* logSumExp, const float* dots, const float (&ownLogSumExp)[2],
-                                       const float (&ownDots)[2]) {
+__device__ inline void softmaxBackward(float (&scores)[kWalkRows / 8][4],
+                                       float (&gradients)[kWalkRows / 8][4], int firstRow, int firstColumn,
+                                       int queries, float scale, const float* logSumExp, const float* dots,
+                                       const float (&ownLogSumExp)[2], const float (&ownDots)[2]) {
   const int g = laneIndex() / 4, t = laneIndex() % 4;
 #pragma unroll
   for (int n = 0; n < kWalkRows / 8; ++n) {
@@ -313,20 +321,24 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
   T* keyTile = sharedMemory<T>();
   T* valueTile = keyTile + kTileRows * kStride;
   T* walkTiles = valueTile + kTileRows * kStride;  // [2][Q or dO][kWalkRows][kStride]
-  float* rowValues = reinterpret_cast<float*>(walkTiles + 4 * kWalkRows * kStride);  // [2][L or dot][kWalkRows]
+  float* rowValues =
+      reinterpret_cast<float*>(walkTiles + 4 * kWalkRows * kStride);  // [2][L or dot][kWalkRows]
 
   // Steps: the query tiles that see these keys, for one head after the other.
   const int firstQuery = tile.begin / kWalkRows * kWalkRows;
-  const int tilesOfHead = (tile.sequenceLength - firstQuery + kWalkRows - 1) / kWalkRows, walk = tilesOfHead * groupHeads;
+  const int tilesOfHead = (tile.sequenceLength - firstQuery + kWalkRows - 1) / kWalkRows,
+            walk = tilesOfHead * groupHeads;
   const auto copyQueries = [&](int step) {
-    const int head = kvHead * groupHeads + step / tilesOfHead, first = firstQuery + step % tilesOfHead * kWalkRows;
+    const int head = kvHead * groupHeads + step / tilesOfHead,
+              first = firstQuery + step % tilesOfHead * kWalkRows;
     const int valid = tile.sequenceLength - first;
     const int64_t column = int64_t{head} * given.headDim;
     T* target = walkTiles + step % 2 * 2 * kWalkRows * kStride;
-    copyTile<T, kWalkRows, width, kThreads>(target, base + first * rowStride + column, rowStride, valid, given.headDim,
-                                            given.packed);
-    copyTile<T, kWalkRows, width, kThreads>(target + kWalkRows * kStride, gradOut + first * outStride + column, outStride,
-                                            valid, given.headDim, given.packed);
+    copyTile<T, kWalkRows, width, kThreads>(target, base + first * rowStride + column, rowStride, valid,
+                                            given.headDim, given.packed);
+    copyTile<T, kWalkRows, width, kThreads>(target + kWalkRows * kStride,
+                                            gradOut + first * outStride + column, outStride, valid,
+                                            given.headDim, given.packed);
     const int row = static_cast<int>(threadIdx.x);
     if (row < kWalkRows) {
       float* values = rowValues + step % 2 * 2 * kWalkRows;
@@ -335,10 +347,10 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
       values[kWalkRows + row] = row < valid ? given.dots[at] : 0.0f;
     }
   };
-  copyTile<T, kTileRows, width, kThreads>(keyTile, base + tile.begin * rowStride + keyOffset, rowStride, tile.length,
-                                          given.headDim, given.packed);
-  copyTile<T, kTileRows, width, kThreads>(valueTile, base + tile.begin * rowStride + valueOffset, rowStride, tile.length,
-                                          given.headDim, given.packed);
+  copyTile<T, kTileRows, width, kThreads>(keyTile, base + tile.begin * rowStride + keyOffset, rowStride,
+                                          tile.length, given.headDim, given.packed);
+  copyTile<T, kTileRows, width, kThreads>(valueTile, base + tile.begin * rowStride + valueOffset, rowStride,
+                                          tile.length, given.headDim, given.packed);
   copyQueries(0);
   commitCopies();
 
@@ -356,8 +368,9 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
     float scores[kWalkRows / 8][4], gradients[kWalkRows / 8][4];
     scoreProducts<T, width, kWalkRows>(scores, keyTile + warpRow * kStride, queryTile);
     scoreProducts<T, width, kWalkRows>(gradients, valueTile + warpRow * kStride, gradTile);
-    softmaxBackward<true>(scores, gradients, tile.begin + warpRow, firstQuery + step % tilesOfHead * kWalkRows,
-                          tile.sequenceLength, given.scale, logSumExp, logSumExp + kWalkRows, unused, unused);
+    softmaxBackward<true>(scores, gradients, tile.begin + warpRow,
+                          firstQuery + step % tilesOfHead * kWalkRows, tile.sequenceLength, given.scale,
+                          logSumExp, logSumExp + kWalkRows, unused, unused);
     addWeighted<T, width, kWalkRows>(gradValues, scores, gradTile);
     addWeighted<T, width, kWalkRows>(gradKeys, gradients, queryTile);
     __syncthreads();  // the next copy goes where this tile was
@@ -365,10 +378,10 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
   waitForCopies<0>();
   T* result = given.result + (tile.sequenceBegin + tile.begin) * rowStride;
   const float keyFactors[2] = {given.scale, given.scale}, valueFactors[2] = {1, 1};
-  storeRows<T, width>(result + keyOffset, rowStride, gradKeys, keyFactors, warpRow, tile.length, given.headDim,
-                      given.packed);
-  storeRows<T, width>(result + valueOffset, rowStride, gradValues, valueFactors, warpRow, tile.length, given.headDim,
-                      given.packed);
+  storeRows<T, width>(result + keyOffset, rowStride, gradKeys, keyFactors, warpRow, tile.length,
+                      given.headDim, given.packed);
+  storeRows<T, width>(result + valueOffset, rowStride, gradValues, valueFactors, warpRow, tile.length,
+                      given.headDim, given.packed);
 }
 
 template <typename T, int width>
@@ -389,16 +402,16 @@ __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
   const auto copyKeys = [&](int step) {
     T* target = walkTiles + step % 2 * 2 * kWalkRows * kStride;
     const int first = step * kWalkRows, valid = visible - first;
-    copyTile<T, kWalkRows, width, kThreads>(target, keyRows + first * rowStride, rowStride, valid, given.headDim,
-                                            given.packed);
-    copyTile<T, kWalkRows, width, kThreads>(target + kWalkRows * kStride, valueRows + first * rowStride, rowStride, valid,
+    copyTile<T, kWalkRows, width, kThreads>(target, keyRows + first * rowStride, rowStride, valid,
                                             given.headDim, given.packed);
+    copyTile<T, kWalkRows, width, kThreads>(target + kWalkRows * kStride, valueRows + first * rowStride,
+                                            rowStride, valid, given.headDim, given.packed);
   };
-  copyTile<T, kTileRows, width, kThreads>(queryTile, base + tile.begin * rowStride + column, rowStride, tile.length,
-                                          given.headDim, given.packed);
+  copyTile<T, kTileRows, width, kThreads>(queryTile, base + tile.begin * rowStride + column, rowStride,
+                                          tile.length, given.headDim, given.packed);
   copyTile<T, kTileRows, width, kThreads>(
-      gradTile, given.gradOut + (tile.sequenceBegin + tile.begin) * given.outWidth() + column, given.outWidth(),
-      tile.length, given.headDim, given.packed);
+      gradTile, given.gradOut + (tile.sequenceBegin + tile.begin) * given.outWidth() + column,
+      given.outWidth(), tile.length, given.headDim, given.packed);
   copyKeys(0);
   commitCopies();
 
@@ -421,16 +434,17 @@ __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
     const T* keyTile = walkTiles + step % 2 * 2 * kWalkRows * kStride;
     float scores[kWalkRows / 8][4], gradients[kWalkRows / 8][4];
     scoreProducts<T, width, kWalkRows>(scores, queryTile + warpRow * kStride, keyTile);
-    scoreProducts<T, width, kWalkRows>(gradients, gradTile + warpRow * kStride, keyTile + kWalkRows * kStride);
-    softmaxBackward<false>(scores, gradients, tile.begin + warpRow, step * kWalkRows, tile.sequenceLength, given.scale,
-                           nullptr, nullptr, logSumExp, dots);
+    scoreProducts<T, width, kWalkRows>(gradients, gradTile + warpRow * kStride,
+                                       keyTile + kWalkRows * kStride);
+    softmaxBackward<false>(scores, gradients, tile.begin + warpRow, step * kWalkRows, tile.sequenceLength,
+                           given.scale, nullptr, nullptr, logSumExp, dots);
     addWeighted<T, width, kWalkRows>(gradQueries, gradients, keyTile);
     __syncthreads();  // the next copy goes where this tile was
   }
   waitForCopies<0>();
   const float factors[2] = {given.scale, given.scale};
-  storeRows<T, width>(given.result + (tile.sequenceBegin + tile.begin) * rowStride + column, rowStride, gradQueries,
-                      factors, warpRow, tile.length, given.headDim, given.packed);
+  storeRows<T, width>(given.result + (tile.sequenceBegin + tile.begin) * rowStride + column, rowStride,
+                      gradQueries, factors, warpRow, tile.length, given.headDim, given.packed);
 }
 
 template <typename T>
@@ -449,14 +463,16 @@ Attention<T> describe(const AttentionShape& shape, const T* qkv, const int32_t* 
 
 template <typename T, int width>
 void launchForward(Stream stream, const Attention<T>& given, unsigned tiles) {
-  launch(forward<T, width>, dim3(tiles, static_cast<unsigned>(given.heads)), kThreads, forwardSharedBytes<T, width>(),
-         stream, given);
+  launch(forward<T, width>, dim3(tiles, static_cast<unsigned>(given.heads)), kThreads,
+         forwardSharedBytes<T, width>(), stream, given);
 }
 template <typename T, int width>
 void launchBackward(Stream stream, const Attention<T>& given, unsigned tiles) {
   constexpr size_t kSharedBytes = backwardSharedBytes<T, width>();
-  launch(keys<T, width>, dim3(tiles, static_cast<unsigned>(given.kvHeads)), kThreads, kSharedBytes, stream, given);
-  launch(queries<T, width>, dim3(tiles, static_cast<unsigned>(given.heads)), kThreads, kSharedBytes, stream, given);
+  launch(keys<T, width>, dim3(tiles, static_cast<unsigned>(given.kvHeads)), kThreads, kSharedBytes, stream,
+         given);
+  launch(queries<T, width>, dim3(tiles, static_cast<unsigned>(given.heads)), kThreads, kSharedBytes, stream,
+         given);
 }
 
 }  // namespace
@@ -474,7 +490,9 @@ void attention(Stream stream, T* out, float* logSumExp, const T* qkv, const int3
   given.logSumExp = logSumExp;
   given.packed = inPacks<T>(shape.headDim, qkv, out);
   const auto tiles = static_cast<unsigned>(tilesOf(shape));
-  const auto run = shape.headDim <= 32 ? launchForward<T, 32> : shape.headDim <= 64 ? launchForward<T, 64> : launchForward<T, 128>;
+  const auto run = shape.headDim <= 32   ? launchForward<T, 32>
+                   : shape.headDim <= 64 ? launchForward<T, 64>
+                                         : launchForward<T, 128>;
   run(stream, given, tiles);
 }
 
@@ -496,15 +514,18 @@ void attentionBackward(Stream stream, T* gradQkv, const T* gradOut, const T* qkv
   given.logSumExp = const_cast<float*>(logSumExp);
   given.dots = Workspace(workspace).take<float>(shape.tokens * shape.heads);
   given.packed = inPacks<T>(shape.headDim, qkv, gradOut, gradQkv);
-  launch(dot<T>, static_cast<unsigned>(blocksOf(shape.tokens * shape.heads, kWarps)), kThreads, 0, stream, given);
+  launch(dot<T>, static_cast<unsigned>(blocksOf(shape.tokens * shape.heads, kWarps)), kThreads, 0, stream,
+         given);
   const auto tiles = static_cast<unsigned>(tilesOf(shape));
-  const auto run = shape.headDim <= 32 ? launchBackward<T, 32> : shape.headDim <= 64 ? launchBackward<T, 64> : launchBackward<T, 128>;
+  const auto run = shape.headDim <= 32   ? launchBackward<T, 32>
+                   : shape.headDim <= 64 ? launchBackward<T, 64>
+                                         : launchBackward<T, 128>;
   run(stream, given, tiles);
 }
 
-#define HDPO_INSTANTIATE(T)                                                                                     \
-  template void attention(Stream, T*, float*, const T*, const int32_t*, const AttentionShape&);                 \
-  template void attentionBackward(Stream, T*, const T*, const T*, const T*, const float*, const int32_t*,       \
+#define HDPO_INSTANTIATE(T)                                                                               \
+  template void attention(Stream, T*, float*, const T*, const int32_t*, const AttentionShape&);           \
+  template void attentionBackward(Stream, T*, const T*, const T*, const T*, const float*, const int32_t*, \
                                   const AttentionShape&, void*);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)

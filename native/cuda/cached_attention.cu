@@ -1,13 +1,13 @@
-// Attention of single rows over the paged cache. A block has one row, the query heads of one key head and a fixed stretch
-// of the row's tokens, so that one long sequence fills the device too and a row's sums do not depend on its batch:
+// Attention of single rows over the paged cache. A block has one row, the query heads of one key head and a
+// fixed stretch of the row's tokens, so that one long sequence fills the device too and a row's sums do not
+// depend on its batch:
 //   1. scores of the stretch, neighbouring lanes sharing a key, 16 bytes each where E allows
 //   2. softmax of the stretch, a warp a head      3. weighted values
 // Rows of one stretch are then done; the others' stretches are added up by a second kernel.
-#include "cuda/cached_attention.h"
-
 #include <cmath>
 #include <limits>
 
+#include "cuda/cached_attention.h"
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "cuda/workspace.h"
@@ -55,7 +55,8 @@ __global__ void __launch_bounds__(kThreads) writeRows(Cached<T, C> given) {
   const int64_t rowValues = given.shape.kvHeads * given.shape.headDim;  // of keys, and of values
   const int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (item >= given.rows.rows * rowValues) return;
-  const int64_t row = item / rowValues, kvHead = item % rowValues / given.shape.headDim, e = item % given.shape.headDim;
+  const int64_t row = item / rowValues, kvHead = item % rowValues / given.shape.headDim,
+                e = item % given.shape.headDim;
   C* target = const_cast<C*>(given.cache) + given.keyAt(row, given.rows.lengths[row] - 1, kvHead) + e;
   const T* key = given.qkv + row * given.width() + (given.shape.heads + kvHead) * given.shape.headDim + e;
   target[0] = fromFloat<C>(toFloat(key[0]));
@@ -66,7 +67,9 @@ __global__ void __launch_bounds__(kThreads) writeRows(Cached<T, C> given) {
 template <typename C, bool packed>
 struct Share {
   static constexpr int kCount = packed ? kPack<C> : kMostValues;
-  __device__ static int64_t index(int i, int lane) { return packed ? int64_t{lane} * kPack<C> + i : int64_t{i} * kWarp + lane; }
+  __device__ static int64_t index(int i, int lane) {
+    return packed ? int64_t{lane} * kPack<C> + i : int64_t{i} * kWarp + lane;
+  }
 
   __device__ static void load(float (&values)[kCount], const C* vector, int lane, int64_t headDim) {
     if constexpr (packed) {
@@ -76,7 +79,8 @@ struct Share {
       for (int i = 0; i < kCount; ++i) values[i] = toFloat(pack.values[i]);
     } else {
 #pragma unroll
-      for (int i = 0; i < kCount; ++i) values[i] = index(i, lane) < headDim ? toFloat(vector[index(i, lane)]) : 0.0f;
+      for (int i = 0; i < kCount; ++i)
+        values[i] = index(i, lane) < headDim ? toFloat(vector[index(i, lane)]) : 0.0f;
     }
   }
 };
@@ -95,11 +99,12 @@ __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
   const auto groupHeads = static_cast<int>(static_cast<unsigned>(given.shape.heads) / kvHeads);
   const int firstHead = static_cast<int>(blockIdx.z) * heads;  // in the group
   const int here = groupHeads - firstHead < heads ? groupHeads - firstHead : heads;
-  const int lane = static_cast<int>(threadIdx.x) % given.lanes, group = static_cast<int>(threadIdx.x) / given.lanes;
+  const int lane = static_cast<int>(threadIdx.x) % given.lanes,
+            group = static_cast<int>(threadIdx.x) / given.lanes;
   const int groups = kThreads / given.lanes;
 
-  float* scores = sharedMemory<float>();           // [heads][kStretch]
-  float* gathered = scores + heads * kStretch;     // [groups][kCount * lanes]
+  float* scores = sharedMemory<float>();        // [heads][kStretch]
+  float* gathered = scores + heads * kStretch;  // [groups][kCount * lanes]
   const T* query = given.qkv + row * given.width() + (kvHead * groupHeads + firstHead) * headDim;
   {
     float queries[heads][kCount];
@@ -116,7 +121,8 @@ __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
     for (int first = 0; first < tokens; first += groups) {
       const int token = first + group;
       float key[kCount] = {};
-      if (token < tokens) Lanes::load(key, given.cache + given.keyAt(row, begin + token, kvHead), lane, headDim);
+      if (token < tokens)
+        Lanes::load(key, given.cache + given.keyAt(row, begin + token, kvHead), lane, headDim);
 #pragma unroll
       for (int h = 0; h < heads; ++h) {
         float sum = 0;
@@ -128,11 +134,13 @@ __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
     }
   }
   __syncthreads();
-  const int64_t part = (row * given.stretches + blockIdx.y) * given.shape.heads + kvHead * groupHeads + firstHead;
+  const int64_t part =
+      (row * given.stretches + blockIdx.y) * given.shape.heads + kvHead * groupHeads + firstHead;
   for (int h = static_cast<int>(threadIdx.x) / kWarp; h < here; h += kWarps) {
     float* own = scores + h * kStretch;
     float largest = -std::numeric_limits<float>::infinity(), total = 0;
-    for (int t = static_cast<int>(threadIdx.x) % kWarp; t < tokens; t += kWarp) largest = fmaxf(largest, own[t]);
+    for (int t = static_cast<int>(threadIdx.x) % kWarp; t < tokens; t += kWarp)
+      largest = fmaxf(largest, own[t]);
     largest = warpReduce(largest, Largest());
     for (int t = static_cast<int>(threadIdx.x) % kWarp; t < tokens; t += kWarp) {
       own[t] = exp2f(own[t] - largest);
@@ -151,7 +159,8 @@ __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
 #pragma unroll 4
   for (int token = group; token < tokens; token += groups) {
     float value[kCount];
-    Lanes::load(value, given.cache + given.keyAt(row, begin + token, kvHead) + given.valuesBehindKeys(), lane, headDim);
+    Lanes::load(value, given.cache + given.keyAt(row, begin + token, kvHead) + given.valuesBehindKeys(), lane,
+                headDim);
 #pragma unroll
     for (int h = 0; h < heads; ++h) {
       const float weight = h < here ? scores[h * kStretch + token] : 0.0f;
@@ -170,7 +179,8 @@ __global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
       float sum = 0;
       for (int g = 0; g < groups; ++g) sum += gathered[g * width + e];
       if (length <= kStretch) {
-        given.out[(row * given.shape.heads + kvHead * groupHeads + firstHead + h) * headDim + e] = fromFloat<T>(sum);
+        given.out[(row * given.shape.heads + kvHead * groupHeads + firstHead + h) * headDim + e] =
+            fromFloat<T>(sum);
       } else {
         given.sums[(part + h) * headDim + e] = sum;
       }
@@ -187,7 +197,9 @@ __global__ void __launch_bounds__(kThreads) addStretches(Cached<T, C> given) {
   const int64_t length = given.rows.lengths[row], headDim = given.shape.headDim;
   if (length <= kStretch) return;
   const int64_t count = (length + kStretch - 1) / kStretch;
-  const auto partOf = [&](int64_t stretch) { return (row * given.stretches + stretch) * given.shape.heads + head; };
+  const auto partOf = [&](int64_t stretch) {
+    return (row * given.stretches + stretch) * given.shape.heads + head;
+  };
   float largest = given.parts[partOf(0)].largest, total = 0;
   for (int64_t s = 1; s < count; ++s) largest = fmaxf(largest, given.parts[partOf(s)].largest);
   for (int64_t s = 0; s < count; ++s) {
@@ -219,8 +231,8 @@ Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const Cached
 template <typename T, typename C, int heads, bool packed>
 void launchStretches(Stream stream, const Cached<T, C>& given) {
   const int64_t groupHeads = given.shape.heads / given.shape.kvHeads;
-  const dim3 grid(static_cast<unsigned>(given.rows.rows * given.shape.kvHeads), static_cast<unsigned>(given.stretches),
-                  static_cast<unsigned>(blocksOf(groupHeads, heads)));
+  const dim3 grid(static_cast<unsigned>(given.rows.rows * given.shape.kvHeads),
+                  static_cast<unsigned>(given.stretches), static_cast<unsigned>(blocksOf(groupHeads, heads)));
   constexpr size_t kSharedBytes = sizeof(float) * (heads * kStretch + kThreads * Share<C, packed>::kCount);
   launch(attendStretch<T, C, heads, packed>, grid, kThreads, kSharedBytes, stream, given);
 }
@@ -275,8 +287,8 @@ void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const 
   launch(addStretches<T, C>, static_cast<unsigned>(rows.rows * shape.heads), kThreads, 0, stream, given);
 }
 
-#define HDPO_INSTANTIATE(T, C)                                                                      \
-  template void writeCache(Stream, C*, const T*, const CachedRows&, const CachedHeads&);            \
+#define HDPO_INSTANTIATE(T, C)                                                           \
+  template void writeCache(Stream, C*, const T*, const CachedRows&, const CachedHeads&); \
   template void cachedAttention(Stream, T*, const C*, const T*, const CachedRows&, const CachedHeads&, void*);
 HDPO_INSTANTIATE(float, float)
 HDPO_INSTANTIATE(float, BFloat16)

@@ -1,10 +1,9 @@
-// Conversions, sums, biases and moves of rows: memory-bound, one pass each, 16 bytes a thread and access where the
-// addresses allow.
-#include "cuda/elementwise.h"
-
+// Conversions, sums, biases and moves of rows: memory-bound, one pass each, 16 bytes a thread and access
+// where the addresses allow.
 #include <algorithm>
 
 #include "cuda/element.h"
+#include "cuda/elementwise.h"
 #include "cuda/partial_sums.h"
 #include "cuda/workspace.h"
 
@@ -72,7 +71,8 @@ __global__ void __launch_bounds__(kThreads) addElements(T* out, const T* a, cons
 }
 
 template <typename T, bool vectors>
-__global__ void __launch_bounds__(kThreads) addBiasToRows(T* rows, const float* bias, int64_t count, int64_t columns) {
+__global__ void __launch_bounds__(kThreads)
+    addBiasToRows(T* rows, const float* bias, int64_t count, int64_t columns) {
   constexpr int kCount = vectors ? kPack<T> : 1;
   const int64_t step = int64_t{gridDim.x} * kThreads, items = count * columns / kCount;
   for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < items; i += step) {
@@ -137,24 +137,24 @@ void convert(Stream stream, To* out, const From* in, int64_t count) {
   constexpr int kCount = kCommon<To, From>;
   const int64_t whole = inPacks<To>(0, out, in) ? count / kCount * kCount : 0;
   launch(convertElements<To, From, true>, blocksFor(whole / kCount), kThreads, 0, stream, out, in, whole);
-  launch(convertElements<To, From, false>, blocksFor(count - whole), kThreads, 0, stream, out + whole, in + whole,
-         count - whole);
+  launch(convertElements<To, From, false>, blocksFor(count - whole), kThreads, 0, stream, out + whole,
+         in + whole, count - whole);
 }
 
 template <typename T>
 void add(Stream stream, T* out, const T* a, const T* b, int64_t count) {
   const int64_t whole = inPacks<T>(0, out, a, b) ? count / kPack<T> * kPack<T> : 0;
   launch(addElements<T, true>, blocksFor(whole / kPack<T>), kThreads, 0, stream, out, a, b, whole);
-  launch(addElements<T, false>, blocksFor(count - whole), kThreads, 0, stream, out + whole, a + whole, b + whole,
-         count - whole);
+  launch(addElements<T, false>, blocksFor(count - whole), kThreads, 0, stream, out + whole, a + whole,
+         b + whole, count - whole);
 }
 
 template <typename T>
 void addBias(Stream stream, T* rows, const float* bias, int64_t count, int64_t columns) {
   const bool vectors = inPacks<T>(columns, rows);
   const auto kernel = vectors ? addBiasToRows<T, true> : addBiasToRows<T, false>;
-  launch(kernel, blocksFor(count * columns / (vectors ? kPack<T> : 1)), kThreads, 0, stream, rows, bias, count,
-         columns);
+  launch(kernel, blocksFor(count * columns / (vectors ? kPack<T> : 1)), kThreads, 0, stream, rows, bias,
+         count, columns);
 }
 
 size_t biasBackwardWorkspaceBytes(int64_t rows, int64_t columns) {
@@ -168,8 +168,8 @@ void biasBackward(Stream stream, float* gradBias, const T* gradRows, int64_t row
                   void* workspace) {
   const int64_t rowBlocks = blocksOf(rows, kRowsPerPartial), columnBlocks = blocksOf(columns, kThreads);
   float* partials = Workspace(workspace).take<float>(rowBlocks * columns);
-  launch(columnSums<T>, static_cast<unsigned>(rowBlocks * columnBlocks), kThreads, 0, stream, partials, gradRows,
-         rows, columns, columnBlocks);
+  launch(columnSums<T>, static_cast<unsigned>(rowBlocks * columnBlocks), kThreads, 0, stream, partials,
+         gradRows, rows, columns, columnBlocks);
   addPartialSums(stream, gradBias, partials, rowBlocks, columns);
 }
 
@@ -190,11 +190,11 @@ template void convert(Stream, float*, const BFloat16*, int64_t);
 template void convert(Stream, float*, const float*, int64_t);
 template void convert(Stream, BFloat16*, const BFloat16*, int64_t);
 
-#define HDPO_INSTANTIATE(T)                                                                             \
-  template void add(Stream, T*, const T*, const T*, int64_t);                                           \
-  template void addBias(Stream, T*, const float*, int64_t, int64_t);                                    \
-  template void biasBackward(Stream, float*, const T*, int64_t, int64_t, void*);                        \
-  template void gatherRows(Stream, T*, const T*, const int32_t*, int64_t, int64_t);                     \
+#define HDPO_INSTANTIATE(T)                                                         \
+  template void add(Stream, T*, const T*, const T*, int64_t);                       \
+  template void addBias(Stream, T*, const float*, int64_t, int64_t);                \
+  template void biasBackward(Stream, float*, const T*, int64_t, int64_t, void*);    \
+  template void gatherRows(Stream, T*, const T*, const int32_t*, int64_t, int64_t); \
   template void scatterRows(Stream, T*, int64_t, const T*, const int32_t*, int64_t, int64_t);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)

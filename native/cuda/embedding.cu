@@ -1,9 +1,8 @@
-// Rows of a table by token, and the sums back. For the backward pass the rows of the batch are listed by token: a list's
-// place is chance (whichever token asks first), its order is not, as each member counts those before it; then one block a
-// token and stretch of columns adds its list in the order of the batch.
-#include "cuda/embedding.h"
-
+// Rows of a table by token, and the sums back. For the backward pass the rows of the batch are listed by
+// token: a list's place is chance (whichever token asks first), its order is not, as each member counts those
+// before it; then one block a token and stretch of columns adds its list in the order of the batch.
 #include "cuda/element.h"
+#include "cuda/embedding.h"
 #include "cuda/workspace.h"
 
 namespace hdpo::cuda {
@@ -67,7 +66,8 @@ __global__ void __launch_bounds__(kThreads) countTokens(Lists lists, const int32
 
 __global__ void __launch_bounds__(kThreads) placeLists(Lists lists, int64_t vocabSize) {
   const int64_t token = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (token < vocabSize && lists.counts[token] > 0) lists.starts[token] = atomicAdd(lists.used, lists.counts[token]);
+  if (token < vocabSize && lists.counts[token] > 0)
+    lists.starts[token] = atomicAdd(lists.used, lists.counts[token]);
 }
 
 __global__ void __launch_bounds__(kThreads) fillLists(Lists lists, const int32_t* tokens, int64_t rows) {
@@ -90,7 +90,8 @@ __global__ void __launch_bounds__(kThreads) sortLists(Lists lists, const int32_t
 // A block for each row and stretch of kThreads columns; those of a list's first row do its work.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    addLists(float* gradTable, const T* gradOut, Lists lists, const int32_t* tokens, int64_t columns, int64_t stretches) {
+    addLists(float* gradTable, const T* gradOut, Lists lists, const int32_t* tokens, int64_t columns,
+             int64_t stretches) {
   const int64_t row = blockIdx.x / stretches, column = blockIdx.x % stretches * kThreads + threadIdx.x;
   const int32_t token = tokens[row], start = lists.starts[token], count = lists.counts[token];
   if (lists.sorted[start] != row || column >= columns) return;
@@ -106,8 +107,8 @@ template <typename T, typename W>
 void embedding(Stream stream, T* out, const W* table, const int32_t* tokens, int64_t rows, int64_t columns) {
   const bool vectors = columns % 8 == 0 && inPacks<T>(columns, out, table);
   const auto kernel = vectors ? lookUp<T, W, true> : lookUp<T, W, false>;
-  launch(kernel, static_cast<unsigned>(blocksOf(rows * columns / (vectors ? 8 : 1), kThreads)), kThreads, 0, stream,
-         out, table, tokens, rows, columns);
+  launch(kernel, static_cast<unsigned>(blocksOf(rows * columns / (vectors ? 8 : 1), kThreads)), kThreads, 0,
+         stream, out, table, tokens, rows, columns);
 }
 
 size_t embeddingBackwardWorkspaceBytes(int64_t rows, int64_t vocabSize) {
@@ -123,23 +124,27 @@ void embeddingBackward(Stream stream, float* gradTable, const T* gradOut, const 
   const Lists lists = listsIn(memory, rows, vocabSize);
   const auto rowBlocks = static_cast<unsigned>(blocksOf(rows, kThreads));
   // counts, filled and used lie one behind the other.
-  zeroBytes(lists.counts,
-            static_cast<size_t>(reinterpret_cast<char*>(lists.used + 1) - reinterpret_cast<char*>(lists.counts)),
-            stream);
+  zeroBytes(
+      lists.counts,
+      static_cast<size_t>(reinterpret_cast<char*>(lists.used + 1) - reinterpret_cast<char*>(lists.counts)),
+      stream);
   launch(countTokens, rowBlocks, kThreads, 0, stream, lists, tokens, rows);
-  launch(placeLists, static_cast<unsigned>(blocksOf(vocabSize, kThreads)), kThreads, 0, stream, lists, vocabSize);
+  launch(placeLists, static_cast<unsigned>(blocksOf(vocabSize, kThreads)), kThreads, 0, stream, lists,
+         vocabSize);
   launch(fillLists, rowBlocks, kThreads, 0, stream, lists, tokens, rows);
   launch(sortLists, rowBlocks, kThreads, 0, stream, lists, tokens, rows);
   const int64_t stretches = blocksOf(columns, kThreads);
-  launch(addLists<T>, static_cast<unsigned>(rows * stretches), kThreads, 0, stream, gradTable, gradOut, lists, tokens,
-         columns, stretches);
+  launch(addLists<T>, static_cast<unsigned>(rows * stretches), kThreads, 0, stream, gradTable, gradOut, lists,
+         tokens, columns, stretches);
 }
 
 template void embedding(Stream, float*, const float*, const int32_t*, int64_t, int64_t);
 template void embedding(Stream, float*, const BFloat16*, const int32_t*, int64_t, int64_t);
 template void embedding(Stream, BFloat16*, const float*, const int32_t*, int64_t, int64_t);
 template void embedding(Stream, BFloat16*, const BFloat16*, const int32_t*, int64_t, int64_t);
-template void embeddingBackward(Stream, float*, const float*, const int32_t*, int64_t, int64_t, int64_t, void*);
-template void embeddingBackward(Stream, float*, const BFloat16*, const int32_t*, int64_t, int64_t, int64_t, void*);
+template void embeddingBackward(Stream, float*, const float*, const int32_t*, int64_t, int64_t, int64_t,
+                                void*);
+template void embeddingBackward(Stream, float*, const BFloat16*, const int32_t*, int64_t, int64_t, int64_t,
+                                void*);
 
 }  // namespace hdpo::cuda

@@ -1,10 +1,9 @@
-// QK-norm; shapes and equations: native/cpu/head_norm.cpp. A head is a few neighbouring lanes' work, 16 bytes each, where
-// E allows (a power of two up to 128); other sizes take a warp a head.
-#include "cuda/head_norm.h"
-
+// QK-norm; shapes and equations: native/cpu/head_norm.cpp. A head is a few neighbouring lanes' work, 16 bytes
+// each, where E allows (a power of two up to 128); other sizes take a warp a head.
 #include <algorithm>
 
 #include "cuda/element.h"
+#include "cuda/head_norm.h"
 #include "cuda/partial_sums.h"
 #include "cuda/reduce.h"
 #include "cuda/workspace.h"
@@ -106,7 +105,8 @@ __global__ void __launch_bounds__(kThreads) forward(Heads<T> given, int lanes) {
   x.store(given.out + at, lane, given.headDim);
 }
 
-// A block's rows, head by head; its sums of the weights' gradients go to shared memory [groups][2][E] at the end.
+// A block's rows, head by head; its sums of the weights' gradients go to shared memory [groups][2][E] at the
+// end.
 template <typename T, bool packed>
 __global__ void __launch_bounds__(kThreads) backward(Heads<T> given, int lanes) {
   const int lane = static_cast<int>(threadIdx.x) % lanes, group = static_cast<int>(threadIdx.x) / lanes;
@@ -172,13 +172,13 @@ bool canPack(const HeadNormShape& shape, const T* a, const T* b) {
 template <typename T>
 void headNorm(Stream stream, T* out, float* inverseRms, const T* qkv, const float* queryWeight,
               const float* keyWeight, const HeadNormShape& shape, float epsilon) {
-  const Heads<T> given{out,        inverseRms,    qkv,           queryWeight, keyWeight, shape.rows,
+  const Heads<T> given{out,         inverseRms,    qkv,           queryWeight, keyWeight, shape.rows,
                        shape.heads, shape.kvHeads, shape.headDim, epsilon,     nullptr,   0};
   const bool packed = canPack(shape, out, qkv);
   const int lanes = packed ? static_cast<int>(shape.headDim) / kPack<T> : kWarp;
   const int64_t items = shape.rows * (shape.heads + 2 * shape.kvHeads);
-  launch(packed ? forward<T, true> : forward<T, false>, static_cast<unsigned>(blocksOf(items * lanes, kThreads)),
-         kThreads, 0, stream, given, lanes);
+  launch(packed ? forward<T, true> : forward<T, false>,
+         static_cast<unsigned>(blocksOf(items * lanes, kThreads)), kThreads, 0, stream, given, lanes);
 }
 
 size_t headNormBackwardWorkspaceBytes(const HeadNormShape& shape) {
@@ -193,24 +193,28 @@ void headNormBackward(Stream stream, T* gradQkv, float* gradQueryWeight, float* 
                       const HeadNormShape& shape, void* workspace) {
   const int64_t blocks = blocksOf(shape.rows, rowsPerBlock(shape.rows)), width = 2 * shape.headDim;
   float* partials = gradQueryWeight ? Workspace(workspace).take<float>(blocks * width) : nullptr;
-  const Heads<T> given{gradQkv,     const_cast<float*>(inverseRms), qkv,           queryWeight, keyWeight, shape.rows,
-                       shape.heads, shape.kvHeads,                  shape.headDim, 0,           partials,
-                       rowsPerBlock(shape.rows)};
+  const Heads<T> given{gradQkv,       const_cast<float*>(inverseRms),
+                       qkv,           queryWeight,
+                       keyWeight,     shape.rows,
+                       shape.heads,   shape.kvHeads,
+                       shape.headDim, 0,
+                       partials,      rowsPerBlock(shape.rows)};
   const bool packed = canPack(shape, static_cast<const T*>(gradQkv), qkv);
   const int lanes = packed ? static_cast<int>(shape.headDim) / kPack<T> : kWarp;
   const size_t sharedBytes = static_cast<size_t>(kThreads / lanes * width) * sizeof(float);
-  launch(packed ? backward<T, true> : backward<T, false>, static_cast<unsigned>(blocks), kThreads, sharedBytes, stream,
-         given, lanes);
+  launch(packed ? backward<T, true> : backward<T, false>, static_cast<unsigned>(blocks), kThreads,
+         sharedBytes, stream, given, lanes);
   if (!partials) return;
   // A row of partials is the queries' sums beside the keys'.
   addPartialSums(stream, gradQueryWeight, partials, blocks, shape.headDim, width);
   addPartialSums(stream, gradKeyWeight, partials + shape.headDim, blocks, shape.headDim, width);
 }
 
-#define HDPO_INSTANTIATE(T)                                                                                       \
-  template void headNorm(Stream, T*, float*, const T*, const float*, const float*, const HeadNormShape&, float);  \
-  template void headNormBackward(Stream, T*, float*, float*, const T*, const float*, const float*, const float*,  \
-                                 const HeadNormShape&, void*);
+#define HDPO_INSTANTIATE(T)                                                                              \
+  template void headNorm(Stream, T*, float*, const T*, const float*, const float*, const HeadNormShape&, \
+                         float);                                                                         \
+  template void headNormBackward(Stream, T*, float*, float*, const T*, const float*, const float*,       \
+                                 const float*, const HeadNormShape&, void*);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE

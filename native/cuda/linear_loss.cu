@@ -1,14 +1,14 @@
 // The last projection fused with the policy loss. M rows in chunks, a chunk in parts:
-//   each part:   logits [part, V] = hidden * weight^T, float32; softmax_loss.h turns them into gradLogits, in the type of
+//   each part:   logits [part, V] = hidden * weight^T, float32; softmax_loss.h turns them into gradLogits, in
+//   the type of
 //                the weight
 //   each chunk:  gradHidden = gradLogits * weight      gradWeight += gradLogits^T * hidden
-// gradWeight is read and written by every chunk, so chunks are as large as the workspace allows; logits are needed
-// twice and need no more rows than fill the device.
-#include "cuda/linear_loss.h"
-
+// gradWeight is read and written by every chunk, so chunks are as large as the workspace allows; logits are
+// needed twice and need no more rows than fill the device.
 #include <algorithm>
 
 #include "cuda/elementwise.h"
+#include "cuda/linear_loss.h"
 #include "cuda/softmax_loss.h"
 #include "cuda/workspace.h"
 
@@ -20,10 +20,10 @@ constexpr int64_t kPartsOfChunk = 4;
 constexpr int64_t kTileRows = 128;  // of a matrix product
 
 struct Memory {
-  float* logits;      // [part, V]
-  void* gradLogits;   // [chunk, V]; the logits themselves where the weight is float32
-  void* hidden;       // [chunk, D] in the type of the weight; null: taken as it is
-  LossRows rows;      // spans and gradients of a part; losses of all rows
+  float* logits;     // [part, V]
+  void* gradLogits;  // [chunk, V]; the logits themselves where the weight is float32
+  void* hidden;      // [chunk, D] in the type of the weight; null: taken as it is
+  LossRows rows;     // spans and gradients of a part; losses of all rows
 };
 
 struct Sizes {

@@ -1,10 +1,9 @@
 // The passes of an optimiser step; equations: native/cpu/optimizer.cpp.
-#include "cuda/optimizer.h"
-
 #include <algorithm>
 #include <cmath>
 
 #include "cuda/element.h"
+#include "cuda/optimizer.h"
 #include "cuda/reduce.h"
 #include "cuda/workspace.h"
 
@@ -17,7 +16,8 @@ constexpr int64_t kSpan = 65536;  // values of one partial sum
 constexpr int64_t kMostBlocks = 8192;
 
 template <bool vectors>
-__global__ void __launch_bounds__(kThreads) squaresOfSpan(double* partials, const float* values, int64_t count) {
+__global__ void __launch_bounds__(kThreads)
+    squaresOfSpan(double* partials, const float* values, int64_t count) {
   double* scratch = sharedMemory<double>();
   const int64_t begin = blockIdx.x * kSpan, end = begin + kSpan < count ? begin + kSpan : count;
   double sum = 0;
@@ -32,7 +32,8 @@ __global__ void __launch_bounds__(kThreads) squaresOfSpan(double* partials, cons
           sum += value * value;
         }
       } else {
-        for (int64_t e = i; e < end; ++e) sum += static_cast<double>(values[e]) * static_cast<double>(values[e]);
+        for (int64_t e = i; e < end; ++e)
+          sum += static_cast<double>(values[e]) * static_cast<double>(values[e]);
       }
     }
   } else {
@@ -146,8 +147,8 @@ void adamW(Stream stream, float* weight, BFloat16* working, const float* gradien
   const int64_t whole = aligned ? count / 4 * 4 : 0;
   launch(stepElements<true>, blocksFor(whole / 4), kThreads, 0, stream,
          Parameters{weight, working, gradient, momentum, variance}, whole, step);
-  const Parameters rest{weight + whole, working ? working + whole : nullptr, gradient + whole, momentum + whole,
-                        variance + whole};
+  const Parameters rest{weight + whole, working ? working + whole : nullptr, gradient + whole,
+                        momentum + whole, variance + whole};
   launch(stepElements<false>, blocksFor(count - whole), kThreads, 0, stream, rest, count - whole, step);
 }
 

@@ -1,5 +1,4 @@
 #include "cuda/partial_sums.h"
-
 #include "cuda/reduce.h"
 
 namespace hdpo::cuda {
@@ -16,7 +15,8 @@ __global__ void __launch_bounds__(kColumns* kRows)
   float sum = 0;
   if (column < columns) {
 #pragma unroll 4
-    for (int64_t block = threadIdx.y; block < blocks; block += kRows) sum += partials[block * stride + column];
+    for (int64_t block = threadIdx.y; block < blocks; block += kRows)
+      sum += partials[block * stride + column];
   }
   rowSums[threadIdx.y * kColumns + threadIdx.x] = sum;
   __syncthreads();
@@ -29,9 +29,11 @@ __global__ void __launch_bounds__(kColumns* kRows)
 
 }  // namespace
 
-void addPartialSums(Stream stream, float* sums, const float* partials, int64_t blocks, int64_t columns, int64_t stride) {
+void addPartialSums(Stream stream, float* sums, const float* partials, int64_t blocks, int64_t columns,
+                    int64_t stride) {
   launch(addPartials, static_cast<unsigned>(blocksOf(columns, kColumns)), dim3(kColumns, kRows),
-         kColumns * kRows * sizeof(float), stream, sums, partials, blocks, columns, stride == 0 ? columns : stride);
+         kColumns * kRows * sizeof(float), stream, sums, partials, blocks, columns,
+         stride == 0 ? columns : stride);
 }
 
 }  // namespace hdpo::cuda

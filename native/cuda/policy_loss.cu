@@ -1,6 +1,5 @@
 // The policy loss from logits [N, V]: softmax_loss.h over all rows at once.
 #include "cuda/policy_loss.h"
-
 #include "cuda/softmax_loss.h"
 #include "cuda/workspace.h"
 

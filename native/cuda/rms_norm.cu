@@ -1,19 +1,19 @@
-// RMS normalisation of rows; shapes and equations: native/cpu/rms_norm.cpp. A block keeps its row in registers, so that
-// every tensor is moved once; rows too wide or not aligned for that take plain loops over global memory.
-#include "cuda/rms_norm.h"
-
+// RMS normalisation of rows; shapes and equations: native/cpu/rms_norm.cpp. A block keeps its row in
+// registers, so that every tensor is moved once; rows too wide or not aligned for that take plain loops over
+// global memory.
 #include <algorithm>
 
 #include "cuda/element.h"
 #include "cuda/partial_sums.h"
 #include "cuda/reduce.h"
+#include "cuda/rms_norm.h"
 #include "cuda/workspace.h"
 
 namespace hdpo::cuda {
 
 namespace {
 
-constexpr int kPacks = 4;  // of a row that a thread holds
+constexpr int kPacks = 4;                                       // of a row that a thread holds
 constexpr int kMostThreads = 1024, kMostBackwardThreads = 512;  // the backward pass needs twice the registers
 constexpr int kPlainThreads = 256;
 constexpr size_t kScratchBytes = kMostThreads / kWarp * sizeof(float);
@@ -45,9 +45,7 @@ struct RowRegisters {
       if (column < columns) packs[p] = loadPack(row + column);
     }
   }
-  __device__ static int64_t columnOf(int p) {
-    return (int64_t{p} * blockDim.x + threadIdx.x) * kPack<T>;
-  }
+  __device__ static int64_t columnOf(int p) { return (int64_t{p} * blockDim.x + threadIdx.x) * kPack<T>; }
   __device__ float at(int p, int i) const { return toFloat(packs[p].values[i]); }
 };
 
@@ -67,7 +65,8 @@ struct WeightPack {
 
 template <typename T>
 __global__ void __launch_bounds__(kMostThreads)
-    forwardInRegisters(T* y, float* inverseRms, const T* x, const float* weight, int64_t columns, float epsilon) {
+    forwardInRegisters(T* y, float* inverseRms, const T* x, const float* weight, int64_t columns,
+                       float epsilon) {
   float* scratch = sharedMemory<float>();
   const int64_t row = blockIdx.x;
   RowRegisters<T> values;
@@ -87,7 +86,8 @@ __global__ void __launch_bounds__(kMostThreads)
     const WeightPack<T> scale(weight + column);
     Pack<T> result;
 #pragma unroll
-    for (int i = 0; i < kPack<T>; ++i) result.values[i] = fromFloat<T>(values.at(p, i) * inverse * scale.values[i]);
+    for (int i = 0; i < kPack<T>; ++i)
+      result.values[i] = fromFloat<T>(values.at(p, i) * inverse * scale.values[i]);
     storePack(y + row * columns + column, result);
   }
   if (inverseRms && threadIdx.x == 0) inverseRms[row] = inverse;
@@ -212,8 +212,8 @@ void rmsNorm(Stream stream, T* y, float* inverseRms, const T* x, const float* we
              int64_t columns, float epsilon) {
   const bool registers = inRegisters<T>(columns, kMostThreads) && inPacks<T>(columns, y, x, weight);
   const auto kernel = registers ? forwardInRegisters<T> : forwardPlain<T>;
-  launch(kernel, static_cast<unsigned>(rows), registers ? threadsFor<T>(columns) : kPlainThreads, kScratchBytes,
-         stream, y, inverseRms, x, weight, columns, epsilon);
+  launch(kernel, static_cast<unsigned>(rows), registers ? threadsFor<T>(columns) : kPlainThreads,
+         kScratchBytes, stream, y, inverseRms, x, weight, columns, epsilon);
 }
 
 size_t rmsNormBackwardWorkspaceBytes(int64_t rows, int64_t columns) {
@@ -228,26 +228,27 @@ void rmsNormBackward(Stream stream, T* gradX, bool accumulate, float* gradWeight
                      void* workspace) {
   const int64_t blocks = blocksOf(rows, rowsPerBlock(rows));
   float* partials = gradWeight ? Workspace(workspace).take<float>(blocks * columns) : nullptr;
-  const Backward<T> given{gradX, accumulate, partials, gradY, x, weight, inverseRms, rows, columns, rowsPerBlock(rows)};
+  const Backward<T> given{gradX,  accumulate, partials, gradY,   x,
+                          weight, inverseRms, rows,     columns, rowsPerBlock(rows)};
   if (inRegisters<T>(columns, kMostBackwardThreads) && inPacks<T>(columns, gradX, gradY, x, weight)) {
-    launch(backwardInRegisters<T>, static_cast<unsigned>(blocks), threadsFor<T>(columns), kScratchBytes, stream,
-           given);
+    launch(backwardInRegisters<T>, static_cast<unsigned>(blocks), threadsFor<T>(columns), kScratchBytes,
+           stream, given);
   } else {
     // Sums first: gradX may be gradY.
     const int64_t columnBlocks = blocksOf(columns, kPlainThreads);
     if (partials) {
-      launch(weightSumsPlain<T>, static_cast<unsigned>(blocks * columnBlocks), kPlainThreads, 0, stream, given,
-             columnBlocks);
+      launch(weightSumsPlain<T>, static_cast<unsigned>(blocks * columnBlocks), kPlainThreads, 0, stream,
+             given, columnBlocks);
     }
     launch(backwardPlain<T>, static_cast<unsigned>(rows), kPlainThreads, kScratchBytes, stream, given);
   }
   if (gradWeight) addPartialSums(stream, gradWeight, partials, blocks, columns);
 }
 
-#define HDPO_INSTANTIATE(T)                                                                                       \
-  template void rmsNorm(Stream, T*, float*, const T*, const float*, int64_t, int64_t, float);                     \
-  template void rmsNormBackward(Stream, T*, bool, float*, const T*, const T*, const float*, const float*, int64_t, \
-                                int64_t, void*);
+#define HDPO_INSTANTIATE(T)                                                                               \
+  template void rmsNorm(Stream, T*, float*, const T*, const float*, int64_t, int64_t, float);             \
+  template void rmsNormBackward(Stream, T*, bool, float*, const T*, const T*, const float*, const float*, \
+                                int64_t, int64_t, void*);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE

@@ -1,9 +1,8 @@
-// Rotary position embedding in place; equations: native/cpu/rotary.cpp. A thread rotates the same pairs of a few heads, so
-// that an angle is computed once for them. Angles are reduced to one turn in float64: float32 has lost a radian's digits
-// long before the end of a long context.
-#include "cuda/rotary.h"
-
+// Rotary position embedding in place; equations: native/cpu/rotary.cpp. A thread rotates the same pairs of a
+// few heads, so that an angle is computed once for them. Angles are reduced to one turn in float64: float32
+// has lost a radian's digits long before the end of a long context.
 #include "cuda/element.h"
+#include "cuda/rotary.h"
 
 namespace hdpo::cuda {
 
@@ -38,7 +37,8 @@ __global__ void __launch_bounds__(kThreads) rotate(Rotation<T> given) {
     sincospif(2 * static_cast<float>(turns - rint(turns)), &sine[i], &cosine[i]);
     sine[i] *= given.sign;
   }
-  const int64_t lastHead = firstHead + kHeadsOfThread < given.heads ? firstHead + kHeadsOfThread : given.heads;
+  const int64_t lastHead =
+      firstHead + kHeadsOfThread < given.heads ? firstHead + kHeadsOfThread : given.heads;
 #pragma unroll
   for (int64_t head = firstHead; head < lastHead; ++head) {
     T* first = given.qkv + row * given.width + head * given.headDim + pair;
@@ -66,15 +66,16 @@ __global__ void __launch_bounds__(kThreads) rotate(Rotation<T> given) {
 template <typename T>
 void rotary(Stream stream, T* qkv, const int32_t* positions, const float* inverseFrequencies, int64_t rows,
             int64_t width, int64_t heads, int64_t headDim, int direction) {
-  const Rotation<T> given{qkv,   positions, inverseFrequencies, rows, width, heads, headDim,
-                          static_cast<float>(direction)};
+  const Rotation<T> given{qkv,   positions, inverseFrequencies,           rows, width,
+                          heads, headDim,   static_cast<float>(direction)};
   const bool packed = inPacks<T>(width, qkv) && headDim / 2 % kPack<T> == 0;
   const int64_t pieces = headDim / 2 / (packed ? kPack<T> : 1), groups = blocksOf(heads, kHeadsOfThread);
-  launch(packed ? rotate<T, kPack<T>> : rotate<T, 1>, static_cast<unsigned>(blocksOf(rows * groups * pieces, kThreads)),
-         kThreads, 0, stream, given);
+  launch(packed ? rotate<T, kPack<T>> : rotate<T, 1>,
+         static_cast<unsigned>(blocksOf(rows * groups * pieces, kThreads)), kThreads, 0, stream, given);
 }
 
 template void rotary(Stream, float*, const int32_t*, const float*, int64_t, int64_t, int64_t, int64_t, int);
-template void rotary(Stream, BFloat16*, const int32_t*, const float*, int64_t, int64_t, int64_t, int64_t, int);
+template void rotary(Stream, BFloat16*, const int32_t*, const float*, int64_t, int64_t, int64_t, int64_t,
+                     int);
 
 }  // namespace hdpo::cuda

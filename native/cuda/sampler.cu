@@ -1,19 +1,19 @@
-// Draws tokens from logits [rows, V], a block a row. The steps, the random numbers and the order of the sums are those of
-// native/generation/sampler.cpp: weights e^((logit - largest) / T) are added in float32 in 16 lanes of a piece of 256
-// tokens, then in float64. The logits are read several times, from the second time on from the cache, and nothing as large
-// is written.
+// Draws tokens from logits [rows, V], a block a row. The steps, the random numbers and the order of the sums
+// are those of native/generation/sampler.cpp: weights e^((logit - largest) / T) are added in float32 in 16
+// lanes of a piece of 256 tokens, then in float64. The logits are read several times, from the second time on
+// from the cache, and nothing as large is written.
 //
-// top-k and top-p look for the key (the bits of a weight, which order as weights do) down to which tokens are kept, digit
-// by digit, with counts and masses of every digit. Masses are integers in units of 2^-massBits, so that the order of
-// atomics does not show. Of the tokens with the last key the first few, in the order of the vocabulary, may be kept.
-#include "cuda/sampler.h"
-
+// top-k and top-p look for the key (the bits of a weight, which order as weights do) down to which tokens are
+// kept, digit by digit, with counts and masses of every digit. Masses are integers in units of 2^-massBits,
+// so that the order of atomics does not show. Of the tokens with the last key the first few, in the order of
+// the vocabulary, may be kept.
 #include <limits>
 
 #include "core/vector_math.h"
 #include "cuda/element.h"
 #include "cuda/random.h"
 #include "cuda/reduce.h"
+#include "cuda/sampler.h"
 
 namespace hdpo::cuda {
 
@@ -30,7 +30,9 @@ using Unsigned64 = unsigned long long;  // what CUDA's atomics take
 constexpr int kDigits = 4, kBins = 256;
 // Weights are at most 1, whose bits are 0x3F800000: 31 bits in digits of 8, 8, 8 and 7.
 __device__ int shiftOf(int digit) { return digit == 3 ? 0 : 23 - 8 * digit; }
-__device__ unsigned digitOf(unsigned key, int digit) { return key >> shiftOf(digit) & (digit == 3 ? 127u : 255u); }
+__device__ unsigned digitOf(unsigned key, int digit) {
+  return key >> shiftOf(digit) & (digit == 3 ? 127u : 255u);
+}
 __device__ unsigned prefixOf(unsigned key, int digit) { return digit == 0 ? 0 : key >> shiftOf(digit - 1); }
 
 // Which tokens are kept: those with a larger key, and the first `ties` of those with this one.
@@ -40,8 +42,8 @@ struct Kept {
 };
 
 struct Shared {
-  double total;     // of the kept weights
-  double before;    // weights before the piece in which the drawn token lies
+  double total;   // of the kept weights
+  double before;  // weights before the piece in which the drawn token lies
   int64_t piece;
   unsigned tiesBefore;
   int32_t token, lastToken;
@@ -64,7 +66,8 @@ struct Vocabulary {
   __device__ float weight(int64_t token) const { return vectorExp((logits[token] - largest) / temperature); }
 };
 
-// Bins of the shared memory behind Shared: per piece its sum of weights and its number of tokens with the last kept key.
+// Bins of the shared memory behind Shared: per piece its sum of weights and its number of tokens with the
+// last kept key.
 __device__ double* pieceSums(Shared* shared) { return reinterpret_cast<double*>(shared + 1); }
 __device__ unsigned* pieceTies(Shared* shared, int64_t pieces) {
   return reinterpret_cast<unsigned*>(pieceSums(shared) + pieces);
@@ -82,8 +85,8 @@ __device__ float largestLogit(const Vocabulary& vocabulary, Shared* shared, bool
   return blockReduce(largest, shared->largest, Largest());
 }
 
-// Sums of the weights of every piece into pieceSums; returns their sum. `kept`: of tokens with a larger key alone, and
-// the numbers of those with this key into pieceTies.
+// Sums of the weights of every piece into pieceSums; returns their sum. `kept`: of tokens with a larger key
+// alone, and the numbers of those with this key into pieceTies.
 __device__ double sumPieces(const Vocabulary& vocabulary, Shared* shared, const Kept* kept) {
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   double* sums = pieceSums(shared);
@@ -132,8 +135,8 @@ __device__ Unsigned64 massOf(float weight, int massBits) {
 }
 
 // Counts and masses of the tokens of `within` whose key begins with `prefix`, by the next digit.
-__device__ void countDigits(const Vocabulary& vocabulary, Shared* shared, const Kept& within, unsigned prefix, int digit,
-                            int massBits) {
+__device__ void countDigits(const Vocabulary& vocabulary, Shared* shared, const Kept& within, unsigned prefix,
+                            int digit, int massBits) {
   for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kThreads) {
     shared->counts[bin] = 0;
     shared->masses[bin] = 0;
@@ -154,9 +157,10 @@ __device__ void countDigits(const Vocabulary& vocabulary, Shared* shared, const 
   __syncthreads();
 }
 
-// The fewest likeliest tokens of `within` whose number (byCount) or mass reaches `wanted`, which all of them do.
-__device__ Kept likeliest(const Vocabulary& vocabulary, Shared* shared, const Kept& within, bool byCount, double wanted,
-                          int massBits) {
+// The fewest likeliest tokens of `within` whose number (byCount) or mass reaches `wanted`, which all of them
+// do.
+__device__ Kept likeliest(const Vocabulary& vocabulary, Shared* shared, const Kept& within, bool byCount,
+                          double wanted, int massBits) {
   unsigned prefix = 0;
   if (threadIdx.x == 0) shared->above = 0;
   for (int digit = 0; digit < kDigits; ++digit) {
@@ -175,7 +179,8 @@ __device__ Kept likeliest(const Vocabulary& vocabulary, Shared* shared, const Ke
     prefix = shared->kept.key;
   }
   if (threadIdx.x == 0) {
-    const double each = byCount ? 1 : static_cast<double>(massOf(__uint_as_float(shared->kept.key), massBits));
+    const double each =
+        byCount ? 1 : static_cast<double>(massOf(__uint_as_float(shared->kept.key), massBits));
     const double needed = ceil((wanted - static_cast<double>(shared->above)) / each);
     if (needed < shared->kept.ties) shared->kept.ties = needed < 1 ? 1u : static_cast<unsigned>(needed);
   }
@@ -186,8 +191,8 @@ __device__ Kept likeliest(const Vocabulary& vocabulary, Shared* shared, const Ke
 }
 
 // Number and mass of the tokens with a weight, in counts[0] and masses[0].
-__device__ void countAll(const Vocabulary& vocabulary, Shared* shared, const Kept& within, int massBits, double& count,
-                         double& mass) {
+__device__ void countAll(const Vocabulary& vocabulary, Shared* shared, const Kept& within, int massBits,
+                         double& count, double& mass) {
   Unsigned64 ownMass = 0;
   double own = 0;
   for (int64_t v = threadIdx.x; v < vocabulary.size; v += kThreads) {
@@ -198,7 +203,8 @@ __device__ void countAll(const Vocabulary& vocabulary, Shared* shared, const Kep
   }
   count = blockSum(own, shared->sums) + within.ties;
   auto* scratch = reinterpret_cast<Unsigned64*>(shared->sums);
-  mass = static_cast<double>(blockSum(ownMass, scratch) + within.ties * massOf(__uint_as_float(within.key), massBits));
+  mass = static_cast<double>(blockSum(ownMass, scratch) +
+                             within.ties * massOf(__uint_as_float(within.key), massBits));
 }
 
 __device__ Kept filter(const Vocabulary& vocabulary, Shared* shared, const DeviceSamplingRow& row) {
@@ -212,15 +218,16 @@ __device__ Kept filter(const Vocabulary& vocabulary, Shared* shared, const Devic
     kept = likeliest(vocabulary, shared, kept, true, row.topK, massBits);
     countAll(vocabulary, shared, kept, massBits, count, mass);
   }
-  if (row.topP < 1) kept = likeliest(vocabulary, shared, kept, false, static_cast<double>(row.topP) * mass, massBits);
+  if (row.topP < 1)
+    kept = likeliest(vocabulary, shared, kept, false, static_cast<double>(row.topP) * mass, massBits);
   // Tokens at least this likely: those with a key above the one before it.
   const unsigned least = __float_as_uint(row.minP);
   if (row.minP > 0 && least > kept.key) kept = {least - 1, 0};
   return kept;
 }
 
-// The token at which the cumulative weight of the kept tokens exceeds `target`; where rounding has it never do so, the
-// last kept one. kept null: all tokens with a weight.
+// The token at which the cumulative weight of the kept tokens exceeds `target`; where rounding has it never
+// do so, the last kept one. kept null: all tokens with a weight.
 __device__ int32_t tokenAt(const Vocabulary& vocabulary, Shared* shared, const Kept* kept, double target) {
   const double* sums = pieceSums(shared);
   const unsigned* ties = pieceTies(shared, vocabulary.pieces);
@@ -248,7 +255,8 @@ __device__ int32_t tokenAt(const Vocabulary& vocabulary, Shared* shared, const K
   __syncthreads();
   for (int64_t piece = shared->piece; piece < vocabulary.pieces; ++piece) {
     const int64_t own = piece * kPiece + threadIdx.x;
-    if (threadIdx.x < kPiece) shared->weights[threadIdx.x] = own < vocabulary.size ? vocabulary.weight(own) : 0.0f;
+    if (threadIdx.x < kPiece)
+      shared->weights[threadIdx.x] = own < vocabulary.size ? vocabulary.weight(own) : 0.0f;
     __syncthreads();
     if (threadIdx.x == 0) {
       for (int i = 0; i < kPiece && !shared->found; ++i) {
@@ -290,8 +298,8 @@ __device__ double uniformDraw(uint64_t seed, int64_t position) {
 }
 
 __global__ void __launch_bounds__(kThreads)
-    sampleRow(DeviceSampledToken* tokens, float* logits, const DeviceSamplingRow* rows, DeviceLogitBias* biases,
-              int64_t vocabSize) {
+    sampleRow(DeviceSampledToken* tokens, float* logits, const DeviceSamplingRow* rows,
+              DeviceLogitBias* biases, int64_t vocabSize) {
   Shared* shared = sharedMemory<Shared>();
   const DeviceSamplingRow row = rows[blockIdx.x];
   DeviceSampledToken& result = tokens[blockIdx.x];
@@ -348,8 +356,10 @@ __global__ void __launch_bounds__(kThreads)
 void sampleTokens(Stream stream, DeviceSampledToken* tokens, float* logits, const DeviceSamplingRow* rows,
                   DeviceLogitBias* biases, int64_t count, int64_t vocabSize) {
   const int64_t pieces = blocksOf(vocabSize, kPiece);
-  const size_t sharedBytes = sizeof(Shared) + static_cast<size_t>(pieces) * (sizeof(double) + sizeof(unsigned));
-  launch(sampleRow, static_cast<unsigned>(count), kThreads, sharedBytes, stream, tokens, logits, rows, biases, vocabSize);
+  const size_t sharedBytes =
+      sizeof(Shared) + static_cast<size_t>(pieces) * (sizeof(double) + sizeof(unsigned));
+  launch(sampleRow, static_cast<unsigned>(count), kThreads, sharedBytes, stream, tokens, logits, rows, biases,
+         vocabSize);
 }
 
 }  // namespace hdpo::cuda

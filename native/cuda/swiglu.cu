@@ -1,9 +1,8 @@
 // SwiGLU; equations: native/cpu/swiglu.cpp. One pass, 16 bytes a thread and access where the width allows.
-#include "cuda/swiglu.h"
-
 #include <algorithm>
 
 #include "cuda/element.h"
+#include "cuda/swiglu.h"
 
 namespace hdpo::cuda {
 
@@ -45,10 +44,12 @@ __global__ void __launch_bounds__(kThreads) forward(T* out, const T* gateUp, int
   const int64_t step = int64_t{gridDim.x} * kThreads, inRow = width / count, items = rows * inRow;
   for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < items; i += step) {
     const int64_t row = i / inRow, column = i % inRow * count;
-    const Elements<T, count> gate(gateUp + row * 2 * width + column), up(gateUp + row * 2 * width + width + column);
+    const Elements<T, count> gate(gateUp + row * 2 * width + column),
+        up(gateUp + row * 2 * width + width + column);
     Elements<T, count> product;
 #pragma unroll
-    for (int e = 0; e < count; ++e) product.values[e] = gate.values[e] * sigmoid(gate.values[e]) * up.values[e];
+    for (int e = 0; e < count; ++e)
+      product.values[e] = gate.values[e] * sigmoid(gate.values[e]) * up.values[e];
     product.store(out + row * width + column);
   }
 }
@@ -81,19 +82,22 @@ unsigned blocksFor(int64_t items) {
 template <typename T>
 void swiglu(Stream stream, T* out, const T* gateUp, int64_t rows, int64_t width) {
   if (inPacks<T>(width, out, gateUp)) {
-    launch(forward<T, kPack<T>>, blocksFor(rows * width / kPack<T>), kThreads, 0, stream, out, gateUp, rows, width);
+    launch(forward<T, kPack<T>>, blocksFor(rows * width / kPack<T>), kThreads, 0, stream, out, gateUp, rows,
+           width);
   } else {
     launch(forward<T, 1>, blocksFor(rows * width), kThreads, 0, stream, out, gateUp, rows, width);
   }
 }
 
 template <typename T>
-void swigluBackward(Stream stream, T* gradGateUp, const T* gradOut, const T* gateUp, int64_t rows, int64_t width) {
+void swigluBackward(Stream stream, T* gradGateUp, const T* gradOut, const T* gateUp, int64_t rows,
+                    int64_t width) {
   if (inPacks<T>(width, gradGateUp, gradOut, gateUp)) {
-    launch(backward<T, kPack<T>>, blocksFor(rows * width / kPack<T>), kThreads, 0, stream, gradGateUp, gradOut,
-           gateUp, rows, width);
+    launch(backward<T, kPack<T>>, blocksFor(rows * width / kPack<T>), kThreads, 0, stream, gradGateUp,
+           gradOut, gateUp, rows, width);
   } else {
-    launch(backward<T, 1>, blocksFor(rows * width), kThreads, 0, stream, gradGateUp, gradOut, gateUp, rows, width);
+    launch(backward<T, 1>, blocksFor(rows * width), kThreads, 0, stream, gradGateUp, gradOut, gateUp, rows,
+           width);
   }
 }
 

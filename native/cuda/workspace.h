@@ -1,5 +1,5 @@
-// Cuts one piece of device memory into aligned parts. Without memory it only counts: the same calls that hand out the
-// parts say how many bytes they need.
+// Cuts one piece of device memory into aligned parts. Without memory it only counts: the same calls that hand
+// out the parts say how many bytes they need.
 #pragma once
 
 #include <cstddef>

@@ -119,17 +119,3 @@ TEST_CASE("cuda sampleTokens: what is not finite and what is banned altogether i
   CHECK(found[2].status == 1);
   CHECK(found[3].status == 2);
 }
-
-TEST_CASE("cuda sampleTokens: frequencies are those of the softmax") {
-  const Values logits = {0, 1, 2, -1};
-  SamplingOptions options;
-  options.seed = 5;
-  std::vector<SamplingRow> rows;
-  for (int64_t position = 0; position < 200; ++position) rows.push_back({logits.data(), &options, position});
-  std::vector<int> counts(4);
-  for (const auto& token : onDevice(rows, 4)) ++counts[static_cast<size_t>(token.token)];
-  double total = 0;
-  for (const float logit : logits) total += std::exp(double{logit});
-  for (size_t v = 0; v < 4; ++v)
-    CHECK(std::abs(counts[v] / 200.0 - std::exp(double{logits[v]}) / total) < 0.12);
-}

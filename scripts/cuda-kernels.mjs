@@ -1,0 +1,109 @@
+// Compiles every CUDA kernel for the GPUs that binaries are built for, warnings as errors, and reads ptxas's report: a kernel
+// that keeps registers in memory fails. Needs nvcc and no GPU. Reports are kept in build/cuda-kernels and made anew when a
+// source has changed.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { capture, main, root } from './command.mjs'
+
+const architectures = ['sm_80', 'sm_90a']
+const flags = [
+  ...['-std=c++20', '-O3', '--expt-relaxed-constexpr', '-Werror', 'all-warnings'],
+  ...['-Xcompiler', '-Wall,-Wextra,-Wno-restrict', '-Xptxas', '-v'],
+]
+
+/** nvcc, or undefined. */
+export function findNvcc() {
+  const folders = [process.env.CUDA_HOME, process.env.CUDA_PATH, '/usr/local/cuda'].filter(Boolean)
+  const candidates = ['nvcc', ...folders.map((folder) => join(folder, 'bin', 'nvcc'))]
+  return candidates.find((nvcc) => spawnSync(nvcc, ['--version']).status === 0)
+}
+
+/** The kernels of a report: [{ name, registers, spilledBytes }]. */
+export function readReport(text) {
+  const kernels = []
+  for (const line of text.split('\n')) {
+    const entry = /Compiling entry function '(\w+)'/.exec(line)
+    if (entry) kernels.push({ name: entry[1], registers: 0, spilledBytes: 0 })
+    const kernel = kernels.at(-1)
+    const spill = /(\d+) bytes spill stores/.exec(line)
+    if (kernel && spill) kernel.spilledBytes = Math.max(kernel.spilledBytes, Number(spill[1]))
+    const used = /Used (\d+) registers/.exec(line)
+    if (kernel && used) kernel.registers = Number(used[1])
+  }
+  return kernels
+}
+
+/** What is wrong with a kernel, or undefined. */
+export function complaint({ name, spilledBytes }) {
+  if (spilledBytes > 0) return `${name} spills ${spilledBytes} bytes`
+}
+
+const newest = (folder) =>
+  Math.max(
+    ...readdirSync(join(root, folder))
+      .filter((file) => /\.(h|cu)$/.test(file))
+      .map((file) => statSync(join(root, folder, file)).mtimeMs),
+  )
+
+async function reportOf(nvcc, file, architecture, changed) {
+  const folder = join(root, 'build', 'cuda-kernels')
+  const report = join(folder, `${file}.${architecture}.txt`)
+  if (existsSync(report) && statSync(report).mtimeMs > changed) return readFileSync(report, 'utf8')
+  mkdirSync(folder, { recursive: true })
+  const cubin = join(folder, `${file}.${architecture}.cubin`)
+  const source = join('native', 'cuda', file)
+  const args = [...flags, `-arch=${architecture}`, '-I', 'native', '-cubin', source, '-o', cubin]
+  const { code, text } = await capture(nvcc, args, { quiet: true })
+  if (code !== 0) throw new Error(`${source} does not compile for ${architecture}:\n${text}`)
+  writeFileSync(report, text)
+  return text
+}
+
+/** Counts a test for each file and architecture. Without nvcc all are skipped. */
+export async function cudaKernels() {
+  const files = readdirSync(join(root, 'native', 'cuda')).filter((file) => file.endsWith('.cu'))
+  const jobs = files.flatMap((file) => architectures.map((architecture) => ({ file, architecture })))
+  const nvcc = findNvcc()
+  if (!nvcc) {
+    console.log('no nvcc: CUDA kernels are not compiled')
+    return { passed: 0, failed: 0, skipped: jobs.length }
+  }
+  const changed = Math.max(...['native/cuda', 'native/core', 'native/ops'].map(newest))
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  const queue = [...jobs]
+  const worker = async () => {
+    for (let job = queue.shift(); job; job = queue.shift()) {
+      const passed = await checkFile(nvcc, job, changed)
+      counts[passed ? 'passed' : 'failed'] += 1
+    }
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, worker))
+  return counts
+}
+
+async function checkFile(nvcc, { file, architecture }, changed) {
+  try {
+    const kernels = readReport(await reportOf(nvcc, file, architecture, changed))
+    const complaints = kernels.map(complaint).filter(Boolean)
+    const most = Math.max(0, ...kernels.map((kernel) => kernel.registers))
+    console.log(
+      `${file.padEnd(22)} ${architecture.padEnd(7)} ${kernels.length} kernels, at most ${most} registers`,
+    )
+    for (const text of complaints) console.error(`  ${text}`)
+    // A file may do without kernels; a report of none for a file with some means that it was not understood.
+    const source = readFileSync(join(root, 'native', 'cuda', file), 'utf8')
+    return complaints.length === 0 && kernels.length > 0 === /__global__|softmax_loss\.h/.test(source)
+  } catch (error) {
+    console.error(error.message)
+    return false
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  main(async () => {
+    if ((await cudaKernels()).failed > 0) process.exitCode = 1
+  })
+}
