@@ -1,75 +1,93 @@
-// run.sqlite kept up to date by a thread of its own. The trainer says that something was written and goes on; several words while
-// the thread is busy become one. An index that cannot be written is told once and left: metrics.jsonl and rollouts/ hold everything.
+// run.sqlite kept up to date by a thread of its own. The trainer says that something was written and goes on; what it says within
+// two seconds, or while the thread is busy, becomes one. A run that is over sooner starts no thread: whoever reads it first indexes
+// it. An index that cannot be written is told once and left: metrics.jsonl and rollouts/ hold everything.
 import { Worker } from 'node:worker_threads'
 
 interface Reply {
-  done: 'update' | 'close'
   error?: string
 }
 
 const typeScript = import.meta.url.endsWith('.ts')
 
+const delayMilliseconds = 2000
+
 export class BackgroundIndex {
-  readonly #worker: Worker
+  readonly #path: string
   readonly #warn: (message: string) => void
+  readonly #delay: number
+  #worker: Worker | undefined
+  #timer: NodeJS.Timeout | undefined
   #busy = false
   #again = false
   #failed = false
   #idle: (() => void) | undefined
 
-  constructor(path: string, warn: (message: string) => void) {
+  constructor(path: string, warn: (message: string) => void, delay = delayMilliseconds) {
+    this.#path = path
     this.#warn = warn
-    this.#worker = new Worker(
-      new URL(typeScript ? './index-worker.ts' : './index-worker.js', import.meta.url),
-      {
-        workerData: { path },
-        // A clone runs its TypeScript sources.
-        execArgv: typeScript ? ['--import', import.meta.resolve('tsx')] : [],
-      },
-    )
-    this.#worker.unref()
-    this.#worker.on('message', (reply: Reply) => this.#replied(reply))
-    this.#worker.on('error', (error) => this.#fail(error.message))
+    this.#delay = delay
   }
 
   /** Returns at once. */
   update(): void {
+    if (this.#failed || this.#timer) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#send()
+    }, this.#delay)
+    this.#timer.unref()
+  }
+
+  /** Once all that was written is indexed, where the thread has begun to, or the index has failed. */
+  async close(): Promise<void> {
+    const worker = this.#worker
+    const pending = this.#timer !== undefined
+    clearTimeout(this.#timer)
+    if (!worker) return
+    if (pending) this.#send()
+    worker.ref()
+    if (this.#busy && !this.#failed) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve
+      })
+    }
+    if (!this.#failed) {
+      const exited = new Promise((resolve) => worker.once('exit', resolve))
+      worker.postMessage('close')
+      await exited
+    }
+    await worker.terminate()
+  }
+
+  #send(): void {
     if (this.#failed) return
     if (this.#busy) {
       this.#again = true
       return
     }
     this.#busy = true
+    this.#worker ??= this.#start()
     this.#worker.postMessage('update')
   }
 
-  /** Once all that was written is indexed, or the index has failed. */
-  async close(): Promise<void> {
-    if (this.#busy && !this.#failed) {
-      this.#worker.ref()
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve
-      })
-    }
-    if (!this.#failed) {
-      const exited = new Promise((resolve) => this.#worker.once('exit', resolve))
-      this.#worker.ref()
-      this.#worker.postMessage('close')
-      await exited
-    }
-    await this.#worker.terminate()
+  #start(): Worker {
+    const entry = typeScript ? './index-worker-from-source.mjs' : './index-worker.js'
+    const worker = new Worker(new URL(entry, import.meta.url), { workerData: { path: this.#path } })
+    worker.unref()
+    worker.on('message', (reply: Reply) => this.#replied(reply))
+    worker.on('error', (error) => this.#fail(error.message))
+    return worker
   }
 
-  #replied({ done, error }: Reply): void {
+  #replied({ error }: Reply): void {
     if (error !== undefined) {
       this.#fail(error)
       return
     }
-    if (done === 'close') return
     this.#busy = false
     if (this.#again) {
       this.#again = false
-      this.update()
+      this.#send()
     } else this.#idle?.()
   }
 

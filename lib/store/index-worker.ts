@@ -7,20 +7,20 @@ const port = parentPort
 if (!port) throw new Error('index-worker is a worker thread, not a program')
 
 // On Linux a priority is a thread's, so the trainer's threads go first; elsewhere it would be the whole process's.
-if (platform() === 'linux') setPriority(0, constants.priority.PRIORITY_LOW)
+if (platform() === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL)
 
 let store: RunStore | undefined
 port.on('message', (message: 'update' | 'close') => {
+  if (message === 'close') {
+    store?.close()
+    port.close()
+    return
+  }
   try {
-    if (message === 'update') {
-      store ??= RunStore.open((workerData as { path: string }).path)
-      store.updateAll()
-    } else {
-      store?.close()
-      port.close()
-    }
-    port.postMessage({ done: message })
+    store ??= RunStore.open((workerData as { path: string }).path)
+    store.updateAll()
+    port.postMessage({})
   } catch (error) {
-    port.postMessage({ done: message, error: (error as Error).message })
+    port.postMessage({ error: (error as Error).message })
   }
 })

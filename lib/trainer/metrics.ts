@@ -1,4 +1,5 @@
 // What a step says about itself: one object a step, a line of metrics.jsonl. Rates and shares are 0 to 1.
+import type { Advantages } from '../hdpo/algorithms.js'
 import type { StepResult } from '../native.js'
 import { isCorrect } from '../rewards/rewards.js'
 import { type TrajectoryMetrics, trajectoryMetrics } from '../rollout/metrics.js'
@@ -44,7 +45,14 @@ export interface PhaseSeconds {
   evaluate: number
 }
 
-export interface StepMetrics extends RolloutMetrics, LossMetrics {
+/** Standard deviations over all graded rollouts: how much a channel finds to tell apart. */
+export interface AdvantageSpread {
+  accuracyAdvantageSpread: number
+  /** 0 where no group has two right rollouts that cost differently. */
+  efficiencyAdvantageSpread: number
+}
+
+export interface StepMetrics extends RolloutMetrics, AdvantageSpread, LossMetrics {
   step: number
   epoch: number
   learningRate: number
@@ -98,6 +106,14 @@ export function rolloutMetrics(
   }
 }
 
+export function advantageSpread(groups: readonly (readonly Advantages[])[]): AdvantageSpread {
+  const rollouts = groups.flat()
+  return {
+    accuracyAdvantageSpread: deviation(rollouts, ({ accuracyAdvantage }) => accuracyAdvantage),
+    efficiencyAdvantageSpread: deviation(rollouts, ({ efficiencyAdvantage }) => efficiencyAdvantage),
+  }
+}
+
 /** Of a step that made no update: nothing of it could be graded. */
 export const noLoss: LossMetrics = {
   loss: 0,
@@ -144,6 +160,11 @@ export function lossMetrics(updates: readonly StepResult[]): LossMetrics {
 
 function rightRollouts(group: readonly ScoredTrajectory[]): number {
   return group.filter(isCorrect).length
+}
+
+function deviation<Item>(items: readonly Item[], value: (item: Item) => number): number {
+  const center = mean(items, value)
+  return Math.sqrt(mean(items, (item) => (value(item) - center) ** 2))
 }
 
 /** 0 of nothing, so that an empty step stays readable. */

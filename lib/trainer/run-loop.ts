@@ -3,6 +3,7 @@ import { basename, join, resolve } from 'node:path'
 import { LoggerQueue } from '../loggers/logger-queue.js'
 import type { RunLogger, RunOutcome } from '../loggers/types.js'
 import { redactValue } from '../secrets/secrets.js'
+import { BackgroundIndex } from '../store/background-index.js'
 import { describeConfig } from './describe-config.js'
 import { EventLog } from './event-log.js'
 import { RunFolder } from './run-folder.js'
@@ -56,6 +57,13 @@ export interface LoopOptions<Step extends RecordedStep> {
   describeRollouts?: (step: Step) => object[]
 }
 
+/** Where a step is written down. */
+interface Records {
+  folder: RunFolder
+  loggers: LoggerQueue
+  index: BackgroundIndex
+}
+
 /** Yields after each step; by then its metrics, rollouts and checkpoint are in the run folder. */
 export async function* runLoop<Step extends RecordedStep>(
   options: LoopOptions<Step>,
@@ -70,9 +78,10 @@ export async function* runLoop<Step extends RecordedStep>(
   const events = new EventLog(folder, onWarning)
   const warn = (message: string) => events.warn(message)
   const loggers = new LoggerQueue(options.loggers, { warn })
+  const index = new BackgroundIndex(folder.path, warn)
   let outcome: RunOutcome = 'stopped'
   try {
-    const last = yield* takeSteps({ ...options, onWarning: warn }, folder, loggers, signal)
+    const last = yield* takeSteps({ ...options, onWarning: warn }, { folder, loggers, index }, signal)
     if (last === options.steps) outcome = 'finished'
   } catch (error) {
     outcome = 'failed'
@@ -80,14 +89,14 @@ export async function* runLoop<Step extends RecordedStep>(
     throw error
   } finally {
     await loggers.end(outcome)
+    await index.close()
     await events.written()
   }
 }
 
 async function* takeSteps<Step extends RecordedStep>(
   options: LoopOptions<Step>,
-  folder: RunFolder,
-  loggers: LoggerQueue,
+  { folder, loggers, index }: Records,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Step, number, void> {
   const { steps, checkpointEvery, onWarning } = options
@@ -125,6 +134,7 @@ async function* takeSteps<Step extends RecordedStep>(
     if (options.describeRollouts) await folder.writeRollouts(step, options.describeRollouts(taken))
     await folder.appendMetrics(taken.metrics)
     loggers.log(taken.metrics)
+    index.update()
     if (taken.metrics.skipped) onWarning(`step ${step} was skipped: ${skips.reason}`)
     if (skips.exhausted) throw skips.error(step, lastGood)
     if (step - savedAt >= checkpointEvery || step === steps || signal?.aborted) await save()

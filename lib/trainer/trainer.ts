@@ -13,7 +13,7 @@ import { checkPrompts } from './check-prompts.js'
 import { EngineClock } from './engine-clock.js'
 import { evaluate } from './evaluate.js'
 import { type RolloutDrift, rolloutDrift, weighByImportance } from './importance.js'
-import { lossMetrics, noLoss, rolloutMetrics, type StepMetrics } from './metrics.js'
+import { advantageSpread, lossMetrics, noLoss, rolloutMetrics, type StepMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
 import type { RunFolder } from './run-folder.js'
 import { type Progress, type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
@@ -133,6 +133,7 @@ export class Trainer {
       step,
       epoch: this.#order.epoch(step, promptsPerStep),
       ...rollouts,
+      ...advantageSpread(groups),
       ...(updates.length === 0 ? noLoss : lossMetrics(updates)),
       learningRate: nativeOptimizer.learningRate,
       skipped,
