@@ -30,8 +30,8 @@
 #include "cpu/loss_softmax.h"
 #include "cpu/matrix_product.h"
 #include "cpu/parallel.h"
-#include "ops/token_loss.h"
 #include "ops/buffer.h"
+#include "ops/token_loss.h"
 
 namespace hdpo {
 
