@@ -26,7 +26,7 @@ const layers = [
   ['hdpo', 'policy', 'tools'],
   ['rollout'],
   ['rewards', 'server', 'store'],
-  ['tasks'],
+  ['tasks', 'export'],
   ['traces'],
   ['trainer'],
   ['curation', 'compare', 'evaluation', 'ui'],

@@ -9,6 +9,7 @@ import { addConvertCommand } from './convert.js'
 import { addCurateCommand } from './curate.js'
 import { addDoctorCommand } from './doctor.js'
 import { addEvalCommand } from './eval.js'
+import { addExportCommand } from './export.js'
 import { addInspectCommand } from './inspect.js'
 import { addQuickstartCommand } from './quickstart.js'
 import { addServeCommand } from './serve.js'
@@ -31,6 +32,7 @@ export function createProgram(): Command {
   addChatCommand(program)
   addServeCommand(program)
   addUiCommand(program)
+  addExportCommand(program)
   addInspectCommand(program)
   addConvertCommand(program)
   addDoctorCommand(program)

@@ -133,11 +133,16 @@ export class RunStore {
     return this.database.row<{ step: number | null }>('SELECT max(step) AS step FROM steps')?.step ?? 0
   }
 
-  /** The metrics of steps, as metrics.jsonl has them. */
-  *metrics(): Generator<Record<string, unknown>> {
-    for (const row of this.database.sql('SELECT metrics FROM steps ORDER BY step').iterate()) {
-      yield JSON.parse((row as { metrics: string }).metrics)
-    }
+  /** Steps that have metrics. */
+  steps(): number[] {
+    return this.database
+      .rows<{ step: number }>('SELECT step FROM steps ORDER BY step')
+      .map(({ step }) => step)
+  }
+
+  /** In the order of steps. */
+  rolloutIds(): number[] {
+    return this.database.rows<{ id: number }>('SELECT id FROM rollouts ORDER BY id').map(({ id }) => id)
   }
 
   rolloutCount(): number {

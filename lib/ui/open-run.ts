@@ -1,9 +1,6 @@
 // One run folder behind the dashboard: its index, kept up to date in slices so that a request never waits for a whole run.
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { parse as parseYaml } from 'yaml'
-import { type AlgorithmOptions, algorithmNames, lossWeights } from '../hdpo/algorithms.js'
-import type { ClipRange } from '../hdpo/token-weight.js'
 import { loadTokenizer } from '../policy/tokenizer.js'
 import type { Tokenizer } from '../policy/types.js'
 import type { IndexProgress } from '../store/index-run.js'
@@ -22,13 +19,6 @@ export interface RunStatus {
   /** While older steps are indexed. */
   indexing?: IndexProgress
   error?: string
-}
-
-export interface LossSettings {
-  algorithm: string
-  accuracyWeight: number
-  efficiencyWeight: number
-  clip: ClipRange
 }
 
 export class OpenRun {
@@ -76,25 +66,6 @@ export class OpenRun {
       ...(indexing && indexing.done < indexing.total && { indexing }),
       ...(this.#error !== undefined && { error: this.#error }),
     }
-  }
-
-  /** The text of config.yaml; undefined where the run has none. */
-  configText(): string | undefined {
-    const path = join(this.path, 'config.yaml')
-    return existsSync(path) ? readFileSync(path, 'utf8') : undefined
-  }
-
-  lossSettings(): LossSettings {
-    const config = (parseYaml(this.configText() ?? '') ?? {}) as {
-      algorithm?: AlgorithmOptions
-      loss?: ClipRange
-    }
-    const known = config.algorithm && algorithmNames.includes(config.algorithm.name)
-    // A supervised run has no channels.
-    const weights = known
-      ? lossWeights(config.algorithm as AlgorithmOptions)
-      : { accuracyWeight: 1, efficiencyWeight: 1 }
-    return { algorithm: config.algorithm?.name ?? 'none', ...weights, clip: config.loss ?? {} }
   }
 
   /** Of the policy that the run saved; undefined before its first checkpoint. */

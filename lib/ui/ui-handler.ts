@@ -2,6 +2,7 @@
 import { ApiError, toApiError } from '../server/api-error.js'
 import { authorize } from '../server/authorization.js'
 import type { FetchHandler } from '../server/handler-context.js'
+import { configText, loadRunLoss } from '../store/run-loss.js'
 import type { RolloutFilter } from '../store/run-store.js'
 import { changeStream } from './change-stream.js'
 import type { OpenRun } from './open-run.js'
@@ -58,7 +59,7 @@ const routes: Record<string, Route> = {
     await Promise.all(found.map((run) => run.refresh(indexPatience)))
     return json({
       root: runs.root,
-      runs: found.map((run) => ({ ...run.status(), config: run.configText() })),
+      runs: found.map((run) => ({ ...run.status(), config: configText(run.path) })),
     })
   },
   '/api/series': async (query, context) => {
@@ -103,7 +104,7 @@ function trajectory(run: OpenRun, id: number): object {
   const stored = run.store.trajectory(id)
   if (!stored) throw new ApiError(404, `id: the run has no rollout ${id}`)
   const { row, sequences, ...texts } = stored
-  const { algorithm, clip, ...weights } = run.lossSettings()
+  const { algorithm, clip, ...weights } = loadRunLoss(run.path)
   const push = {
     accuracyAdvantage: row.accuracy_advantage ?? 0,
     efficiencyAdvantage: row.efficiency_advantage ?? 0,
