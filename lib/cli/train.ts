@@ -12,6 +12,7 @@ import { type TrainConfig, trainSchema } from './config-schema.js'
 import { closeEnvironment, type Environment } from './environment.js'
 import { examples } from './examples.js'
 import { resolveLoggers } from './loggers.js'
+import { formatMemoryPlan } from './memory-line.js'
 import { policyOptions, splitPolicyKeys } from './policy-options.js'
 import { startFolder } from './policy-schema.js'
 import { formatProfile } from './profile-table.js'
@@ -50,6 +51,7 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   const policy = await Policy.load(startFolder(config, path, folder), policyOptions(config, folder))
   try {
     if (flags.profile) await policy.enableProfile(true)
+    terminal.line(formatMemoryPlan(await policy.memoryPlan(config.optimizer.microBatchTokens)))
     const evaluation = config.evaluate && (await prepareEvaluation(config, policy, environment, terminal))
     let after: Partial<EvaluationSummary> | undefined
     const trainer = new Trainer({
