@@ -44,10 +44,10 @@ void checkNear(const EngineRun& found, const EngineRun& expected, double toleran
 
 }  // namespace
 
-TEST_CASE("CUDA backend: every op of the self-test's table, in two orders of threads") {
+TEST_CASE("CUDA backend: every op of the self-test's table") {
   const auto cpu = createCpuBackend(2);
-  for (const uint64_t seed : {3, 4}) {
-    emulation::setSeed(seed);
+  emulation::setSeed(3);
+  {
     const auto device = emulatedBackend();
     for (const self_test::OpRow& row : self_test::opTable()) {
       const self_test::OpResult result = self_test::checkOp(row, *device, *cpu);
