@@ -55,6 +55,7 @@ async function main(): Promise<void> {
     `${status.device ?? 'the CPU'}: copy ${(ceilings.copyBytesPerSecond / 1e9).toFixed(0)} GB/s, products ` +
       `${(ceilings.bfloat16FlopsPerSecond / 1e12).toFixed(1)} TFLOP/s bfloat16, ${(ceilings.float32FlopsPerSecond / 1e12).toFixed(1)} float32\n`,
   )
+  if (values.small) console.log('Sizes are a sixteenth of what the names say: this only tries the script.\n')
   const peer = device === 'cuda' ? runTorchGpuPeer(model) : undefined
   const lines = [
     ...(await fusedLoss(peer)),
