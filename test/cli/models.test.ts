@@ -2,9 +2,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { checkConfig } from '../../lib/cli/config.js'
+import { sftSchema, trainSchema } from '../../lib/cli/config-schema.js'
 import { convert } from '../../lib/cli/convert.js'
 import { formatChoices, formatDescription, trainingChoices } from '../../lib/cli/inspect.js'
+import { policyOptions, splitPolicyKeys } from '../../lib/cli/policy-options.js'
+import { startFolder } from '../../lib/cli/policy-schema.js'
 import { createProgram } from '../../lib/cli/program.js'
+import { trainingRecord } from '../../lib/cli/training-record.js'
 import { describePolicyFolder } from '../../lib/policy/inspect.js'
 import { Policy } from '../../lib/policy/policy.js'
 import { writeModelFolder } from '../policy/model-folders.js'
@@ -12,6 +17,14 @@ import { writeModelFolder } from '../policy/model-folders.js'
 let root: string
 let tiny: string
 let adapter: string
+const train = {
+  output: 'out',
+  algorithm: { name: 'hdpo', efficiencyWeight: 0.15 },
+  groupSize: 4,
+  promptsPerStep: 2,
+  steps: 3,
+  optimizer: { learningRate: 1e-5 },
+}
 const tokens = Int32Array.from([5, 6, 7, 8, 9])
 const offsets = Int32Array.from([0, 5])
 
@@ -49,6 +62,74 @@ async function use<T>(
 }
 const logprobs = async (policy: Policy) => Array.from((await policy.logprobs(tokens, offsets)).logprobs)
 const storedAs = async (folder: string) => (await describePolicyFolder(folder)).storedAs
+
+describe('config keys', () => {
+  const base = { ...train, model: './Qwen3-0.6B' }
+  const check = (config: object) => checkConfig(config, trainSchema, 'train.yaml')
+
+  it('name the model, and say how it is held and trained', () => {
+    const config = check({
+      ...base,
+      precision: 'bfloat16',
+      generationPrecision: 'int8',
+      lora: { rank: 32, targetModules: ['q_proj'] },
+      kvBudgetMiB: 64,
+      templateVariables: { enable_thinking: false },
+      base: '../base',
+    })
+    expect(startFolder(config, 'train.yaml', '/runs')).toBe('/runs/Qwen3-0.6B')
+    expect(policyOptions(config, '/runs/a')).toEqual({
+      precision: 'bfloat16',
+      generationPrecision: 'int8',
+      lora: { rank: 32, targetModules: ['q_proj'] },
+      kvBudgetBytes: 64 * 2 ** 20,
+      templateVariables: { enable_thinking: false },
+      base: '/runs/base',
+    })
+    expect(splitPolicyKeys(config).settings).toEqual(base)
+  })
+
+  it('are refused where they are wrong', () => {
+    expect(() => startFolder(check(train), 'train.yaml', '/')).toThrow(/exactly one of policy and model/)
+    expect(() => startFolder(check({ ...base, policy: 'x' }), 'train.yaml', '/')).toThrow(/exactly one of/)
+    expect(() => check({ ...base, lora: {} })).toThrow(/lora\.rank is missing/)
+    expect(() => check({ ...base, lora: { rank: 8, targetModules: ['lm_head'] } })).toThrow(
+      /lora\.targetModules\.0 must be one of q_proj/,
+    )
+    expect(() => check({ ...base, lora: { rank: 8, r: 8 } })).toThrow(/unknown key lora\.r/)
+    expect(() => check({ ...base, precision: 'int4' })).toThrow(/precision must be one of float32, bfloat16/)
+  })
+
+  it('may name a model, or sizes of a fresh one, for sft', () => {
+    const sft = { output: 'out', optimizer: { learningRate: 1e-4 }, tokensPerStep: 1000 }
+    expect(checkConfig({ ...sft, model: './Qwen3-0.6B' }, sftSchema, 'sft.yaml').model).toBe('./Qwen3-0.6B')
+    const sizes = { hiddenSize: 64, layers: 2, heads: 4, intermediateSize: 128, maxPositions: 64 }
+    expect(checkConfig({ ...sft, model: sizes }, sftSchema, 'sft.yaml').model).toEqual(sizes)
+    const { layers: _, ...without } = sizes
+    expect(() => checkConfig({ ...sft, model: without }, sftSchema, 'sft.yaml')).toThrow(
+      /model\.layers is missing/,
+    )
+  })
+})
+
+describe('what the model card says of a training', () => {
+  it('is its settings and the same measurements before and after', () => {
+    const config = checkConfig({ ...train, model: 'x', lora: { rank: 8 } }, trainSchema, 'train.yaml')
+    const record = trainingRecord(
+      config,
+      7,
+      { accuracy: 0.5, callsPerRollout: 1 },
+      { accuracy: 0.75, callsPerRollout: 0.25 },
+    )
+    expect(record).toMatchObject({
+      method: 'hdpo',
+      steps: 7,
+      settings: { efficiencyWeight: 0.15, 'LoRA rank': 8 },
+      before: { 'calls per rollout': 1 },
+      after: { 'accuracy on held-out questions': 0.75 },
+    })
+  })
+})
 
 describe('hdpo inspect', () => {
   it('says what a folder is', async () => {
