@@ -11,11 +11,12 @@ const isPresent = {
   'libdnnl-dev': () => hasHeader('dnnl.h'),
   'doctest-dev': () => hasHeader('doctest/doctest.h'),
   'clang-format': () => hasCommand('clang-format'),
+  chromium: () => hasCommand('chromium'),
 }
 
 export const fullBuildPackages = ['g++', 'make', 'cmake', 'libdnnl-dev']
 export const sourceInstallPackages = ['g++', 'make', 'python3', 'libdnnl-dev']
-export const testPackages = [...fullBuildPackages, 'doctest-dev', 'clang-format']
+export const testPackages = [...fullBuildPackages, 'doctest-dev', 'clang-format', 'chromium']
 
 /** Throws SetUpError with what to type when some are missing and may not be installed, or not by this user. */
 export function ensureSystemPackages(packages, { mayInstall = true } = {}) {

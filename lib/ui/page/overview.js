@@ -107,7 +107,7 @@ function chartBox(curve, lines, chosen) {
     <div class="legend">${lines.map(
       (line, index) => html`<span class="item" title=${line.run}>${mark(line)}
       ${chosen.length > 1 && lines.filter(({ run }) => run === line.run).length === 1 ? line.run : line.label}
-      <b data-line=${index}>${value(curve, line.values.at(-1))}</b></span>`,
+      <b data-line=${index} .textContent=${value(curve, line.values.at(-1))}></b></span>`,
     )}</div>
     <div class="plot" data-curve=${curve.title} role="img" aria-label=${`${curve.title} by step`}></div></section>`
 }
