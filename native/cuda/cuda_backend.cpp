@@ -32,6 +32,11 @@ CudaBackend::CudaBackend(int device, std::string deviceName, const MakeProducts&
 }
 
 CudaBackend::~CudaBackend() {
+  try {
+    synchronise(stream_);  // copies may still run out of pinned memory
+  } catch (const Error&) {
+    // What failed has nobody left to hear of it.
+  }
   products_.reset();
   staging_.reset();
   for (Buffer* buffer : {&productWorkspace_, &workspace_, &roundedA_, &roundedB_}) *buffer = Buffer();

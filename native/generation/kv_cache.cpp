@@ -21,7 +21,6 @@ KvCache::KvCache(Backend& backend, const ModelConfig& config, size_t budgetBytes
   storage_.reserve(backend_, blockBytes_ * static_cast<size_t>(count));
   references_.assign(static_cast<size_t>(count), 0);
   for (int64_t block = count - 1; block >= 0; --block) free_.push_back(static_cast<int32_t>(block));
-  staging_.resize(layerBlockBytes_);
 }
 
 Tensor KvCache::layer(int64_t layer) const {
@@ -82,14 +81,10 @@ void KvCache::drop(int32_t block) {
   if (--references_[static_cast<size_t>(block)] == 0) free_.push_back(block);
 }
 
-// By way of the host: the interface has no copy inside a device, and a block is small.
 void KvCache::copy(int32_t destination, int32_t source) {
   for (int64_t index = 0; index < layers_; ++index) {
-    char* data = static_cast<char*>(layer(index).data);
-    backend_.copyToHost(staging_.data(), data + static_cast<size_t>(source) * layerBlockBytes_,
-                        layerBlockBytes_);
-    backend_.copyFromHost(data + static_cast<size_t>(destination) * layerBlockBytes_, staging_.data(),
-                          layerBlockBytes_);
+    const Tensor blocks = layer(index);
+    backend_.convert(blocks.rows(destination, destination + 1), blocks.rows(source, source + 1));
   }
 }
 

@@ -48,7 +48,6 @@ class KvCache {
   Buffer storage_;                   // [layers][blocks, 2, K, E * kvBlockTokens]
   std::vector<int32_t> references_;  // tables that hold each block
   std::vector<int32_t> free_;  // a stack, the lowest on top at first: memory is touched only as it is needed
-  std::vector<char> staging_;  // host copy of one block of one layer
 };
 
 }  // namespace hdpo
