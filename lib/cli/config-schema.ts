@@ -85,6 +85,7 @@ export const trainSchema = z.strictObject({
     })
     .exactOptional(),
   klCoefficient: notNegative.exactOptional(),
+  recordTrainingLogprobs: z.boolean().exactOptional(),
   importanceCap: positive.exactOptional(),
   passes: count.exactOptional(),
   miniBatches: count.exactOptional(),

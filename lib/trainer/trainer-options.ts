@@ -49,6 +49,11 @@ export interface TrainerOptions {
    * weights of at most this, and adds `drift` to the metrics (importance.ts). Default: 2 with int8 rollouts, no correction without.
    */
   importanceCap?: number
+  /**
+   * Keep in the run folder what each token was worth right before the last update on it, so that the dashboard shows the exact
+   * gradient of every token. Costs a forward pass of each batch. Default false: ratios are shown as 1.
+   */
+  recordTrainingLogprobs?: boolean
   /** How often a step trains on its rollouts. Default 1. */
   passes?: number
   /** Optimiser updates that one pass is split into, by prompts. Default 1. */
@@ -125,6 +130,11 @@ function checkTrainerOptions(options: ResolvedTrainerOptions): void {
   checkCount('seed', options.seed, 0)
   checkNotNegative('klCoefficient', options.klCoefficient)
   if (options.importanceCap !== undefined) checkPositive('importanceCap', options.importanceCap)
+  if (options.recordTrainingLogprobs && options.importanceCap !== undefined) {
+    throw new RangeError(
+      'recordTrainingLogprobs: with importanceCap the ratio is not that of the recorded logprobs; give one of the two',
+    )
+  }
   checkOptimizerOptions(options.optimizer)
   // The likeliest token alone has logprob 0: nothing could be learnt from it.
   checkPositive('rollout.temperature', options.rollout.temperature)

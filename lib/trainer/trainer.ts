@@ -22,6 +22,7 @@ import { optimizerAt } from './schedule.js'
 import { timed } from './seconds.js'
 import { notFinite, type SkipReason } from './skip-guard.js'
 import { type ResolvedTrainerOptions, resolveTrainerOptions, type TrainerOptions } from './trainer-options.js'
+import { attachTrainingLogprobs } from './training-logprobs.js'
 
 type ScoredGroup = (ScoredTrajectory | UngradedTrajectory)[]
 export type AssignedTrajectory = ScoredTrajectory & { accuracyAdvantage: number; efficiencyAdvantage: number }
@@ -181,20 +182,32 @@ export class Trainer {
   ): Promise<{ updates: StepResult[]; drift?: RolloutDrift }> {
     const { policy, passes, miniBatches, importanceCap } = this.#options
     const loss = this.#lossOptions()
+    const parts = split(groups, miniBatches)
+      .map((part) => part.flat())
+      .filter(({ length }) => length > 0)
     const sampled: PolicyBatch[] = []
-    for (const part of split(groups, miniBatches)) {
-      const rollouts = part.flat()
-      if (rollouts.length > 0) sampled.push(await this.#withReference(packPolicyBatch(rollouts)))
-    }
+    for (const rollouts of parts) sampled.push(await this.#withReference(packPolicyBatch(rollouts)))
     const batches = importanceCap === undefined ? sampled : await this.#weigh(sampled, importanceCap)
     const updates: StepResult[] = []
     for (let pass = 0; pass < passes; pass++) {
-      for (const batch of batches) updates.push(await policy.policyStep(batch, loss, optimizer))
+      for (const [index, batch] of batches.entries()) {
+        if (pass === passes - 1) await this.#recordLogprobs(parts[index] ?? [], batch)
+        updates.push(await policy.policyStep(batch, loss, optimizer))
+      }
     }
     return {
       updates,
       ...(importanceCap !== undefined && { drift: rolloutDrift(sampled, batches, importanceCap) }),
     }
+  }
+
+  /** Right before the last update that a batch is part of. */
+  async #recordLogprobs(rollouts: readonly AssignedTrajectory[], batch: PolicyBatch): Promise<void> {
+    const { policy, rollout, recordTrainingLogprobs } = this.#options
+    if (!recordTrainingLogprobs) return
+    const { temperature } = rollout
+    const { logprobs } = await policy.logprobs(batch.tokens, batch.offsets, { temperature })
+    attachTrainingLogprobs(rollouts, logprobs)
   }
 
   /** Before any update: all weights are against the model that the step began with. */
