@@ -36,9 +36,14 @@ export function readReport(text) {
   return kernels
 }
 
+// Attention's backward pass in float32 is there for tests and comparisons: models train in bfloat16. Its operands take three
+// times the registers, and a few bytes of addresses do not fit beside them.
+const cold = { pattern: /(?:4keys|7queries)IfLi/, spilledBytes: 32 }
+
 /** What is wrong with a kernel, or undefined. */
 export function complaint({ name, spilledBytes }) {
-  if (spilledBytes > 0) return `${name} spills ${spilledBytes} bytes`
+  const allowed = cold.pattern.test(name) ? cold.spilledBytes : 0
+  if (spilledBytes > allowed) return `${name} spills ${spilledBytes} bytes`
 }
 
 const newest = (folder) =>

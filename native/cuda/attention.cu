@@ -21,7 +21,10 @@ namespace {
 
 constexpr int kWarps = 4, kThreads = kWarps * kWarp;
 constexpr int kTileRows = kWarps * 16;  // a warp has 16 rows of its block's tile
-constexpr int kWalkRows = 32;           // of the tiles that a backward block walks over
+// Rows of the tiles that a backward block walks over. Two accumulators and the three registers of a float
+// operand leave room for no more.
+template <typename T>
+constexpr int kWalkRows = sizeof(T) == 2 ? 32 : 16;
 // Keys of a tile that a forward block walks over: float has three times the registers in operands.
 template <typename T>
 constexpr int kForwardKeys = sizeof(T) == 2 ? 64 : 32;
@@ -278,20 +281,20 @@ __global__ void __launch_bounds__(kThreads) dot(Attention<T> given) {
 
 template <typename T, int width>
 constexpr size_t backwardSharedBytes() {
-  return 2 * tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kWalkRows) +
-         4 * kWalkRows * sizeof(float);
+  return 2 * tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kWalkRows<T>) +
+         4 * kWalkRows<T> * sizeof(float);
 }
 
-// Scores [16, kWalkRows] -> probabilities, and their gradients (of the unscaled scores) in place of
+// Scores [16, columns] -> probabilities, and their gradients (of the unscaled scores) in place of
 // `gradients`, which come as dP. Rows are queries or, transposed, keys.
-template <bool transposed>
-__device__ inline void softmaxBackward(float (&scores)[kWalkRows / 8][4],
-                                       float (&gradients)[kWalkRows / 8][4], int firstRow, int firstColumn,
-                                       int queries, float scale, const float* logSumExp, const float* dots,
+template <bool transposed, int columns>
+__device__ inline void softmaxBackward(float (&scores)[columns / 8][4], float (&gradients)[columns / 8][4],
+                                       int firstRow, int firstColumn, int queries, float scale,
+                                       const float* logSumExp, const float* dots,
                                        const float (&ownLogSumExp)[2], const float (&ownDots)[2]) {
   const int g = laneIndex() / 4, t = laneIndex() % 4;
 #pragma unroll
-  for (int n = 0; n < kWalkRows / 8; ++n) {
+  for (int n = 0; n < columns / 8; ++n) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const int inTile = 8 * n + 2 * t + i % 2, row = firstRow + g + i / 2 * 8, column = firstColumn + inTile;
@@ -320,31 +323,31 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
 
   T* keyTile = sharedMemory<T>();
   T* valueTile = keyTile + kTileRows * kStride;
-  T* walkTiles = valueTile + kTileRows * kStride;  // [2][Q or dO][kWalkRows][kStride]
+  T* walkTiles = valueTile + kTileRows * kStride;  // [2][Q or dO][kWalkRows<T>][kStride]
   float* rowValues =
-      reinterpret_cast<float*>(walkTiles + 4 * kWalkRows * kStride);  // [2][L or dot][kWalkRows]
+      reinterpret_cast<float*>(walkTiles + 4 * kWalkRows<T> * kStride);  // [2][L or dot][kWalkRows<T>]
 
   // Steps: the query tiles that see these keys, for one head after the other.
-  const int firstQuery = tile.begin / kWalkRows * kWalkRows;
-  const int tilesOfHead = (tile.sequenceLength - firstQuery + kWalkRows - 1) / kWalkRows,
+  const int firstQuery = tile.begin / kWalkRows<T> * kWalkRows<T>;
+  const int tilesOfHead = (tile.sequenceLength - firstQuery + kWalkRows<T> - 1) / kWalkRows<T>,
             walk = tilesOfHead * groupHeads;
   const auto copyQueries = [&](int step) {
     const int head = kvHead * groupHeads + step / tilesOfHead,
-              first = firstQuery + step % tilesOfHead * kWalkRows;
+              first = firstQuery + step % tilesOfHead * kWalkRows<T>;
     const int valid = tile.sequenceLength - first;
     const int64_t column = int64_t{head} * given.headDim;
-    T* target = walkTiles + step % 2 * 2 * kWalkRows * kStride;
-    copyTile<T, kWalkRows, width, kThreads>(target, base + first * rowStride + column, rowStride, valid,
-                                            given.headDim, given.packed);
-    copyTile<T, kWalkRows, width, kThreads>(target + kWalkRows * kStride,
-                                            gradOut + first * outStride + column, outStride, valid,
-                                            given.headDim, given.packed);
+    T* target = walkTiles + step % 2 * 2 * kWalkRows<T> * kStride;
+    copyTile<T, kWalkRows<T>, width, kThreads>(target, base + first * rowStride + column, rowStride, valid,
+                                               given.headDim, given.packed);
+    copyTile<T, kWalkRows<T>, width, kThreads>(target + kWalkRows<T> * kStride,
+                                               gradOut + first * outStride + column, outStride, valid,
+                                               given.headDim, given.packed);
     const int row = static_cast<int>(threadIdx.x);
-    if (row < kWalkRows) {
-      float* values = rowValues + step % 2 * 2 * kWalkRows;
+    if (row < kWalkRows<T>) {
+      float* values = rowValues + step % 2 * 2 * kWalkRows<T>;
       const int64_t at = (tile.sequenceBegin + first + row) * given.heads + head;
       values[row] = row < valid ? given.logSumExp[at] : 0.0f;
-      values[kWalkRows + row] = row < valid ? given.dots[at] : 0.0f;
+      values[kWalkRows<T> + row] = row < valid ? given.dots[at] : 0.0f;
     }
   };
   copyTile<T, kTileRows, width, kThreads>(keyTile, base + tile.begin * rowStride + keyOffset, rowStride,
@@ -362,17 +365,17 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
     commitCopies();
     waitForCopies<1>();
     __syncthreads();
-    const T* queryTile = walkTiles + step % 2 * 2 * kWalkRows * kStride;
-    const T* gradTile = queryTile + kWalkRows * kStride;
-    const float* logSumExp = rowValues + step % 2 * 2 * kWalkRows;
-    float scores[kWalkRows / 8][4], gradients[kWalkRows / 8][4];
-    scoreProducts<T, width, kWalkRows>(scores, keyTile + warpRow * kStride, queryTile);
-    scoreProducts<T, width, kWalkRows>(gradients, valueTile + warpRow * kStride, gradTile);
-    softmaxBackward<true>(scores, gradients, tile.begin + warpRow,
-                          firstQuery + step % tilesOfHead * kWalkRows, tile.sequenceLength, given.scale,
-                          logSumExp, logSumExp + kWalkRows, unused, unused);
-    addWeighted<T, width, kWalkRows>(gradValues, scores, gradTile);
-    addWeighted<T, width, kWalkRows>(gradKeys, gradients, queryTile);
+    const T* queryTile = walkTiles + step % 2 * 2 * kWalkRows<T> * kStride;
+    const T* gradTile = queryTile + kWalkRows<T> * kStride;
+    const float* logSumExp = rowValues + step % 2 * 2 * kWalkRows<T>;
+    float scores[kWalkRows<T> / 8][4], gradients[kWalkRows<T> / 8][4];
+    scoreProducts<T, width, kWalkRows<T>>(scores, keyTile + warpRow * kStride, queryTile);
+    scoreProducts<T, width, kWalkRows<T>>(gradients, valueTile + warpRow * kStride, gradTile);
+    softmaxBackward<true, kWalkRows<T>>(scores, gradients, tile.begin + warpRow,
+                                        firstQuery + step % tilesOfHead * kWalkRows<T>, tile.sequenceLength,
+                                        given.scale, logSumExp, logSumExp + kWalkRows<T>, unused, unused);
+    addWeighted<T, width, kWalkRows<T>>(gradValues, scores, gradTile);
+    addWeighted<T, width, kWalkRows<T>>(gradKeys, gradients, queryTile);
     __syncthreads();  // the next copy goes where this tile was
   }
   waitForCopies<0>();
@@ -397,15 +400,15 @@ __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
 
   T* queryTile = sharedMemory<T>();
   T* gradTile = queryTile + kTileRows * kStride;
-  T* walkTiles = gradTile + kTileRows * kStride;  // [2][K or V][kWalkRows][kStride]
-  const int visible = tile.begin + tile.length, walk = (visible + kWalkRows - 1) / kWalkRows;
+  T* walkTiles = gradTile + kTileRows * kStride;  // [2][K or V][kWalkRows<T>][kStride]
+  const int visible = tile.begin + tile.length, walk = (visible + kWalkRows<T> - 1) / kWalkRows<T>;
   const auto copyKeys = [&](int step) {
-    T* target = walkTiles + step % 2 * 2 * kWalkRows * kStride;
-    const int first = step * kWalkRows, valid = visible - first;
-    copyTile<T, kWalkRows, width, kThreads>(target, keyRows + first * rowStride, rowStride, valid,
-                                            given.headDim, given.packed);
-    copyTile<T, kWalkRows, width, kThreads>(target + kWalkRows * kStride, valueRows + first * rowStride,
-                                            rowStride, valid, given.headDim, given.packed);
+    T* target = walkTiles + step % 2 * 2 * kWalkRows<T> * kStride;
+    const int first = step * kWalkRows<T>, valid = visible - first;
+    copyTile<T, kWalkRows<T>, width, kThreads>(target, keyRows + first * rowStride, rowStride, valid,
+                                               given.headDim, given.packed);
+    copyTile<T, kWalkRows<T>, width, kThreads>(target + kWalkRows<T> * kStride, valueRows + first * rowStride,
+                                               rowStride, valid, given.headDim, given.packed);
   };
   copyTile<T, kTileRows, width, kThreads>(queryTile, base + tile.begin * rowStride + column, rowStride,
                                           tile.length, given.headDim, given.packed);
@@ -431,14 +434,14 @@ __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
     commitCopies();
     waitForCopies<1>();
     __syncthreads();
-    const T* keyTile = walkTiles + step % 2 * 2 * kWalkRows * kStride;
-    float scores[kWalkRows / 8][4], gradients[kWalkRows / 8][4];
-    scoreProducts<T, width, kWalkRows>(scores, queryTile + warpRow * kStride, keyTile);
-    scoreProducts<T, width, kWalkRows>(gradients, gradTile + warpRow * kStride,
-                                       keyTile + kWalkRows * kStride);
-    softmaxBackward<false>(scores, gradients, tile.begin + warpRow, step * kWalkRows, tile.sequenceLength,
-                           given.scale, nullptr, nullptr, logSumExp, dots);
-    addWeighted<T, width, kWalkRows>(gradQueries, gradients, keyTile);
+    const T* keyTile = walkTiles + step % 2 * 2 * kWalkRows<T> * kStride;
+    float scores[kWalkRows<T> / 8][4], gradients[kWalkRows<T> / 8][4];
+    scoreProducts<T, width, kWalkRows<T>>(scores, queryTile + warpRow * kStride, keyTile);
+    scoreProducts<T, width, kWalkRows<T>>(gradients, gradTile + warpRow * kStride,
+                                          keyTile + kWalkRows<T> * kStride);
+    softmaxBackward<false, kWalkRows<T>>(scores, gradients, tile.begin + warpRow, step * kWalkRows<T>,
+                                         tile.sequenceLength, given.scale, nullptr, nullptr, logSumExp, dots);
+    addWeighted<T, width, kWalkRows<T>>(gradQueries, gradients, keyTile);
     __syncthreads();  // the next copy goes where this tile was
   }
   waitForCopies<0>();

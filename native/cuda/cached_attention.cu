@@ -86,8 +86,12 @@ struct Share {
 };
 
 // grid (rows * K, stretches, parts of the group's heads).
+// Blocks that a processor should hold: more registers a thread than this leaves would not be used.
+template <int heads>
+constexpr int kResident = heads <= 2 ? 5 : heads == 4 ? 4 : 3;
+
 template <typename T, typename C, int heads, bool packed>
-__global__ void __launch_bounds__(kThreads) attendStretch(Cached<T, C> given) {
+__global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cached<T, C> given) {
   using Lanes = Share<C, packed>;
   constexpr int kCount = Lanes::kCount;
   const auto kvHeads = static_cast<unsigned>(given.shape.kvHeads);

@@ -221,7 +221,7 @@ __device__ inline void copyTile(T* tile, const T* matrix, int64_t rowStride, int
   constexpr int kStride = width + kTilePad;
   if (packed) {
     constexpr int kPacksOfRow = width / kPack<T>;
-#pragma unroll
+#pragma unroll 1
     for (int i = 0; i < rows * kPacksOfRow / threads; ++i) {
       const int item = i * threads + static_cast<int>(threadIdx.x);
       const int row = item / kPacksOfRow, column = item % kPacksOfRow * kPack<T>;
