@@ -28,9 +28,18 @@ async function start(options: Partial<UiOptions> = {}): Promise<string> {
   return ui.url
 }
 
+/** All that the answers below have. */
+interface Body {
+  runs: { id: string; lastStep: number; rollouts: number }[]
+  series: object
+  count: number
+  group: { rollout: number }[]
+  sequences: object[][]
+}
+
 async function get(url: string, init?: RequestInit) {
   const response = await fetch(url, init)
-  return { status: response.status, body: await response.json() }
+  return { status: response.status, body: (await response.json()) as Body }
 }
 
 describe('startUi', () => {
@@ -39,9 +48,7 @@ describe('startUi', () => {
     expect(ui?.runs).toEqual(['first'])
     await writeRun(join(folder, 'sweep', 'seed-10'), 1)
     const { body } = await get(`${url}/api/runs`)
-    expect(
-      body.runs.map(({ id, lastStep, rollouts }: Record<string, unknown>) => [id, lastStep, rollouts]),
-    ).toEqual([
+    expect(body.runs.map(({ id, lastStep, rollouts }) => [id, lastStep, rollouts])).toEqual([
       ['first', 3, 12],
       ['sweep/seed-10', 1, 4],
     ])
@@ -54,8 +61,8 @@ describe('startUi', () => {
     const found = await get(`${url}/api/rollouts?run=first&correct=false&search=nuuk`)
     expect(found.body.count).toBe(0)
     const { body } = await get(`${url}/api/trajectory?run=first&id=${rolloutId(2, 1)}`)
-    expect(body.group.map(({ rollout }: { rollout: number }) => rollout)).toEqual([0, 1])
-    expect(body.sequences[0].slice(1)).toEqual([
+    expect(body.group.map(({ rollout }) => rollout)).toEqual([0, 1])
+    expect(body.sequences[0]?.slice(1)).toEqual([
       { text: '[6]' },
       { text: '[7]', logprob: -0.5, accuracy: -0.7, efficiency: 0 },
       { text: '[300]', logprob: -1, accuracy: -0.7, efficiency: 0 },
