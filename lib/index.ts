@@ -6,6 +6,7 @@ export { type CurateOptions, type CurationSummary, curate } from './curation/cur
 export { HdpoError } from './errors.js'
 // An agent of your own, for `hdpo eval --agent`.
 export type { AgentQuestion, AgentReply, EvaluatedAgent } from './evaluation/agent-rollout.js'
+export { type ExportOptions, exportRun } from './export/export-run.js'
 // The algorithm and its kernels.
 export {
   type AlgorithmName,
@@ -178,3 +179,4 @@ export {
 export type { TrainablePolicy } from './trainer/trainable-policy.js'
 export { type AssignedTrajectory, Trainer, type TrainerStep } from './trainer/trainer.js'
 export type { TrainerEvaluation, TrainerOptions } from './trainer/trainer-options.js'
+export { startUi, type UiOptions, type UiServer } from './ui/ui-server.js'
