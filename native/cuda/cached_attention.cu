@@ -88,7 +88,9 @@ struct Share {
 // grid (rows * K, stretches, parts of the group's heads).
 // Blocks that a processor should hold: more registers a thread than this leaves would not be used.
 template <int heads>
-constexpr int kResident = heads <= 2 ? 5 : heads == 4 ? 4 : 3;
+constexpr int kResident = heads <= 2   ? 5
+                          : heads == 4 ? 4
+                                       : 3;
 
 template <typename T, typename C, int heads, bool packed>
 __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cached<T, C> given) {
