@@ -27,5 +27,5 @@ export function cudaCompiler() {
 }
 
 function cudaSetting() {
-  return process.env.HDPO_CUDA || 'OFF'
+  return process.env.HDPO_CUDA || 'AUTO'
 }
