@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/parallel.h"
 #include "cpu/vector.h"
 
 namespace hdpo {
@@ -23,10 +24,8 @@ namespace {
 constexpr int64_t kBlock = kvBlockTokens;
 static_assert(kBlock == kLanes);  // a vector holds one value of all tokens of a block
 
-// Fewer multiply-adds than this are done by the calling thread: waking another takes as long.
-constexpr int64_t kParallelMultiplyAdds = int64_t{1} << 15;
 // Key elements written; they are scattered, one cache line each.
-constexpr int64_t kParallelKeyElements = int64_t{1} << 13;
+constexpr int64_t kParallelKeyElements = int64_t{1} << 15;
 
 struct Shape {
   int64_t heads, kvHeads, headDim;
@@ -247,7 +246,7 @@ void CpuBackend::cachedAttention(const Tensor& out, const Tensor& cache, const T
   Profiler::Scope scope(profiler(), "cachedAttention", 2.0 * static_cast<double>(multiplyAdds));
   assert(cache.count() == cache.shape[0] * shape.blockValues() && qkv.count() == count * shape.width());
   assert(out.count() == count * heads * headDim);
-#pragma omp parallel if (multiplyAdds > kParallelMultiplyAdds)
+#pragma omp parallel if (multiplyAdds > kParallelMultiplyAdds / 4)
   {
     thread_local std::vector<float> scratch;
     const int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();

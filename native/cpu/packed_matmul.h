@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "core/tensor.h"
+#include "cpu/parallel.h"
 #include "ops/backend.h"
 
 namespace hdpo {
@@ -15,9 +16,6 @@ namespace hdpo {
 // Rows of a tile. Registers: kTileRows * kVectorsPerBlock sums, as many weights of one step, one broadcast
 // value.
 constexpr int64_t kTileRows = 6;
-
-// Fewer multiply-adds than this are done by the calling thread: waking another takes as long.
-constexpr int64_t kParallelMultiplyAdds = int64_t{1} << 16;
 
 inline int64_t divideUp(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 

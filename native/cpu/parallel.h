@@ -5,8 +5,13 @@
 
 namespace hdpo {
 
-// An op that touches fewer elements runs on the calling thread: waking the others costs microseconds, in
-// which one core streams about this many floats.
-constexpr int64_t kParallelElements = int64_t{1} << 15;
+// Smaller ops run on the calling thread. Between ops the other threads sleep (lib/native.ts says why), and
+// waking them takes 30 to 60 microseconds in a virtual machine: what follows is about as much work for one
+// core.
+
+// Elements touched.
+constexpr int64_t kParallelElements = int64_t{1} << 17;
+// Multiply-adds whose operands lie in the caches.
+constexpr int64_t kParallelMultiplyAdds = int64_t{1} << 22;
 
 }  // namespace hdpo
