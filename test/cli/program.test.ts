@@ -15,6 +15,10 @@ describe('hdpo', () => {
       'compare',
       'chat',
       'serve',
+      'ui',
+      'export',
+      'inspect',
+      'convert',
       'doctor',
       'build',
     ])
