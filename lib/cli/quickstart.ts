@@ -36,7 +36,11 @@ export function addQuickstartCommand(program: Command): void {
     )
     .option('--seed <number>', 'everything random follows from it', wholeNumber(0), 0)
     .option('--output <folder>', 'where both runs, the policies and the report go', 'runs/quickstart')
-    .option('--steps <number>', 'HDPO steps (default: 150)', wholeNumber(1))
+    .option(
+      '--steps <number>',
+      `HDPO steps (default: ${quickstartSettings.atlas.train.steps}, cities ${quickstartSettings.cities.train.steps})`,
+      wholeNumber(1),
+    )
     .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
     .option('--resume', 'go on where an interrupted quickstart stopped')
     .addHelpText(

@@ -217,6 +217,8 @@ class QuickstartRun {
       tasks: this.family.trainTasks,
       steps: this.#steps,
       output: this.#trainPath,
+      // Memory and processor are for the training: whoever looks at the run makes its index.
+      index: false,
       seed: deriveSeed(this.#seed, 'train'),
       evaluate: { tasks: curve, every: this.#settings.curve.every, knowledge },
       onWarning: (message) => options.observer.note(`warning: ${message}`),

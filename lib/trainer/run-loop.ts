@@ -50,6 +50,8 @@ export interface LoopOptions<Step extends RecordedStep> {
   maxSkippedSteps: number
   onWarning: (message: string) => void
   loggers: readonly RunLogger[]
+  /** Keep run.sqlite up to date meanwhile. */
+  index: boolean
   /** Before the weights of a checkpoint are loaded. */
   prepare?: (folder: RunFolder) => Promise<void>
   takeStep: (step: number, progress: Progress) => Promise<Step>
@@ -61,7 +63,7 @@ export interface LoopOptions<Step extends RecordedStep> {
 interface Records {
   folder: RunFolder
   loggers: LoggerQueue
-  index: BackgroundIndex
+  index: BackgroundIndex | undefined
 }
 
 /** Yields after each step; by then its metrics, rollouts and checkpoint are in the run folder. */
@@ -78,7 +80,7 @@ export async function* runLoop<Step extends RecordedStep>(
   const events = new EventLog(folder, onWarning)
   const warn = (message: string) => events.warn(message)
   const loggers = new LoggerQueue(options.loggers, { warn })
-  const index = new BackgroundIndex(folder.path, warn)
+  const index = options.index ? new BackgroundIndex(folder.path, warn) : undefined
   let outcome: RunOutcome = 'stopped'
   try {
     const last = yield* takeSteps({ ...options, onWarning: warn }, { folder, loggers, index }, signal)
@@ -89,7 +91,7 @@ export async function* runLoop<Step extends RecordedStep>(
     throw error
   } finally {
     await loggers.end(outcome)
-    await index.close()
+    await index?.close()
     await events.written()
   }
 }
@@ -134,7 +136,7 @@ async function* takeSteps<Step extends RecordedStep>(
     if (options.describeRollouts) await folder.writeRollouts(step, options.describeRollouts(taken))
     await folder.appendMetrics(taken.metrics)
     loggers.log(taken.metrics)
-    index.update()
+    index?.update()
     if (taken.metrics.skipped) onWarning(`step ${step} was skipped: ${skips.reason}`)
     if (skips.exhausted) throw skips.error(step, lastGood)
     if (step - savedAt >= checkpointEvery || step === steps || signal?.aborted) await save()

@@ -103,6 +103,7 @@ export class SupervisedTrainer {
         maxSkippedSteps,
         onWarning,
         loggers,
+        index: true,
         takeStep: (step, progress) => this.#step(step, progress),
       },
       options,

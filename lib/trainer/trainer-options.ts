@@ -74,6 +74,11 @@ export interface TrainerOptions {
   /** Where else the metrics go, beside the run folder: tensorBoard(), mlflow(), prometheus(), one of your own. */
   loggers?: readonly RunLogger[]
   /**
+   * Keep run.sqlite, what `hdpo ui` and `hdpo export` read, up to date in a thread of its own (about 150 MB). Default true; without
+   * it the first reader makes it.
+   */
+  index?: boolean
+  /**
    * Told of things that do not stop the run: a damaged checkpoint, a skipped step. Default:
    * process.emitWarning.
    */
@@ -93,7 +98,13 @@ export interface TrainerEvaluation {
 }
 
 type Defaulted = 'runGroup' | 'loss' | 'klCoefficient' | 'passes' | 'miniBatches' | 'seed'
-type DefaultedSaving = 'checkpointEvery' | 'keepCheckpoints' | 'maxSkippedSteps' | 'loggers' | 'onWarning'
+type DefaultedSaving =
+  | 'checkpointEvery'
+  | 'keepCheckpoints'
+  | 'maxSkippedSteps'
+  | 'loggers'
+  | 'index'
+  | 'onWarning'
 export type ResolvedTrainerOptions = TrainerOptions &
   Required<Pick<TrainerOptions, Defaulted | DefaultedSaving>> & { rollout: ResolvedRolloutOptions }
 
@@ -109,6 +120,7 @@ export function resolveTrainerOptions(options: TrainerOptions): ResolvedTrainerO
     keepCheckpoints: 3,
     maxSkippedSteps: 5,
     loggers: [],
+    index: true,
     onWarning: (message: string) => process.emitWarning(message, 'HdpoWarning'),
     ...(options.policy.generationPrecision === 'int8' && { importanceCap: 2 }),
     ...withoutUndefined(options),

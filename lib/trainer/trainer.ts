@@ -61,6 +61,7 @@ export class Trainer {
         maxSkippedSteps,
         onWarning,
         loggers,
+        index: this.#options.index,
         prepare: async (folder) => {
           if (!folder.resumedFrom) await this.#checkPrompts(options.signal)
           await this.#freezeReference(folder)
