@@ -7,9 +7,11 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/host_device.h"
+
 namespace hdpo {
 
-inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, uint64_t counter) {
+HDPO_HOST_DEVICE inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, uint64_t counter) {
   uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32);
   uint32_t c2 = static_cast<uint32_t>(stream), c3 = static_cast<uint32_t>(stream >> 32);
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
@@ -30,6 +32,14 @@ inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, uint64_t c
 // Uniform in [0, 1), 24 bits: exactly representable in float32.
 inline float uniform(uint64_t seed, uint64_t stream, uint64_t counter) {
   return static_cast<float>(philox(seed, stream, counter)[0] >> 8) * 0x1p-24f;
+}
+
+// A token's draw in [0, 1), of its sequence's seed and its position; 53 bits, for 24 would leave rare tokens
+// of a large vocabulary out.
+HDPO_HOST_DEVICE inline double samplingDraw(uint64_t seed, int64_t position) {
+  constexpr uint64_t kSamplingStream = 0x73616d706c65;  // "sample"
+  const auto bits = philox(seed, kSamplingStream, static_cast<uint64_t>(position));
+  return (static_cast<double>(bits[0]) * 0x1p21 + static_cast<double>(bits[1] >> 11)) * 0x1p-53;
 }
 
 // Standard normal by Box-Muller.

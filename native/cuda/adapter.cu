@@ -1,9 +1,9 @@
 // What LoRA needs beside matrix products; shapes: ops/backend.h.
 #include <cassert>
 
+#include "core/random.h"
 #include "cuda/adapter.h"
 #include "cuda/element.h"
-#include "cuda/random.h"
 
 namespace hdpo::cuda {
 
@@ -18,15 +18,14 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t groups = (columns + 3) / 4, item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (item >= count * groups) return;
   const int64_t row = item / groups, group = item % groups;
-  const RandomBits bits =
-      philox(mask.seed, mask.stream, static_cast<uint64_t>(mask.firstRow * groups + item));
+  const auto bits = philox(mask.seed, mask.stream, static_cast<uint64_t>(mask.firstRow * groups + item));
   const float scale = 1 / (1 - mask.probability);
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const int64_t column = group * 4 + i;
     if (column >= columns) break;
     const int64_t at = row * columns + column;
-    out[at] = bits.words[i] >= threshold ? rows[at] * scale : 0.0f;
+    out[at] = bits[static_cast<size_t>(i)] >= threshold ? rows[at] * scale : 0.0f;
   }
 }
 

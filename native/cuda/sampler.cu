@@ -9,9 +9,9 @@
 // the vocabulary, may be kept.
 #include <limits>
 
+#include "core/random.h"
 #include "core/vector_math.h"
 #include "cuda/element.h"
-#include "cuda/random.h"
 #include "cuda/reduce.h"
 #include "cuda/sampler.h"
 
@@ -21,7 +21,6 @@ namespace {
 
 constexpr int kThreads = 1024;
 constexpr int kPiece = 256, kLanes = 16;
-constexpr uint64_t kSamplingStream = 0x73616d706c65;  // "sample"
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr int kDrawn = 0, kNonFinite = 1, kNothingAllowed = 2;
 
@@ -291,12 +290,6 @@ __device__ int32_t firstLargest(const Vocabulary& vocabulary, Shared* shared) {
   return static_cast<int32_t>(-blockReduce(first, shared->largest, Largest()));
 }
 
-// In [0, 1) with 53 bits.
-__device__ double uniformDraw(uint64_t seed, int64_t position) {
-  const RandomBits bits = philox(seed, kSamplingStream, static_cast<uint64_t>(position));
-  return (static_cast<double>(bits.words[0]) * 0x1p21 + static_cast<double>(bits.words[1] >> 11)) * 0x1p-53;
-}
-
 __global__ void __launch_bounds__(kThreads)
     sampleRow(DeviceSampledToken* tokens, float* logits, const DeviceSamplingRow* rows,
               DeviceLogitBias* biases, int64_t vocabSize) {
@@ -328,7 +321,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     if (!greedy) total = sumPieces(vocabulary, shared, nullptr);
   }
-  const double draw = uniformDraw(row.seed, row.position);
+  const double draw = samplingDraw(row.seed, row.position);
   int32_t token;
   if (greedy) {
     token = firstLargest(vocabulary, shared);

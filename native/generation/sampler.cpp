@@ -14,7 +14,6 @@ namespace hdpo {
 
 namespace {
 
-constexpr uint64_t kSamplingStream = 0x73616d706c65;  // "sample"
 // Weights are summed in float32 inside a block and in float64 over the blocks; a draw skips whole blocks.
 constexpr int64_t kBlock = 256;
 constexpr int64_t kLanes = 16;
@@ -79,12 +78,6 @@ double softmaxWeights(const float* logits, int64_t count, float largest, float t
     total += sum;
   }
   return total;
-}
-
-// In [0, 1) with 53 bits: 24 would leave rare tokens of a large vocabulary out.
-double uniformDraw(uint64_t seed, int64_t position) {
-  const auto bits = philox(seed, kSamplingStream, static_cast<uint64_t>(position));
-  return (static_cast<double>(bits[0]) * 0x1p21 + static_cast<double>(bits[1] >> 11)) * 0x1p-53;
 }
 
 // The first token whose cumulative weight exceeds `target`; rounding at the end falls back to the last
@@ -187,7 +180,7 @@ SampledToken sampleToken(const SamplingRow& row, int64_t vocabSize, Scratch& scr
     if (!greedy) total = softmaxWeights(biased, vocabSize, extent.largest, temperature, scratch);
   }
 
-  const double draw = uniformDraw(options.seed, row.position);
+  const double draw = samplingDraw(options.seed, row.position);
   const bool filtered = options.topK > 0 || options.topP < 1 || options.minP > 0;
   int32_t token;
   if (greedy) {

@@ -6,18 +6,12 @@
 #include <vector>
 
 #include "kernel_test.h"
+#include "random_rollouts.h"
 
 using namespace hdpo;
 
 namespace {
 
-struct Rollouts {
-  std::vector<int32_t> groupIds;
-  Values accuracyRewards;
-  std::vector<uint8_t> correct;
-  std::vector<int32_t> toolCalls;
-  Values toolCosts = {};
-};
 struct Advantages {
   Values rewards, accuracy, efficiency;
   bool operator==(const Advantages&) const = default;
@@ -49,26 +43,6 @@ Advantages reference(const Rollouts& rollouts, float epsilon = 1e-6f, bool scale
   return advantagesOf(rollouts, epsilon, scaleByStd, [](const auto& input, const auto& output) {
     ReferenceBackend().groupAdvantages(input, output);
   });
-}
-
-Rollouts randomRollouts(int64_t count, uint64_t seed,
-                        const std::function<int32_t(int64_t, uint32_t)>& groupId) {
-  Rollouts rollouts;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto bits = philox(seed, 0, static_cast<uint64_t>(i));
-    const bool right = bits[1] % 2 == 0;
-    rollouts.groupIds.push_back(groupId(i, bits[0]));
-    rollouts.correct.push_back(right);
-    rollouts.toolCalls.push_back(static_cast<int32_t>(bits[2] % 6));
-    rollouts.accuracyRewards.push_back((right ? 0.9f : 0.0f) + (bits[3] % 3 ? 0.1f : 0.0f));
-  }
-  return rollouts;
-}
-
-double largestDifference(const Values& a, const Values& b) {
-  double largest = 0;
-  for (size_t i = 0; i < b.size(); ++i) largest = std::max(largest, std::abs(double{a[i]} - b[i]));
-  return largest;
 }
 
 }  // namespace
