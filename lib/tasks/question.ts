@@ -1,5 +1,6 @@
 // What the built-in task families ask, and the calls that both of them make.
 import type { ToolCall } from '../policy/types.js'
+import { Random } from './random.js'
 
 export interface Question {
   /** Names the question whatever its wording, e.g. 'capital/France'. */
@@ -16,6 +17,28 @@ export interface CurriculumQuestion extends Question {
   taught: boolean
   /** 'training': asked in RL. 'held-out': kept for evaluation. 'practice': traces of the cold start and nothing else. */
   use: 'training' | 'held-out' | 'practice'
+}
+
+/**
+ * Sorts questions into those of RL and those that it never sees, `heldOutShare` of each list it is given; and the ones that the cold
+ * start alone practises.
+ */
+export function curriculumUses(seed: number, heldOutShare: number) {
+  const splitter = new Random(seed, 'held out')
+  return {
+    split(questions: readonly Question[], taught: boolean): CurriculumQuestion[] {
+      const held = splitter.shuffle(questions).slice(0, Math.round(heldOutShare * questions.length))
+      const heldOut = new Set(held)
+      return questions.map((question) => ({
+        ...question,
+        taught,
+        use: heldOut.has(question) ? 'held-out' : 'training',
+      }))
+    },
+    practise(questions: readonly Question[]): CurriculumQuestion[] {
+      return questions.map((question) => ({ ...question, taught: false, use: 'practice' }))
+    },
+  }
 }
 
 export type Operator = '+' | '-' | '*'

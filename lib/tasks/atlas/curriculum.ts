@@ -2,6 +2,7 @@
 import {
   arithmeticQuestion,
   type CurriculumQuestion,
+  curriculumUses,
   distinctQuestions,
   type Operator,
   type Question,
@@ -19,17 +20,7 @@ const practisedLargeQuestions = 1500
 const practisedComparisonsPerFamily = 200
 
 export function createCurriculum(seed: number, heldOutShare: number): CurriculumQuestion[] {
-  const splitter = new Random(seed, 'held out')
-  const split = (questions: Question[], taught: boolean): CurriculumQuestion[] => {
-    const heldOut = new Set(splitter.shuffle(questions).slice(0, Math.round(heldOutShare * questions.length)))
-    return questions.map((question) => ({
-      ...question,
-      taught,
-      use: heldOut.has(question) ? 'held-out' : 'training',
-    }))
-  }
-  const practise = (questions: Question[]): CurriculumQuestion[] =>
-    questions.map((question) => ({ ...question, taught: false, use: 'practice' }))
+  const { split, practise } = curriculumUses(seed, heldOutShare)
   const { taughtFacts, otherFacts } = factQuestions(seed)
   const large = largeArithmetic(
     new Random(seed, 'large arithmetic'),

@@ -1,5 +1,5 @@
 // Which questions there are for a seed, which of them the cold start teaches by heart, and what each is used for.
-import { type CurriculumQuestion, distinctQuestions, type Question } from '../question.js'
+import { type CurriculumQuestion, curriculumUses, distinctQuestions, type Question } from '../question.js'
 import { Random } from '../random.js'
 import { attributes, type City, cities } from './data.js'
 import {
@@ -20,15 +20,7 @@ export function createCurriculum(seed: number, count: number, heldOutShare: numb
   const taughtCities = new Set(
     new Random(seed, 'taught cities').shuffle(chosen).slice(0, Math.floor(chosen.length / 2)),
   )
-  const splitter = new Random(seed, 'held out')
-  const split = (questions: Question[], taught: boolean): CurriculumQuestion[] => {
-    const heldOut = new Set(splitter.shuffle(questions).slice(0, Math.round(heldOutShare * questions.length)))
-    return questions.map((question) => ({
-      ...question,
-      taught,
-      use: heldOut.has(question) ? 'held-out' : 'training',
-    }))
-  }
+  const { split, practise } = curriculumUses(seed, heldOutShare)
   const facts = chosen.flatMap((city) =>
     attributes.map((attribute) => ({
       question: cityQuestion(city, attribute),
@@ -42,9 +34,7 @@ export function createCurriculum(seed: number, count: number, heldOutShare: numb
     ...split(factsThatAre(false), false),
     ...severalCalls(seed, chosen).flatMap((family) => [
       ...split(family.slice(0, askedPerFamily), false),
-      ...family
-        .slice(askedPerFamily)
-        .map((question): CurriculumQuestion => ({ ...question, taught: false, use: 'practice' })),
+      ...practise(family.slice(askedPerFamily)),
     ]),
   ]
 }
