@@ -5,7 +5,7 @@ import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../errors.js'
 import { Policy, type PolicyOptions } from '../policy/policy.js'
 import { deriveSeed } from '../rollout/seed.js'
-import type { Task, Trajectory } from '../rollout/types.js'
+import type { Task } from '../rollout/types.js'
 import { type BuiltInFamily, builtInFamilies } from '../tasks/built-in-families.js'
 import type { TaskFamily } from '../tasks/task-family.js'
 import { type EvaluationSummary, evaluate, type Knowledge, measureKnown, summarize } from './evaluate.js'
@@ -165,6 +165,7 @@ class QuickstartRun {
       conversations: await family.coldStart(),
       tools: family.tools,
       output: join(options.output, 'cold-start'),
+      index: false,
       seed: deriveSeed(this.#seed, 'cold-start'),
       onWarning: (message) => options.observer.note(`warning: ${message}`),
     })
@@ -253,9 +254,7 @@ class QuickstartRun {
     return {
       policy: this.#policy,
       tools: family.tools,
-      reward: {
-        answer: ({ finalAnswer }: Trajectory, task: Task) => family.isRightAnswer(finalAnswer, task),
-      },
+      reward: family.evaluationReward,
       rollout: this.#settings.rollout,
       ...(options.signal && { signal: options.signal }),
     }

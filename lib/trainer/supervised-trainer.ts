@@ -44,6 +44,8 @@ export interface SupervisedTrainerOptions {
   maxSkippedSteps?: number
   /** Where else the metrics go (lib/loggers). */
   loggers?: readonly RunLogger[]
+  /** Keep run.sqlite up to date meanwhile, as TrainerOptions has it. Default true. */
+  index?: boolean
   onWarning?: (message: string) => void
 }
 
@@ -57,6 +59,7 @@ const defaults = {
   keepCheckpoints: 2,
   maxSkippedSteps: 5,
   loggers: [] as readonly RunLogger[],
+  index: true,
   onWarning: (message: string) => process.emitWarning(message, 'HdpoWarning'),
 }
 
@@ -88,7 +91,7 @@ export class SupervisedTrainer {
   }
 
   run(options: RunOptions = {}): AsyncGenerator<SupervisedStep, void, void> {
-    const { policy, output, checkpointEvery, keepCheckpoints, maxSkippedSteps, onWarning, loggers } =
+    const { policy, output, checkpointEvery, keepCheckpoints, maxSkippedSteps, onWarning, loggers, index } =
       this.#options
     return runLoop<SupervisedStep>(
       {
@@ -103,7 +106,7 @@ export class SupervisedTrainer {
         maxSkippedSteps,
         onWarning,
         loggers,
-        index: true,
+        index,
         takeStep: (step, progress) => this.#step(step, progress),
       },
       options,
