@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { createAtlas } from '../tasks/atlas/atlas.js'
 import { createCities } from '../tasks/cities/cities.js'
 import type { TaskFamily } from '../tasks/task-family.js'
+import type { Environment } from '../trainer/environment.js'
 import { checkConfig } from './config.js'
-import type { Environment, EnvironmentContext } from './environment.js'
+import type { EnvironmentContext } from './environment.js'
 
 /** `environmentSettings` of a config, for every built-in family. */
 const settingsSchema = z.strictObject({
@@ -15,16 +16,10 @@ const settingsSchema = z.strictObject({
 const citiesSettingsSchema = settingsSchema.extend({ count: z.int().exactOptional() })
 
 export const builtInEnvironments: Record<string, (context: EnvironmentContext) => Environment> = {
-  atlas: atlasEnvironment,
+  atlas: ({ seed, settings = {} }) =>
+    fromFamily(createAtlas({ seed, ...checkConfig(settings, settingsSchema, 'environmentSettings') })),
   cities: ({ seed, settings = {} }) =>
     fromFamily(createCities({ seed, ...checkConfig(settings, citiesSettingsSchema, 'environmentSettings') })),
-}
-
-export function atlasEnvironment({
-  seed,
-  settings = {},
-}: Pick<EnvironmentContext, 'seed' | 'settings'>): Environment {
-  return fromFamily(createAtlas({ seed, ...checkConfig(settings, settingsSchema, 'environmentSettings') }))
 }
 
 function fromFamily(family: TaskFamily): Environment {

@@ -2,17 +2,15 @@
 // names.
 import { resolve } from 'node:path'
 import { HdpoError } from '../errors.js'
-import type { ModelConfig } from '../native.js'
-import type { ChatTemplateSource } from '../policy/chat-template.js'
-import type { TokenizerFiles } from '../policy/tokenizer.js'
-import { exactMatch, type RewardOptions } from '../rewards/rewards.js'
+import { exactMatch } from '../rewards/rewards.js'
 import { addSecretVariables } from '../secrets/secrets.js'
-import { closeTasks, type TaskList } from '../tasks/task-list.js'
+import { closeTasks } from '../tasks/task-list.js'
 import { calculator } from '../tools/calculator.js'
 import { javascriptTool } from '../tools/javascript.js'
 import { pythonTool } from '../tools/python.js'
 import type { Tool } from '../tools/types.js'
 import { readConversations } from '../traces/read-conversations.js'
+import type { Environment } from '../trainer/environment.js'
 import type { Conversation } from '../trainer/supervised-trainer.js'
 import { builtInEnvironments } from './built-in-environments.js'
 import { importDefault, nearest } from './config.js'
@@ -20,25 +18,6 @@ import type { TrainConfig } from './config-schema.js'
 import { type ConversationsConfig, isModulePath } from './data-schema.js'
 import { resolveReward } from './reward.js'
 import { resolveTasks } from './task-source.js'
-
-/** One file can be an environment: its default export is this, or a function of { seed, settings } that returns it. */
-export interface Environment {
-  tools: Tool[]
-  /** An array of tasks, or what openTasks returns. */
-  tasks: TaskList
-  /** Never trained on. */
-  heldOutTasks?: TaskList
-  reward: RewardOptions
-  /** Grades evaluations. Default: `reward`. */
-  evaluationReward?: RewardOptions
-  /** For a cold start. */
-  conversations?: Conversation[] | (() => Promise<Conversation[]>)
-  /** For a fresh model. */
-  tokenizer?: TokenizerFiles
-  template?: ChatTemplateSource
-  /** Its sizes, for `hdpo compare`; `hdpo sft` takes them from the config. */
-  model?: ModelConfig
-}
 
 export interface EnvironmentContext {
   seed: number

@@ -4,10 +4,11 @@ import { HdpoError } from '../errors.js'
 import type { Policy } from '../policy/policy.js'
 import { reportedOutcome } from '../rewards/rewards.js'
 import { addSecretVariables } from '../secrets/secrets.js'
+import type { Environment } from '../trainer/environment.js'
 import { recordedRollouts } from '../trainer/recorded-rollouts.js'
 import type { TrainerOptions } from '../trainer/trainer-options.js'
 import type { TrainConfig } from './config-schema.js'
-import { type Environment, resolveEnvironment } from './environment.js'
+import { resolveEnvironment } from './environment.js'
 import { resolveReward } from './reward.js'
 
 /** Recorded rollouts need no tasks: then what was reported to the server is their reward. */

@@ -6,16 +6,11 @@ import type { ModelConfig } from '../native.js'
 import { Policy } from '../policy/policy.js'
 import { loadTokenizer, readTokenizerFiles } from '../policy/tokenizer.js'
 import { addSecretVariables } from '../secrets/secrets.js'
+import type { Environment } from '../trainer/environment.js'
 import { SupervisedTrainer } from '../trainer/supervised-trainer.js'
 import { loadConfig } from './config.js'
 import { type SftConfig, sftSchema } from './config-schema.js'
-import {
-  closeTools,
-  type Environment,
-  loadEnvironment,
-  resolveConversations,
-  resolveTools,
-} from './environment.js'
+import { closeTools, loadEnvironment, resolveConversations, resolveTools } from './environment.js'
 import { examples } from './examples.js'
 import { resolveLoggers } from './loggers.js'
 import { policyOptions, splitPolicyKeys } from './policy-options.js'
