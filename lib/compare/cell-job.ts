@@ -86,6 +86,8 @@ async function train(
     output: folder,
     // All cells of a seed draw the same prompts and the same random numbers.
     seed: deriveSeed(cell.seed, 'train'),
+    // Its trajectories go when it ends; nobody searches them.
+    index: false,
     checkpointEvery: 20,
     keepCheckpoints: 1,
     evaluate: {

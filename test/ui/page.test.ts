@@ -61,11 +61,12 @@ async function open(hash: string, options: Parameters<Browser['newPage']>[0] = {
 /** Wider than the window: something sticks out. */
 const sticksOut = (shown: Page) => shown.evaluate('document.documentElement.scrollWidth > innerWidth')
 
+// The page draws in the next animation frame: what follows from an action is waited for, never read at once.
 describe('the page', { timeout: 60_000 }, () => {
   it('draws curves of the chosen runs, and goes on while they train', async () => {
     const shown = await open('#/overview?runs=first')
     await shown.locator('.plot canvas').first().waitFor()
-    expect(await shown.locator('.tile .value').first().textContent()).toBe('30%')
+    await shown.locator('.tile .value').first().filter({ hasText: '30%' }).waitFor()
     await shown.getByRole('checkbox', { name: 'second' }).check()
     await shown.locator('.legend .item[title="second"]').first().waitFor()
     await appendFile(
@@ -79,13 +80,13 @@ describe('the page', { timeout: 60_000 }, () => {
   it('shows a trajectory, its tokens, and why it was pushed', async () => {
     const shown = await open('#/rollouts?run=first&step=2')
     await shown.locator('.reading h1').waitFor()
-    expect(await shown.locator('.found').textContent()).toMatch(/4 rollouts/)
+    await shown.locator('.found', { hasText: '4 rollouts' }).waitFor()
     await shown.locator('table.group tbody tr').first().click()
     await shown
       .getByText("Its reward is 1.00, the group's mean 0.55: 1 of 2 are right, this one is one of them.")
       .waitFor()
     await shown.getByRole('button', { name: 'accuracy', exact: true }).click()
-    expect(await shown.locator('.tokens .sampled').first().getAttribute('data-tint')).toBe('accuracy')
+    await shown.locator('.tokens .sampled[data-tint="accuracy"]').first().waitFor()
     await shown.locator('.tokens .sampled').first().hover()
     await shown.getByText('accuracy +0.700 (weight 1)').waitFor()
     expect(await sticksOut(shown)).toBe(false)
@@ -116,7 +117,7 @@ describe('the page', { timeout: 60_000 }, () => {
     await shown.keyboard.press('k')
     await shown.locator('.reading .facts').filter({ hasText: first }).waitFor()
     await shown.keyboard.press('d')
-    expect(await shown.evaluate('document.documentElement.dataset.theme')).toBe('dark')
+    await shown.locator('html[data-theme="dark"]').waitFor()
     await shown.keyboard.press('?')
     await shown.getByText('next, previous rollout').waitFor()
   })
@@ -124,7 +125,7 @@ describe('the page', { timeout: 60_000 }, () => {
   it("shows a run's markup as text", async () => {
     const shown = await open('#/rollouts?run=first&step=5&correct=true')
     await shown.locator('.reading h1', { hasText: '<script>' }).waitFor()
-    expect(await shown.locator('.reading h1').textContent()).toBe(evil)
+    expect(await shown.locator('.reading h1', { hasText: '<script>' }).textContent()).toBe(evil)
     expect(await shown.evaluate('window.hacked')).toBeUndefined()
     expect(await shown.locator('.reading img, .items img').count()).toBe(0)
   })
