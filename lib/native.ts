@@ -83,6 +83,8 @@ export interface EngineOptions {
   initialize?: boolean
   /** Bytes for cached keys and values. Default 128 MiB. */
   kvBudgetBytes?: number
+  /** How they are stored. Default float32. */
+  kvPrecision?: Precision
   /** Rows of one generation step. Default 256. */
   maxBatchRows?: number
   /** Bytes that each token decodes to (empty for special tokens), for stop strings. */
@@ -163,15 +165,17 @@ export interface StepResult {
   efficiencyLoss: number
   kl: number
   supervisedLoss: number
-  /** Mean over trained tokens, nats. */
+  /** Mean over pushed tokens, nats; 0 of none. */
   entropy: number
-  /** Largest |logprob while training - logprob while sampling| over trained tokens, before this update. */
+  /** Largest |logprob while training - logprob while sampling| over pushed tokens, before this update. */
   logprobDifference: number
   /** Shares of trained tokens, 0 to 1. */
   clippedLow: number
   clippedHigh: number
   dualClipped: number
   trainedTokens: number
+  /** Trained tokens of the sequences that were computed: those whose loss has a gradient. */
+  pushedTokens: number
   tokens: number
   microBatches: number
   gradientNorm: number
@@ -284,6 +288,8 @@ export interface NativeEngine {
 
 export interface NativeKernels {
   groupAdvantages(input: {
+    /** Default 'cpu'. */
+    device?: Device
     groupIds: Int32Array
     accuracyRewards: Float32Array
     correct: Uint8Array
@@ -298,6 +304,7 @@ export interface NativeKernels {
     efficiencyAdvantages: Float32Array
   }>
   policyLoss(input: {
+    device?: Device
     logits: Float32Array
     vocabSize: number
     targets: Int32Array
@@ -409,7 +416,9 @@ export interface NativeAddon {
   Engine: new (options: EngineOptions) => NativeEngine
   kernels: NativeKernels
   cudaStatus(): CudaStatus
-  /** Every op beside a reference: float64 loops for 'cpu', the CPU's kernels for 'cuda'. */
+  /**
+   * Every op beside a reference: float64 loops for 'cpu', the CPU's kernels for 'cuda'. The rules of HDPO are beside float64 on both.
+   */
   selfTest(device: 'cpu' | 'cuda', timed: boolean): Promise<SelfTestReport>
   /** The time of one row of the self-test at a shape of the caller's: what benchmarks ask for. */
   measureOp(

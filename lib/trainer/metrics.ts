@@ -27,14 +27,17 @@ export interface LossMetrics {
   accuracyLoss: number
   efficiencyLoss: number
   kl: number
+  /** Over pushed tokens. */
   entropy: number
   clippedLow: number
   clippedHigh: number
   dualClipped: number
   gradientNorm: number
-  /** Largest |logprob while training - logprob while sampling| before the step's first update. */
+  /** Largest |logprob while training - logprob while sampling| over pushed tokens before the step's first update. */
   logprobDifference: number
   trainedTokens: number
+  /** Trained tokens of rollouts whose loss has a gradient; the others' are not computed. */
+  pushedTokens: number
   tokens: number
 }
 
@@ -127,34 +130,44 @@ export const noLoss: LossMetrics = {
   gradientNorm: 0,
   logprobDifference: 0,
   trainedTokens: 0,
+  pushedTokens: 0,
   tokens: 0,
 }
 
 /**
- * One step's numbers out of those of its updates: means weighted by trained tokens, the first update's
- * logprobDifference.
+ * One step's numbers out of those of its updates: means weighted by trained tokens, entropy's by pushed ones, the first
+ * update's logprobDifference.
  */
 export function lossMetrics(updates: readonly StepResult[]): LossMetrics {
   const [first] = updates
   if (!first) throw new RangeError('updates: at least one is needed')
-  const trainedTokens = updates.reduce((sum, update) => sum + update.trainedTokens, 0)
-  const weighted = (value: (update: StepResult) => number) => {
-    if (updates.length === 1 || trainedTokens === 0) return value(first)
-    return updates.reduce((sum, update) => sum + value(update) * update.trainedTokens, 0) / trainedTokens
+  const total = (value: (update: StepResult) => number) =>
+    updates.reduce((sum, update) => sum + value(update), 0)
+  const weighted = (
+    value: (update: StepResult) => number,
+    weight = ({ trainedTokens }: StepResult) => trainedTokens,
+  ) => {
+    const weights = total(weight)
+    if (updates.length === 1 || weights === 0) return value(first)
+    return total((update) => value(update) * weight(update)) / weights
   }
   return {
     loss: weighted((update) => update.loss),
     accuracyLoss: weighted((update) => update.accuracyLoss),
     efficiencyLoss: weighted((update) => update.efficiencyLoss),
     kl: weighted((update) => update.kl),
-    entropy: weighted((update) => update.entropy),
+    entropy: weighted(
+      (update) => update.entropy,
+      ({ pushedTokens }) => pushedTokens,
+    ),
     clippedLow: weighted((update) => update.clippedLow),
     clippedHigh: weighted((update) => update.clippedHigh),
     dualClipped: weighted((update) => update.dualClipped),
     gradientNorm: weighted((update) => update.gradientNorm),
     logprobDifference: first.logprobDifference,
-    trainedTokens,
-    tokens: updates.reduce((sum, update) => sum + update.tokens, 0),
+    trainedTokens: total((update) => update.trainedTokens),
+    pushedTokens: total((update) => update.pushedTokens),
+    tokens: total((update) => update.tokens),
   }
 }
 

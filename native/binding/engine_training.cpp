@@ -21,10 +21,11 @@ Napi::Value stepResult(Napi::Env env, const StepResult& step) {
   result.Set("supervisedLoss", sums.supervisedLoss);
   result.Set("entropy", step.meanEntropy);
   result.Set("logprobDifference", sums.logprobDifference);
-  result.Set("clippedLow", share(sums.clippedLow, sums.tokens));
-  result.Set("clippedHigh", share(sums.clippedHigh, sums.tokens));
-  result.Set("dualClipped", share(sums.dualClipped, sums.tokens));
-  result.Set("trainedTokens", static_cast<double>(sums.tokens));
+  result.Set("clippedLow", share(sums.clippedLow, step.trainedTokens));
+  result.Set("clippedHigh", share(sums.clippedHigh, step.trainedTokens));
+  result.Set("dualClipped", share(sums.dualClipped, step.trainedTokens));
+  result.Set("trainedTokens", static_cast<double>(step.trainedTokens));
+  result.Set("pushedTokens", static_cast<double>(sums.tokens));
   result.Set("tokens", static_cast<double>(step.tokens));
   result.Set("microBatches", static_cast<double>(step.microBatches));
   result.Set("gradientNorm", step.gradientNorm);

@@ -16,6 +16,11 @@ struct Learner::Slice {
   std::vector<int32_t> offsets;  // from 0
 };
 
+struct Learner::Accumulated {
+  PolicyLossSums sums;
+  int64_t trainedTokens = 0, microBatches = 0;
+};
+
 namespace {
 
 void addSums(PolicyLossSums& total, const PolicyLossSums& part) {
@@ -110,11 +115,14 @@ StepResult Learner::step(const TrainingBatch& batch, Aggregation aggregation, co
                          bool supervised, const OptimizerOptions& optimizer,
                          const std::atomic<bool>* aborted) {
   require(!model_.merged(), "ERR_STATE", "unmerge the adapter before it is trained further");
+  const Accumulated done =
+      accumulateAll(batch, aggregation, loss, optimizer.microBatchTokens, supervised, aborted);
   StepResult result;
-  result.sums = accumulate(batch, aggregation, loss, optimizer.microBatchTokens, supervised, aborted);
+  result.sums = done.sums;
   result.tokens = static_cast<int64_t>(batch.tokens.size());
-  result.microBatches = static_cast<int64_t>(split(batch.offsets, optimizer.microBatchTokens).size());
-  result.meanEntropy = result.sums.entropy / static_cast<double>(result.sums.tokens);
+  result.trainedTokens = done.trainedTokens;
+  result.microBatches = done.microBatches;
+  if (done.sums.tokens > 0) result.meanEntropy = done.sums.entropy / static_cast<double>(done.sums.tokens);
   result.gradientNorm = std::sqrt(backend_.sumOfSquares(gradients().flat()));
   result.skipped = !std::isfinite(result.sums.loss) || !std::isfinite(result.gradientNorm);
   if (result.skipped) {
@@ -129,32 +137,41 @@ StepResult Learner::step(const TrainingBatch& batch, Aggregation aggregation, co
 PolicyLossSums Learner::accumulate(const TrainingBatch& batch, Aggregation aggregation,
                                    const PolicyLossOptions& loss, int64_t microBatchTokens, bool supervised,
                                    const std::atomic<bool>* aborted) {
+  return accumulateAll(batch, aggregation, loss, microBatchTokens, supervised, aborted).sums;
+}
+
+Learner::Accumulated Learner::accumulateAll(const TrainingBatch& batch, Aggregation aggregation,
+                                            const PolicyLossOptions& loss, int64_t microBatchTokens,
+                                            bool supervised, const std::atomic<bool>* aborted) {
   checkOffsets(batch.offsets, batch.tokens.size());
-  const int64_t trained = checkMask(batch);
-  const std::vector<TokenTerms> terms =
-      supervised ? supervisedTerms(batch, trained) : policyTermsOf(batch, aggregation, loss);
-  const std::vector<Slice> slices = split(batch.offsets, microBatchTokens);
+  Accumulated result;
+  result.trainedTokens = checkMask(batch);
+  const LossSequences sequences = sequencesWithGradient(
+      batch,
+      supervised ? supervisedTerms(batch, result.trainedTokens) : policyTermsOf(batch, aggregation, loss),
+      loss);
   model_.trained();  // refuses where nothing is trained
-  requireTrainingMemory(slices);
+  // Of the whole batch: whether memory suffices is not to depend on how many rollouts agree.
+  requireTrainingMemory(split(batch.offsets, microBatchTokens));
   gradients().zero();
-  PolicyLossSums total;
-  for (const Slice& slice : slices) {
+  for (const Slice& slice : split(sequences.offsets, microBatchTokens)) {
     stopIfAborted(aborted);
-    addSums(total, accumulateSlice(batch, slice, terms, loss));
+    addSums(result.sums, accumulateSlice(sequences, slice, loss));
+    result.microBatches += 1;
   }
-  return total;
+  return result;
 }
 
 // Only rows that predict a trained token go through the last projection: row t - 1 for a trained token t.
-PolicyLossSums Learner::accumulateSlice(const TrainingBatch& batch, const Slice& slice,
-                                        const std::vector<TokenTerms>& terms, const PolicyLossOptions& loss) {
+PolicyLossSums Learner::accumulateSlice(const LossSequences& sequences, const Slice& slice,
+                                        const PolicyLossOptions& loss) {
   std::vector<int32_t> rows, targets;
   std::vector<TokenTerms> rowTerms;
   for (int64_t t = slice.firstToken; t < slice.firstToken + slice.tokenCount; ++t) {
-    if (!batch.mask[t]) continue;
+    if (!sequences.mask[t]) continue;
     rows.push_back(static_cast<int32_t>(t - 1 - slice.firstToken));
-    targets.push_back(batch.tokens[t]);
-    rowTerms.push_back(terms[t]);
+    targets.push_back(sequences.tokens[t]);
+    rowTerms.push_back(sequences.terms[t]);
   }
   if (rows.empty()) return {};
 
@@ -168,7 +185,7 @@ PolicyLossSums Learner::accumulateSlice(const TrainingBatch& batch, const Slice&
   const Tensor gradHidden(gradHidden_.f32(), {slice.tokenCount, width});
 
   const PackedBatch packed{slice.tokenCount, static_cast<int64_t>(slice.offsets.size()) - 1,
-                           batch.tokens.data() + slice.firstToken, slice.offsets.data()};
+                           sequences.tokens.data() + slice.firstToken, slice.offsets.data()};
   const float probability = model_.adapter() ? model_.adapter()->options().dropout : 0;
   const Model model = model_.model({probability, seed_, static_cast<uint64_t>(step_), slice.firstToken});
   const ModelGradients gradients(weightGradients_ ? &*weightGradients_ : nullptr,

@@ -25,13 +25,15 @@ struct StepResult {
   double gradientNorm = 0;  // before clipping
   bool skipped = false;     // loss or gradient was not finite: weights and optimiser state untouched
   int64_t microBatches = 0;
-  int64_t tokens = 0;  // all tokens of the batch, prompts too
-  double meanEntropy = 0;
+  int64_t tokens = 0;         // all tokens of the batch, prompts too
+  int64_t trainedTokens = 0;  // those of its mask; sums.tokens of them are in sequences with a gradient
+  double meanEntropy = 0;     // over sums.tokens; 0 of none
 };
 
 // A malformed batch: ERR_BATCH. `aborted` is looked at before each micro-batch: ERR_ABORTED, with weights,
 // momentum, variance and step as they were. The scales of the loss are those of the whole step, so a split
-// only changes the gradient's rounding.
+// only changes the gradient's rounding. Sequences whose loss has no gradient are not computed
+// (sequencesWithGradient): they are in no sum and no micro-batch.
 //
 // Gradients and optimiser state are allocated when they are first needed, after a look at the memory that is
 // left: ERR_MEMORY naming what to change, before anything is computed.
@@ -67,8 +69,13 @@ class Learner {
 
   StepResult step(const TrainingBatch& batch, Aggregation aggregation, const PolicyLossOptions& loss,
                   bool supervised, const OptimizerOptions& optimizer, const std::atomic<bool>* aborted);
-  PolicyLossSums accumulateSlice(const TrainingBatch& batch, const Slice& slice,
-                                 const std::vector<TokenTerms>& terms, const PolicyLossOptions& loss);
+  struct Accumulated;
+
+  Accumulated accumulateAll(const TrainingBatch& batch, Aggregation aggregation,
+                            const PolicyLossOptions& loss, int64_t microBatchTokens, bool supervised,
+                            const std::atomic<bool>* aborted);
+  PolicyLossSums accumulateSlice(const LossSequences& sequences, const Slice& slice,
+                                 const PolicyLossOptions& loss);
   void update(const OptimizerOptions& optimizer, float gradientScale);
   static std::vector<Slice> split(const std::vector<int32_t>& offsets, int64_t microBatchTokens);
   void stopIfAborted(const std::atomic<bool>* aborted);

@@ -30,6 +30,14 @@ void applyImportanceWeights(const TrainingBatch& batch, std::vector<TokenTerms>&
   }
 }
 
+// NaN counts as a gradient: the step is to see it.
+bool hasGradient(const TokenTerms& terms, const PolicyLossOptions& loss) {
+  const bool accuracy = loss.accuracyWeight != 0 && terms.accuracyAdvantage != 0;
+  const bool efficiency = loss.efficiencyWeight != 0 && terms.efficiencyAdvantage != 0;
+  return terms.supervisedScale != 0 || loss.klCoefficient != 0 || loss.entropyCoefficient != 0 || accuracy ||
+         efficiency;
+}
+
 }  // namespace
 
 void checkOffsets(const std::vector<int32_t>& offsets, size_t tokenCount) {
@@ -89,6 +97,23 @@ std::vector<TokenTerms> policyTermsOf(const TrainingBatch& batch, Aggregation ag
                     batch.accuracyAdvantages.data(), batch.efficiencyAdvantages.data()});
   applyImportanceWeights(batch, terms);
   return terms;
+}
+
+LossSequences sequencesWithGradient(const TrainingBatch& batch, const std::vector<TokenTerms>& terms,
+                                    const PolicyLossOptions& loss) {
+  LossSequences kept;
+  kept.offsets.push_back(0);
+  for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) {
+    const int32_t begin = batch.offsets[s], end = batch.offsets[s + 1];
+    bool counts = false;
+    for (int32_t t = begin; t < end; ++t) counts |= batch.mask[t] && hasGradient(terms[t], loss);
+    if (!counts) continue;
+    kept.tokens.insert(kept.tokens.end(), batch.tokens.begin() + begin, batch.tokens.begin() + end);
+    kept.mask.insert(kept.mask.end(), batch.mask.begin() + begin, batch.mask.begin() + end);
+    kept.terms.insert(kept.terms.end(), terms.begin() + begin, terms.begin() + end);
+    kept.offsets.push_back(static_cast<int32_t>(kept.tokens.size()));
+  }
+  return kept;
 }
 
 }  // namespace hdpo

@@ -36,4 +36,18 @@ std::vector<TokenTerms> supervisedTerms(const TrainingBatch& batch, int64_t trai
 std::vector<TokenTerms> policyTermsOf(const TrainingBatch& batch, Aggregation aggregation,
                                       const PolicyLossOptions& loss);
 
+// Sequences laid end to end with the terms of their tokens, masked-out ones too.
+struct LossSequences {
+  std::vector<int32_t> tokens;    // [N]
+  std::vector<int32_t> offsets;   // [S + 1]
+  std::vector<uint8_t> mask;      // [N]
+  std::vector<TokenTerms> terms;  // [N]
+};
+
+// Those of `batch` whose tokens' loss has a gradient. A rollout whose advantage is 0 in both channels has
+// none where neither KL nor entropy count: every rollout of a group that agrees in its reward and its calls,
+// most of a step. The scales in `terms` are those of the whole step, so loss and gradient stay what they are.
+LossSequences sequencesWithGradient(const TrainingBatch& batch, const std::vector<TokenTerms>& terms,
+                                    const PolicyLossOptions& loss);
+
 }  // namespace hdpo

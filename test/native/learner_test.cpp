@@ -101,10 +101,69 @@ TEST_CASE("learner: sequences stay whole in micro-batches of the given budget") 
     options.microBatchTokens = budget;
     return learner->supervisedStep(batch, options, nullptr).microBatches;
   };
-  CHECK(microBatches(1) == 5);
-  CHECK(microBatches(8) == 4);   // 7 + 1, 11, 4, 9
-  CHECK(microBatches(15) == 3);  // 7 + 1, 11 + 4, 9
+  // Those of 1 and 4 tokens train nothing and are left out.
+  CHECK(microBatches(1) == 3);
+  CHECK(microBatches(15) == 3);  // 7, 11, 9
+  CHECK(microBatches(18) == 2);  // 7 + 11, 9
   CHECK(microBatches(32) == 1);
+}
+
+TEST_CASE("learner: sequences whose loss has no gradient are not computed, and change nothing") {
+  for (const auto& backend : allBackends()) {
+    CAPTURE(backend->name());
+    const ModelConfig config = smallConfigs().back().config;
+    TrainingBatch batch = policyBatch(config);  // lengths 7, 1, 11, 4, 9
+    batch.accuracyAdvantages = {0, 1, 0, 0, -0.5f};
+    batch.efficiencyAdvantages = {0, 0, 0, 0.7f, 0};
+    const auto learner = learnerFor(*backend, config, 36);
+    const auto gradientAt = [&](PolicyLossOptions loss) {
+      const PolicyLossSums sums =
+          learner->accumulate(batch, Aggregation::TokenMean, loss, 12, false, nullptr);
+      return std::pair(sums, values(learner->gradients().flat()));
+    };
+    const auto trained = [&](size_t first, size_t last) {
+      return std::count(batch.mask.begin() + batch.offsets[first], batch.mask.begin() + batch.offsets[last],
+                        1);
+    };
+    PolicyLossOptions every;
+    every.klCoefficient = 1e-30f;  // too small for a digit of float32, but every sequence counts
+    const auto [all, gradient] = gradientAt(every);
+    CHECK(all.tokens == 13);
+    const auto [some, same] = gradientAt({});
+    CHECK(some.tokens == trained(3, 5));
+    CHECK(some.loss == doctest::Approx(all.loss).epsilon(1e-6));
+    CHECK(some.accuracyLoss == doctest::Approx(all.accuracyLoss).epsilon(1e-6));
+    CHECK(some.efficiencyLoss == doctest::Approx(all.efficiencyLoss).epsilon(1e-6));
+    CHECK(relativeDifference(same, gradient) < 5e-6);
+
+    PolicyLossOptions accuracyAlone;
+    accuracyAlone.efficiencyWeight = 0;
+    CHECK(gradientAt(accuracyAlone).first.tokens == trained(4, 5));
+    batch.importanceWeights.assign(batch.tokens.size(), 1.0f);
+    std::fill(batch.importanceWeights.begin() + batch.offsets[4], batch.importanceWeights.end(), 0.0f);
+    CHECK(gradientAt({}).first.tokens == trained(3, 4));
+  }
+}
+
+TEST_CASE("learner: a step of which nothing has a gradient moves only what momentum and decay move") {
+  ReferenceBackend backend;
+  const ModelConfig config = smallConfig();
+  const auto learner = learnerFor(backend, config, 37);
+  TrainingBatch batch = policyBatch(config);
+  batch.accuracyAdvantages.assign(5, 0.0f);
+  batch.efficiencyAdvantages.assign(5, 0.0f);
+  const std::vector<float> before = values(learner->parameters().flat());
+  const StepResult result = learner->policyStep(batch, Aggregation::TokenMean, {}, {}, nullptr);
+  CHECK(values(learner->parameters().flat()) == before);
+  CHECK(learner->optimizerStep() == 1);
+  CHECK_FALSE(result.skipped);
+  CHECK(result.microBatches == 0);
+  CHECK(result.sums.tokens == 0);
+  CHECK(result.trainedTokens == 13);
+  CHECK(result.meanEntropy == 0);
+  CHECK(result.gradientNorm == 0);
+  batch.accuracyAdvantages[4] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(learner->policyStep(batch, Aggregation::TokenMean, {}, {}, nullptr).skipped);
 }
 
 TEST_CASE("learner: recomputation changes no bit of the gradient") {

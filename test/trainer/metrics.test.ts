@@ -80,6 +80,7 @@ describe('lossMetrics', () => {
     clippedHigh: 0,
     dualClipped: 0,
     trainedTokens,
+    pushedTokens: trainedTokens / 2,
     tokens: 10,
     microBatches: 1,
     gradientNorm: 2,
@@ -94,8 +95,18 @@ describe('lossMetrics', () => {
       gradientNorm: 2,
       logprobDifference: 1e-6,
       trainedTokens: 40,
+      pushedTokens: 20,
       tokens: 20,
     })
+  })
+
+  it('weights entropy by the tokens that it was measured over', () => {
+    const updates = [
+      { ...update(1, 30, 0), entropy: 4, pushedTokens: 2 },
+      { ...update(1, 10, 0), entropy: 1, pushedTokens: 10 },
+      { ...update(1, 10, 0), entropy: 0, pushedTokens: 0 },
+    ]
+    expect(lossMetrics(updates)).toMatchObject({ entropy: 1.5, pushedTokens: 12, loss: 1 })
   })
 
   it('stays finite when an update trained no token', () => {

@@ -164,6 +164,7 @@ export class ScriptedPolicy implements TrainablePolicy {
       clippedHigh: 0,
       dualClipped: 0,
       trainedTokens,
+      pushedTokens: trainedTokens,
       tokens: call.batch.tokens.length,
       microBatches: 1,
       gradientNorm: Math.abs(change),
