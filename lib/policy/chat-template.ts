@@ -2,6 +2,7 @@
 // observation(), and so on. supervised() is built of the same pieces, so that training sees the tokens a rollout sees.
 import { Template } from '@huggingface/jinja'
 import { HdpoError } from '../errors.js'
+import { withCallIds } from './call-ids.js'
 import { detectToolFormat, type ToolFormat } from './tool-format.js'
 import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
 
@@ -68,7 +69,7 @@ class JinjaChatTemplate implements ChatTemplate {
     }
     this.endTokens = [...new Set([this.endOfTurn, ...others])]
     const format = detectToolFormat(source.toolTemplate ?? source.template, (messages) =>
-      this.#render(messages, [], false),
+      this.#render(withCallIds(messages), [], false),
     )
     this.writesCalls = typeof format === 'string' && format !== 'none'
     this.toolFormat =
@@ -85,7 +86,7 @@ class JinjaChatTemplate implements ChatTemplate {
           "toolFormat: 'hermes' trains it to write <tool_call> instead",
       )
     }
-    return this.#tokenizer.encode(this.#render(messages, tools, true))
+    return this.#tokenizer.encode(this.#render(withCallIds(messages), tools, true))
   }
 
   observation(toolMessages: Message[], turnEnded: boolean): number[] {
@@ -95,7 +96,8 @@ class JinjaChatTemplate implements ChatTemplate {
 
   supervised(messages: Message[], tools: ToolDescription[]): { tokens: number[]; mask: number[] } {
     const turns = assistantTurns(messages)
-    const tokens = this.prompt(messages.slice(0, turns[0]), tools)
+    const named = withCallIds(messages)
+    const tokens = this.prompt(named.slice(0, turns[0]), tools)
     const mask = tokens.map(() => 0)
     const append = (piece: number[], trained: TrainedPart): void => {
       for (const [index, token] of piece.entries()) {
@@ -104,20 +106,21 @@ class JinjaChatTemplate implements ChatTemplate {
       }
     }
     turns.forEach((turn, index) => {
-      const message = messages[turn] as Message
+      const message = named[turn] as Message
       append(
         [...this.#tokenizer.encode(this.#assistantText(message), this.#beforeAnswer), this.endOfTurn],
         message.trained ?? 'all',
       )
       const next = turns[index + 1]
-      if (next !== undefined) append(this.observation(messages.slice(turn + 1, next), true), 'none')
+      if (next !== undefined) append(this.observation(named.slice(turn + 1, next), true), 'none')
     })
     return { tokens, mask }
   }
 
   /** What follows an assistant turn's end-of-turn token: `messages` and the next generation prompt. */
   #continuation(messages: Message[]): string {
-    const text = this.#render([anyQuestion, { role: 'assistant', content: sentinel }, ...messages], [], true)
+    const before: Message[] = [anyQuestion, { role: 'assistant', content: sentinel }]
+    const text = this.#render([...before, ...withCallIds(messages)], [], true)
     const ended = this.#endOfTurnAfter(text, text.indexOf(sentinel) + sentinel.length)
     if (!text.includes(sentinel) || ended === -1) {
       throw new HdpoError(
@@ -250,9 +253,11 @@ function templateMessage(message: Message): Record<string, unknown> {
     role: message.role,
     content: message.content,
     ...(message.name !== undefined && { name: message.name }),
+    ...(message.callId !== undefined && { tool_call_id: message.callId }),
     ...(message.toolCalls && {
       tool_calls: message.toolCalls.map((call) => ({
         type: 'function',
+        ...(call.id !== undefined && { id: call.id }),
         function: { name: call.name, arguments: call.arguments },
       })),
     }),

@@ -4,15 +4,36 @@ import type { Message } from './types.js'
 /**
  * 'hermes': <tool_call>{"name": ..., "arguments": {...}}</tool_call> (Qwen, Hermes).
  * 'llama3-json': a turn that is nothing but {"name": ..., "parameters": {...}}, after <|python_tag|> or not (Llama 3.1 and on).
+ * 'mistral': [TOOL_CALLS] [{"name": ..., "arguments": {...}, "id": ...}] at the end of a turn (Mistral 7B v0.3 to Small 3.1).
+ * 'mistral-args': [TOOL_CALLS]name[ARGS]{...} at the end of a turn, [CALL_ID] and an id in between or not (later ones).
  */
 export type ToolFormat = (typeof toolFormats)[number]
-export const toolFormats = ['hermes', 'llama3-json'] as const
+export const toolFormats = ['hermes', 'llama3-json', 'mistral', 'mistral-args'] as const
 
 const probe: Message = {
   role: 'assistant',
   content: '',
   toolCalls: [{ name: 'probe_name', arguments: { probe_key: 'probe_value' } }],
 }
+
+/** What each format looks like in a rendered call of the probe. */
+const written: readonly [ToolFormat, RegExp][] = [
+  ['hermes', /<tool_call>\s*\{/],
+  ['llama3-json', /\{"name":\s*"probe_name",\s*"parameters":/],
+  ['mistral', /\[TOOL_CALLS\]\s*\[\s*\{"name":\s*"probe_name",\s*"arguments":/],
+  ['mistral-args', /\[TOOL_CALLS\]\s*probe_name(\[CALL_ID\]\w+)?\[ARGS\]\s*\{/],
+]
+
+/**
+ * What a template's source has where calls are written, first match first. Of templates that do not render the probe: they check
+ * more of a call than hdpo knows about it, and what they say to the policy shows the format.
+ */
+const mentioned: readonly [ToolFormat, RegExp][] = [
+  ['hermes', /<tool_call>/],
+  ['mistral-args', /\[TOOL_CALLS\][\s\S]*\[ARGS\]/],
+  ['mistral', /\[TOOL_CALLS\]/],
+  ['llama3-json', /<\|python_tag\|>|"parameters":/],
+]
 
 /**
  * The format in which the template writes a call of the assistant; 'none' where it writes none: the policy was not made for
@@ -27,13 +48,13 @@ export function detectToolFormat(
   try {
     text = render([question, probe])
   } catch {
-    // Templates that check more of a call than hdpo knows about it; what they say to the policy shows the format.
-    if (source.includes('<tool_call>')) return 'hermes'
-    return /<\|python_tag\|>|"parameters":/.test(source) ? 'llama3-json' : 'none'
+    return formatOf(source, mentioned) ?? 'none'
   }
-  if (!text.includes('probe_name')) return 'none'
-  if (/<tool_call>\s*\{/.test(text)) return 'hermes'
-  if (/\{"name":\s*"probe_name",\s*"parameters":/.test(text)) return 'llama3-json'
   const at = text.indexOf('probe_name')
-  return { other: text.slice(Math.max(0, at - 40), at + 60) }
+  if (at === -1) return 'none'
+  return formatOf(text, written) ?? { other: text.slice(Math.max(0, at - 40), at + 60) }
+}
+
+function formatOf(text: string, patterns: readonly [ToolFormat, RegExp][]): ToolFormat | undefined {
+  return patterns.find(([, pattern]) => pattern.test(text))?.[0]
 }

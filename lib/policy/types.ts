@@ -8,6 +8,8 @@ export type { Sample, SamplingOptions, ToolFormat }
 export interface ToolCall {
   name: string
   arguments: unknown
+  /** By which its result names it, where the policy or the client gave one. */
+  id?: string
 }
 
 export interface Message {
@@ -15,6 +17,8 @@ export interface Message {
   content: string
   /** Tool messages: the tool's name. */
   name?: string
+  /** Tool messages: the id of the call. Default: results are in the order of the calls that they follow. */
+  callId?: string
   /** Assistant messages: calls, in order. */
   toolCalls?: ToolCall[]
   /** Assistant messages in supervised training: which of the turn's tokens are trained. Default 'all'. */
@@ -22,8 +26,9 @@ export interface Message {
 }
 
 /**
- * 'without-calls' trains the turn as a rollout with toolChoice 'none' samples it: <tool_call> is left out of the softmax. It
- * teaches what the policy says when it may not call, and nothing about whether it should. 'first': the turn's first token alone.
+ * 'without-calls' trains the turn as a rollout with toolChoice 'none' samples it: <tool_call> (Mistral: [TOOL_CALLS]) is left out of
+ * the softmax. It teaches what the policy says when it may not call, and nothing about whether it should. 'first': the turn's
+ * first token alone.
  */
 export type TrainedPart = 'all' | 'without-calls' | 'first' | 'none'
 

@@ -3,16 +3,9 @@
 // Token in, token out: sampled tokens are decoded to find calls and answers, and never encoded again. Every
 // call that the policy attempts is run and counted, malformed ones and those of a turn that a cap cuts short
 // included: T leaves nothing out.
+import { withCallIds } from '../policy/call-ids.js'
 import { endTokensOf } from '../policy/chat-template.js'
-import type {
-  Message,
-  RolloutPolicy,
-  Sample,
-  SamplingOptions,
-  Sequence,
-  ToolCall,
-  ToolFormat,
-} from '../policy/types.js'
+import type { Message, RolloutPolicy, Sample, SamplingOptions, Sequence, ToolCall } from '../policy/types.js'
 import { withStopSignal } from '../stop-signal.js'
 import type { Tool } from '../tools/types.js'
 import { findAnswers, isWellFormed } from './markup.js'
@@ -21,8 +14,14 @@ import { runToolCall } from './run-tool-call.js'
 import { checkSeed } from './seed.js'
 import { createSetting, type Setting } from './setting.js'
 import { rolloutSpan } from './spans.js'
+import { afterThinking, endsInThought } from './thoughts.js'
 import { TokenRecord } from './token-record.js'
-import { afterThinking, type ParsedToolCall, parseToolCalls, withoutToolCalls } from './tool-call-parser.js'
+import {
+  type ParsedToolCall,
+  parseToolCalls,
+  type TurnReading,
+  withoutToolCalls,
+} from './tool-call-parser.js'
 import type { Task, ToolCallRecord, Trajectory } from './types.js'
 
 export type { RolloutOptions }
@@ -91,6 +90,8 @@ class Episode {
   readonly #messages: Message[] = []
   readonly #toolCalls: ToolCallRecord[] = []
   readonly #ended = new AbortController()
+  /** The next turn begins inside a thought that the template opened. */
+  #inThought: boolean
 
   constructor(
     private readonly setting: Setting,
@@ -98,6 +99,7 @@ class Episode {
     private readonly identity: EpisodeIdentity,
   ) {
     this.#record = new TokenRecord(setting.prompt)
+    this.#inThought = endsInThought(setting.policy.tokenizer, setting.prompt)
   }
 
   async play(): Promise<Trajectory> {
@@ -134,10 +136,10 @@ class Episode {
     const ended = last !== undefined && endTokensOf(policy.template).includes(last)
     const written = ended ? sample.tokens.subarray(0, -1) : sample.tokens
     const text = this.#forcedText() + policy.tokenizer.decode(written, { continues: true })
-    const format = policy.template.toolFormat ?? 'hermes'
-    const calls = options.toolChoice === 'none' ? [] : parseToolCalls(text, format)
-    this.#texts.push(afterThinking(text))
-    this.#messages.push(assistantMessage(text, calls, format))
+    const reading = { format: policy.template.toolFormat ?? 'hermes', inThought: this.#inThought }
+    const calls = options.toolChoice === 'none' ? [] : parseToolCalls(text, reading)
+    this.#texts.push(afterThinking(text, this.#inThought))
+    this.#messages.push(assistantMessage(text, calls, reading))
     return { text, calls, ended, finishReason: sample.finishReason }
   }
 
@@ -189,9 +191,12 @@ class Episode {
         ...(name !== '' && { name }),
       }),
     )
-    const tokens = this.setting.policy.template.observation(messages, turnEnded)
-    if (this.#record.length + tokens.length >= this.setting.tokenLimit) return false
+    const { policy, task, tokenLimit } = this.setting
+    const conversation = withCallIds([...task.messages, ...this.#messages, ...messages])
+    const tokens = policy.template.observation(conversation.slice(-messages.length), turnEnded)
+    if (this.#record.length + tokens.length >= tokenLimit) return false
     this.#messages.push(...messages)
+    this.#inThought = endsInThought(policy.tokenizer, tokens)
     this.#give(tokens)
     return true
   }
@@ -223,9 +228,9 @@ class Episode {
 }
 
 /** Calls apart from the content where all could be read, else the text as it was written. */
-function assistantMessage(text: string, calls: readonly ParsedToolCall[], format: ToolFormat): Message {
+function assistantMessage(text: string, calls: readonly ParsedToolCall[], reading: TurnReading): Message {
   const read = calls.filter((call) => call.kind === 'call')
   if (calls.length === 0 || read.length < calls.length) return { role: 'assistant', content: text }
-  const toolCalls = read.map((call): ToolCall => ({ name: call.name, arguments: call.arguments }))
-  return { role: 'assistant', content: withoutToolCalls(text, format), toolCalls }
+  const toolCalls = read.map(({ kind: _, ...call }): ToolCall => call)
+  return { role: 'assistant', content: withoutToolCalls(text, reading), toolCalls }
 }

@@ -20,10 +20,10 @@ export interface RolloutOptions {
   /** Text that ends a turn, besides the end-of-turn token. */
   stop?: string[]
   /**
-   * Default 'auto'. 'none': <tool_call> is never sampled, and what looks like a call is not run; the prompt
-   * stays the same. 'required': the first turn begins with <tool_call>, which is not trained, for the policy
-   * did not choose it. Both need <tool_call> to be one token of the vocabulary. Llama 3's JSON calls begin with no token
-   * of their own: there 'none' leaves the tools out of the prompt, and 'required' begins with {"name": ".
+   * Default 'auto'. 'none': <tool_call> (Mistral: [TOOL_CALLS]) is never sampled, and what looks like a call is not run; the
+   * prompt stays the same. 'required': the first turn begins with it (after an empty thought where the template opens one), which
+   * is not trained, for the policy did not choose it. Both need it to be one token of the vocabulary. Llama 3's JSON calls begin
+   * with no token of their own: there 'none' leaves the tools out of the prompt, and 'required' begins with {"name": ".
    */
   toolChoice?: 'auto' | 'none' | 'required'
   /** Milliseconds for a call of a tool that sets no timeout of its own. Default 30,000. */

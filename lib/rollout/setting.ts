@@ -2,8 +2,9 @@
 import { HdpoError } from '../errors.js'
 import type { RolloutPolicy, ToolDescription } from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
+import { callMarks } from './call-marks.js'
 import { type ResolvedRolloutOptions, type RolloutOptions, resolveRolloutOptions } from './options.js'
-import { callMarker } from './tool-call-parser.js'
+import { emptyThought, endsInThought } from './thoughts.js'
 import type { Task } from './types.js'
 
 export interface Setting {
@@ -31,9 +32,9 @@ export function createSetting(
   if (options.toolChoice === 'required' && tools.length === 0) {
     throw new RangeError("tools: toolChoice 'required' needs at least one tool, got none")
   }
-  const choice = applyToolChoice(policy, options.toolChoice)
-  const prompt = policy.template.prompt(task.messages, choice.hidesTools ? [] : tools.map(toDescription))
-  const { bannedToken, forced } = choice
+  const shown = hidesTools(policy, options) ? [] : tools.map(toDescription)
+  const prompt = policy.template.prompt(task.messages, shown)
+  const { bannedToken, forced } = applyToolChoice(policy, options, prompt)
   const tokenLimit = Math.min(
     policy.maxTokens,
     prompt.length + (options.maxTokens ?? Number.POSITIVE_INFINITY),
@@ -52,38 +53,32 @@ function toDescription({ name, description, parameters }: Tool): ToolDescription
   return { name, description, parameters }
 }
 
-interface AppliedToolChoice extends Pick<Setting, 'bannedToken' | 'forced'> {
-  /** The prompt does not tell of the tools. */
-  hidesTools: boolean
+/**
+ * Calls that begin with a token of their own turn on and off by it. Llama 3's JSON calls begin like any text: with 'none' the
+ * prompt is that of a conversation without tools.
+ */
+function hidesTools({ template }: RolloutPolicy, { toolChoice }: ResolvedRolloutOptions): boolean {
+  return toolChoice === 'none' && !callMarks[template.toolFormat ?? 'hermes'].beginsAll
 }
 
-/**
- * Hermes calls begin with a token of their own, which can be banned or given. Llama 3's JSON calls begin like any text: with 'none'
- * the prompt is that of a conversation without tools.
- */
 function applyToolChoice(
-  policy: RolloutPolicy,
-  toolChoice: ResolvedRolloutOptions['toolChoice'],
-): AppliedToolChoice {
-  const none = { bannedToken: undefined, forced: undefined, hidesTools: false }
-  if (toolChoice === 'auto') return none
-  const { toolFormat = 'hermes' } = policy.template
-  const marker = callMarker(toolFormat)
-  const token = policy.tokenizer.tokenId(marker)
-  if (toolFormat === 'llama3-json') {
-    if (toolChoice === 'none') return { ...none, bannedToken: token, hidesTools: true }
-    const text = '{"name": "'
-    return { ...none, forced: { tokens: policy.tokenizer.encode(text), text } }
-  }
-  if (token === undefined) {
+  { template, tokenizer }: RolloutPolicy,
+  { toolChoice }: ResolvedRolloutOptions,
+  prompt: readonly number[],
+): Pick<Setting, 'bannedToken' | 'forced'> {
+  if (toolChoice === 'auto') return { bannedToken: undefined, forced: undefined }
+  const { opening, beginsAll, anyCall } = callMarks[template.toolFormat ?? 'hermes']
+  const token = tokenizer.tokenId(opening)
+  if (beginsAll && token === undefined) {
     throw new HdpoError(
       'ERR_TOOL_CHOICE',
-      `toolChoice '${toolChoice}' needs ${marker} to be one token of the policy's vocabulary`,
+      `toolChoice '${toolChoice}' needs ${opening} to be one token of the policy's vocabulary`,
     )
   }
-  return toolChoice === 'none'
-    ? { ...none, bannedToken: token }
-    : { ...none, forced: { tokens: [token], text: marker } }
+  if (toolChoice === 'none') return { bannedToken: token, forced: undefined }
+  // What is said inside a thought is no call.
+  const text = endsInThought(tokenizer, prompt) ? emptyThought + anyCall : anyCall
+  return { bannedToken: undefined, forced: { tokens: tokenizer.encode(text), text } }
 }
 
 function checkToolNames(tools: readonly Tool[]): void {

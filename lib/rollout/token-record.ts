@@ -19,6 +19,11 @@ export class TokenRecord {
     return this.#tokens.length
   }
 
+  /** The last `count` tokens, or all where there are fewer. */
+  last(count: number): number[] {
+    return this.#tokens.slice(-count)
+  }
+
   sampled(tokens: Int32Array, logprobs: Float32Array): void {
     if (tokens.length !== logprobs.length) {
       throw new RangeError(`a sample of ${tokens.length} tokens came with ${logprobs.length} logprobs`)

@@ -1,6 +1,6 @@
 // Llama 3.x's calls: JSON objects that are the whole of a turn. Only <|python_tag|> says for certain that a call is meant; without
 // it a turn is one where it is an object with "name" and "parameters", or begins like one and breaks off.
-import type { ParsedToolCall } from './tool-call-parser.js'
+import { malformed, type ParsedToolCall, readJson } from './parsed-call.js'
 
 export const pythonTag = '<|python_tag|>'
 
@@ -53,18 +53,10 @@ function objectEnd(text: string): number | undefined {
 }
 
 function readCall(text: string): ParsedToolCall {
-  let value: Record<string, unknown>
-  try {
-    value = JSON.parse(text) as Record<string, unknown>
-  } catch (error) {
-    return malformed(text, `not valid JSON: ${(error as Error).message}`)
-  }
-  const { name, parameters, arguments: input = parameters } = value
+  const read = readJson(text)
+  if ('problem' in read) return malformed(text, read.problem)
+  const { name, parameters, arguments: input = parameters } = read.value as Record<string, unknown>
   if (typeof name !== 'string' || name === '') return malformed(text, '"name" must be the name of a tool')
   if (input === undefined) return malformed(text, '"parameters" must be the input of the tool')
   return { kind: 'call', name, arguments: input }
-}
-
-function malformed(text: string, problem: string): ParsedToolCall {
-  return { kind: 'malformed', text, problem }
 }

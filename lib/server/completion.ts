@@ -1,10 +1,14 @@
 // One request answered: its choices sampled side by side, each a turn of the rollout that the request belongs to.
 import { randomBytes, randomInt } from 'node:crypto'
 import { HdpoError } from '../errors.js'
+import { callId } from '../policy/call-ids.js'
 import { endTokensOf } from '../policy/chat-template.js'
 import type { Message, RolloutPolicy, ToolCall, ToolFormat } from '../policy/types.js'
+import { type CallMarks, callMarks } from '../rollout/call-marks.js'
+import { mistralTag } from '../rollout/mistral-calls.js'
 import { deriveSeed } from '../rollout/seed.js'
-import { callTag } from '../rollout/tool-call-parser.js'
+import { emptyThought } from '../rollout/thoughts.js'
+import type { TurnReading } from '../rollout/tool-call-parser.js'
 import type { SamplingRecord } from '../rollout/types.js'
 import { withStopSignal } from '../stop-signal.js'
 import { ApiError } from './api-error.js'
@@ -54,7 +58,6 @@ export class Completion {
   readonly cachedTokens: number
   readonly promptTokenIds: readonly number[] | undefined
   readonly #turns: RolloutTurn[] = []
-  readonly #forcedText: string
   /** The choice of tools that holds, which is the rollout's where that is stricter. */
   readonly #request: CompletionRequest
 
@@ -63,14 +66,12 @@ export class Completion {
     request: CompletionRequest,
     private readonly settings: CompletionSettings,
   ) {
-    const { policy, rollout } = settings
+    const { rollout } = settings
     const callsOff = rollout?.definition.toolChoice === 'none'
     this.#request = callsOff ? { ...request, toolChoice: 'none' } : request
-    this.#forcedText = forcedBeginning(this.#request, this.#format)
     this.#checkCallsCanBeOff()
-    const forced = this.#forcedText === '' ? [] : policy.tokenizer.encode(this.#forcedText)
     try {
-      for (let choice = 0; choice < request.choices; choice++) this.#turns.push(this.#startTurn(forced))
+      for (let choice = 0; choice < request.choices; choice++) this.#turns.push(this.#startTurn())
     } catch (error) {
       for (const turn of this.#turns) this.#discard(turn)
       throw error
@@ -94,13 +95,12 @@ export class Completion {
     })
   }
 
-  #startTurn(forced: readonly number[]): RolloutTurn {
+  #startTurn(): RolloutTurn {
     const { policy, prompts, rollout } = this.settings
-    if (!rollout) {
-      const plan = new RolloutHistory(policy, prompts).plan(this.#request)
-      return this.#checkRoom(new RolloutTurn({ ...plan, given: [...plan.given, ...forced] }))
-    }
-    return this.#checkRoom(rollout.startTurn(this.#request, forced))
+    const forced = (inThought: boolean) => forcedBeginning(this.#request, this.#marks, inThought)
+    if (rollout) return this.#checkRoom(rollout.startTurn(this.#request, forced))
+    const plan = new RolloutHistory(policy, prompts).plan(this.#request)
+    return this.#checkRoom(new RolloutTurn(plan, forced))
   }
 
   #checkRoom(turn: RolloutTurn): RolloutTurn {
@@ -123,10 +123,11 @@ export class Completion {
   ): Promise<Choice> {
     let committed = false
     try {
-      const reply = new ReplyWriter(this.#request.toolChoice !== 'none', this.#format, index, emit)
+      const parser = new ReplyParser(this.#request.toolChoice !== 'none', this.#reading(turn))
+      const reply = new ReplyWriter(parser, { index, emit, idOf: this.#callIds(turn, index) })
       const sequence = await turn.open()
       signal.throwIfAborted()
-      reply.add(this.#forcedText)
+      reply.add(turn.forcedText)
       const sampled = await this.#sample(turn, index, sequence, signal, reply)
       if (sampled.finish === 'aborted') throw signal.reason
       const choice = reply.choice(sampled)
@@ -147,7 +148,8 @@ export class Completion {
   ): Promise<SampledTurn> {
     const { policy } = this.settings
     const { stop, stream, parallelCalls } = this.#request
-    const closing = parallelCalls ? undefined : policy.tokenizer.tokenId('</tool_call>')
+    const ending = parallelCalls ? undefined : this.#marks.closing
+    const closing = ending === undefined ? undefined : policy.tokenizer.tokenId(ending)
     const pieces = sampleTurn({
       sequence,
       tokenizer: policy.tokenizer,
@@ -187,7 +189,7 @@ export class Completion {
     const { maxTurnTokens = Number.POSITIVE_INFINITY } = rollout?.definition ?? {}
     const { maxTokens = Number.POSITIVE_INFINITY, logitBias, ...merged } = this.#wishes
     const seed = merged.seed ?? randomInt(2 ** 48 - 1)
-    const callToken = toolChoice === 'none' ? policy.tokenizer.tokenId(callTag) : undefined
+    const callToken = toolChoice === 'none' ? policy.tokenizer.tokenId(this.#marks.opening) : undefined
     const banned: [number, number][] = callToken === undefined ? [] : [[callToken, Number.NEGATIVE_INFINITY]]
     const bias = new Map([...(logitBias ?? []), ...banned])
     return {
@@ -217,11 +219,11 @@ export class Completion {
       sampled,
       { message, key: assistantKey(choice.content, toolCalls) },
       {
-        text: this.#forcedText + sampled.text,
+        text: turn.forcedText + sampled.text,
         finish: sampled.finish === 'length' ? 'length' : 'stop',
         toolNames: this.#request.toolChoice === 'none' ? [] : this.#request.tools.map(({ name }) => name),
         callIds: choice.calls.map(({ id }) => id),
-        toolFormat: this.#format,
+        reading: this.#reading(turn),
         sampling: this.#samplingRecord(),
       },
     )
@@ -233,71 +235,88 @@ export class Completion {
     else turn.discard()
   }
 
-  /** No token begins or ends a call in Llama 3's format alone, so that none can be banned or ended after. */
-  #refuseChoiceOfLlama(): void {
-    const { toolChoice, tools, parallelCalls } = this.#request
-    if (toolChoice === 'none' && tools.length > 0) {
-      throw new HdpoError(
-        'ERR_TOOL_CHOICE',
-        "tool_choice 'none' with tools needs a policy with <tool_call> calls: leave out tools",
-      )
-    }
-    if (!parallelCalls) {
-      throw new HdpoError(
-        'ERR_TOOL_CHOICE',
-        'parallel_tool_calls false needs a policy with <tool_call> calls',
-      )
-    }
+  get #marks(): CallMarks {
+    return callMarks[this.#format]
   }
 
   get #format(): ToolFormat {
     return this.settings.policy.template.toolFormat ?? 'hermes'
   }
 
+  #reading({ inThought }: RolloutTurn): TurnReading {
+    return { format: this.#format, inThought }
+  }
+
+  /**
+   * Mistral's templates write ids, in the sequence that the policy reads and is trained on: there they follow from the place of
+   * the turn, as its draws do. To other policies they say nothing.
+   */
+  #callIds(
+    { segment, promptTokens }: RolloutTurn,
+    choice: number,
+  ): (call: ToolCall, place: number) => string {
+    if (this.#marks.opening !== mistralTag) return () => `call_${randomBytes(12).toString('base64url')}`
+    const turn = `turn ${segment.number} ${promptTokens} ${choice}`
+    return (call, place) => callId(call.id ?? `${turn} ${place}`, place)
+  }
+
   #checkCallsCanBeOff(): void {
     const { toolChoice, tools, parallelCalls } = this.#request
-    const { tokenizer } = this.settings.policy
-    if (this.#format === 'llama3-json') {
-      this.#refuseChoiceOfLlama()
-      return
+    const { beginsAll, opening, closing } = this.#marks
+    if (toolChoice === 'none' && tools.length > 0) {
+      if (!beginsAll) {
+        throw new HdpoError(
+          'ERR_TOOL_CHOICE',
+          `tool_choice 'none' with tools needs a policy whose calls begin with a token of their own, which they do not in ` +
+            `${this.#format} format: leave out tools`,
+        )
+      }
+      this.#requireToken(opening, "tool_choice 'none'")
     }
-    const needed = [
-      ...(toolChoice === 'none' && tools.length > 0 ? ['<tool_call>'] : []),
-      ...(parallelCalls ? [] : ['</tool_call>']),
-    ]
-    const missing = needed.find((token) => tokenizer.tokenId(token) === undefined)
-    if (missing === undefined) return
-    const param = parallelCalls ? "tool_choice 'none'" : 'parallel_tool_calls false'
+    if (parallelCalls) return
+    if (closing === undefined) {
+      throw new HdpoError(
+        'ERR_TOOL_CHOICE',
+        `parallel_tool_calls false needs a policy whose calls end with a token of their own, which they do not in ${this.#format} format`,
+      )
+    }
+    this.#requireToken(closing, 'parallel_tool_calls false')
+  }
+
+  #requireToken(text: string, param: string): void {
+    if (this.settings.policy.tokenizer.tokenId(text) !== undefined) return
     throw new HdpoError(
       'ERR_TOOL_CHOICE',
-      `${param} needs ${missing} to be one token of the policy's vocabulary`,
+      `${param} needs ${text} to be one token of the policy's vocabulary`,
     )
   }
 }
 
+interface ChoiceSettings {
+  index: number
+  emit: (piece: ChoicePiece) => void
+  /** The id of a call, the `place`-th of the choice, by which its result will name it. */
+  idOf: (call: ToolCall, place: number) => string
+}
+
 /** Gathers what a choice says, and tells of each piece. */
 class ReplyWriter {
-  readonly #parser: ReplyParser
   #content = ''
   readonly #calls: SentCall[] = []
 
   constructor(
-    readsCalls: boolean,
-    format: ToolFormat,
-    private readonly index: number,
-    private readonly emit: (piece: ChoicePiece) => void,
-  ) {
-    this.#parser = new ReplyParser(readsCalls, format)
-  }
+    private readonly parser: ReplyParser,
+    private readonly settings: ChoiceSettings,
+  ) {}
 
   add(text: string, { tokens, logprobs }: Pick<ChoicePiece, 'tokens' | 'logprobs'> = noTokens): void {
-    this.#tell(this.#parser.feed(text), { tokens, logprobs })
+    this.#tell(this.parser.feed(text), { tokens, logprobs })
   }
 
   choice({ tokens, logprobs, finish }: SampledTurn): Choice {
-    this.#tell(this.#parser.end(), noTokens)
+    this.#tell(this.parser.end(), noTokens)
     return {
-      index: this.index,
+      index: this.settings.index,
       content: this.#content,
       calls: this.#calls,
       finishReason: finish === 'length' ? 'length' : this.#calls.length > 0 ? 'tool_calls' : 'stop',
@@ -307,27 +326,28 @@ class ReplyWriter {
   }
 
   #tell(parts: readonly ReplyPart[], tokens: Pick<ChoicePiece, 'tokens' | 'logprobs'>): void {
+    const { index, emit, idOf } = this.settings
     const content = parts.map((part) => (part.kind === 'content' ? part.text : '')).join('')
-    const calls = parts.flatMap((part) =>
-      part.kind === 'call' ? [{ id: `call_${randomBytes(12).toString('base64url')}`, ...part.call }] : [],
-    )
+    const calls = parts
+      .flatMap((part) => (part.kind === 'call' ? [part.call] : []))
+      .map((call, place): SentCall => ({ ...call, id: idOf(call, this.#calls.length + place) }))
     this.#content += content
     this.#calls.push(...calls)
     if (content !== '' || calls.length > 0 || tokens.tokens.length > 0) {
-      this.emit({ choice: this.index, content, calls, ...tokens })
+      emit({ choice: index, content, calls, ...tokens })
     }
   }
 }
 
 const noTokens = { tokens: new Int32Array(0), logprobs: new Float32Array(0) }
 
-/** What a reply must begin with for the tool choice to hold. */
-function forcedBeginning({ toolChoice }: CompletionRequest, format: ToolFormat): string {
-  if (format === 'llama3-json') {
-    if (toolChoice === 'required') return '{"name": "'
-    return typeof toolChoice === 'string' ? '' : `{"name": ${JSON.stringify(toolChoice.name)}, "parameters": `
-  }
-  if (toolChoice === 'required') return callTag
-  if (typeof toolChoice === 'string') return ''
-  return `${callTag}{"name": ${JSON.stringify(toolChoice.name)}, "arguments": `
+/** What a reply must begin with for the tool choice to hold: a call, which cannot be inside a thought. */
+function forcedBeginning(
+  { toolChoice }: CompletionRequest,
+  { anyCall, callOf }: CallMarks,
+  inThought: boolean,
+): string {
+  if (toolChoice === 'auto' || toolChoice === 'none') return ''
+  const call = toolChoice === 'required' ? anyCall : callOf(toolChoice.name)
+  return inThought ? emptyThought + call : call
 }

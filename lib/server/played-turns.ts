@@ -1,8 +1,7 @@
 // What the policy said and called in a rollout, over all its token sequences, in the order in which it was said.
 
-import type { ToolFormat } from '../policy/types.js'
 import { findAnswers, isWellFormed, tagsBalance } from '../rollout/markup.js'
-import { parseToolCalls } from '../rollout/tool-call-parser.js'
+import { parseToolCalls, type TurnReading } from '../rollout/tool-call-parser.js'
 import type { Outcome, SamplingRecord, ToolCallRecord, Trajectory } from '../rollout/types.js'
 import type { ChatMessage } from './chat-message.js'
 import type { RolloutSegment } from './rollout-segment.js'
@@ -18,8 +17,7 @@ export interface PlayedTurn {
   sampling: SamplingRecord
   /** What the client knows the calls by that could be read, in order. */
   callIds: readonly string[]
-  /** Default: Hermes. */
-  toolFormat?: ToolFormat
+  reading: TurnReading
 }
 
 interface SentCall {
@@ -38,7 +36,7 @@ export class PlayedTurns {
   }
 
   add(turn: PlayedTurn): void {
-    const calls = turn.toolNames.length > 0 ? parseToolCalls(turn.text, turn.toolFormat) : []
+    const calls = turn.toolNames.length > 0 ? parseToolCalls(turn.text, turn.reading) : []
     this.#turns.push({ ...turn, calls: calls.length })
     const ids = [...turn.callIds]
     for (const call of calls) {

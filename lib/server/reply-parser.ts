@@ -1,35 +1,40 @@
-// What a policy writes, piece by piece -> content and calls. A call is given out once its closing tag is there, or in Llama 3's
-// format, where it is a whole turn, at the end; one that cannot be read stays in the content as it was written, and so does a
-// thought with all that is in it. The whole text at once gives the same as its pieces.
+// What a policy writes, piece by piece -> content and calls. A call is given out once its closing tag is there, or at the end in
+// the formats in which calls end a turn (Mistral's) or are all of it (Llama 3's); one that cannot be read stays in the content as
+// it was written, and so does a thought with all that is in it. The whole text at once gives the same as its pieces.
 import type { ToolCall, ToolFormat } from '../policy/types.js'
-import { callMarker, callTag, parseToolCalls } from '../rollout/tool-call-parser.js'
+import { callMarks } from '../rollout/call-marks.js'
+import { callTag, closingTag } from '../rollout/tagged-calls.js'
+import { thought } from '../rollout/thoughts.js'
+import { parseSaidCalls, type TurnReading } from '../rollout/tool-call-parser.js'
 
 export type ReplyPart = { kind: 'content'; text: string } | { kind: 'call'; call: ToolCall }
-
-const closingTag = '</tool_call>'
-const thought = { open: '<think>', close: '</think>' }
 
 export class ReplyParser {
   /** Text not given out yet: white space before a possible call, half a tag, an open call. */
   #held = ''
   #afterCall = false
-  /** A thought can only begin a reply. */
-  #place: 'beginning' | 'thinking' | 'said' = 'beginning'
+  /** A thought can only begin a reply, or a reply inside it. */
+  #place: 'beginning' | 'thinking' | 'said'
   /** Of Llama 3's format: what follows the thought is no call. */
   #plain = false
+  readonly #format: ToolFormat
 
   /** With `readsCalls` false everything is content. */
   constructor(
     private readonly readsCalls: boolean,
-    private readonly format: ToolFormat = 'hermes',
-  ) {}
+    { format = 'hermes', inThought = false }: TurnReading = {},
+  ) {
+    this.#format = format
+    this.#place = inThought ? 'thinking' : 'beginning'
+  }
 
   feed(text: string): ReplyPart[] {
     if (!this.readsCalls) return content(text)
     this.#held += text
     const parts: ReplyPart[] = this.#passThought()
     if (this.#place !== 'said') return parts
-    if (this.format !== 'hermes') return [...parts, ...this.#passPlain()]
+    if (this.#format === 'llama3-json') return [...parts, ...this.#passPlain()]
+    if (this.#format !== 'hermes') return [...parts, ...this.#passBeforeCalls()]
     for (;;) {
       const part = this.#next()
       if (part === undefined) return parts
@@ -39,12 +44,12 @@ export class ReplyParser {
 
   /** The text has ended. */
   end(): ReplyPart[] {
-    if (this.format !== 'hermes' && this.#place !== 'thinking') {
-      const calls = parseToolCalls(this.#held, this.format)
+    if (this.readsCalls && this.#format !== 'hermes' && this.#place !== 'thinking') {
+      const calls = parseSaidCalls(this.#held, this.#format)
       const read = calls.filter((call) => call.kind === 'call')
       if (read.length > 0 && read.length === calls.length) {
         this.#held = ''
-        return read.map(({ name, arguments: input }) => ({ kind: 'call', call: { name, arguments: input } }))
+        return read.map(({ kind, ...call }) => ({ kind, call }))
       }
     }
     const rest = this.#take(this.#held.length)
@@ -70,17 +75,25 @@ export class ReplyParser {
   /** Llama 3's calls are whole turns: what begins like one is held until the end, everything else is content at once. */
   #passPlain(): ReplyPart[] {
     const begun = this.#held.trimStart()
-    const marker = callMarker(this.format)
+    const marker = callMarks[this.#format].opening
     this.#plain ||=
       begun !== '' && !begun.startsWith('{') && !marker.startsWith(begun) && !begun.startsWith(marker)
     return this.#plain ? content(this.#take(this.#held.length)) : []
+  }
+
+  /** Mistral's calls end a turn: what stands before them is content at once, they are held until the end. */
+  #passBeforeCalls(): ReplyPart[] {
+    const { opening } = callMarks[this.#format]
+    const open = this.#held.indexOf(opening)
+    if (open !== -1) return content(this.#take(this.#held.slice(0, open).trimEnd().length))
+    return content(this.#take(this.#held.length - undecided(this.#held, opening)))
   }
 
   /** Undefined where more text is needed. */
   #next(): ReplyPart[] | undefined {
     const open = this.#held.indexOf(callTag)
     if (open === -1) {
-      const safe = this.#held.length - undecided(this.#held)
+      const safe = this.#held.length - undecided(this.#held, callTag)
       return safe === 0 ? undefined : content(this.#take(safe))
     }
     const inside = open + callTag.length
@@ -95,13 +108,13 @@ export class ReplyParser {
   }
 
   #call(open: number, end: number): ReplyPart[] {
-    const [parsed] = parseToolCalls(this.#held.slice(open, end))
+    const [parsed] = parseSaidCalls(this.#held.slice(open, end), 'hermes')
     if (parsed?.kind !== 'call') return content(this.#take(end))
     const before = this.#take(open).trimEnd()
     this.#take(end - open)
     this.#afterCall = true
-    const { name, arguments: input } = parsed
-    return [...content(before), { kind: 'call', call: { name, arguments: input } }]
+    const { kind, ...call } = parsed
+    return [...content(before), { kind, call }]
   }
 
   /** White space around a call is layout, not content. */
@@ -116,8 +129,12 @@ export class ReplyParser {
 }
 
 /** The reply as a whole. */
-export function parseReply(text: string, readsCalls: boolean): { content: string; toolCalls: ToolCall[] } {
-  const parser = new ReplyParser(readsCalls)
+export function parseReply(
+  text: string,
+  readsCalls: boolean,
+  reading: TurnReading = {},
+): { content: string; toolCalls: ToolCall[] } {
+  const parser = new ReplyParser(readsCalls, reading)
   const parts = [...parser.feed(text), ...parser.end()]
   return {
     content: parts.map((part) => (part.kind === 'content' ? part.text : '')).join(''),
@@ -125,9 +142,9 @@ export function parseReply(text: string, readsCalls: boolean): { content: string
   }
 }
 
-/** Characters at the end that may yet turn out to stand before a call, or begin its tag. */
-function undecided(text: string): number {
-  const tagStart = partialSuffix(text, [callTag])
+/** Characters at the end that may yet turn out to stand before a call, or begin its `tag`. */
+function undecided(text: string, tag: string): number {
+  const tagStart = partialSuffix(text, [tag])
   const solid = text.slice(0, text.length - tagStart)
   return text.length - solid.trimEnd().length
 }

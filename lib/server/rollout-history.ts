@@ -1,6 +1,6 @@
 // Which token sequence a request continues. A request carries the whole conversation; where a sequence of the rollout is
 // a prefix of it, the policy is given only what is new.
-import type { RolloutPolicy } from '../policy/types.js'
+import type { Message, RolloutPolicy } from '../policy/types.js'
 import { ApiError } from './api-error.js'
 import type { ChatMessage } from './chat-message.js'
 import type { CompletionRequest } from './completion-request.js'
@@ -52,10 +52,7 @@ export class RolloutHistory {
     if (!match) return this.#begin(request)
     const { segment, turnEnd } = match
     const messages = request.messages.slice(turnEnd.messages)
-    const given = this.policy.template.observation(
-      messages.map(({ message }) => message),
-      turnEnd.ended,
-    )
+    const given = this.policy.template.observation(messages.map(withItsIds), turnEnd.ended)
     const isFree = !segment.busy && turnEnd === segment.turnEnds.at(-1)
     return { segment: isFree ? segment : this.#branch(match), given, messages }
   }
@@ -75,10 +72,7 @@ export class RolloutHistory {
   }
 
   #begin(request: CompletionRequest): TurnPlan {
-    const tokens = this.policy.template.prompt(
-      request.messages.map(({ message }) => message),
-      request.tools,
-    )
+    const tokens = this.policy.template.prompt(request.messages.map(withItsIds), request.tools)
     const tokenLimit = Math.min(this.policy.maxTokens, tokens.length + this.maxTokens)
     const repeatsPrompt = this.#segments.some(
       ({ rootKeys }) => rootKeys !== undefined && equal(rootKeys, request.messages),
@@ -115,6 +109,18 @@ export class RolloutHistory {
     const segment = new RolloutSegment(this.policy, { ...beginning, number: this.#begun++ })
     this.#segments.push(segment)
     return segment
+  }
+}
+
+/** For templates that write the ids of calls. */
+function withItsIds({ message, callIds, callId }: ChatMessage): Message {
+  const { toolCalls } = message
+  return {
+    ...message,
+    ...(toolCalls && {
+      toolCalls: toolCalls.map((call, index) => ({ ...call, id: callIds[index] as string })),
+    }),
+    ...(callId !== undefined && { callId }),
   }
 }
 

@@ -1,6 +1,7 @@
 // A token sequence of a rollout and the conversation that it is. It grows turn by turn while its client sends the
 // history back; what the policy sampled is kept as tokens and never encoded again.
 import type { Message, RolloutPolicy, Sequence } from '../policy/types.js'
+import { endsInThought, tokensOfOpening } from '../rollout/thoughts.js'
 import { TokenRecord } from '../rollout/token-record.js'
 import type { TokenSequence } from '../rollout/types.js'
 import type { SampledTurn } from './sample-turn.js'
@@ -76,6 +77,15 @@ export class RolloutSegment {
   tokens(): TokenSequence {
     const { tokens, mask, logprobs } = this.#record.toArrays()
     return { tokens, mask, logprobs }
+  }
+
+  /** Whether a turn after `given` begins inside a thought that the template opened. */
+  endsInThought(given: readonly number[]): boolean {
+    return endsInThought(this.policy.tokenizer, [...this.#record.last(tokensOfOpening), ...given])
+  }
+
+  encode(text: string): number[] {
+    return this.policy.tokenizer.encode(text)
   }
 
   /** `sequence` holds the tokens that the segment begins with; the segment releases it. */

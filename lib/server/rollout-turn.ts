@@ -11,7 +11,7 @@ export interface Reply {
 
 export interface TurnPlan {
   segment: RolloutSegment
-  /** What the policy is given before it samples. */
+  /** What the policy is given before its reply. */
   given: readonly number[]
   /** The client's messages since the last reply. */
   messages: readonly ChatMessage[]
@@ -19,13 +19,27 @@ export interface TurnPlan {
   begin?: () => Promise<Sequence>
 }
 
+/** What a reply is made to begin with, by whether it begins inside a thought; '' where it is free. */
+export type ForcedBeginning = (inThought: boolean) => string
+
 export class RolloutTurn {
   /** Resolves when the turn has ended. */
   readonly ended: Promise<void>
+  /** The reply begins inside a thought that the template opened. */
+  readonly inThought: boolean
+  readonly forcedText: string
+  readonly #given: readonly number[]
   #end: () => void = () => {}
 
-  constructor(private readonly plan: TurnPlan) {
-    plan.segment.busy = true
+  constructor(
+    private readonly plan: TurnPlan,
+    forced: ForcedBeginning,
+  ) {
+    const { segment, given } = plan
+    this.inThought = segment.endsInThought(given)
+    this.forcedText = forced(this.inThought)
+    this.#given = [...given, ...(this.forcedText === '' ? [] : segment.encode(this.forcedText))]
+    segment.busy = true
     this.ended = new Promise((resolve) => {
       this.#end = resolve
     })
@@ -35,7 +49,7 @@ export class RolloutTurn {
     return this.plan.segment
   }
   get promptTokens(): number {
-    return this.plan.segment.length + this.plan.given.length
+    return this.plan.segment.length + this.#given.length
   }
   /** Tokens of the prompt that need not be computed again. */
   get continuedTokens(): number {
@@ -46,18 +60,18 @@ export class RolloutTurn {
     return this.plan.segment.tokenLimit - this.promptTokens
   }
   promptTokenIds(): number[] {
-    return [...this.plan.segment.tokens().tokens, ...this.plan.given]
+    return [...this.plan.segment.tokens().tokens, ...this.#given]
   }
 
   async open(): Promise<Sequence> {
-    const { segment, given, begin } = this.plan
+    const { segment, begin } = this.plan
     if (begin) segment.begin(await begin())
-    return segment.open(given)
+    return segment.open(this.#given)
   }
 
   commit(sampled: SampledTurn, reply: Reply): void {
-    const { segment, given, messages } = this.plan
-    segment.commit(given, sampled, [...messages, reply])
+    const { segment, messages } = this.plan
+    segment.commit(this.#given, sampled, [...messages, reply])
     this.#finish()
   }
 

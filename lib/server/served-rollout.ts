@@ -8,7 +8,7 @@ import { type PlayedTurn, PlayedTurns } from './played-turns.js'
 import type { PromptCache } from './prompt-cache.js'
 import { RolloutHistory } from './rollout-history.js'
 import type { Splits } from './rollout-segment.js'
-import { type Reply, RolloutTurn } from './rollout-turn.js'
+import { type ForcedBeginning, type Reply, RolloutTurn } from './rollout-turn.js'
 import type { SampledTurn } from './sample-turn.js'
 
 /** What holds for a rollout whatever its agent asks for. */
@@ -62,11 +62,10 @@ export class ServedRollout {
   }
 
   /** `forced` is what the policy is made to begin its reply with. */
-  startTurn(request: CompletionRequest, forced: readonly number[]): RolloutTurn {
+  startTurn(request: CompletionRequest, forced: ForcedBeginning): RolloutTurn {
     this.signal.throwIfAborted()
     this.#played.addResults(request.messages)
-    const plan = this.#history.plan(request)
-    const turn = new RolloutTurn({ ...plan, given: [...plan.given, ...forced] })
+    const turn = new RolloutTurn(this.#history.plan(request), forced)
     this.#underWay.add(turn)
     return turn
   }

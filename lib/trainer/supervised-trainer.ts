@@ -2,7 +2,7 @@
 // writes is trained.
 import type { RunLogger } from '../loggers/types.js'
 import type { Message, ToolDescription } from '../policy/types.js'
-import { callTag } from '../rollout/tool-call-parser.js'
+import { callMarks } from '../rollout/call-marks.js'
 import { type MaskedSequence, packSequences } from './batch.js'
 import type { SupervisedMetrics } from './metrics.js'
 import { checkCount, checkOptimizerOptions, checkPositive, withoutUndefined } from './option-checks.js'
@@ -178,10 +178,17 @@ function excludedBy(
   policy: TrainablePolicy,
 ): { excludedToken?: number } {
   if (!sequences.some(({ mask }) => Array.from(mask).includes(2))) return {}
-  const excludedToken = policy.tokenizer.tokenId(callTag)
+  const format = policy.template.toolFormat ?? 'hermes'
+  const { opening, beginsAll } = callMarks[format]
+  if (!beginsAll) {
+    throw new RangeError(
+      `conversations: trained "without-calls" needs calls that begin with a token of their own, which those in ${format} format do not`,
+    )
+  }
+  const excludedToken = policy.tokenizer.tokenId(opening)
   if (excludedToken === undefined) {
     throw new RangeError(
-      `conversations: trained "without-calls" needs ${callTag} to be one token of the vocabulary`,
+      `conversations: trained "without-calls" needs ${opening} to be one token of the vocabulary`,
     )
   }
   return { excludedToken }

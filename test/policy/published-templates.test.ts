@@ -177,14 +177,14 @@ describe("a template like Llama 2's", () => {
 
 describe('calls in a format that is not known', () => {
   const template =
-    '{% for m in messages %}{% if m.tool_calls %}{{ \'[TOOL_CALLS] [{"name": "\' + m.tool_calls[0].function.name + \'"}]<|im_end|>\' }}' +
+    "{% for m in messages %}{% if m.tool_calls %}{{ '<function=' + m.tool_calls[0].function.name + '></function><|im_end|>' }}" +
     "{% else %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}"
 
   it('are refused where there are tools, unless Hermes is asked for', () => {
     const other = createChatTemplate({ template }, tokenizers.qwen3)
     expect(other.prompt([question], [])).not.toHaveLength(0)
     expect(() => other.prompt([question], [tool])).toThrow(
-      /\[TOOL_CALLS\].*cannot read; toolFormat: 'hermes'/,
+      /<function=probe_name>.*cannot read; toolFormat: 'hermes'/,
     )
     const asked = createChatTemplate({ template, toolFormat: 'hermes' }, tokenizers.qwen3)
     expect(asked.prompt([question], [tool])).toEqual(other.prompt([question], []))

@@ -10,7 +10,7 @@ import type {
   Tokenizer,
 } from '../../lib/policy/types.js'
 
-const controlTokens = ['<|end|>', '<tool_call>', '</tool_call>']
+const controlTokens = ['<|end|>', '<tool_call>', '</tool_call>', '[TOOL_CALLS]']
 const firstControlToken = 0x110000
 export const endOfTurn = firstControlToken
 export const callToken = firstControlToken + 1
@@ -19,7 +19,7 @@ export const tokenizer: Tokenizer = {
   vocabSize: firstControlToken + controlTokens.length,
   encode: (text) =>
     text
-      .split(/(<\|end\|>|<\/?tool_call>)/)
+      .split(/(<\|end\|>|<\/?tool_call>|\[TOOL_CALLS\])/)
       .flatMap(
         (piece) =>
           tokenizer.tokenId(piece) ?? Array.from(piece, (character) => character.codePointAt(0) as number),

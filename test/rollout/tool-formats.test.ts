@@ -1,10 +1,11 @@
-// Llama 3.x's JSON calls, and thoughts, which hold no calls in any format.
+// Llama 3.x's and Mistral's calls, and thoughts, which hold no calls in any format.
 import { describe, expect, it } from 'vitest'
-import { afterThinking, parseToolCalls, withoutToolCalls } from '../../lib/rollout/tool-call-parser.js'
+import { afterThinking } from '../../lib/rollout/thoughts.js'
+import { parseToolCalls, withoutToolCalls } from '../../lib/rollout/tool-call-parser.js'
 
 const call = { kind: 'call', name: 'search', arguments: { query: 'a {"} b' } }
 const written = '{"name": "search", "parameters": {"query": "a {\\"} b"}}'
-const parse = (text: string) => parseToolCalls(text, 'llama3-json')
+const parse = (text: string) => parseToolCalls(text, { format: 'llama3-json' })
 
 describe("Llama 3's JSON calls", () => {
   it.each([
@@ -14,7 +15,7 @@ describe("Llama 3's JSON calls", () => {
     ['with "arguments"', written.replace('parameters', 'arguments')],
   ])('are read %s', (_, text) => {
     expect(parse(text)).toEqual([call])
-    expect(withoutToolCalls(text, 'llama3-json')).toBe('')
+    expect(withoutToolCalls(text, { format: 'llama3-json' })).toBe('')
   })
 
   it.each(['; ', ';', '\n', ''])('are read several, separated by %j', (separator) => {
@@ -46,6 +47,87 @@ describe("Llama 3's JSON calls", () => {
   })
 })
 
+describe("Mistral's calls", () => {
+  const mistral = (text: string) => parseToolCalls(text, { format: 'mistral' })
+  const named = (text: string) => parseToolCalls(text, { format: 'mistral-args' })
+  const item = '{"name": "search", "arguments": {"query": "a {\\"} b"}}'
+
+  it.each([
+    ['one', `[TOOL_CALLS] [${item}]`, [call]],
+    ['without space', `[TOOL_CALLS][${item}]`, [call]],
+    ['several', `[TOOL_CALLS] [${item}, ${item}]\n`, [call, call]],
+    ['several lists', `[TOOL_CALLS] [${item}] [TOOL_CALLS] [${item}]`, [call, call]],
+    ['with an id', `[TOOL_CALLS] [${item.slice(0, -1)}, "id": "a1B2c3D4e"}]`, [{ ...call, id: 'a1B2c3D4e' }]],
+    ['without arguments', '[TOOL_CALLS] [{"name": "now"}]', [{ kind: 'call', name: 'now', arguments: {} }]],
+    ['after text', `I look. [TOOL_CALLS] [${item}]`, [call]],
+    ['after a thought', `<think>[TOOL_CALLS] [${item}]</think>[TOOL_CALLS] [${item}]`, [call]],
+  ])('are read: %s', (_, text, calls) => {
+    expect(mistral(text)).toEqual(calls)
+  })
+
+  it.each([
+    ['one', '[TOOL_CALLS]search[ARGS]{"query": "a {\\"} b"}', [call]],
+    [
+      'with an id',
+      '[TOOL_CALLS]search[CALL_ID]a1B2c3D4e[ARGS]{"query": "a {\\"} b"}',
+      [{ ...call, id: 'a1B2c3D4e' }],
+    ],
+    ['in white space', ' [TOOL_CALLS] search[ARGS] {"query": "a {\\"} b"}\n', [call]],
+    [
+      'several',
+      '[TOOL_CALLS]a[ARGS]{}[TOOL_CALLS]b[ARGS]{}',
+      [
+        { kind: 'call', name: 'a', arguments: {} },
+        { kind: 'call', name: 'b', arguments: {} },
+      ],
+    ],
+  ])('are read in the later form: %s', (_, text, calls) => {
+    expect(named(text)).toEqual(calls)
+  })
+
+  it.each([
+    ['[TOOL_CALLS] [{"name": "search"', 'not valid JSON'],
+    [`[TOOL_CALLS] [${item}] and more`, 'not valid JSON'],
+    ['[TOOL_CALLS]', 'not valid JSON'],
+    [`[TOOL_CALLS] ${item}`, 'JSON list'],
+    ['[TOOL_CALLS] []', 'JSON list'],
+    ['[TOOL_CALLS] [3]', 'must be a JSON object'],
+    ['[TOOL_CALLS] [{"name": ""}]', '"name" must be'],
+    ['[TOOL_CALLS]search[ARGS]{}', 'not valid JSON'],
+  ])('%s is malformed', (text, problem) => {
+    expect(mistral(text)).toEqual([
+      { kind: 'malformed', text: expect.any(String), problem: expect.stringContaining(problem) },
+    ])
+  })
+
+  it.each([
+    ['[TOOL_CALLS]search', 'name and [ARGS]'],
+    ['[TOOL_CALLS]search[ARGS]{"query"', 'not valid JSON'],
+    ['[TOOL_CALLS][ARGS]{}', '"name" must be'],
+    ['[TOOL_CALLS] [{"name": "search", "arguments": {}}]', 'name and [ARGS]'],
+  ])('%s is malformed in the later form', (text, problem) => {
+    expect(named(text)).toEqual([
+      { kind: 'malformed', text: expect.any(String), problem: expect.stringContaining(problem) },
+    ])
+  })
+
+  it('are read beside one that cannot be, and are none without their mark', () => {
+    expect(mistral(`[TOOL_CALLS] [${item}, {"arguments": {}}]`).map(({ kind }) => kind)).toEqual([
+      'call',
+      'malformed',
+    ])
+    expect(mistral(`[${item}]`)).toEqual([])
+    expect(named('search[ARGS]{}')).toEqual([])
+  })
+
+  it('are taken out of the text', () => {
+    expect(withoutToolCalls(`<think>a</think>I look. [TOOL_CALLS] [${item}]`, { format: 'mistral' })).toBe(
+      '<think>a</think>I look.',
+    )
+    expect(withoutToolCalls('[TOOL_CALLS]a[ARGS]{}', { format: 'mistral-args' })).toBe('')
+  })
+})
+
 describe('thoughts', () => {
   const hermes = '<tool_call>{"name": "search", "arguments": {}}</tool_call>'
 
@@ -60,10 +142,28 @@ describe('thoughts', () => {
     ['<think>never ends', ''],
     ['<think>a</think>b', 'b'],
     ['\n<think>a</think>b</think>c', 'b</think>c'],
-    ['opened in the prompt</think>b', 'b'],
     ['b <think>late</think>', 'b <think>late</think>'],
+    ['b</think>c', 'b</think>c'],
     ['b', 'b'],
   ])('%j is followed by %j', (text, said) => {
     expect(afterThinking(text)).toBe(said)
+  })
+
+  it.each([
+    ['a</think>b', 'b'],
+    ['<think>a</think>b', 'b'],
+    ['a</think>b</think>c', 'b</think>c'],
+    ['never ends', ''],
+  ])('%j, opened in the prompt, is followed by %j', (text, said) => {
+    expect(afterThinking(text, true)).toBe(said)
+  })
+
+  it('that the prompt opened hold no calls either', () => {
+    const inThought = { inThought: true }
+    expect(parseToolCalls(`Perhaps ${hermes}?`, inThought)).toEqual([])
+    expect(parseToolCalls(`Perhaps ${hermes}?</think>\n\n${hermes}`, inThought)).toHaveLength(1)
+    expect(withoutToolCalls(`Perhaps ${hermes}?</think>${hermes}`, inThought)).toBe(
+      `Perhaps ${hermes}?</think>`,
+    )
   })
 })

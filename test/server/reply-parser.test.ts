@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { TurnReading } from '../../lib/rollout/tool-call-parser.js'
 import { withoutToolCalls } from '../../lib/rollout/tool-call-parser.js'
 import { parseReply, ReplyParser } from '../../lib/server/reply-parser.js'
 import { call } from './conversations.js'
@@ -63,6 +64,7 @@ describe('ReplyParser', () => {
 
 describe('a reply in pieces of every size', () => {
   const llama = '{"name": "search", "parameters": {"query": "x; y"}}'
+  const mistral = '[TOOL_CALLS] [{"name": "search", "arguments": {"query": "x; y"}}]'
   const searched = { name: 'search', arguments: { query: 'x; y' } }
   const hermes = '<tool_call>{"name": "search", "arguments": {"query": "x; y"}}</tool_call>'
 
@@ -76,20 +78,59 @@ describe('a reply in pieces of every size', () => {
     ['llama3-json', '{"capital": "Paris"}', '{"capital": "Paris"}', []],
     ['llama3-json', `${llama.slice(0, -1)}`, llama.slice(0, -1), []],
     ['llama3-json', `I say ${llama}`, `I say ${llama}`, []],
+    ['mistral', mistral, '', [searched]],
+    ['mistral', `I look. ${mistral}`, 'I look.', [searched]],
+    [
+      'mistral',
+      `${mistral.slice(0, -1)}, {"name": "now", "id": "a1B2c3D4e"}]`,
+      '',
+      [searched, { name: 'now', arguments: {}, id: 'a1B2c3D4e' }],
+    ],
+    ['mistral', `<think>${mistral}</think>${mistral}`, `<think>${mistral}</think>`, [searched]],
+    ['mistral', `I look. ${mistral.slice(0, -1)}`, `I look. ${mistral.slice(0, -1)}`, []],
+    ['mistral', `${mistral.slice(0, -1)}, {}]`, `${mistral.slice(0, -1)}, {}]`, []],
+    ['mistral', 'a [TOOL_ is no mark [', 'a [TOOL_ is no mark [', []],
+    ['mistral-args', 'I look.[TOOL_CALLS]search[ARGS]{"query": "x; y"}', 'I look.', [searched]],
+    ['mistral-args', '[TOOL_CALLS]search', '[TOOL_CALLS]search', []],
   ] as const)('%s: %s', (format, text, expected, calls) => {
-    for (const size of [1, 2, 3, 7, text.length]) {
-      const parser = new ReplyParser(true, format)
-      const parts = []
-      for (let at = 0; at < text.length; at += size) parts.push(...parser.feed(text.slice(at, at + size)))
-      parts.push(...parser.end())
-      expect(parts.map((part) => (part.kind === 'content' ? part.text : '')).join('')).toBe(expected)
-      expect(parts.flatMap((part) => (part.kind === 'call' ? [part.call] : []))).toEqual(calls)
-    }
+    for (const size of [1, 2, 3, 7, text.length])
+      expect(inPieces(text, size, { format })).toEqual([expected, calls])
+  })
+
+  it.each([
+    ['hermes', `${hermes}?</think>\n\n${hermes}`, `${hermes}?</think>`, [searched]],
+    ['hermes', `a <think>${hermes}`, `a <think>${hermes}`, []],
+    ['hermes', `<think>${hermes}</think>${hermes}`, `<think>${hermes}</think>`, [searched]],
+    ['llama3-json', llama, llama, []],
+    ['llama3-json', `hm</think>${llama}`, 'hm</think>', [searched]],
+    ['mistral', mistral, mistral, []],
+    ['mistral', `${mistral}</think>${mistral}`, `${mistral}</think>`, [searched]],
+  ] as const)('%s, in a thought that the prompt opened: %s', (format, text, expected, calls) => {
+    for (const size of [1, 2, 3, 7, text.length])
+      expect(inPieces(text, size, { format, inThought: true })).toEqual([expected, calls])
+  })
+
+  it('gives out what stands before calls of Mistral at once, and leaves them where nothing is a call', () => {
+    const parser = new ReplyParser(true, { format: 'mistral' })
+    expect(parser.feed('I look. [TOOL')).toEqual([{ kind: 'content', text: 'I look.' }])
+    expect(parser.feed('_BOX]')).toEqual([{ kind: 'content', text: ' [TOOL_BOX]' }])
+    expect(parseReply(mistral, false, { format: 'mistral' })).toEqual({ content: mistral, toolCalls: [] })
   })
 
   it('gives out what is no call of Llama 3 at once', () => {
-    const parser = new ReplyParser(true, 'llama3-json')
+    const parser = new ReplyParser(true, { format: 'llama3-json' })
     expect(parser.feed('I ')).toEqual([{ kind: 'content', text: 'I ' }])
     expect(parser.feed('{')).toEqual([{ kind: 'content', text: '{' }])
   })
 })
+
+function inPieces(text: string, size: number, reading: TurnReading): [string, unknown[]] {
+  const parser = new ReplyParser(true, reading)
+  const parts = []
+  for (let at = 0; at < text.length; at += size) parts.push(...parser.feed(text.slice(at, at + size)))
+  parts.push(...parser.end())
+  return [
+    parts.map((part) => (part.kind === 'content' ? part.text : '')).join(''),
+    parts.flatMap((part) => (part.kind === 'call' ? [part.call] : [])),
+  ]
+}
