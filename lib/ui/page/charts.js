@@ -29,7 +29,8 @@ function lineOf({ name, per, label, channel, sparse }, index, run, runs) {
   const divisors = per
     ? new Map(data[per].steps.map((step, place) => [step, data[per].values[place]]))
     : undefined
-  const shown = divisors ? values.map((value, place) => value / divisors.get(steps[place])) : values
+  // A step of which nothing could be graded has 0 of both.
+  const shown = divisors ? values.map((value, place) => value / (divisors.get(steps[place]) || 1)) : values
   const alone = runs.length === 1
   return {
     label,

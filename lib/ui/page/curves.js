@@ -56,6 +56,11 @@ export const curves = [
       { name: 'dualClipped', label: 'dual' },
     ],
   },
+  {
+    title: 'Tokens with a gradient',
+    share: true,
+    series: [{ name: 'pushedTokens', per: 'trainedTokens', label: 'of trained tokens' }],
+  },
   { title: 'Entropy', unit: 'nats', series: [{ name: 'entropy', label: 'entropy' }] },
   { title: 'KL to the reference', unit: 'nats', hideZero: true, series: [{ name: 'kl', label: 'KL' }] },
   {
