@@ -87,19 +87,26 @@ describe('groupAdvantages', () => {
       correct: new Uint8Array(size).fill(1),
       toolCalls: Int32Array.from({ length: size }, (_, index) => index % 3),
     }
-    const order: string[] = []
-    const calls = [1, 2, 3].map(async () => {
-      const found = await kernels.groupAdvantages(big)
-      order.push('kernel')
-      return found
-    })
-    setImmediate(() => order.push('event loop'))
-    const [first, second, third] = await Promise.all(calls)
-    for (const other of [second, third]) {
-      expect(largestDifference(other?.accuracyAdvantages ?? [], first?.accuracyAdvantages ?? [])).toBe(0)
+    /** What came first: the end of a kernel, or a turn of the event loop. */
+    const race = async () => {
+      const order: string[] = []
+      const calls = [1, 2, 3].map(async () => {
+        const found = await kernels.groupAdvantages(big)
+        order.push('kernel')
+        return found
+      })
+      setImmediate(() => order.push('event loop'))
+      const [first, second, third] = await Promise.all(calls)
+      for (const other of [second, third]) {
+        expect(largestDifference(other?.accuracyAdvantages ?? [], first?.accuracyAdvantages ?? [])).toBe(0)
+      }
+      await new Promise(setImmediate)
+      return order[0]
     }
-    await new Promise(setImmediate)
-    expect(order[0]).toBe('event loop')
+    // A busy machine may let the kernels win a race or several; on the event loop they would win each.
+    let winner = await race()
+    for (let races = 1; winner === 'kernel' && races < 100; races++) winner = await race()
+    expect(winner).toBe('event loop')
   })
 
   it.each([

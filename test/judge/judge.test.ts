@@ -20,7 +20,6 @@ const open = (options: Partial<JudgeOptions> = {}) =>
     baseURL: endpoint.baseURL,
     model: 'judge-1',
     minimumDelay: 1,
-    timeout: 200,
     retries: 2,
     ...options,
   })
@@ -78,7 +77,14 @@ describe('a judge that answers', () => {
 
   it('has at most `concurrency` requests under way', async () => {
     endpoint.busiest = 0
-    endpoint.behave((response) => setTimeout(() => say(response, true), 5))
+    // The first ones are answered when three are there, so that three have been; a moment later, so that a fourth would be.
+    let arrived = 0
+    const three = new Promise<void>((resolve) => {
+      endpoint.behave((response) => {
+        if (++arrived === 3) setTimeout(resolve, 50)
+        void three.then(() => say(response, true))
+      })
+    })
     const judge = open({ concurrency: 3 })
     await Promise.all(Array.from({ length: 20 }, (_, index) => judge.decide(ask(String(index)))))
     expect(endpoint.requests).toHaveLength(20)
@@ -87,6 +93,8 @@ describe('a judge that answers', () => {
 })
 
 describe('a judge that fails', () => {
+  // Long enough for a request to reach the endpoint on a busy machine, since the endpoint counts them.
+  const impatience = 1500
   const failures: [string, (failing: MisbehavingEndpoint) => void, string, number][] = [
     [
       'is down',
@@ -95,7 +103,7 @@ describe('a judge that fails', () => {
       3,
     ],
     ['limits the rate', (at) => at.behave((response) => send(response, 429, '')), 'HTTP 429', 3],
-    ['hangs', (at) => at.behave(() => {}), 'no answer within 200 ms', 3],
+    ['hangs', (at) => at.behave(() => {}), `no answer within ${impatience} ms`, 3],
     [
       'hangs in the body',
       (at) => at.behave((response) => response.writeHead(200).write('{"cho')),
@@ -136,7 +144,7 @@ describe('a judge that fails', () => {
     'and %s leaves the thing undecided, with the reason',
     async (_, misbehave, reason, requests) => {
       misbehave(endpoint)
-      const judge = open()
+      const judge = open(reason.startsWith('no answer') ? { timeout: impatience } : {})
       const decision = await judge.decide(ask())
       expect(decision).toMatchObject({ kind: 'undecided', reason: expect.stringContaining(reason) })
       expect(endpoint.requests).toHaveLength(requests)
@@ -170,9 +178,8 @@ describe('a judge that fails', () => {
     endpoint.behave((response, _, index) =>
       index === 0 ? send(response, 429, '', { 'retry-after': '900' }) : say(response, true),
     )
-    const again = performance.now()
-    await open({ maximumDelay: 50 }).decide(ask('hurried'))
-    expect(performance.now() - again).toBeLessThan(900)
+    // Else this test would take 15 minutes.
+    expect(await open({ maximumDelay: 50 }).decide(ask('hurried'))).toMatchObject({ kind: 'decided' })
   })
 
   it('decides without the votes that never came where the others are more than half of all', async () => {

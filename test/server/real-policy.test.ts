@@ -126,17 +126,18 @@ describe('a real policy behind the server', () => {
     const broken = fetch(`${talker().rollout.baseURL}/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'policy', messages: [user('x')], max_tokens: 400, n: 8 }),
+      // Each of 128 may end early, by chance of its seed; that all have before the client leaves would be one of many.
+      body: JSON.stringify({ model: 'policy', messages: [user('x')], max_tokens: 400, n: 128 }),
       signal: leaving.signal,
     })
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    const until = async (reached: (sampling: number) => boolean) => {
+      while (!reached((await policy.generationStats()).sampling))
+        await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await until((sampling) => sampling > 0)
     leaving.abort()
     await expect(broken).rejects.toThrow()
-    for (;;) {
-      const { sampling } = await policy.generationStats()
-      if (sampling === 0) break
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+    await until((sampling) => sampling === 0)
     await server.close()
     expect((await policy.generationStats()).live).toBe(0)
   })

@@ -174,9 +174,8 @@ describe('RunStore', () => {
     const run = open()
     const writer = new Database(join(folder, 'run.sqlite'))
     writer.exec('BEGIN IMMEDIATE; DELETE FROM rollouts')
-    const start = performance.now()
+    // A read that waited for the writer, who is this very thread, would end in an error.
     expect(run.rolloutCount()).toBe(4)
-    expect(performance.now() - start).toBeLessThan(1000)
     writer.exec('ROLLBACK')
     writer.close()
   })

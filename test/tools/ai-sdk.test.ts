@@ -8,22 +8,17 @@ import type { Tool } from '../../lib/tools/types.js'
 import { ScriptedPolicy } from '../rollout/scripted-policy.js'
 import { call as written } from '../rollout/tools.js'
 
-const call = (
-  tools: readonly Tool[],
-  name: string,
-  input: unknown = {},
-  signal = new AbortController().signal,
-) =>
+const call = (tools: readonly Tool[], name: string, input: unknown = {}, toolTimeout = 60_000) =>
   runToolCall(
     { kind: 'call', name, arguments: input as Record<string, unknown> },
     {
       tools,
-      toolTimeout: 300,
+      toolTimeout,
       toolConcurrency: 8,
       maxObservationCharacters: 1000,
       rolloutId: 'rollout',
       rolloutEnded: new AbortController().signal,
-      signal,
+      signal: new AbortController().signal,
     },
   )
 
@@ -186,7 +181,7 @@ describe('tools of the AI SDK', () => {
       },
       { context: { user: 'u' } },
     )
-    expect(await call(tools, 'wait')).toMatchObject({ outcome: 'timeout' })
+    expect(await call(tools, 'wait', {}, 300)).toMatchObject({ outcome: 'timeout' })
     expect(aborted).toBe(true)
     expect(context).toEqual({ user: 'u' })
   })
