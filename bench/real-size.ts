@@ -1,4 +1,4 @@
-// npm run bench -- --real-size: a model of 0.5 billion parameters with random weights, in the formats that real models are
+// npm run bench -- --real-size [--peer both|bfloat16|float32|none]: a model of 0.5 billion parameters with random weights, in the formats that real models are
 // trained and sampled in, as shares of what the machine gives at best, beside PyTorch.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -28,29 +28,58 @@ interface Sizes {
   layerParameters: number
 }
 
-export function compareRealSize(threads: number, profile: boolean): void {
+/** In which formats PyTorch runs beside. */
+export const peerChoices = ['both', 'bfloat16', 'float32', 'none'] as const
+export type PeerChoice = (typeof peerChoices)[number]
+
+/** What was measured of PyTorch. */
+type Peers = Partial<Record<'float32' | 'bfloat16', PeerSpeeds>>
+
+export interface RealSizeOptions {
+  threads: number
+  profile: boolean
+  peer: PeerChoice
+}
+
+export function compareRealSize({ threads, profile, peer }: RealSizeOptions): void {
   const folder = mkdtempSync(join(tmpdir(), 'hdpo-real-size-'))
   try {
     const weights = join(folder, 'model.safetensors')
     const common = { shape: realShape, threads, precision: 'bfloat16' as const }
     buildWithCMake('hdpo_rates')
     const before = measureRates(threads)
-    const rounded = runPart({
+    const rounded = runPart('bfloat16: weights, prefill, decoding', {
       ...common,
       generationPrecision: 'bfloat16',
       save: weights,
       prefillTokens,
       batches,
     })
-    const int8 = runPart({ ...common, generationPrecision: 'int8', weights, prefillTokens, batches })
-    const lora = runPart({ ...common, generationPrecision: 'bfloat16', weights, train: 'lora' })
-    const full = runPart({ ...common, generationPrecision: 'bfloat16', weights, train: 'full' })
+    const int8 = runPart('int8: prefill, decoding', {
+      ...common,
+      generationPrecision: 'int8',
+      weights,
+      prefillTokens,
+      batches,
+    })
+    const lora = runPart('training step, LoRA', {
+      ...common,
+      generationPrecision: 'bfloat16',
+      weights,
+      train: 'lora',
+    })
+    const full = runPart('training step, full', {
+      ...common,
+      generationPrecision: 'bfloat16',
+      weights,
+      train: 'full',
+    })
     const rates = best(before, measureRates(threads))
     console.log(
       `${realShape.name}, random weights; this machine: ${rates.bfloat16Gflops.toFixed(0)} GFLOP/s in bfloat16, ` +
         `${rates.float32Gflops.toFixed(0)} in float32, ${rates.readGigabytesPerSecond.toFixed(0)} GB/s\n`,
     )
-    const peers = { float32: runPeer(threads, 'float32'), bfloat16: runPeer(threads, 'bfloat16') }
+    const peers = runPeers(threads, peer)
     const rows = [
       ...generationRows('bfloat16', rounded, rates, 2, peers),
       ...generationRows('int8', int8, rates, 1 + 4 / 64, peers),
@@ -79,7 +108,7 @@ function generationRows(
   figures: PartFigures,
   rates: Rates,
   bytesPerWeight: number,
-  peers: Record<'float32' | 'bfloat16', PeerSpeeds>,
+  peers: Peers,
 ): string[][] {
   const { parameters, layerParameters } = sizes()
   const prefill = figures.prefillTokensPerSecond ?? Number.NaN
@@ -90,8 +119,8 @@ function generationRows(
       whole(prefill),
       `${percent((2 * layerParameters * prefill) / (rates.bfloat16Gflops * 1e9))} of bfloat16 products`,
       memory,
-      whole(peers.float32.prefill),
-      whole(peers.bfloat16.prefill),
+      optional(peers.float32?.prefill),
+      optional(peers.bfloat16?.prefill),
     ],
   ]
   for (const batch of batches) {
@@ -102,8 +131,8 @@ function generationRows(
       speed.toFixed(1),
       `${percent(share)} of memory`,
       memory,
-      peers.float32.decode[batch]?.toFixed(1) ?? '-',
-      peers.bfloat16.decode[batch]?.toFixed(1) ?? '-',
+      peers.float32?.decode[batch]?.toFixed(1) ?? '-',
+      peers.bfloat16?.decode[batch]?.toFixed(1) ?? '-',
     ])
   }
   return rows
@@ -115,7 +144,7 @@ function trainingRow(
   figures: PartFigures,
   rates: Rates,
   products: number,
-  peers?: Record<'float32' | 'bfloat16', PeerSpeeds>,
+  peers: Peers = {},
 ): string[] {
   const speed = figures.trainTokensPerSecond ?? Number.NaN
   const share = (products * sizes().parameters * speed) / (rates.bfloat16Gflops * 1e9)
@@ -124,8 +153,8 @@ function trainingRow(
     whole(speed),
     `${percent(share)} of bfloat16 products`,
     bytes(figures.peakResidentBytes),
-    peers ? whole(peers.float32.train) : '-',
-    peers ? whole(peers.bfloat16.train) : '-',
+    optional(peers.float32?.train),
+    optional(peers.bfloat16?.train),
   ]
 }
 
@@ -137,6 +166,7 @@ function sizes(): Sizes {
 }
 
 function measureRates(threads: number): Rates {
+  tell('this machine: matrix products, memory')
   const program = join(root, 'build', 'cmake', 'hdpo_rates')
   return JSON.parse(execFileSync(program, [String(threads)], { encoding: 'utf8' })) as Rates
 }
@@ -149,7 +179,13 @@ function best(one: Rates, other: Rates): Rates {
   }
 }
 
-function runPart(given: PartArguments): PartFigures {
+/** On standard error: some measurements take minutes. */
+function tell(what: string): void {
+  console.error(`${new Date().toLocaleTimeString('en-GB')} measuring ${what}`)
+}
+
+function runPart(what: string, given: PartArguments): PartFigures {
+  tell(`hdpo, ${what}`)
   const path = fileURLToPath(new URL('real-size-part.ts', import.meta.url))
   const output = execFileSync(process.execPath, ['--import', 'tsx', path, JSON.stringify(given)], {
     encoding: 'utf8',
@@ -164,7 +200,16 @@ interface PeerSpeeds {
   train: number
 }
 
+function runPeers(threads: number, choice: PeerChoice): Peers {
+  const run = (dtype: 'float32' | 'bfloat16') => choice === 'both' || choice === dtype
+  return {
+    ...(run('float32') && { float32: runPeer(threads, 'float32') }),
+    ...(run('bfloat16') && { bfloat16: runPeer(threads, 'bfloat16') }),
+  }
+}
+
 function runPeer(threads: number, dtype: 'float32' | 'bfloat16'): PeerSpeeds {
+  tell(`PyTorch, ${dtype}: prefill, decoding, training step`)
   const output = runPython('torch_peer.py', [
     ...torchFlags(realShape, threads),
     ...['--dtype', dtype, '--lora', '32', '--steps', '1', '--prefill', String(prefillTokens)],
@@ -194,5 +239,6 @@ function printProfile({ profile }: PartFigures): void {
 }
 
 const whole = (value: number): string => Math.round(value).toLocaleString('en')
+const optional = (value: number | undefined): string => (value === undefined ? '-' : whole(value))
 const percent = (share: number): string => `${(100 * share).toFixed(0)}%`
 const bytes = (value: number): string => `${(value / 2 ** 30).toFixed(1)} GiB`

@@ -1,4 +1,4 @@
-// npm run bench [-- --threads 2 --profile --real-size]: hdpo beside PyTorch, in one run on this machine. Prints a table.
+// npm run bench [-- --threads 2 --profile --real-size [--peer both]]: hdpo beside PyTorch, in one run on this machine. Prints a table.
 // The peer runs before and after: a noisy neighbour shows as two different figures, of which the better one counts.
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -7,7 +7,7 @@ import { formatTable } from '../lib/cli/table.js'
 import { measureAdvantages } from './advantages.js'
 import { measureGeneration } from './generation.js'
 import { measureLinearLoss } from './linear-loss.js'
-import { compareRealSize } from './real-size.js'
+import { compareRealSize, type PeerChoice, peerChoices } from './real-size.js'
 import { type Shape, shapes } from './shapes.js'
 import { figure, type PeerFigures, runPython, runTorchPeer } from './torch-peer.js'
 import { measureTraining } from './training.js'
@@ -19,17 +19,29 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '2' },
     profile: { type: 'boolean', default: false },
     'real-size': { type: 'boolean', default: false },
+    peer: { type: 'string' },
   },
 })
 const threads = Number(values.threads)
 if (!Number.isInteger(threads) || threads < 1)
   throw new RangeError(`--threads must be a whole number from 1, got ${values.threads}`)
 
+if (values.peer !== undefined && !values['real-size']) throw new TypeError('--peer goes with --real-size')
+
 console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${threads} threads, Node ${process.version}\n`)
 if (values['real-size']) {
-  compareRealSize(threads, values.profile)
+  compareRealSize({ threads, profile: values.profile, peer: peerChoice() })
 } else {
   await compareSmallModels()
+}
+
+/** PyTorch in float32 takes most of a run at that size. */
+function peerChoice(): PeerChoice {
+  const { peer = 'both' } = values
+  const choice = peerChoices.find((known) => known === peer)
+  if (choice === undefined)
+    throw new RangeError(`--peer must be one of ${peerChoices.join(', ')}, got ${peer}`)
+  return choice
 }
 
 async function compareSmallModels(): Promise<void> {

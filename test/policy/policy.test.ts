@@ -10,6 +10,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadAddon } from '../../lib/native.js'
 import { Policy, type PolicyOptions } from '../../lib/policy/policy.js'
 import { SupervisedTrainer } from '../../lib/trainer/supervised-trainer.js'
 import { tinyAtlas, tinyQwen3, writeModelFolder, writeTokenizer } from './model-folders.js'
@@ -295,6 +296,23 @@ describe('refusals before anything is trained', () => {
     await expect(load(folder)).rejects.toThrow(/model\.safetensors/)
   })
 
+  it('of tensors that the model does not have, by name, but of the rotary frequencies of older checkpoints', async () => {
+    const [older, other] = [place('older'), place('other')]
+    const before = await withPolicy(tiny, {}, async (policy) => {
+      await policy.save(older)
+      await policy.save(other)
+      return logprobs(policy)
+    })
+    const frequencies = [0, 1].map((layer) => `model.layers.${layer}.self_attn.rotary_emb.inv_freq`)
+    for (const name of frequencies) addTensor(join(older, 'model.safetensors'), name)
+    expect(await withPolicy(older, {}, logprobs)).toEqual(before)
+    const unknown = ['model.layers.0.self_attn.inv_freq', 'model.layers.0.self_attn.sinks']
+    for (const name of unknown) addTensor(join(other, 'model.safetensors'), name)
+    await expect(Policy.load(other)).rejects.toThrow(
+      new RegExp(`tensors that the model does not have: .*${unknown[0]}.*${unknown[1]}`),
+    )
+  })
+
   it('of a vocabulary larger than the embedding', async () => {
     const folder = place('vocabulary')
     await writeModelFolder(folder, { config: { ...tinyAtlas, vocab_size: 2047 } })
@@ -325,6 +343,22 @@ describe('refusals before anything is trained', () => {
     await expect(load(tiny, { templateVariables: { enable_thinking: true } })).rejects.toThrow(
       /does not read the variable "enable_thinking"/,
     )
+  })
+
+  it.skipIf(loadAddon().cudaStatus().usable)('of a GPU that is not there', async () => {
     await expect(load(tiny, { device: 'cuda' })).rejects.toMatchObject({ code: 'ERR_DEVICE' })
   })
 })
+
+/** Four float32 zeros more at the end of a safetensors file. */
+function addTensor(path: string, name: string): void {
+  const bytes = readFileSync(path)
+  const start = 8 + Number(bytes.readBigUInt64LE(0))
+  const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<string, unknown>
+  const data = bytes.subarray(start)
+  header[name] = { dtype: 'F32', shape: [4], data_offsets: [data.length, data.length + 16] }
+  const text = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(text.length))
+  writeFileSync(path, Buffer.concat([length, text, data, Buffer.alloc(16)]))
+}
