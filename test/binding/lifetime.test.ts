@@ -10,13 +10,13 @@ const addon = join(import.meta.dirname, '..', '..', 'build', 'Release', 'hdpo.no
 const prelude = `
 const { Engine, kernels } = require(${JSON.stringify(addon)})
 const sizes = { layers: 1, heads: 2, kvHeads: 1, headDim: 16, hiddenSize: 32, intermediateSize: 64, vocabSize: 64 }
-const rest = { maxPositions: 4096, ropeTheta: 1e4, rmsNormEpsilon: 1e-6, tieEmbeddings: true, qkvBias: false, qkNorm: true }
+const rest = { maxPositions: 2 ** 17, ropeTheta: 1e4, rmsNormEpsilon: 1e-6, tieEmbeddings: true, qkvBias: false, qkNorm: true }
 const create = () => new Engine({ config: { ...sizes, ...rest }, threads: 1 })
 const step = (engine, length) => engine.supervisedStep(
   { tokens: new Int32Array(length), offsets: Int32Array.of(0, length), mask: new Uint8Array(length).fill(1, 1) },
   { learningRate: 1e-3 },
 )
-const sample = (engine) => engine.sample(engine.createSequence(Int32Array.of(1, 2)), { maxTokens: 4000 })
+const sample = (engine, maxTokens = 4000) => engine.sample(engine.createSequence(Int32Array.of(1, 2)), { maxTokens })
 const advantages = (rollouts) => kernels.groupAdvantages({
   groupIds: new Int32Array(rollouts), accuracyRewards: new Float32Array(rollouts), correct: new Uint8Array(rollouts),
   toolCalls: new Int32Array(rollouts), epsilon: 1e-6, scaleByStd: true,
@@ -69,7 +69,8 @@ describe('an engine', () => {
   it.concurrent('rejects what close() leaves waiting', async () => {
     const body = `
       const engine = create(); await engine.ready()
-      const waiting = Promise.allSettled([sample(engine), sample(engine), step(engine, 4000)])
+      const [long, longer] = [sample(engine, 100_000), sample(engine, 100_000)]
+      const waiting = Promise.allSettled([long, longer, step(engine, 4000)])
       await engine.close()
       const settled = [...(await waiting), ...(await Promise.allSettled([engine.ready(), engine.close()]))]
       console.log(settled.map(({ reason }) => reason?.code ?? 'fulfilled').join(' '))`
@@ -84,9 +85,9 @@ describe('an engine', () => {
       let freed = 0
       const registry = new FinalizationRegistry(() => freed++)
       for (let i = 0; i < 20; i++) {
-        const engine = create(); registry.register(engine, undefined); await engine.ready(); await sample(engine)
+        const engine = create(); registry.register(engine, undefined); await engine.ready(); await sample(engine, 100)
       }
-      for (let i = 0; i < 50 && freed < 15; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 10)) }
+      for (let i = 0; i < 1000 && freed < 15; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 10)) }
       console.log(freed >= 15)`
     expect(await run(body)).toBe('true')
   })

@@ -42,7 +42,8 @@ function hdpo(...args: string[]): Command {
   let printed = ''
   child.stdout.on('data', (data) => (printed += data))
   child.stderr.on('data', (data) => (printed += data))
-  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  // Not 'exit', which may come before the last of what was printed.
+  const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)))
   return { child, printed: () => printed, ended }
 }
 
@@ -52,7 +53,10 @@ const startResult = () => join(folder, 'out', 'start', 'seed-4', 'result.json')
 
 it('keeps what was finished when it was killed, finishes the rest, reports', async () => {
   const first = compare()
-  while (!existsSync(startResult()) && first.child.exitCode === null) await sleep(20)
+  while (!existsSync(startResult())) {
+    if (first.child.exitCode !== null) throw new Error(`it ended before its start: ${first.printed()}`)
+    await sleep(20)
+  }
   first.child.kill('SIGKILL')
   await first.ended
   const kept = readFileSync(startResult(), 'utf8')
@@ -86,4 +90,4 @@ it('keeps what was finished when it was killed, finishes the rest, reports', asy
   expect(
     existsSync(join(folder, 'out', 'cells', 'plain/hdpo-efficiencyWeight-0.15/seed-4', 'checkpoints')),
   ).toBe(false)
-}, 180_000)
+}, 600_000)

@@ -234,13 +234,14 @@ describe('clients that go away', () => {
     const socket = connect(Number(port), '127.0.0.1')
     socket.write('POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n')
     const drops = setInterval(() => socket.write('x-drop: 1\r\n'), 500)
-    const started = Date.now()
+    const started = performance.now()
     socket.resume()
     socket.on('error', () => {})
     await once(socket, 'close')
     clearInterval(drops)
-    expect(Date.now() - started).toBeLessThan(8_000)
-  }, 15_000)
+    // After 5 s and the time a busy machine takes; by Node's own limits it would be 60.
+    expect(performance.now() - started).toBeLessThan(50_000)
+  })
 })
 
 describe('the life of a rollout', () => {
@@ -302,23 +303,26 @@ describe('the life of a rollout', () => {
   })
 
   it('is given up when its agent falls silent, never while it waits for the policy', async () => {
+    // Long enough for a request to come on a busy machine.
+    const idleTimeout = 1500
     const { script, state } = gate()
     const ends: string[] = []
     const { url, rollout, server, warnings, policy } = await serve(
       async (conversation) => (conversation.includes('wait') ? script() : 'quick<|end|>'),
-      { idleTimeout: 150, onRollout: ({ end }) => void ends.push(end) },
+      { idleTimeout, onRollout: ({ end }) => void ends.push(end) },
     )
     const { apiKey, signal } = rollout({ id: 'silent' })
     const headers = { authorization: `Bearer ${apiKey}` }
     const waiting = post(`${url}/v1/chat/completions`, ask('wait'), headers)
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await until(() => state.waiting === 1)
+    await new Promise((resolve) => setTimeout(resolve, idleTimeout + 500))
     expect(signal.aborted).toBe(false)
     state.release()
     expect((await waiting).status).toBe(200)
     await until(() => ends.length === 1)
     expect(signal.aborted).toBe(true)
     expect(ends).toEqual(['aborted'])
-    expect(warnings).toEqual(['rollout "silent" was given up: no request for 0.15 s'])
+    expect(warnings).toEqual(['rollout "silent" was given up: no request for 1.5 s'])
     expect(server.metrics()).toMatchObject({ liveRollouts: 0, idleRollouts: 1, abandonedRollouts: 1 })
     expect(policy.live).toBe(1)
   })

@@ -4,7 +4,7 @@ import { appendFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { startUi, type UiServer } from '../../lib/ui/ui-server.js'
 import { recordedRollout, writeRun, writeStep } from '../store/recorded-run.js'
 
@@ -35,8 +35,14 @@ beforeAll(async () => {
     recordedRollout(0, 1),
   ])
   ui = await startUi({ folder, interval: 100, onWarning: (message) => complaints.push(message) })
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
-}, 60_000)
+  // A page of a run that is not indexed yet shows what there is; these show all.
+  const indexed = async () => {
+    const { runs } = (await (await fetch(`${ui.url}/api/runs`)).json()) as { runs: { rollouts: number }[] }
+    return runs.map(({ rollouts }) => rollouts)
+  }
+  await vi.waitFor(async () => expect(await indexed()).toEqual([18, 16]), { timeout: 60_000 })
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'], timeout: 180_000 })
+}, 300_000)
 afterAll(async () => {
   await browser?.close()
   await ui?.close()
@@ -49,7 +55,7 @@ afterEach(async () => {
 
 async function open(hash: string, options: Parameters<Browser['newPage']>[0] = {}): Promise<Page> {
   page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options })
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(60_000)
   page.on('pageerror', (error) => complaints.push(error.message))
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(message.text())
@@ -58,11 +64,12 @@ async function open(hash: string, options: Parameters<Browser['newPage']>[0] = {
   return page
 }
 
-/** Wider than the window: something sticks out. */
-const sticksOut = (shown: Page) => shown.evaluate('document.documentElement.scrollWidth > innerWidth')
+/** Nothing sticks out of the window once all is drawn; plots follow its width in a frame of their own. */
+const untilItFits = (shown: Page) =>
+  shown.waitForFunction('document.documentElement.scrollWidth <= innerWidth')
 
 // The page draws in the next animation frame: what follows from an action is waited for, never read at once.
-describe('the page', { timeout: 60_000 }, () => {
+describe('the page', { timeout: 300_000 }, () => {
   it('draws curves of the chosen runs, and goes on while they train', async () => {
     const shown = await open('#/overview?runs=first')
     await shown.locator('.plot canvas').first().waitFor()
@@ -74,7 +81,7 @@ describe('the page', { timeout: 60_000 }, () => {
       '{"step":6,"accuracy":0.95,"callsPerRollout":0.25}\n',
     )
     await shown.getByText('step 6').waitFor()
-    expect(await sticksOut(shown)).toBe(false)
+    await untilItFits(shown)
   })
 
   it('shows a trajectory, its tokens, and why it was pushed', async () => {
@@ -89,7 +96,7 @@ describe('the page', { timeout: 60_000 }, () => {
     await shown.locator('.tokens .sampled[data-tint="accuracy"]').first().waitFor()
     await shown.locator('.tokens .sampled').first().hover()
     await shown.getByText('accuracy +0.700 (weight 1)').waitFor()
-    expect(await sticksOut(shown)).toBe(false)
+    await untilItFits(shown)
   })
 
   it('filters and searches', async () => {
@@ -109,9 +116,8 @@ describe('the page', { timeout: 60_000 }, () => {
     await shown.locator('.plot canvas').first().waitFor()
     await shown.keyboard.press('2')
     await shown.locator('.items button[aria-current="true"]').waitFor()
-    const first = /task-\d#\d/.exec(
-      (await shown.locator('.reading .facts').textContent()) ?? '',
-    )?.[0] as string
+    const facts = shown.locator('.reading .facts', { hasText: /task-\d#\d/ })
+    const first = /task-\d#\d/.exec((await facts.textContent()) ?? '')?.[0] as string
     await shown.keyboard.press('j')
     await shown.locator('.reading .facts').filter({ hasNotText: first }).waitFor()
     await shown.keyboard.press('k')
@@ -133,6 +139,6 @@ describe('the page', { timeout: 60_000 }, () => {
   it.each(['#/overview?runs=first', '#/rollouts?run=first&step=2'])('fits a phone: %s', async (hash) => {
     const shown = await open(hash, { viewport: { width: 390, height: 844 }, hasTouch: true })
     await shown.locator('.plot canvas, .reading h1').first().waitFor()
-    expect(await sticksOut(shown)).toBe(false)
+    await untilItFits(shown)
   })
 })

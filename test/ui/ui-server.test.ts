@@ -28,6 +28,21 @@ async function start(options: Partial<UiOptions> = {}): Promise<string> {
   return ui.url
 }
 
+/** A server that has indexed the run: a request waits a moment for that, and then answers with what there is. */
+async function startIndexed(): Promise<string> {
+  const url = await start()
+  await untilRuns(url, [['first', 3, 12]])
+  return url
+}
+
+async function untilRuns(url: string, expected: [id: string, lastStep: number, rollouts: number][]) {
+  const found = async () => {
+    const { body } = await get(`${url}/api/runs`)
+    return body.runs.map(({ id, lastStep, rollouts }) => [id, lastStep, rollouts])
+  }
+  await expect.poll(found, { timeout: 60_000 }).toEqual(expected)
+}
+
 /** All that the answers below have. */
 interface Body {
   runs: { id: string; lastStep: number; rollouts: number }[]
@@ -47,15 +62,14 @@ describe('startUi', () => {
     const url = await start()
     expect(ui?.runs).toEqual(['first'])
     await writeRun(join(folder, 'sweep', 'seed-10'), 1)
-    const { body } = await get(`${url}/api/runs`)
-    expect(body.runs.map(({ id, lastStep, rollouts }) => [id, lastStep, rollouts])).toEqual([
+    await untilRuns(url, [
       ['first', 3, 12],
       ['sweep/seed-10', 1, 4],
     ])
   })
 
   it('answers for series, rollouts and a trajectory with its group', async () => {
-    const url = await start()
+    const url = await startIndexed()
     const series = await get(`${url}/api/series?run=first&names=accuracy&after=1`)
     expect(series.body).toEqual({ series: { accuracy: { steps: [2, 3], values: [0.2, 0.3] } }, lastStep: 3 })
     const found = await get(`${url}/api/rollouts?run=first&correct=false&search=nuuk`)
@@ -86,9 +100,10 @@ describe('startUi', () => {
       .pipeThrough(new TextDecoderStream())
       .getReader()
     const next = async (pattern: RegExp) => {
-      for (let text = ''; ; ) {
-        text += (await reader.read()).value ?? ''
-        if (pattern.test(text)) return text
+      for (let text = ''; !pattern.test(text); ) {
+        const { value, done } = await reader.read()
+        if (done) throw new Error(`the events ended with ${text}`)
+        text += value
       }
     }
     await next(/"lastStep":3/)
@@ -123,7 +138,7 @@ describe('startUi', () => {
   })
 
   it('gives Prometheus the newest step of every run', async () => {
-    const url = await start()
+    const url = await startIndexed()
     const text = await (await fetch(`${url}/metrics`)).text()
     expect(text).toContain('# TYPE hdpo_calls_per_rollout gauge\nhdpo_calls_per_rollout{run="first"} 0.5\n')
     expect(text).toContain('hdpo_seconds_train{run="first"} 1.5\n')
