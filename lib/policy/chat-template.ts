@@ -3,6 +3,7 @@
 import { Template } from '@huggingface/jinja'
 import { HdpoError } from '../errors.js'
 import { withCallIds } from './call-ids.js'
+import { strftimeNow } from './strftime-now.js'
 import { detectToolFormat, type ToolFormat } from './tool-format.js'
 import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
 
@@ -36,6 +37,8 @@ export function endTokensOf({ endOfTurn, endTokens = [endOfTurn] }: ChatTemplate
 
 // Stands in for what the policy wrote, to find where it ends in rendered text.
 const sentinel = '\u{e000}assistant\u{e001}'
+// The template engine has a strftime_now that cannot be declared again: calls of it are given another name.
+const ownClock = 'strftime_now_in_english'
 const anyQuestion: Message = { role: 'user', content: 'question' }
 
 class JinjaChatTemplate implements ChatTemplate {
@@ -180,6 +183,7 @@ class JinjaChatTemplate implements ChatTemplate {
     const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === 'tool' || toolCalls)
     try {
       return (usesTools ? this.#toolTemplate : this.#template).render({
+        [ownClock]: (format: string) => strftimeNow(format),
         ...this.#source.variables,
         messages: messages.map(templateMessage),
         ...(tools.length > 0 && {
@@ -216,7 +220,7 @@ function checkVariables({ template, toolTemplate = '', variables = {} }: ChatTem
 
 function parse(template: string): Template {
   try {
-    return new Template(template)
+    return new Template(template.replace(/\bstrftime_now(?=\s*\()/g, ownClock))
   } catch (error) {
     throw new HdpoError(
       'ERR_CHAT_TEMPLATE',
