@@ -71,7 +71,10 @@ function endOf(child: ChildProcess, logPath: string, options: JobProcessOptions)
     child.once('exit', (code, killedBy) => {
       const ended =
         killedBy === null ? `its process ended with status ${code}` : `its process was ended by ${killedBy}`
-      resolve(end ?? { kind: 'failed', message: `${ended}; see ${logPath}` })
+      const settle = () => resolve(end ?? { kind: 'failed', message: `${ended}; see ${logPath}` })
+      // Its last messages may still be on their way; 'disconnect' comes after them.
+      if (child.connected) child.once('disconnect', settle)
+      else settle()
     })
   }).finally(() => signal.removeEventListener('abort', stop))
 }

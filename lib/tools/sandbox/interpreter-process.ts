@@ -142,10 +142,11 @@ export class InterpreterProcess {
     complaints.setEncoding('utf8')
     complaints.on('data', (text: string) => this.#complain(text))
     answers.on('data', (chunk: Buffer) => this.#receive(chunk))
-    // Written to after it died: its end is reported by 'exit'.
+    // Written to after it died: its end is reported by 'close'.
     for (const stream of [this.#requests, complaints, answers]) stream.on('error', () => {})
     this.#child.on('error', (error) => this.#kill(error))
-    this.#child.on('exit', (code, signal) => this.#exited(code, signal))
+    // Not 'exit', which may come before its last words: an answer, or why it ended.
+    this.#child.on('close', (code, signal) => this.#exited(code, signal))
   }
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {

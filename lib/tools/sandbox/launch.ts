@@ -76,13 +76,15 @@ export function isolatedNetwork(): Promise<string[]> {
   return isolation
 }
 let isolation: Promise<string[]> | undefined
+// Takes milliseconds; a busy machine must not be taken for one without namespaces.
+const longestTrial = 60_000
 
 async function findIsolation(): Promise<string[]> {
   const unshare = ['/usr/bin/unshare', '/bin/unshare'].find((path) => existsSync(path))
   if (unshare === undefined) return []
   const words = [unshare, '--user', '--net']
   return new Promise((resolve) => {
-    execFile(unshare, [...words.slice(1), shell, '-c', ':'], { timeout: 5000 }, (error) =>
+    execFile(unshare, [...words.slice(1), shell, '-c', ':'], { timeout: longestTrial }, (error) =>
       resolve(error ? [] : words),
     )
   })
