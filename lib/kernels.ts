@@ -5,6 +5,8 @@
 // Arguments that cannot be right reject with a TypeError or RangeError that names them. Numbers that a model computes (logits,
 // logprobs, hidden states, weights) are taken as they come: what is not finite among them shows as a loss that is not finite.
 // One exception has a meaning: a logit of -Infinity is a token that cannot be drawn.
+//
+// groupAdvantages and policyLoss run on a GPU with `device: 'cuda'`, and reject with ERR_DEVICE where there is none.
 import { inspect } from 'node:util'
 import {
   type Flags,
@@ -16,8 +18,10 @@ import {
   toFloats,
   toIntegers,
 } from './kernels/arrays.js'
+import { checkDevice, refuseDevice } from './kernels/device.js'
 import { checkCount, checkNumber, resolveLossOptions } from './kernels/loss-options.js'
 import {
+  type Device,
   fromNative,
   type LinearPolicyLossResult,
   loadAddon,
@@ -40,6 +44,8 @@ export interface GroupAdvantagesInput {
   epsilon?: number
   /** Default true; false leaves the division by the standard deviation out (Dr. GRPO). */
   scaleByStd?: boolean
+  /** Default 'cpu'; 'auto' takes a GPU where one works. */
+  device?: Device
 }
 
 export interface GroupAdvantages {
@@ -72,6 +78,8 @@ interface LossTokens extends PolicyLossOptions {
 export interface PolicyLossInput extends LossTokens {
   /** [N * vocabSize] row by row, before the division by the temperature. */
   logits: Numbers
+  /** Default 'cpu'; 'auto' takes a GPU where one works. */
+  device?: Device
 }
 
 export interface LinearPolicyLossInput extends LossTokens {
@@ -97,6 +105,7 @@ async function groupAdvantages(input: GroupAdvantagesInput): Promise<GroupAdvant
     throw new TypeError('toolCalls, toolCosts: give one of them, got both')
   }
   const native = {
+    device: checkDevice(input.device),
     groupIds,
     accuracyRewards: toFiniteFloats('accuracyRewards', input.accuracyRewards, perRollout),
     correct: toFlags('correct', input.correct, perRollout),
@@ -109,17 +118,21 @@ async function groupAdvantages(input: GroupAdvantagesInput): Promise<GroupAdvant
   return fromNative(loadAddon().kernels.groupAdvantages(native))
 }
 
-/** Loss and gradients from logits, in float64 inside: the plain formulation. Memory and time grow with tokens * vocabSize. */
+/**
+ * Loss and gradients from logits: the plain formulation, in float64 inside on the CPU. Memory and time grow with tokens * vocabSize.
+ */
 async function policyLoss(input: PolicyLossInput): Promise<PolicyLossResult> {
   const tokens = lossTokens(input)
+  const device = checkDevice(input.device)
   const count = tokens.targets.length * tokens.vocabSize
   const logits = toFloats('logits', input.logits, { count, of: 'targets times vocabSize' })
-  return fromNative(loadAddon().kernels.policyLoss({ ...tokens, logits }))
+  return fromNative(loadAddon().kernels.policyLoss({ ...tokens, logits, device }))
 }
 
 /** Loss and gradients from hidden states and the last projection, in chunks of tokens: the logits never exist as a whole. */
 async function linearPolicyLoss(input: LinearPolicyLossInput): Promise<LinearPolicyLossResult> {
   const tokens = lossTokens(input)
+  refuseDevice('linearPolicyLoss', input)
   const hiddenSize = checkCount('hiddenSize', input.hiddenSize)
   const hidden = toFloats('hidden', input.hidden, {
     count: tokens.targets.length * hiddenSize,

@@ -185,9 +185,14 @@ async function generation(batch: number, peer: GpuPeer | undefined, copyRate: nu
   const generated = values.small ? 16 : 128
   const prompt = Int32Array.from({ length: 64 }, (_, index) => (index * 37) % model.vocabSize)
   const cached = batch * (prompt.length + generated + 16)
-  const keyValueBytes = 8 * model.layers * model.kvHeads * model.headDim
+  const keyValueBytes = 4 * model.layers * model.kvHeads * model.headDim
   return withEngine(
-    { kvBudgetBytes: cached * keyValueBytes, maxBatchRows: Math.max(256, batch), trainable: false },
+    {
+      kvPrecision: 'bfloat16',
+      kvBudgetBytes: cached * keyValueBytes,
+      maxBatchRows: Math.max(256, batch),
+      trainable: false,
+    },
     async (engine) => {
       const run = async () => {
         const first = engine.createSequence(prompt)

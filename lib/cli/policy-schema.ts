@@ -23,6 +23,7 @@ export const policyKeys = {
   generationPrecision: z.enum(['float32', 'bfloat16', 'int8']).exactOptional(),
   threads: z.int().min(0).exactOptional(),
   kvBudgetMiB: positive.exactOptional(),
+  kvPrecision: z.enum(['float32', 'bfloat16']).exactOptional(),
   /** How calls are written, where it is not to be as the chat template has them. */
   toolFormat: z.enum(toolFormats).exactOptional(),
   /** Variables of the chat template, e.g. enable_thinking. */

@@ -19,6 +19,8 @@ export interface PolicyOptions {
   threads?: number
   /** Memory for cached keys and values in bytes. Sequences beyond it wait. Default 128 MiB. */
   kvBudgetBytes?: number
+  /** How keys and values are cached. 'bfloat16': the budget holds twice as many tokens. Default 'float32'. */
+  kvPrecision?: Precision
   /** Tokens of one generation step. Default 256. */
   maxBatchRows?: number
   /** Run layers again in backward instead of keeping their activations: less memory, about a third more time. */
@@ -35,6 +37,7 @@ const choices: Partial<Record<keyof PolicyOptions, readonly string[]>> = {
   device: ['auto', 'cpu', 'cuda'] satisfies Device[],
   precision: ['float32', 'bfloat16'] satisfies Precision[],
   generationPrecision: ['float32', 'bfloat16', 'int8'] satisfies GenerationPrecision[],
+  kvPrecision: ['float32', 'bfloat16'] satisfies Precision[],
   toolFormat: toolFormats,
 }
 
@@ -73,6 +76,7 @@ export function engineOptions(
     'trainable',
     'threads',
     'kvBudgetBytes',
+    'kvPrecision',
     'maxBatchRows',
     'recompute',
   ] as const

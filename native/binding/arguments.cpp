@@ -1,5 +1,6 @@
 #include "binding/arguments.h"
 
+#include <array>
 #include <cmath>
 #include <new>
 
@@ -69,6 +70,23 @@ int64_t parseInteger(const Napi::Object& object, const char* name, int64_t fallb
 bool parseBoolean(const Napi::Object& object, const char* name, bool fallback) {
   const Napi::Value value = object.Get(name);
   return value.IsUndefined() ? fallback : value.ToBoolean().Value();
+}
+
+size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names,
+                   size_t fallback) {
+  if (value.IsUndefined()) return fallback;
+  const std::string given = value.IsString() ? value.ToString().Utf8Value() : "";
+  std::string allowed;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (given == names[i]) return i;
+    allowed += (i ? ", '" : "'") + std::string(names[i]) + "'";
+  }
+  throwType(value.Env(), std::string(name) + " must be one of " + allowed);
+}
+
+Device parseDevice(const Napi::Value& value) {
+  constexpr std::array<Device, 3> devices = {Device::Cpu, Device::Cuda, Device::Auto};
+  return devices[parseChoice(value, "device", {"cpu", "cuda", "auto"}, 0)];
 }
 
 PolicyLossOptions parsePolicyLossOptions(const Napi::Value& value) {

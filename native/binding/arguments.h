@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "binding/napi.h"
+#include "ops/device.h"
 #include "ops/policy_loss.h"
 
 namespace hdpo {
@@ -31,6 +32,11 @@ double parseNumber(const Napi::Object& object, const char* name, double fallback
 int64_t parseInteger(const Napi::Object& object, const char* name, int64_t fallback, int64_t low,
                      int64_t high);
 bool parseBoolean(const Napi::Object& object, const char* name, bool fallback);
+// One of `names`, by its place in them; `fallback` where it is undefined.
+size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names,
+                   size_t fallback);
+// Undefined: the CPU.
+Device parseDevice(const Napi::Value& value);
 
 // Of the options object that holds the loss: clipping, weights and coefficients, and how tokens are
 // aggregated.

@@ -118,7 +118,7 @@ Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
   const bool timed = info[1].ToBoolean(), cuda = wantsCuda(info[0]);
   const auto report = std::make_shared<Report>();
   return thread.run(
-      info.Env(), Napi::Object::New(info.Env()),
+      info.Env(), Device::Cpu, Napi::Object::New(info.Env()),
       [report, timed, cuda](Backend& cpu) {
         if (cuda) {
           const std::unique_ptr<Backend> tested = createCudaBackend();
@@ -140,7 +140,7 @@ Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
   const auto result = std::make_shared<OpResult>();
   const auto ceilings = std::make_shared<self_test::Ceilings>();
   return thread.run(
-      info.Env(), Napi::Object::New(info.Env()),
+      info.Env(), Device::Cpu, Napi::Object::New(info.Env()),
       [=](Backend& cpu) {
         const std::unique_ptr<Backend> device = cuda ? createCudaBackend() : nullptr;
         Backend& measured = device ? *device : cpu;

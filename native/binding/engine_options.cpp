@@ -51,19 +51,6 @@ ModelConfig parseModelConfig(const Napi::Value& value) {
   return config;
 }
 
-// One of `names`, by its place in them; `fallback` where it is undefined.
-size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names,
-                   size_t fallback) {
-  if (value.IsUndefined()) return fallback;
-  const std::string given = value.IsString() ? value.ToString().Utf8Value() : "";
-  std::string allowed;
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (given == names[i]) return i;
-    allowed += (i ? ", '" : "'") + std::string(names[i]) + "'";
-  }
-  throwType(value.Env(), std::string(name) + " must be one of " + allowed);
-}
-
 AdapterOptions parseAdapterOptions(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "lora");
   AdapterOptions options;
@@ -94,8 +81,7 @@ EngineOptions parseEngineOptions(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "options");
   EngineOptions options;
   options.config = parseModelConfig(object.Get("config"));
-  constexpr std::array<Device, 3> devices = {Device::Cpu, Device::Cuda, Device::Auto};
-  options.device = devices[parseChoice(object.Get("device"), "device", {"cpu", "cuda", "auto"}, 0)];
+  options.device = parseDevice(object.Get("device"));
   options.threads = static_cast<int>(parseInteger(object, "threads", 0, 0, 1024));
   options.seed = static_cast<uint64_t>(parseInteger(object, "seed", 0, 0, kAnyInteger));
   options.initialize = parseBoolean(object, "initialize", true);
@@ -109,6 +95,7 @@ EngineOptions parseEngineOptions(const Napi::Value& value) {
   options.generation.format =
       formats[parseChoice(object.Get("generationPrecision"), "generationPrecision",
                           {"float32", "bfloat16", "int8"}, options.model.precision == DType::BFloat16)];
+  options.generation.kvPrecision = parsePrecision(object.Get("kvPrecision"), "kvPrecision", DType::Float32);
   options.generation.kvBudgetBytes = static_cast<size_t>(parseInteger(
       object, "kvBudgetBytes", static_cast<int64_t>(options.generation.kvBudgetBytes), 1, kAnyInteger));
   options.generation.maxBatchRows =

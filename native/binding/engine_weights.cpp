@@ -125,7 +125,7 @@ Napi::Value Engine::memoryPlan(const Napi::CallbackInfo& info) {
         result.plan = planModel(options.config, options.model);
         result.plan.generationWeights =
             PackedWeights::bytes(*core.backend, options.config, adapter, options.generation.format);
-        result.plan.kvCache = options.generation.kvBudgetBytes;
+        result.plan.kvCache = core.generator->stats().kvBytesBudget;
         if (options.model.trainable) {
           result.plan.activations = trainingActivationBytes(*core.backend, options.config, options.model,
                                                             options.recompute, tokens);

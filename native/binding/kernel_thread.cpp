@@ -19,25 +19,27 @@ KernelThread::~KernelThread() {
 void KernelThread::onEnvironmentEnd(void* self) {
   static_cast<KernelThread*>(self)->ended_ = true;
   static_cast<KernelThread*>(self)->thread_.reset();
+  static_cast<KernelThread*>(self)->backends_ = {};  // a GPU's while its driver is still there
 }
 
 // Made on the thread that uses it: OpenMP's number of threads belongs to the calling thread.
-Backend& KernelThread::backend() {
-  if (!backend_) backend_ = createCpuBackend(0);
-  return *backend_;
+Backend& KernelThread::backend(Device device) {
+  std::unique_ptr<Backend>& made = backends_[static_cast<size_t>(device)];
+  if (!made) made = createBackend(device, 0);
+  return *made;
 }
 
-Napi::Value KernelThread::run(Napi::Env env, Napi::Object kept, Work work, Convert convert) {
+Napi::Value KernelThread::run(Napi::Env env, Device device, Napi::Object kept, Work work, Convert convert) {
   if (ended_) throw toJsError(env, std::make_exception_ptr(Error("ERR_CLOSED", "the process is ending")));
   if (!thread_) thread_ = std::make_unique<EngineThread>([] { return false; });
   const auto deferred = Napi::Promise::Deferred::New(env);
   const uint64_t number = next_++;
   kept_[number] = Napi::Persistent(kept);
   completions_.expect(env);
-  thread_->submit([this, deferred, number, work = std::move(work), convert = std::move(convert)] {
+  thread_->submit([this, deferred, device, number, work = std::move(work), convert = std::move(convert)] {
     std::exception_ptr error;
     try {
-      work(backend());
+      work(backend(device));
     } catch (...) {
       error = std::current_exception();
     }

@@ -5,6 +5,7 @@
 // The environment's end finishes the running kernel, drops the queued ones and joins.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <unordered_map>
@@ -12,7 +13,7 @@
 #include "binding/completion_queue.h"
 #include "binding/napi.h"
 #include "core/engine_thread.h"
-#include "ops/backend.h"
+#include "ops/device.h"
 
 namespace hdpo {
 
@@ -26,11 +27,12 @@ class KernelThread {
   KernelThread(const KernelThread&) = delete;
   KernelThread& operator=(const KernelThread&) = delete;
 
-  // Runs work(backend) on the thread, then resolves the promise to convert(env, kept) on the JS thread.
-  Napi::Value run(Napi::Env env, Napi::Object kept, Work work, Convert convert);
+  // Runs work(the device's backend) on the thread, then resolves the promise to convert(env, kept) on the JS
+  // thread. Rejects with ERR_DEVICE where there is no such device.
+  Napi::Value run(Napi::Env env, Device device, Napi::Object kept, Work work, Convert convert);
 
  private:
-  Backend& backend();  // kernel thread
+  Backend& backend(Device device);  // kernel thread
   static void onEnvironmentEnd(void* self);
 
   napi_env env_;
@@ -38,8 +40,8 @@ class KernelThread {
   // JS thread alone, as references must be: the thread knows its work by number.
   std::unordered_map<uint64_t, Napi::ObjectReference> kept_;
   uint64_t next_ = 0;
-  bool ended_ = false;                // JS thread
-  std::unique_ptr<Backend> backend_;  // kernel thread
+  bool ended_ = false;                                // JS thread
+  std::array<std::unique_ptr<Backend>, 3> backends_;  // kernel thread; by Device, made when first asked for
   std::unique_ptr<EngineThread> thread_;
 };
 

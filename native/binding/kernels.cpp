@@ -71,7 +71,7 @@ Napi::Value groupAdvantages(KernelThread& thread, const Napi::CallbackInfo& info
                                      arrays.outputToFill("accuracyAdvantages", rollouts),
                                      arrays.outputToFill("efficiencyAdvantages", rollouts)};
   return thread.run(
-      info.Env(), arrays.kept(),
+      info.Env(), parseDevice(call.Get("device")), arrays.kept(),
       [input, output](Backend& backend) { backend.groupAdvantages(input, output); },
       [](Napi::Env, Napi::Object kept) { return resultOf(kept); });
 }
@@ -161,7 +161,7 @@ Napi::Value policyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
       arrays.outputToFill("logprobs", tokens), arrays.outputToFill("entropy", tokens),
       arrays.outputToFill("gradLogprobs", tokens), arrays.outputToFill("gradLogits", values)};
   return thread.run(
-      info.Env(), arrays.kept(),
+      info.Env(), parseDevice(given.Get("device")), arrays.kept(),
       [call, logits, output](Backend& backend) {
         const PolicyLossInput input{static_cast<int64_t>(call->targets.size()),
                                     call->vocabSize,
@@ -222,6 +222,7 @@ void lossOfRows(Backend& backend, LossCall& call, const LinearArrays& arrays, bo
   call.sums.workspaceBytes = workspace;
 }
 
+// On the CPU: its tensors are the memory of the JS arrays.
 Napi::Value linearPolicyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
   const Napi::Object given = requireObject(info[0], "input");
   const std::shared_ptr<LossCall> call = parseLossCall(given);
@@ -238,7 +239,7 @@ Napi::Value linearPolicyLoss(KernelThread& thread, const Napi::CallbackInfo& inf
                             js.output("gradWeight", weightValues),
                             width};
   return thread.run(
-      info.Env(), js.kept(),
+      info.Env(), Device::Cpu, js.kept(),
       [call, arrays](Backend& backend) {
         lossOfRows(backend, *call, arrays, true);
         lossOfRows(backend, *call, arrays, false);

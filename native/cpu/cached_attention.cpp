@@ -1,18 +1,18 @@
 // Attention of single rows over the paged key/value cache, for generation.
 //
-// Shapes: qkv [R, (H + 2K) * E], out [R, H * E], cache [blocks, 2, K, E * 16]. Inside a block a head's keys
-// lie as [E][16 tokens], so that one vector holds the scores of the block's tokens and no sum crosses lanes;
-// its values lie as [16 tokens][E]. Every row is computed on its own, in an order that only its length
-// decides: its result does not depend on the other rows or on the number of threads.
+// Shapes: qkv [R, (H + 2K) * E], out [R, H * E], cache [blocks, 2, K, E * 16], float32 or bfloat16
+// (cached_block.h: how a block holds them; arithmetic is float32). Every row is computed on its own, in an
+// order that only its length decides: its result does not depend on the other rows or on the number of
+// threads.
 #include <omp.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <vector>
 
+#include "cpu/cached_block.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/parallel.h"
 #include "cpu/vector.h"
@@ -22,7 +22,6 @@ namespace hdpo {
 namespace {
 
 constexpr int64_t kBlock = kvBlockTokens;
-static_assert(kBlock == kLanes);  // a vector holds one value of all tokens of a block
 
 // Key elements written; they are scattered, one cache line each.
 constexpr int64_t kParallelKeyElements = int64_t{1} << 15;
@@ -30,45 +29,50 @@ constexpr int64_t kParallelKeyElements = int64_t{1} << 15;
 struct Shape {
   int64_t heads, kvHeads, headDim;
   int64_t width() const { return (heads + 2 * kvHeads) * headDim; }
-  int64_t headValues() const { return headDim * kBlock; }  // floats of one head's keys (or values) in a block
+  int64_t headValues() const { return headDim * kBlock; }  // of one head's keys (or values) in a block
   int64_t blockValues() const { return 2 * kvHeads * headValues(); }
 };
 
 // Query heads that share one key/value head, for one row.
+template <typename C>
 struct Group {
-  const float* cache;  // of the first block: this head's keys
+  const C* cache;  // of the first block: this head's keys
   const int32_t* blocks;
   int64_t length;        // cached tokens
   int64_t blockValues;   // from a block to the next
   int64_t valuesOffset;  // from a head's keys to its values
   int64_t headDim;
   bool fetchValues;  // by the first heads; for the others they are in cache
-  const float* keys(int64_t index) const { return cache + blocks[index] * blockValues; }
-  const float* values(int64_t index) const { return keys(index) + valuesOffset; }
+  const C* keys(int64_t index) const { return cache + blocks[index] * blockValues; }
+  const C* values(int64_t index) const { return keys(index) + valuesOffset; }
 };
 
 // Heads that are computed together: each value of the cache that is loaded serves all of them.
 constexpr int64_t kMostHeads = kVectorsPerBlock >= 4 ? 4 : 2;
 
 // scores[h][block * 16 + token] = query[h] . key, for `blockCount` blocks beginning at `first`.
-template <int heads, int blockCount>
-void scoreBlocks(float* scores, int64_t stride, const float* queries, const Group& group, int64_t first) {
-  const float* keys[blockCount];
+template <int heads, int blockCount, typename C>
+void scoreBlocks(float* scores, int64_t stride, const float* queries, const Group<C>& group, int64_t first) {
+  constexpr int together = kNeighbours<C>;
+  const C* keys[blockCount];
   for (int b = 0; b < blockCount; ++b) keys[b] = group.keys(first + b);
   Vector sums[heads][blockCount] = {};
-  for (int64_t e = 0; e < group.headDim; ++e) {
-    Vector key[blockCount];
+  for (int64_t e = 0; e < group.headDim; e += together) {
+    Vector key[blockCount][together];
 #pragma GCC unroll 4
     for (int b = 0; b < blockCount; ++b) {
-      key[b] = load(keys[b] + e * kBlock);
+      loadNeighbours(key[b], keys[b] + e * kBlock);
       // The values of the block will be read next; they lie too far away for the processor to guess.
       if (group.fetchValues) __builtin_prefetch(keys[b] + e * kBlock + group.valuesOffset);
     }
+#pragma GCC unroll 2
+    for (int n = 0; n < together; ++n) {
 #pragma GCC unroll 4
-    for (int h = 0; h < heads; ++h) {
-      const float query = queries[h * group.headDim + e];
+      for (int h = 0; h < heads; ++h) {
+        const float query = queries[h * group.headDim + e + n];
 #pragma GCC unroll 4
-      for (int b = 0; b < blockCount; ++b) sums[h][b] += query * key[b];
+        for (int b = 0; b < blockCount; ++b) sums[h][b] += query * key[b][n];
+      }
     }
   }
 #pragma GCC unroll 4
@@ -78,8 +82,8 @@ void scoreBlocks(float* scores, int64_t stride, const float* queries, const Grou
   }
 }
 
-template <int heads>
-void score(float* scores, int64_t stride, const float* queries, const Group& group) {
+template <int heads, typename C>
+void score(float* scores, int64_t stride, const float* queries, const Group<C>& group) {
   const int64_t blocks = (group.length + kBlock - 1) / kBlock;
   int64_t block = 0;
   for (; block + 4 <= blocks; block += 4) scoreBlocks<heads, 4>(scores, stride, queries, group, block);
@@ -110,31 +114,38 @@ float softmax(float* scores, int64_t length, float scale) {
 
 // out[h] = inverseSums[h] * sum over tokens of weight * value, for `vectors` * 16 columns from `column` on.
 // Of one or two heads even and odd tokens are summed apart (two chains hide the latency of the additions).
-template <int heads, int vectors>
+template <int heads, int vectors, typename C>
 void weighColumns(float* out, const float* weights, int64_t stride, const float* inverseSums,
-                  const Group& group, int64_t column) {
+                  const Group<C>& group, int64_t column) {
   constexpr int chains = heads <= 2 ? 2 : 1;
+  constexpr int together = kNeighbours<C>;
   Vector sums[chains][heads][vectors] = {};
-  const auto addToken = [&](int parity, const float* values, int64_t token) __attribute__((always_inline)) {
-    Vector value[vectors];
+  // `count` neighbours at most: one, where the second has not been written.
+  const auto addTokens = [&](int chain, const C* values, int64_t token, int count)
+      __attribute__((always_inline)) {
+    Vector value[vectors][together];
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) value[v] = load(values + v * kLanes);
+    for (int v = 0; v < vectors; ++v) loadNeighbours(value[v], values + v * together * kLanes);
+#pragma GCC unroll 2
+    for (int n = 0; n < count; ++n) {
 #pragma GCC unroll 4
-    for (int h = 0; h < heads; ++h) {
-      const float weight = weights[h * stride + token];
+      for (int h = 0; h < heads; ++h) {
+        const float weight = weights[h * stride + token + n];
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) sums[parity][h][v] += weight * value[v];
+        for (int v = 0; v < vectors; ++v) sums[n == 0 ? chain : chains - 1][h][v] += weight * value[v][n];
+      }
     }
   };
   for (int64_t begin = 0; begin < group.length; begin += kBlock) {
-    const float* values = group.values(begin / kBlock) + column;
+    const C* values = group.values(begin / kBlock) + column * together;
     const int64_t tokens = std::min(kBlock, group.length - begin);
     int64_t token = 0;
     for (; token + 2 <= tokens; token += 2) {
-      addToken(0, values + token * group.headDim, begin + token);
-      addToken(chains - 1, values + (token + 1) * group.headDim, begin + token + 1);
+      addTokens(0, values + token * group.headDim, begin + token, together);
+      if (together == 2) continue;
+      addTokens(chains - 1, values + (token + 1) * group.headDim, begin + token + 1, 1);
     }
-    if (token < tokens) addToken(0, values + token * group.headDim, begin + token);
+    if (token < tokens) addTokens(0, values + token * group.headDim, begin + token, 1);
   }
 #pragma GCC unroll 4
   for (int h = 0; h < heads; ++h) {
@@ -147,23 +158,24 @@ void weighColumns(float* out, const float* weights, int64_t stride, const float*
 }
 
 // The columns of a head dimension that is no multiple of 16.
-template <int heads>
-void weighRest(float* out, const float* weights, int64_t stride, const float* inverseSums, const Group& group,
-               int64_t column) {
+template <int heads, typename C>
+void weighRest(float* out, const float* weights, int64_t stride, const float* inverseSums,
+               const Group<C>& group, int64_t column) {
   const int64_t columns = group.headDim - column;
   for (int h = 0; h < heads; ++h) {
     float sums[kLanes] = {};
     for (int64_t token = 0; token < group.length; ++token) {
-      const float* values = group.values(token / kBlock) + token % kBlock * group.headDim + column;
+      const C* values = group.values(token / kBlock);
       const float weight = weights[h * stride + token];
-      for (int64_t i = 0; i < columns; ++i) sums[i] += weight * values[i];
+      for (int64_t i = 0; i < columns; ++i)
+        sums[i] += weight * fromCached(values[valueIndex<C>(token % kBlock, column + i, group.headDim)]);
     }
     for (int64_t i = 0; i < columns; ++i) out[h * group.headDim + column + i] = sums[i] * inverseSums[h];
   }
 }
 
-template <int heads>
-void attend(float* out, const float* queries, const Group& group, std::vector<float>& scratch) {
+template <int heads, typename C>
+void attend(float* out, const float* queries, const Group<C>& group, std::vector<float>& scratch) {
   const int64_t stride = (group.length + kBlock - 1) / kBlock * kBlock;
   if (scratch.size() < static_cast<size_t>(heads * stride))
     scratch.resize(static_cast<size_t>(heads * stride));
@@ -186,10 +198,11 @@ void attend(float* out, const float* queries, const Group& group, std::vector<fl
   if (column < group.headDim) weighRest<heads>(out, scores, stride, inverseSums, group, column);
 }
 
-void attendHead(float* out, const float* cache, const float* qkv, const CachedAttentionRow& row,
-                int64_t kvHead, const Shape& shape, std::vector<float>& scratch) {
-  Group group{cache + kvHead * shape.headValues(), row.blocks,    row.length, shape.blockValues(),
-              shape.kvHeads * shape.headValues(),  shape.headDim, true};
+template <typename C>
+void attendHead(float* out, const C* cache, const float* qkv, const CachedAttentionRow& row, int64_t kvHead,
+                const Shape& shape, std::vector<float>& scratch) {
+  Group<C> group{cache + kvHead * shape.headValues(), row.blocks,    row.length, shape.blockValues(),
+                 shape.kvHeads * shape.headValues(),  shape.headDim, true};
   const int64_t groupHeads = shape.heads / shape.kvHeads, end = (kvHead + 1) * groupHeads;
   for (int64_t head = kvHead * groupHeads; head < end;) {
     const int64_t together = std::min(kMostHeads, end - head);
@@ -207,28 +220,44 @@ void attendHead(float* out, const float* cache, const float* qkv, const CachedAt
 // What a (row, key/value head) costs, in tokens: its length and something for starting it.
 int64_t cost(const CachedAttentionRow& row) { return row.length + kBlock; }
 
+template <typename C>
+void writeRows(C* cache, const Tensor& qkv, const CachedAttentionRow* rows, const Shape& shape) {
+  const int64_t count = qkv.shape[0];
+#pragma omp parallel for schedule(static) if (count * shape.kvHeads * shape.headDim > kParallelKeyElements)
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t position = rows[r].length - 1;
+    writeToBlock(cache + rows[r].blocks[position / kBlock] * shape.blockValues(),
+                 qkv.f32() + r * shape.width() + shape.heads * shape.headDim, position % kBlock,
+                 shape.kvHeads, shape.headDim);
+  }
+}
+
+// Each thread takes the units that begin in its share of the total cost.
+template <typename C>
+void attendShare(float* out, const C* cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                 const Shape& shape, int64_t total) {
+  thread_local std::vector<float> scratch;
+  const int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
+  int64_t begun = 0;
+  for (int64_t r = 0; r < qkv.shape[0]; ++r) {
+    for (int64_t k = 0; k < shape.kvHeads; ++k, begun += cost(rows[r])) {
+      if (begun * threads / total != thread) continue;
+      attendHead(out + r * shape.heads * shape.headDim, cache, qkv.f32() + r * shape.width(), rows[r], k,
+                 shape, scratch);
+    }
+  }
+}
+
 }  // namespace
 
 void CpuBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
                             int64_t heads, int64_t kvHeads, int64_t headDim) {
   Profiler::Scope scope(profiler(), "writeCache");
   const Shape shape{heads, kvHeads, headDim};
-  const int64_t count = qkv.shape[0];
-  assert(cache.count() == cache.shape[0] * shape.blockValues() && qkv.count() == count * shape.width());
-#pragma omp parallel for schedule(static) if (count * kvHeads * headDim > kParallelKeyElements)
-  for (int64_t r = 0; r < count; ++r) {
-    const int64_t position = rows[r].length - 1, token = position % kBlock;
-    assert(rows[r].blocks[position / kBlock] < cache.shape[0]);
-    const float* key = qkv.f32() + r * shape.width() + heads * headDim;
-    float* block = cache.f32() + rows[r].blocks[position / kBlock] * shape.blockValues();
-    // Keys of all heads as one: head k's dimension e is line k * E + e of 16 tokens.
-    for (int64_t i = 0; i < kvHeads * headDim; ++i) block[i * kBlock + token] = key[i];
-    float* values = block + kvHeads * shape.headValues() + token * headDim;
-    for (int64_t k = 0; k < kvHeads; ++k) {
-      std::memcpy(values + k * shape.headValues(), key + (kvHeads + k) * headDim,
-                  static_cast<size_t>(headDim) * sizeof(float));
-    }
-  }
+  assert(cache.count() == cache.shape[0] * shape.blockValues());
+  assert(qkv.count() == qkv.shape[0] * shape.width() && headDim % 2 == 0);
+  if (cache.dtype == DType::BFloat16) return writeRows(cache.bf16(), qkv, rows, shape);
+  writeRows(cache.f32(), qkv, rows, shape);
 }
 
 void CpuBackend::cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
@@ -248,16 +277,10 @@ void CpuBackend::cachedAttention(const Tensor& out, const Tensor& cache, const T
   assert(out.count() == count * heads * headDim);
 #pragma omp parallel if (multiplyAdds > kParallelMultiplyAdds / 4)
   {
-    thread_local std::vector<float> scratch;
-    const int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
-    // Each thread takes the units that begin in its share of the total cost.
-    int64_t begun = 0;
-    for (int64_t r = 0; r < count; ++r) {
-      for (int64_t k = 0; k < kvHeads; ++k, begun += cost(rows[r])) {
-        if (begun * threads / total != thread) continue;
-        attendHead(out.f32() + r * heads * headDim, cache.f32(), qkv.f32() + r * shape.width(), rows[r], k,
-                   shape, scratch);
-      }
+    if (cache.dtype == DType::BFloat16) {
+      attendShare(out.f32(), cache.bf16(), qkv, rows, shape, total);
+    } else {
+      attendShare(out.f32(), cache.f32(), qkv, rows, shape, total);
     }
   }
 }

@@ -29,7 +29,7 @@ struct Generator::Impl {
       : backend(device),
         config(weights.config()),
         tokenBytes(std::move(bytesOfTokens)),
-        cache(device, config, options.kvBudgetBytes),
+        cache(device, config, options.kvBudgetBytes, options.kvPrecision),
         decoder(device, weights, options.adapter, options.format),
         scheduler(cache, options.maxBatchRows) {}
 

@@ -13,9 +13,13 @@ constexpr int64_t kMostBlocks = int64_t{1} << 30;  // numbers of blocks are int3
 
 }  // namespace
 
-KvCache::KvCache(Backend& backend, const ModelConfig& config, size_t budgetBytes)
-    : backend_(backend), layers_(config.layers), kvHeads_(config.kvHeads), headDim_(config.headDim) {
-  layerBlockBytes_ = static_cast<size_t>(2 * kvHeads_ * headDim_ * kvBlockTokens) * sizeof(float);
+KvCache::KvCache(Backend& backend, const ModelConfig& config, size_t budgetBytes, DType precision)
+    : backend_(backend),
+      layers_(config.layers),
+      kvHeads_(config.kvHeads),
+      headDim_(config.headDim),
+      precision_(precision) {
+  layerBlockBytes_ = static_cast<size_t>(2 * kvHeads_ * headDim_ * kvBlockTokens) * sizeOf(precision);
   blockBytes_ = layerBlockBytes_ * static_cast<size_t>(layers_);
   const int64_t count = std::clamp<int64_t>(static_cast<int64_t>(budgetBytes / blockBytes_), 1, kMostBlocks);
   storage_.reserve(backend_, blockBytes_ * static_cast<size_t>(count));
@@ -25,7 +29,7 @@ KvCache::KvCache(Backend& backend, const ModelConfig& config, size_t budgetBytes
 
 Tensor KvCache::layer(int64_t layer) const {
   char* data = static_cast<char*>(storage_.data()) + static_cast<size_t>(layer * blocks()) * layerBlockBytes_;
-  return Tensor(reinterpret_cast<float*>(data), {blocks(), 2, kvHeads_, headDim_ * kvBlockTokens});
+  return Tensor(data, precision_, {blocks(), 2, kvHeads_, headDim_ * kvBlockTokens});
 }
 
 // Only the block of the first written position can be shared: forks share cached positions alone.

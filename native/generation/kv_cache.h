@@ -19,8 +19,9 @@ struct BlockTable {
 
 class KvCache {
  public:
-  // As many blocks as the budget holds, at least one. Throws ERR_OUT_OF_MEMORY.
-  KvCache(Backend& backend, const ModelConfig& config, size_t budgetBytes);
+  // As many blocks as the budget holds, at least one. precision: Float32 or BFloat16. Throws
+  // ERR_OUT_OF_MEMORY.
+  KvCache(Backend& backend, const ModelConfig& config, size_t budgetBytes, DType precision = DType::Float32);
 
   Tensor layer(int64_t layer) const;  // [blocks, 2, K, E * kvBlockTokens]
   int64_t blocks() const { return static_cast<int64_t>(references_.size()); }
@@ -44,6 +45,7 @@ class KvCache {
 
   Backend& backend_;
   int64_t layers_, kvHeads_, headDim_;
+  DType precision_;
   size_t layerBlockBytes_, blockBytes_;
   Buffer storage_;                   // [layers][blocks, 2, K, E * kvBlockTokens]
   std::vector<int32_t> references_;  // tables that hold each block

@@ -178,10 +178,10 @@ class Backend {
   virtual void packWeight(const PackedWeight& packed, const Tensor& weight) = 0;
   virtual void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) = 0;
 
-  // cached_attention.cpp: keys and values of every block of one layer: cache [blocks, 2, K, E *
-  // kvBlockTokens] (keys then values; the layout inside a block is the backend's). writeCache stores row r's
-  // key and value (from qkv [R, (H + 2K) * E]) at position rows[r].length - 1; cachedAttention then reads:
-  // out [R, H * E]. Batch-invariant like packedMatmul.
+  // cached_attention.cpp: keys and values of every block of one layer, float32 or bfloat16: cache [blocks, 2,
+  // K, E * kvBlockTokens] (the layout inside a block is the backend's). writeCache rounds row r's key and
+  // value (of qkv [R, (H + 2K) * E]) to position rows[r].length - 1; cachedAttention then reads them and
+  // computes in float32: out [R, H * E]. Batch-invariant like packedMatmul.
   virtual void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
                           int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
   virtual void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,

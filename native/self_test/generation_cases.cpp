@@ -62,6 +62,7 @@ struct CachedSequences {
   }
 };
 
+template <DType precision>
 OpCase cachedAttention(const CaseShape& s) {
   OpCase given;
   const auto sequences = std::make_shared<CachedSequences>(s);
@@ -69,14 +70,15 @@ OpCase cachedAttention(const CaseShape& s) {
   const size_t qkv = given.input({s.tokens, width}, 2), lastQkv = given.output({rows, width});
   const size_t out = given.output({rows, s.heads * s.headDim});
   const auto cacheOf = [=](Call& call) {
-    return Tensor(call.memory[0].f32(), {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
+    return Tensor(call.memory[0].data(), precision,
+                  {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
   };
   given.prepare = [=](Backend& backend, Call& call) {
     const int64_t values = sequences->blocks * 2 * s.kvHeads * s.headDim * kvBlockTokens;
-    call.memory.emplace_back(backend, static_cast<size_t>(values) * sizeof(float));
-    const std::vector<uint32_t> poison(static_cast<size_t>(values),
-                                       0xFFFFFFFFu);  // NaN where nothing is written
-    backend.copyFromHost(call.memory[0].data(), poison.data(), poison.size() * sizeof(uint32_t));
+    const std::vector<uint8_t> poison(static_cast<size_t>(values) * sizeOf(precision),
+                                      0xFF);  // NaN where nothing is written
+    call.memory.emplace_back(backend, poison.size());
+    backend.copyFromHost(call.memory[0].data(), poison.data(), poison.size());
     backend.writeCache(cacheOf(call), call[qkv], sequences->all.data(), s.heads, s.kvHeads, s.headDim);
     backend.gatherRows(call[lastQkv], call[qkv], sequences->lastRows.data());
   };
@@ -84,7 +86,8 @@ OpCase cachedAttention(const CaseShape& s) {
     backend.cachedAttention(call[out], cacheOf(call), call[lastQkv], sequences->last.data(), s.heads,
                             s.kvHeads, s.headDim);
   };
-  given.bytes = 8.0 * static_cast<double>(s.tokens * s.kvHeads * s.headDim);
+  given.bytes =
+      2.0 * static_cast<double>(sizeOf(precision)) * static_cast<double>(s.tokens * s.kvHeads * s.headDim);
   return given;
 }
 
@@ -147,7 +150,8 @@ void appendGenerationCases(std::vector<OpRow>& rows) {
   rows.push_back({"packedMatmul", packedMatmul<PackedFormat::Float32>});
   rows.push_back({"packedMatmul, bfloat16", packedMatmul<PackedFormat::BFloat16>});
   rows.push_back({"packedMatmul, int8", packedMatmul<PackedFormat::Int8>});
-  rows.push_back({"writeCache, cachedAttention", cachedAttention});
+  rows.push_back({"writeCache, cachedAttention", cachedAttention<DType::Float32>});
+  rows.push_back({"writeCache, cachedAttention, bfloat16", cachedAttention<DType::BFloat16>});
   rows.push_back({"sampleTokens", sampleTokens});
 }
 

@@ -307,8 +307,15 @@ class ReferenceBackend : public ReferenceLosses {
                   int64_t kvHeads, int64_t headDim) override {
     for (int64_t r = 0; r < qkv.shape[0]; ++r) {
       for (int64_t part = 0; part < 2 * kvHeads; ++part) {  // the key heads, then the value heads
-        std::copy_n(row(qkv, r) + (heads + part) * headDim, headDim,
-                    cached(cache, rows[r], rows[r].length - 1, part, kvHeads, headDim));
+        const float* values = row(qkv, r) + (heads + part) * headDim;
+        const int64_t place = placeOf(rows[r], rows[r].length - 1, part, kvHeads, headDim);
+        for (int64_t i = 0; i < headDim; ++i) {
+          if (cache.dtype == DType::BFloat16) {
+            cache.bf16()[place + i] = toBFloat16(values[i]);
+          } else {
+            cache.f32()[place + i] = values[i];
+          }
+        }
       }
     }
   }
@@ -321,17 +328,17 @@ class ReferenceBackend : public ReferenceLosses {
         const float* query = row(qkv, r) + h * headDim;
         std::vector<double> scores;
         for (int64_t t = 0; t < rows[r].length; ++t) {
-          const float* key = cached(cache, rows[r], t, shared, kvHeads, headDim);
+          const int64_t key = placeOf(rows[r], t, shared, kvHeads, headDim);
           double sum = 0;
-          for (int64_t i = 0; i < headDim; ++i) sum += double{query[i]} * key[i];
+          for (int64_t i = 0; i < headDim; ++i) sum += double{query[i]} * cached(cache, key + i);
           scores.push_back(sum / std::sqrt(static_cast<double>(headDim)));
         }
         const double total = logSum(scores);
         for (int64_t i = 0; i < headDim; ++i) {
           double sum = 0;
           for (int64_t t = 0; t < rows[r].length; ++t) {
-            sum += std::exp(scores[t] - total) *
-                   cached(cache, rows[r], t, kvHeads + shared, kvHeads, headDim)[i];
+            const int64_t value = placeOf(rows[r], t, kvHeads + shared, kvHeads, headDim);
+            sum += std::exp(scores[t] - total) * cached(cache, value + i);
           }
           row(out, r)[h * headDim + i] = static_cast<float>(sum);
         }
@@ -340,10 +347,14 @@ class ReferenceBackend : public ReferenceLosses {
   }
 
  private:
-  static float* cached(const Tensor& cache, const CachedAttentionRow& of, int64_t position, int64_t part,
-                       int64_t kvHeads, int64_t headDim) {
+  // Of a token's key or value in the cache.
+  static int64_t placeOf(const CachedAttentionRow& of, int64_t position, int64_t part, int64_t kvHeads,
+                         int64_t headDim) {
     const int64_t block = of.blocks[position / kvBlockTokens], within = position % kvBlockTokens;
-    return cache.f32() + ((block * 2 * kvHeads + part) * kvBlockTokens + within) * headDim;
+    return ((block * 2 * kvHeads + part) * kvBlockTokens + within) * headDim;
+  }
+  static double cached(const Tensor& cache, int64_t place) {
+    return cache.dtype == DType::BFloat16 ? fromBFloat16(cache.bf16()[place]) : cache.f32()[place];
   }
   static float normalise(float* y, const float* x, const float* weight, int64_t count, float epsilon) {
     double squares = 0;

@@ -174,10 +174,23 @@ describe('precision', () => {
     },
   )
 
+  it('caches keys and values in bfloat16: twice the tokens of the same budget', async () => {
+    const block = 2 * config.layers * config.kvHeads * config.headDim * 16 * 2
+    const engine = await engineOf({ kvPrecision: 'bfloat16', kvBudgetBytes: 5.5 * block })
+    const { drift } = await sampleOf(engine)
+    expect(drift).toBeGreaterThan(1e-6)
+    expect(drift).toBeLessThan(0.1)
+    expect((await engine.memoryPlan()).kvCache).toBe(5 * block)
+    expect(await engine.generationStats()).toMatchObject({ kvBytesBudget: 5 * block, kvBytesUsed: 4 * block })
+    const whole = await engineOf({ kvBudgetBytes: 5.5 * block })
+    expect((await whole.memoryPlan()).kvCache).toBe(4 * block)
+  })
+
   it('refuses unknown ones', () => {
     const make = (given: object) => () => new (loadAddon().Engine)({ config, ...given } as EngineOptions)
     expect(make({ precision: 'float16' })).toThrow(/precision must be one of 'float32', 'bfloat16'/)
     expect(make({ generationPrecision: 'int4' })).toThrow(/'int8'/)
+    expect(make({ kvPrecision: 'int8' })).toThrow(/kvPrecision must be one of 'float32', 'bfloat16'/)
   })
 
   it('keeps nothing for training where it is not wanted', async () => {

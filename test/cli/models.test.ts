@@ -74,6 +74,7 @@ describe('config keys', () => {
       generationPrecision: 'int8',
       lora: { rank: 32, targetModules: ['q_proj'] },
       kvBudgetMiB: 64,
+      kvPrecision: 'bfloat16',
       templateVariables: { enable_thinking: false },
       base: '../base',
     })
@@ -83,6 +84,7 @@ describe('config keys', () => {
       generationPrecision: 'int8',
       lora: { rank: 32, targetModules: ['q_proj'] },
       kvBudgetBytes: 64 * 2 ** 20,
+      kvPrecision: 'bfloat16',
       templateVariables: { enable_thinking: false },
       base: '/runs/base',
     })

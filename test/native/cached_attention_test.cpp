@@ -1,3 +1,4 @@
+#include "core/float_formats.h"
 #include "op_test.h"
 
 using namespace hdpo;
@@ -13,13 +14,15 @@ struct Heads {
 // what no token has been written to is NaN.
 class Fixture {
  public:
-  Fixture(Backend& backend, const Heads& shape, const std::vector<int32_t>& lengths)
-      : backend_(backend), shape_(shape), lengths_(lengths) {
+  Fixture(Backend& backend, const Heads& shape, const std::vector<int32_t>& lengths, DType precision)
+      : backend_(backend), shape_(shape), lengths_(lengths), precision_(precision) {
     int32_t blocks = 0;
     for (const int32_t length : lengths)
       blocks += static_cast<int32_t>((length + kvBlockTokens - 1) / kvBlockTokens);
-    cache_.assign(static_cast<size_t>(blocks * 2 * shape.kvHeads * shape.headDim * kvBlockTokens),
-                  std::numeric_limits<float>::quiet_NaN());
+    blocks_ = blocks;
+    cache_.assign(
+        static_cast<size_t>(blocks * 2 * shape.kvHeads * shape.headDim * kvBlockTokens) * sizeOf(precision),
+        0xFF);
     const int32_t step = blocks % 7 == 0 ? 5 : 7;
     int32_t next = 0;
     for (size_t s = 0; s < lengths.size(); ++s) {
@@ -48,21 +51,26 @@ class Fixture {
   // The same by the reference's attention of the whole sequence.
   Values expected(size_t s) {
     ReferenceBackend reference;
+    Values qkv = qkv_[s];
+    if (precision_ == DType::BFloat16) {  // keys and values as the cache holds them
+      for (size_t i = 0; i < qkv.size(); ++i) {
+        const bool query = static_cast<int64_t>(i) % shape_.width() < shape_.heads * shape_.headDim;
+        if (!query) qkv[i] = fromBFloat16(toBFloat16(qkv[i]));
+      }
+    }
     const int64_t length = lengths_[s], columns = shape_.heads * shape_.headDim;
     Values out(static_cast<size_t>(length * columns)), logSumExp(static_cast<size_t>(length * shape_.heads));
     const std::vector<int32_t> offsets = {0, lengths_[s]};
     reference.attention(Tensor(out.data(), {length, columns}),
                         Tensor(logSumExp.data(), {length, shape_.heads}),
-                        Tensor(qkv_[s].data(), {length, shape_.width()}), offsets.data(), 1, shape_.heads,
+                        Tensor(qkv.data(), {length, shape_.width()}), offsets.data(), 1, shape_.heads,
                         shape_.kvHeads, shape_.headDim);
     return Values(out.end() - columns, out.end());
   }
 
  private:
   Tensor cache() {
-    const int64_t blockValues = 2 * shape_.kvHeads * shape_.headDim * kvBlockTokens;
-    return Tensor(cache_.data(), {static_cast<int64_t>(cache_.size()) / blockValues, 2, shape_.kvHeads,
-                                  shape_.headDim * kvBlockTokens});
+    return Tensor(cache_.data(), precision_, {blocks_, 2, shape_.kvHeads, shape_.headDim * kvBlockTokens});
   }
   void write(size_t s) {
     std::vector<CachedAttentionRow> rows;
@@ -74,17 +82,16 @@ class Fixture {
   Backend& backend_;
   const Heads shape_;
   const std::vector<int32_t> lengths_;
-  Values cache_;
+  const DType precision_;
+  int64_t blocks_ = 0;
+  std::vector<uint8_t> cache_;
   std::vector<std::vector<int32_t>> tables_;
   std::vector<Values> qkv_;
 };
 
 const std::vector<int32_t> kLengths = {1, 2, 15, 16, 17, 31, 33, 64, 65, 79, 200, 321};
 
-}  // namespace
-
-TEST_CASE(
-    "cachedAttention: agrees with the reference for every head shape, and each row alone has the same bits") {
+void checkCached(DType precision) {
   const auto one = createCpuBackend(1), two = createCpuBackend(2);
   for (const Heads& shape : {Heads{1, 1, 2},
                              {2, 1, 6},
@@ -98,7 +105,7 @@ TEST_CASE(
                              {3, 3, 162}}) {
     CAPTURE(shape.headDim);
     CAPTURE(shape.heads);
-    Fixture fixture(*two, shape, kLengths), single(*one, shape, kLengths);
+    Fixture fixture(*two, shape, kLengths, precision), single(*one, shape, kLengths, precision);
     std::vector<size_t> everyone;
     for (size_t s = 0; s < kLengths.size(); ++s) everyone.push_back(s);
     const Values together = fixture.attend(everyone);
@@ -117,4 +124,15 @@ TEST_CASE(
       }());
     }
   }
+}
+
+}  // namespace
+
+TEST_CASE(
+    "cachedAttention: agrees with the reference for every head shape, and each row alone has the same bits") {
+  checkCached(DType::Float32);
+}
+
+TEST_CASE("cachedAttention: keys and values in bfloat16 are those of the row, rounded") {
+  checkCached(DType::BFloat16);
 }

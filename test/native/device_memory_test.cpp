@@ -36,11 +36,9 @@ TEST_CASE("device memory: an engine's whole life touches it by ops and copies al
     for (const NamedConfig& named : smallConfigs()) {
       CAPTURE(named.name);
       const auto cpu = createCpuBackend(1);
-      const EngineRun expected =
-          runEngine(*cpu, named.config, variant.options, variant.recompute, variant.format);
+      const EngineRun expected = runEngine(*cpu, named.config, variant);
       DeviceMemoryBackend device(1);
-      const EngineRun found =
-          runEngine(device, named.config, variant.options, variant.recompute, variant.format);
+      const EngineRun found = runEngine(device, named.config, variant);
       CHECK(found.logprobs == expected.logprobs);
       CHECK(found.numbers == expected.numbers);
       CHECK(found.sampled == expected.sampled);

@@ -132,3 +132,34 @@ TEST_CASE("generator: int8 and bfloat16 weights sample near the model, and say h
     CHECK(drift < 0.1);
   }
 }
+
+TEST_CASE("generator: a bfloat16 cache holds twice the tokens and samples near the model, alone or forked") {
+  const ModelConfig config = smallConfig();
+  const auto backend = createCpuBackend(2);
+  const auto learner = learnerFor(*backend, config, 89);
+  GenerationOptions generation;
+  generation.kvBudgetBytes = kPlenty;
+  Generator exact(*backend, learner->parameters(), generation, {});
+  generation.kvPrecision = DType::BFloat16;
+  Generator generator(*backend, learner->parameters(), generation, {});
+  const std::vector<int32_t> prompt = randomTokens(21, config.vocabSize, 90);
+  for (Generator* each : {&exact, &generator}) each->create(1, prompt);
+  const SampleResult sampled = sampleOf(generator, 1, 40), unrounded = sampleOf(exact, 1, 40);
+  CHECK(generator.stats().kvBytesBudget == exact.stats().kvBytesBudget);
+  CHECK(generator.stats().kvBytesUsed == exact.stats().kvBytesUsed / 2);
+  std::vector<float> expected(61);
+  learner->logprobs(learner->model.model(), generator.tokens(1), {0, 61}, 1, 4096, expected.data(), nullptr);
+  double drift = 0;
+  for (size_t i = 21; i < 61; ++i) drift += std::abs(sampled.logprobs[i - 21] - expected[i]) / 40;
+  CHECK(sampled.logprobs != unrounded.logprobs);
+  CHECK(drift < 0.05);
+  // Draws are a function of seed and position: from the shared prefix on a fork samples the same bits.
+  generator.create(2, prompt);
+  generator.prefill(2, [](std::exception_ptr error) { CHECK(error == nullptr); });
+  while (generator.hasWork()) generator.step();
+  generator.fork(3, 2);
+  const SampleResult forked = sampleOf(generator, 3, 40), parent = sampleOf(generator, 2, 40);
+  CHECK(forked.tokens == sampled.tokens);
+  CHECK(forked.logprobs == sampled.logprobs);
+  CHECK(parent.logprobs == sampled.logprobs);
+}

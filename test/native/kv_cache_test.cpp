@@ -23,6 +23,10 @@ TEST_CASE("kv cache: holds as many blocks as the budget, at least one") {
   CHECK(KvCache(backend, config, 0).blocks() == 1);
   CHECK(KvCache(backend, config, 3 * blockBytes).capacityTokens() == 3 * kvBlockTokens);
   CHECK(KvCache(backend, config, 3 * blockBytes).blockBytes() == blockBytes);
+  const KvCache brief(backend, config, 3 * blockBytes, DType::BFloat16);
+  CHECK(brief.blockBytes() == blockBytes / 2);
+  CHECK(brief.capacityTokens() == 6 * kvBlockTokens);
+  CHECK(brief.layer(0).dtype == DType::BFloat16);
 }
 
 TEST_CASE("kv cache: forks share blocks, and a sharer that writes gets a copy") {

@@ -12,16 +12,25 @@
 
 namespace hdpo {
 
+struct NamedEngine {
+  const char* name;
+  ModelOptions options;
+  bool recompute = false;
+  PackedFormat format = PackedFormat::Float32;
+  DType kvPrecision = DType::Float32;
+};
+
 struct EngineRun {
   std::vector<float> logprobs, sampledLogprobs, numbers;
   std::vector<int32_t> sampled;
 };
 
-inline void generateInto(EngineRun& run, Backend& backend, ModelWeights& model, PackedFormat format) {
+inline void generateInto(EngineRun& run, Backend& backend, ModelWeights& model, const NamedEngine& variant) {
   const size_t block = static_cast<size_t>(model.config().layers * 2 * model.config().kvHeads *
                                            model.config().headDim * kvBlockTokens) *
-                       sizeof(float);
-  Generator generator(backend, model.weights(), {6 * block, 24, format, model.adapter()}, {});
+                       sizeOf(variant.kvPrecision);
+  Generator generator(backend, model.weights(),
+                      {6 * block, 24, variant.format, model.adapter(), variant.kvPrecision}, {});
   generator.create(1, randomTokens(19, model.config().vocabSize, 3));
   generator.fork(2, 1);
   generator.fork(3, 1);
@@ -52,8 +61,9 @@ inline void logprobsInto(EngineRun& run, Learner& learner, const Model& model, c
   run.logprobs.insert(run.logprobs.end(), entropies.begin(), entropies.end());
 }
 
-inline EngineRun runEngine(Backend& backend, const ModelConfig& config, const ModelOptions& options,
-                           bool recompute, PackedFormat format) {
+inline EngineRun runEngine(Backend& backend, const ModelConfig& config, const NamedEngine& variant) {
+  const ModelOptions& options = variant.options;
+  const bool recompute = variant.recompute;
   EngineRun run;
   const TemporaryFolder folder;
   const TrainingBatch batch = policyBatch(config);
@@ -75,7 +85,7 @@ inline EngineRun runEngine(Backend& backend, const ModelConfig& config, const Mo
     }
   }
   logprobsInto(run, learner, learner.model.model(), batch);
-  generateInto(run, backend, learner.model, format);
+  generateInto(run, backend, learner.model, variant);
   learner.saveWeights(folder.file("model.safetensors"));
   learner.saveOptimizer(folder.file("optimizer.safetensors"));
   OwningLearner loaded(backend, config, recompute, options, 7);
@@ -91,18 +101,11 @@ inline EngineRun runEngine(Backend& backend, const ModelConfig& config, const Mo
   return run;
 }
 
-struct NamedEngine {
-  const char* name;
-  ModelOptions options;
-  bool recompute = false;
-  PackedFormat format = PackedFormat::Float32;
-};
-
 inline std::vector<NamedEngine> engineVariants() {
   NamedEngine full{"float32", {}},
       brief{"bfloat16 with masters, recomputed", {}, true, PackedFormat::BFloat16};
   NamedEngine lora{"LoRA on bfloat16", {}, true, PackedFormat::BFloat16};
-  brief.options.precision = lora.options.precision = DType::BFloat16;
+  brief.options.precision = lora.options.precision = brief.kvPrecision = DType::BFloat16;
   AdapterOptions adapter;
   adapter.rank = 3;
   adapter.dropout = 0.1f;

@@ -6,7 +6,7 @@
 
 #include "cuda/dispatch.h"
 #include "cuda_emulation.h"
-#include "matrix_product.h"
+#include "emulated_backend.h"
 #include "runtime_emulation.h"
 #include "self_test/runner.h"
 #include "whole_engine.h"
@@ -14,25 +14,6 @@
 using namespace hdpo;
 
 namespace {
-
-class PlainProducts final : public cuda::MatrixProducts {
- public:
-  void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
-               float beta) override {
-    CHECK(a.dtype == b.dtype);  // as cuBLAS wants them
-    emulation::runLateCopies();
-    plainProduct(out, a, transposeA, b, transposeB, beta);
-  }
-};
-
-std::unique_ptr<Backend> emulatedBackend() {
-  return std::make_unique<cuda::CudaBackend>(0, "an emulated GPU",
-                                             [](cuda::Stream, void* workspace, size_t bytes) {
-                                               CHECK(workspace != nullptr);
-                                               CHECK(bytes > 0);
-                                               return std::make_unique<PlainProducts>();
-                                             });
-}
 
 // Draws at temperature 1 differ where rounding moves a cumulative weight across a draw: not in these.
 void checkNear(const EngineRun& found, const EngineRun& expected, double tolerance) {
@@ -71,12 +52,10 @@ TEST_CASE("CUDA backend: an engine's whole life gives what the CPU gives") {
       CAPTURE(variant.name);
       CAPTURE(named.name);
       const auto cpu = createCpuBackend(1);
-      const EngineRun expected =
-          runEngine(*cpu, named.config, variant.options, variant.recompute, variant.format);
+      const EngineRun expected = runEngine(*cpu, named.config, variant);
       {
         const auto device = emulatedBackend();
-        const EngineRun found =
-            runEngine(*device, named.config, variant.options, variant.recompute, variant.format);
+        const EngineRun found = runEngine(*device, named.config, variant);
         checkNear(found, expected, variant.format == PackedFormat::Float32 ? 1e-4 : 2e-2);
       }
       CHECK(emulation::deviceAllocations() == 0);

@@ -1,0 +1,74 @@
+// How a block of the cache holds the keys or the values of one head and sixteen tokens, and how vectors come
+// out of it.
+//   float32   keys [E][16 tokens], so that one vector holds an element of every token and no sum crosses
+//             lanes; values [16 tokens][E]
+//   bfloat16  the same with two neighbours side by side: keys [E / 2][16 tokens][2], values [8][E][2]. One
+//             load makes two vectors, with a shift and a mask: half the memory for no more instructions
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/float_formats.h"
+#include "cpu/vector.h"
+#include "ops/backend.h"
+
+namespace hdpo {
+
+static_assert(kvBlockTokens == kLanes);  // a vector holds one value of all tokens of a block
+
+typedef uint32_t VectorBits __attribute__((vector_size(64)));
+
+// C: float, or uint16_t for the bits of a bfloat16.
+template <typename C>
+constexpr int64_t kNeighbours = sizeof(C) == 2 ? 2 : 1;
+
+// Where element e of a token's key lies.
+template <typename C>
+int64_t keyIndex(int64_t e, int64_t token) {
+  constexpr int64_t together = kNeighbours<C>;
+  return e / together * together * kvBlockTokens + token * together + e % together;
+}
+// Where element e of a token's value lies.
+template <typename C>
+int64_t valueIndex(int64_t token, int64_t e, int64_t headDim) {
+  constexpr int64_t together = kNeighbours<C>;
+  return token / together * together * headDim + e * together + token % together;
+}
+
+inline float fromCached(float value) { return value; }
+inline float fromCached(uint16_t value) { return fromBFloat16(value); }
+
+// Vectors of neighbours: of elements e, e + 1 of keys, of tokens t, t + 1 of values.
+inline void loadNeighbours(Vector (&vectors)[1], const float* from) { vectors[0] = load(from); }
+inline void loadNeighbours(Vector (&vectors)[2], const uint16_t* from) {
+  VectorBits bits;
+  std::memcpy(&bits, from, sizeof(bits));
+  vectors[0] = reinterpret_cast<Vector>(bits << 16);
+  vectors[1] = reinterpret_cast<Vector>(bits & 0xFFFF0000u);
+}
+
+// A token's keys of all heads, [K, E] from `key` on, and its values behind them, to the block [2, K, E * 16]
+// that holds it.
+inline void writeToBlock(float* block, const float* key, int64_t token, int64_t kvHeads, int64_t headDim) {
+  // Keys of all heads as one: head k's dimension e is line k * E + e of 16 tokens.
+  const int64_t width = kvHeads * headDim, headValues = headDim * kvBlockTokens;
+  for (int64_t i = 0; i < width; ++i) block[keyIndex<float>(i, token)] = key[i];
+  float* values = block + width * kvBlockTokens + valueIndex<float>(token, 0, headDim);
+  for (int64_t k = 0; k < kvHeads; ++k) {
+    std::memcpy(values + k * headValues, key + width + k * headDim,
+                static_cast<size_t>(headDim) * sizeof(float));
+  }
+}
+inline void writeToBlock(uint16_t* block, const float* key, int64_t token, int64_t kvHeads, int64_t headDim) {
+  const int64_t width = kvHeads * headDim;  // E is even: neighbours are of one head
+  for (int64_t i = 0; i < width; ++i) block[keyIndex<uint16_t>(i, token)] = toBFloat16(key[i]);
+  for (int64_t k = 0; k < kvHeads; ++k) {
+    const float* value = key + width + k * headDim;
+    uint16_t* values = block + (kvHeads + k) * headDim * kvBlockTokens;
+    for (int64_t e = 0; e < headDim; ++e)
+      values[valueIndex<uint16_t>(token, e, headDim)] = toBFloat16(value[e]);
+  }
+}
+
+}  // namespace hdpo
