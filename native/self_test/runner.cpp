@@ -9,6 +9,8 @@
 #include "core/error.h"
 #include "core/float_formats.h"
 #include "ops/buffer.h"
+#include "self_test/reference_backend.h"
+#include "self_test/rules.h"
 
 namespace hdpo::self_test {
 
@@ -123,9 +125,9 @@ std::string describe(const CaseShape& shape) {
          std::to_string(shape.vocabSize);
 }
 
-void checkShape(const OpRow& row, const CaseShape& shape, Backend& tested, Backend& reference,
-                OpResult& result) {
-  const OpCase given = row.make(shape);
+// `where`: what a failure names.
+void checkCase(const OpCase& given, const std::string& where, Backend& tested, Backend& reference,
+               OpResult& result) {
   result.allowed = std::max(result.allowed, given.tolerance);
   Placed here(tested, given), there(reference, given);
   given.run(tested, here.call);
@@ -137,8 +139,29 @@ void checkShape(const OpRow& row, const CaseShape& shape, Backend& tested, Backe
     if (error <= given.tolerance || result.outcome != Outcome::Passed) continue;
     result.outcome = Outcome::Failed;
     result.reason = "result " + std::to_string(i) + " is off by " + std::to_string(error) + " (allowed " +
-                    std::to_string(given.tolerance) + ") at " + describe(shape);
+                    std::to_string(given.tolerance) + ") at " + where;
   }
+}
+
+void failWith(OpResult& result, const std::exception& error) {
+  const auto* known = dynamic_cast<const Error*>(&error);
+  const bool absent = known && known->code() == "ERR_NOT_IMPLEMENTED";
+  result.outcome = absent ? Outcome::NotImplemented : Outcome::Failed;
+  result.reason = error.what();
+}
+
+OpResult checkRules(const char* name, const std::vector<Rule>& rules, Backend& tested) {
+  ReferenceBackend formulas;
+  OpResult result;
+  result.name = name;
+  try {
+    for (const Rule& rule : rules) {
+      checkCase(rule.given, "the rule '" + std::string(rule.name) + "'", tested, formulas, result);
+    }
+  } catch (const std::exception& error) {
+    failWith(result, error);
+  }
+  return result;
 }
 
 // Seconds of one call, the fastest of three series.
@@ -158,13 +181,6 @@ double secondsOf(Backend& backend, const OpCase& given) {
   const int calls =
       static_cast<int>(std::clamp(kTimedSeconds / 3 / std::max(once, 1e-7), 1.0, double{kMostCalls}));
   return std::min({once, series(calls), series(calls), series(calls)});
-}
-
-void failWith(OpResult& result, const std::exception& error) {
-  const auto* known = dynamic_cast<const Error*>(&error);
-  const bool absent = known && known->code() == "ERR_NOT_IMPLEMENTED";
-  result.outcome = absent ? Outcome::NotImplemented : Outcome::Failed;
-  result.reason = error.what();
 }
 
 OpCase copyCase(const CaseShape& shape) {
@@ -194,7 +210,8 @@ OpResult checkOp(const OpRow& row, Backend& tested, Backend& reference) {
   OpResult result;
   result.name = row.name;
   try {
-    for (const CaseShape& shape : checkedShapes()) checkShape(row, shape, tested, reference, result);
+    for (const CaseShape& shape : checkedShapes())
+      checkCase(row.make(shape), describe(shape), tested, reference, result);
   } catch (const std::exception& error) {
     failWith(result, error);
   }
@@ -233,6 +250,11 @@ CaseShape timedShape(const Backend& backend) {
   return {256, 4, 512, 1536, 8, 4, 64, 8192};
 }
 
+std::vector<OpResult> checkHdpo(Backend& tested) {
+  return {checkRules("groupAdvantages, the rules", advantageRules(), tested),
+          checkRules("policyLoss, the rules", policyLossRules(), tested)};
+}
+
 Report run(Backend& tested, Backend& reference, bool timed) {
   Report report;
   report.device = tested.name();
@@ -243,6 +265,7 @@ Report run(Backend& tested, Backend& reference, bool timed) {
     if (timed && result.outcome == Outcome::Passed) timeOp(row, shape, tested, report.ceilings, result);
     report.ops.push_back(std::move(result));
   }
+  for (OpResult& result : checkHdpo(tested)) report.ops.push_back(std::move(result));
   return report;
 }
 

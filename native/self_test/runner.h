@@ -44,7 +44,10 @@ Ceilings measureCeilings(Backend& backend, const CaseShape& shape);
 // A shape that keeps the device busy and a CPU not for long.
 CaseShape timedShape(const Backend& backend);
 
-// The whole table; timed: every op that passed.
+// The HDPO kernels beside float64, whatever the device: every rule of docs/algorithm.md on small cases.
+std::vector<OpResult> checkHdpo(Backend& tested);
+
+// The whole table, and the rules; timed: every op that passed.
 Report run(Backend& tested, Backend& reference, bool timed);
 
 }  // namespace hdpo::self_test

@@ -27,6 +27,22 @@ class BrokenBackend final : public ReferenceBackend {
   }
 };
 
+// Efficiency over the whole group, the mistake that HDPO is about; a loss without its dual clip.
+class CoupledBackend final : public ReferenceBackend {
+ public:
+  void groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) override {
+    const std::vector<uint8_t> everyone(static_cast<size_t>(input.rollouts), 1);
+    GroupAdvantagesInput coupled = input;
+    coupled.correct = everyone.data();
+    ReferenceBackend::groupAdvantages(coupled, output);
+  }
+  PolicyLossSums policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) override {
+    PolicyLossInput unclipped = input;
+    unclipped.options.dualClip = 1e30f;
+    return ReferenceBackend::policyLoss(unclipped, output);
+  }
+};
+
 const OpRow& rowNamed(const std::string& name) {
   for (const OpRow& row : opTable()) {
     if (name == row.name) return row;
@@ -90,4 +106,21 @@ TEST_CASE("self-test: times come with rates and a share of the ceiling") {
     CHECK(result.bytesPerSecond > 0);
     CHECK(result.shareOfCeiling > 0);
   }
+}
+
+TEST_CASE("self-test: the rules of HDPO hold on the CPU; a device that breaks one is told which") {
+  const auto cpu = createCpuBackend(2);
+  for (const OpResult& result : checkHdpo(*cpu)) {
+    CAPTURE(result.name);
+    CAPTURE(result.reason);
+    CHECK(result.outcome == Outcome::Passed);
+    CHECK(result.allowed > 0);
+  }
+  CoupledBackend coupled;
+  const std::vector<OpResult> broken = checkHdpo(coupled);
+  CHECK(broken[0].outcome == Outcome::Failed);
+  CHECK(broken[0].reason.ends_with(
+      "at the rule 'accuracy over the group, efficiency over its right rollouts'"));
+  CHECK(broken[1].outcome == Outcome::Failed);
+  CHECK(broken[1].reason.ends_with("at the rule 'ratio clamped, clipped at both sides and dual-clipped'"));
 }

@@ -1,0 +1,90 @@
+// The golden files through the CUDA backend and through the formulas of the self-test, by the same cases that
+// `hdpo doctor --self-test` runs.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "emulated_backend.h"
+#include "golden_files.h"
+#include "self_test/reference_backend.h"
+#include "self_test/runner.h"
+
+using namespace hdpo;
+using namespace hdpo::self_test;
+
+namespace {
+
+std::vector<std::vector<float>> resultsOf(const OpCase& given, Backend& backend) {
+  Call call;
+  given.run(backend, call);
+  return call.hostResults;
+}
+
+// Every value within `relative` of what it should be, or within `absolute`.
+void checkEach(const std::vector<float>& found, const std::vector<double>& expected, double relative,
+               double absolute) {
+  REQUIRE(found.size() == expected.size());
+  size_t wrong = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double allowed = relative * std::abs(expected[i]) + absolute;
+    if (!(std::abs(found[i] - expected[i]) <= allowed)) ++wrong;  // NaN too
+  }
+  CHECK(wrong == 0);
+}
+
+// What hdpo promises: advantages to 1e-6, the rest of a GPU's results to 1e-4; float64 rounded to float32.
+void checkAdvantages(const Json& golden, Backend& backend) {
+  const auto found = resultsOf(advantagesCase(rolloutsOf(golden)), backend);
+  const Json& expected = golden["expected"];
+  checkEach(found[0], expected["efficiencyRewards"].numbers, 0, 1e-6);
+  checkEach(found[1], expected["accuracyAdvantages"].numbers, 0, 1e-6);
+  checkEach(found[2], expected["efficiencyAdvantages"].numbers, 0, 1e-6);
+}
+
+void checkLoss(const Json& golden, Backend& backend, double relative) {
+  const auto found = resultsOf(policyLossCase(lossBatchOf(golden)), backend);
+  const Json& expected = golden["expected"];
+  checkEach(found[0], expected["logprobs"].numbers, relative, 1e-9);
+  checkEach(found[1], expected["entropy"].numbers, relative, 1e-9);
+  checkEach(found[2], expected["gradLogprobs"].numbers, relative, 1e-9);
+  checkEach(found[3], expected["gradLogits"].numbers, relative, 1e-9);
+  checkEach(found[4],
+            {expected["loss"].number, expected["accuracyLoss"].number, expected["efficiencyLoss"].number,
+             expected["kl"].number},
+            relative, 1e-7);
+}
+
+}  // namespace
+
+TEST_CASE("golden files: advantages on the CUDA backend and by the self-test's formulas") {
+  const std::vector<Json> cases = goldenCases("advantages.json");
+  CHECK(cases.size() == 8);
+  const auto device = emulatedBackend();
+  ReferenceBackend formulas;
+  for (const Json& golden : cases) {
+    CAPTURE(golden["name"].text);
+    checkAdvantages(golden, *device);
+    checkAdvantages(golden, formulas);
+  }
+}
+
+TEST_CASE("golden files: policy loss on the CUDA backend and by the self-test's formulas") {
+  const std::vector<Json> cases = goldenCases("policy_loss.json");
+  CHECK(cases.size() == 10);
+  const auto device = emulatedBackend();
+  ReferenceBackend formulas;
+  for (const Json& golden : cases) {
+    CAPTURE(golden["name"].text);
+    checkLoss(golden, *device, 1e-4);
+    checkLoss(golden, formulas, 1e-6);
+  }
+}
+
+TEST_CASE("self-test: the rules of HDPO hold on the CUDA backend") {
+  const auto device = emulatedBackend();
+  for (const OpResult& result : checkHdpo(*device)) {
+    CAPTURE(result.name);
+    CAPTURE(result.reason);
+    CHECK(result.outcome == Outcome::Passed);
+  }
+}
