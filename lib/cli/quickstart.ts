@@ -1,15 +1,17 @@
 // hdpo quickstart: the built-in task from nothing to a trained policy, with a report.
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
+import type { Device } from '../native.js'
 import { type BuiltInFamily, builtInFamilies } from '../tasks/built-in-families.js'
 import { type QuickstartObserver, type QuickstartResult, runQuickstart } from '../trainer/quickstart-run.js'
 import { quickstartSettings } from '../trainer/quickstart-settings.js'
 import { comparisonRows, redundantFold } from '../trainer/report.js'
 import { examples } from './examples.js'
-import { wholeNumber } from './flags.js'
+import { deviceOption, wholeNumber } from './flags.js'
 import { listenForInterrupt } from './interrupt.js'
 import { policyOptions } from './policy-options.js'
 import { describeStep, describeSupervisedStep, Eta } from './progress.js'
+import { requireDevice } from './require-device.js'
 import { startCommand } from './start-command.js'
 import { duration, formatTable } from './table.js'
 import { Terminal } from './terminal.js'
@@ -19,6 +21,7 @@ interface QuickstartFlags {
   seed: number
   output: string
   steps?: number
+  device: Device
   threads?: number
   resume?: boolean
 }
@@ -41,6 +44,7 @@ export function addQuickstartCommand(program: Command): void {
       `HDPO steps (default: ${quickstartSettings.atlas.train.steps}, cities ${quickstartSettings.cities.train.steps})`,
       wholeNumber(1),
     )
+    .addOption(deviceOption())
     .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
     .option('--resume', 'go on where an interrupted quickstart stopped')
     .addHelpText(
@@ -55,6 +59,7 @@ export function addQuickstartCommand(program: Command): void {
 }
 
 async function quickstart(flags: QuickstartFlags): Promise<void> {
+  requireDevice(flags.device)
   const terminal = new Terminal()
   const interrupt = listenForInterrupt((line) => terminal.line(line))
   const start = performance.now()
@@ -72,13 +77,17 @@ async function quickstart(flags: QuickstartFlags): Promise<void> {
     })
     terminal.done()
     if (result) terminal.line(describeResult(result, (performance.now() - start) / 1000))
-    else
-      terminal.line(
-        `Stopped. Go on with: ${startCommand} quickstart --resume --environment ${flags.environment} --seed ${flags.seed} --output ${flags.output}`,
-      )
+    else terminal.line(`Stopped. Go on with: ${resumeCommand(flags)}`)
   } finally {
     interrupt.dispose()
   }
+}
+
+export function resumeCommand(
+  flags: Pick<QuickstartFlags, 'environment' | 'seed' | 'output' | 'device'>,
+): string {
+  const device = flags.device === 'cpu' ? '' : ` --device ${flags.device}`
+  return `${startCommand} quickstart --resume --environment ${flags.environment} --seed ${flags.seed} --output ${flags.output}${device}`
 }
 
 class TerminalObserver implements QuickstartObserver {
