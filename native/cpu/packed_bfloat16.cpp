@@ -2,18 +2,15 @@
 // sums in float32.
 //
 // Layout: data[panel][P / 2][kPanel][2], padded with zeros: what one AVX512-BF16 instruction takes is two
-// inputs side by side for each of 16 outputs. x is rounded once a call, rows [2 * ceil(P / 2)]. Without those
-// instructions the two halves are widened and multiplied in float32; the rounding of the sums differs then.
+// inputs side by side for each of 16 outputs (bfloat16_pairs.h). x is rounded once a call, rows [2 * ceil(P /
+// 2)].
 #include <omp.h>
-
-#if defined(__AVX512BF16__)
-#include <immintrin.h>
-#endif
 
 #include <cassert>
 #include <cstring>
 
 #include "cpu/bfloat16.h"
+#include "cpu/bfloat16_pairs.h"
 #include "cpu/packed_matmul.h"
 #include "cpu/parallel.h"
 #include "cpu/vector.h"
@@ -22,32 +19,11 @@ namespace hdpo {
 
 namespace {
 
-constexpr int kVectors = kVectorsPerBlock;
+constexpr int kVectors = kPairVectors;
+constexpr int64_t kTileRows = kPairTileRows;
 constexpr int64_t kPanel = kLanes * kVectors;
-// Lines fetched ahead where a single tile reads the panel: with few rows the weights come from memory.
+// Pairs of inputs fetched ahead by the tile that brings a panel from memory.
 constexpr int64_t kPrefetch = 48;
-
-inline VectorInt loadBits(const uint16_t* from) {
-  VectorInt value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
-
-// sum + x_0 * w_0 + x_1 * w_1 lane by lane: a lane of `weights` holds w_0 in its low half; `pair` is x_0,
-// x_1.
-inline Vector addProducts(Vector sum, VectorInt weights, int32_t pair) {
-#if defined(__AVX512BF16__)
-  return reinterpret_cast<Vector>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum),
-                                                   reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)),
-                                                   reinterpret_cast<__m512bh>(weights)));
-#else
-  const float low = fromBFloat16(static_cast<uint16_t>(pair)),
-              high = fromBFloat16(static_cast<uint16_t>(static_cast<uint32_t>(pair) >> 16));
-  const VectorInt upper = VectorInt{} - 0x10000;  // 0xFFFF0000
-  return sum + high * reinterpret_cast<Vector>(weights & upper) +
-         low * reinterpret_cast<Vector>(weights << 16);
-#endif
-}
 
 struct Product {
   float* out;
@@ -72,8 +48,7 @@ struct Product {
       }
 #pragma GCC unroll 8
       for (int r = 0; r < tileRows; ++r) {
-        int32_t pair;
-        std::memcpy(&pair, from + (r * pairs + p) * 2, sizeof(pair));
+        const VectorInt pair = broadcastPair(from + (r * pairs + p) * 2);
 #pragma GCC unroll 8
         for (int v = 0; v < kVectors; ++v) sums[r][v] = addProducts(sums[r][v], weights[v], pair);
       }
@@ -140,15 +115,18 @@ void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& we
   };
   const bool alone = rows * inputs <= kParallelElements;  // threads waiting for each other would take longer
   for (int64_t row = 0; alone && row < rows; ++row) roundRow(row);
-#pragma omp parallel if (rows * weight.outputs * inputs > kParallelMultiplyAdds)
+#pragma omp parallel if (weight.outputs * inputs > kParallelWeights || \
+                         rows * weight.outputs * inputs > kParallelMultiplyAdds)
   {
     if (!alone) {
 #pragma omp for schedule(static)
       for (int64_t row = 0; row < rows; ++row) roundRow(row);
     }
-    forShareOfTiles(
-        rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(), omp_get_num_threads(),
-        [&](int64_t row, int64_t tileRows, int64_t panel) { withTileRows(tileRows, product, row, panel); });
+    const auto tile = [&](int64_t row, int64_t tileRows, int64_t panel) {
+      withTileRows<kTileRows>(tileRows, product, row, panel);
+    };
+    forShareOfTiles<kTileRows>(rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(),
+                               omp_get_num_threads(), tile);
   }
 }
 

@@ -31,6 +31,7 @@ namespace {
 
 constexpr int64_t kGroup = 64, kQuads = kGroup / 4;
 constexpr int kVectors = kVectorsPerBlock;
+constexpr int64_t kTileRows = 6;  // in registers: 6 x kVectors sums, as many weights, one broadcast value
 constexpr int64_t kPanel = kLanes * kVectors;
 constexpr int64_t kGroupBytes = kGroup * kPanel + kPanel * static_cast<int64_t>(sizeof(float));
 constexpr int64_t kPrefetch = 48;  // lines fetched ahead where a single tile reads the panel
@@ -240,9 +241,11 @@ void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight
 #pragma omp for schedule(static)
       for (int64_t unit = 0; unit < rows * groups; ++unit) quantiseGroup(unit);
     }
-    forShareOfTiles(
-        rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(), omp_get_num_threads(),
-        [&](int64_t row, int64_t tileRows, int64_t panel) { withTileRows(tileRows, product, row, panel); });
+    const auto tile = [&](int64_t row, int64_t tileRows, int64_t panel) {
+      withTileRows<kTileRows>(tileRows, product, row, panel);
+    };
+    forShareOfTiles<kTileRows>(rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(),
+                               omp_get_num_threads(), tile);
   }
 }
 

@@ -13,18 +13,18 @@
 
 namespace hdpo {
 
-// Rows of a tile. Registers: kTileRows * kVectorsPerBlock sums, as many weights of one step, one broadcast
-// value.
-constexpr int64_t kTileRows = 6;
+// Weights of a product that come from memory, not from the caches: reading more of them than this takes one
+// core as long as kParallelMultiplyAdds take it. For two bytes a weight.
+constexpr int64_t kParallelWeights = int64_t{1} << 19;
 
 inline int64_t divideUp(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 // Calls tile(row, tileRows, panel) for share `thread` of `threads` of all tiles, panel by panel: a panel is
 // fetched once and then used from cache. Rows are spread evenly over the tiles of a panel, so that none is
 // left with a single row.
-template <class Tile>
+template <int64_t kMostRows, class Tile>
 void forShareOfTiles(int64_t rows, int64_t panels, int64_t thread, int64_t threads, const Tile& tile) {
-  const int64_t tiles = divideUp(rows, kTileRows), end = panels * tiles * (thread + 1) / threads;
+  const int64_t tiles = divideUp(rows, kMostRows), end = panels * tiles * (thread + 1) / threads;
   for (int64_t unit = panels * tiles * thread / threads; unit < end; ++unit) {
     const int64_t panel = unit / tiles, index = unit % tiles;
     const int64_t row = rows * index / tiles, rowEnd = rows * (index + 1) / tiles;
@@ -32,23 +32,13 @@ void forShareOfTiles(int64_t rows, int64_t panels, int64_t thread, int64_t threa
   }
 }
 
-// work.run<n>(arguments...) with n = tileRows, a constant to the compiler.
-template <class Work, class... Arguments>
+// work.run<n>(arguments...) with n = tileRows, from 1 to kMostRows, a constant to the compiler.
+template <int64_t kMostRows, class Work, class... Arguments>
 void withTileRows(int64_t tileRows, const Work& work, Arguments... arguments) {
-  switch (tileRows) {
-    case 1:
-      return work.template run<1>(arguments...);
-    case 2:
-      return work.template run<2>(arguments...);
-    case 3:
-      return work.template run<3>(arguments...);
-    case 4:
-      return work.template run<4>(arguments...);
-    case 5:
-      return work.template run<5>(arguments...);
-    default:
-      return work.template run<6>(arguments...);
+  if constexpr (kMostRows > 1) {
+    if (tileRows < kMostRows) return withTileRows<kMostRows - 1>(tileRows, work, arguments...);
   }
+  work.template run<static_cast<int>(kMostRows)>(arguments...);
 }
 
 // packed_bfloat16.cpp. `operands` is memory for x, of the given size.

@@ -31,7 +31,8 @@ inline Vector load(const float* from) {
 }
 // A value used several times: without this GCC would load it anew for every use, and loads are what limits
 // these kernels.
-inline void keepInRegister([[maybe_unused]] Vector& value) {
+template <class AnyVector>
+inline void keepInRegister([[maybe_unused]] AnyVector& value) {
 #if defined(__AVX512F__)
   asm("" : "+v"(value));
 #endif
