@@ -21,6 +21,7 @@ class CpuBackend final : public Backend {
   void copyFromHost(void* destination, const void* source, size_t bytes) override;
   void copyToHost(void* destination, const void* source, size_t bytes) override;
   void zero(void* destination, size_t bytes) override;
+  bool hostMemory() const override { return true; }
 
   void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
               float beta) override;

@@ -64,7 +64,7 @@ struct Generator::Impl {
   GenerationSequences sequences;
   ActiveSequences active;
   GenerationStats stats;
-  // One step's rows and logits, kept for their memory.
+  // One step's rows and logits (copied where the host cannot read the backend's), kept for their memory.
   std::vector<int32_t> tokens, positions;
   std::vector<CachedAttentionRow> cachedRows;
   std::vector<float> logits;
@@ -339,10 +339,14 @@ void Generator::Impl::draw(const Tensor& deviceLogits, const Scheduler::Share* s
   }
   sampledTokens.resize(rows);
   if (backend.sampleTokens(deviceLogits, samplingDraws.data(), sampledTokens.data())) return;
-  logits.resize(static_cast<size_t>(deviceLogits.count()));
-  backend.copyToHost(logits.data(), deviceLogits.data, deviceLogits.bytes());
+  const float* values = deviceLogits.f32();
+  if (!backend.hostMemory()) {
+    logits.resize(static_cast<size_t>(deviceLogits.count()));
+    backend.copyToHost(logits.data(), values, deviceLogits.bytes());
+    values = logits.data();
+  }
   for (size_t i = 0; i < rows; ++i)
-    samplingRows[i].logits = logits.data() + i * static_cast<size_t>(config.vocabSize);
+    samplingRows[i].logits = values + i * static_cast<size_t>(config.vocabSize);
   sampleTokens(samplingRows.data(), deviceLogits.shape[0], config.vocabSize, sampledTokens.data());
 }
 

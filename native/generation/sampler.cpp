@@ -54,6 +54,18 @@ Extent extentOf(const float* logits, int64_t count) {
   return {largest, notFinite == 0};
 }
 
+// weights[i] = exp((logits[i] - largest) / temperature) for i in [begin, end).
+void exponentials(float* weights, const float* logits, int64_t begin, int64_t end, float largest,
+                  float temperature) {
+  if (temperature == 1) {  // the same bits; the division would be half of the time
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) weights[i] = vectorExp(logits[i] - largest);
+  } else {
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) weights[i] = vectorExp((logits[i] - largest) / temperature);
+  }
+}
+
 // weights[i] = exp((logits[i] - largest) / temperature), with their sums by block; returns the sum of all.
 double softmaxWeights(const float* logits, int64_t count, float largest, float temperature,
                       Scratch& scratch) {
@@ -64,8 +76,7 @@ double softmaxWeights(const float* logits, int64_t count, float largest, float t
   double total = 0;
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t begin = block * kBlock, end = std::min(count, begin + kBlock);
-#pragma omp simd
-    for (int64_t i = begin; i < end; ++i) weights[i] = vectorExp((logits[i] - largest) / temperature);
+    exponentials(weights, logits, begin, end, largest, temperature);
     std::fill(weights + end, weights + begin + kBlock, 0.0f);
     float lanes[kLanes] = {};
     for (int64_t i = begin; i < begin + kBlock; i += kLanes) {

@@ -194,6 +194,8 @@ class Backend {
     static_cast<void>(logits), static_cast<void>(draws), static_cast<void>(tokens);
     return false;
   }
+  // Whether the host reads the backend's memory as its own: what it draws from need not be copied.
+  virtual bool hostMemory() const { return false; }
 
  private:
   Profiler profiler_;
