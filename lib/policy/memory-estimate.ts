@@ -37,7 +37,7 @@ export function estimateMemory(question: MemoryQuestion): MemoryEstimate {
   const weights = counts.matrices * bytesOf[precision] + counts.vectors * 4 + (hasMasters ? 4 * all : 0)
   const trained = lora ? countAdapter(config, lora) : all
   const generationWeights =
-    (counts.layerMatrices + config.vocabSize * config.hiddenSize) * bytesOf[generationPrecision] +
+    packedMatrices(config, generationPrecision) * bytesOf[generationPrecision] +
     // Float32 weights are merged for generation; beside narrower ones the adapter has its own, in bfloat16.
     (lora && generationPrecision !== 'float32' ? 2 * packedAdapter(config, lora) : 0)
   // A float32 value each: gradient and two moments; an adapter's own besides.
@@ -50,8 +50,6 @@ export function estimateMemory(question: MemoryQuestion): MemoryEstimate {
 export interface ParameterCounts {
   /** Weights of projections, embedding and head. */
   matrices: number
-  /** Those of the layers alone. */
-  layerMatrices: number
   /** Norms and biases. */
   vectors: number
 }
@@ -64,7 +62,6 @@ export function countParameters(config: ModelConfig): ParameterCounts {
     2 * hiddenSize + (qkvBias ? (heads + 2 * kvHeads) * headDim : 0) + (qkNorm ? 2 * headDim : 0)
   return {
     matrices: layerMatrices + (tieEmbeddings ? 1 : 2) * vocabSize * hiddenSize,
-    layerMatrices,
     vectors: layers * perLayer + hiddenSize,
   }
 }
@@ -112,8 +109,28 @@ function fusedAdapters(config: ModelConfig, { rank, targetModules }: LoraOptions
   return fused.filter(({ width }) => width > 0)
 }
 
+/** Rows as they are packed for generation: in bfloat16 in panels of 48 (native/cpu/packed_bfloat16.cpp). */
+const panelRows: Record<GenerationPrecision, number> = { float32: 64, bfloat16: 48, int8: 64 }
+const packedRows = (rows: number, precision: GenerationPrecision): number =>
+  Math.ceil(rows / panelRows[precision]) * panelRows[precision]
+
+/** Weights of a model, packed. */
+function packedMatrices(config: ModelConfig, precision: GenerationPrecision): number {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, layers, vocabSize } = config
+  const size = (rows: number, columns: number) => packedRows(rows, precision) * columns
+  const layer =
+    size((heads + 2 * kvHeads) * headDim, hiddenSize) +
+    size(hiddenSize, heads * headDim) +
+    size(2 * intermediateSize, hiddenSize) +
+    size(hiddenSize, intermediateSize)
+  return layers * layer + size(vocabSize, hiddenSize)
+}
+
 function packedAdapter(config: ModelConfig, lora: LoraOptions): number {
-  const ofLayer = fusedAdapters(config, lora).map(({ inputs, outputs, width }) => width * (inputs + outputs))
+  const ofLayer = fusedAdapters(config, lora).map(
+    ({ inputs, outputs, width }) =>
+      packedRows(width, 'bfloat16') * inputs + packedRows(outputs, 'bfloat16') * width,
+  )
   return config.layers * ofLayer.reduce((sum, count) => sum + count, 0)
 }
 
@@ -127,7 +144,7 @@ function adapterScratch(config: ModelConfig, lora: LoraOptions, tokens: number):
 }
 
 /** What a step keeps for backward (native/model/transformer.cpp), its scratch, and the loss. */
-function activationBytes({ config, lora, recompute }: MemoryQuestion, tokens: number): number {
+function activationBytes({ config, lora, precision, recompute }: MemoryQuestion, tokens: number): number {
   const { hiddenSize, intermediateSize, layers, heads, kvHeads, headDim, qkNorm, vocabSize } = config
   const queries = heads * headDim
   const qkv = queries + 2 * kvHeads * headDim
@@ -136,5 +153,17 @@ function activationBytes({ config, lora, recompute }: MemoryQuestion, tokens: nu
   const scratch = 2 * hiddenSize + Math.max(3 * intermediateSize, (qkNorm ? 2 : 1) * qkv + queries)
   const logits = Math.min(Math.max(loss.workspaceBytes, 4 * vocabSize), 4 * tokens * vocabSize)
   const adapter = lora ? adapterScratch(config, lora, tokens) : 0
-  return 4 * (tokens * (kept + scratch + loss.rowsOfStates * hiddenSize) + adapter) + logits
+  const rounded = precision === 'bfloat16' ? roundedOperands(config, lora) : 0
+  return (
+    4 * (tokens * (kept + scratch + loss.rowsOfStates * hiddenSize) + adapter) + 2 * tokens * rounded + logits
+  )
+}
+
+/** Values of two bytes a token: what several products with bfloat16 weights take, rounded once. */
+function roundedOperands(config: ModelConfig, lora: LoraOptions | undefined): number {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config
+  const gradient = Math.max(2 * intermediateSize, (heads + 2 * kvHeads) * headDim)
+  if (!lora) return gradient
+  const reduced = Math.max(...fusedAdapters(config, lora).map(({ width }) => width))
+  return gradient + Math.max(hiddenSize, heads * headDim, intermediateSize) + reduced
 }

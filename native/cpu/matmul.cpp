@@ -17,6 +17,7 @@
 #include "cpu/bfloat16.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/matrix_product.h"
+#include "cpu/narrow_product.h"
 #include "cpu/parallel.h"
 
 namespace hdpo {
@@ -68,6 +69,7 @@ struct MatrixProducts::BFloat16Products {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   std::map<Key, dnnl::matmul> primitives;
+  Buffer panels;  // of narrow products
 
   static dnnl::memory::desc matrix(int64_t rows, int64_t columns, bool transposed,
                                    dnnl::memory::data_type type) {
@@ -125,6 +127,12 @@ void MatrixProducts::multiply(const Tensor& out, const Tensor& a, bool transpose
             [&](int64_t begin, int64_t count) { narrow(values + begin, operand.f32() + begin, count); });
     return values;
   };
+  if (beta == 1 && !transposeA && narrowProductServes(shape.rows, shape.columns, shape.inner)) {
+    Buffer& panels = bfloat16_->panels;
+    panels.reserve(backend_, narrowProductBytes(shape.columns, shape.inner));
+    return addNarrowProduct(out, rounded(a), rounded(b), transposeB, shape.inner,
+                            static_cast<uint16_t*>(panels.data()));
+  }
   try {
     bfloat16_->multiply(out.f32(), rounded(a), transposeA, rounded(b), transposeB, shape, beta);
   } catch (const dnnl::error& error) {

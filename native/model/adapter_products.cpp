@@ -28,17 +28,31 @@ AdapterScratchSizes adapterScratchSizes(const ModelConfig& config, const Adapter
   return sizes;
 }
 
-// dropout(x) A^T [N, W]; `input` becomes dropout(x).
-Tensor AdapterProducts::reduce(const Tensor& x, const AdapterGroup& group, const DropoutMask& mask,
+// dropout(x) A^T [N, W]; `input` becomes dropout(x), rounded where x is.
+Tensor AdapterProducts::reduce(const AdapterInput& given, const AdapterGroup& group, const DropoutMask& mask,
                                Tensor& input) const {
-  input = x;
+  const Tensor& x = given.x;
+  input = given.operand();
   if (mask.probability > 0) {
-    input = shaped(scratch_.dropped, x.shape[0], x.shape[1]);
-    backend_.dropout(input, x, mask);
+    const Tensor dropped = shaped(scratch_.dropped, x.shape[0], x.shape[1]);
+    backend_.dropout(dropped, x, mask);
+    if (given.rounded) {
+      backend_.convert(input, dropped);
+    } else {
+      input = dropped;
+    }
   }
   const Tensor reduced = shaped(scratch_.reduced, x.shape[0], group.width());
   backend_.matmul(reduced, input, false, group.down, true, 0);
   return reduced;
+}
+
+// `reduced`, or its gradient, as the products take it: rounded beside weights in bfloat16.
+Tensor AdapterProducts::operand(const Tensor& reduced) const {
+  if (!scratch_.roundedReduced) return reduced;
+  const Tensor rounded(scratch_.roundedReduced.data, DType::BFloat16, {reduced.shape[0], reduced.shape[1]});
+  backend_.convert(rounded, reduced);
+  return rounded;
 }
 
 Tensor AdapterProducts::spread(const AdapterGroup& group) const {
@@ -48,29 +62,32 @@ Tensor AdapterProducts::spread(const AdapterGroup& group) const {
   return spread;
 }
 
-void AdapterProducts::forward(const Tensor& y, const Tensor& x, const AdapterGroup& group,
+void AdapterProducts::forward(const Tensor& y, const AdapterInput& x, const AdapterGroup& group,
                               const DropoutMask& mask) const {
   Tensor input;
-  const Tensor reduced = reduce(x, group, mask, input);
+  const Tensor reduced = operand(reduce(x, group, mask, input));
   backend_.matmul(y, reduced, false, spread(group), true, 1);
 }
 
-void AdapterProducts::backward(const AdapterGroup& gradients, const Tensor& gradY, const Tensor& x,
+void AdapterProducts::backward(const AdapterGroup& gradients, const Tensor& gradY, const AdapterInput& x,
                                const AdapterGroup& group, const DropoutMask& mask) const {
   Tensor input;
   const Tensor reduced = reduce(x, group, mask, input);
-  const Tensor gradReduced = shaped(scratch_.gradReduced, x.shape[0], group.width());
+  const Tensor gradReduced = shaped(scratch_.gradReduced, gradY.shape[0], group.width());
   const Tensor gradSpread = shaped(scratch_.gradSpread, group.outputs, group.width());
-  backend_.matmul(gradReduced, gradY, false, spread(group), false, 0);
-  backend_.matmul(gradients.down, gradReduced, true, input, false, 1);
   backend_.matmul(gradSpread, gradY, true, reduced, false, 0);
+  backend_.matmul(gradReduced, gradY, false, spread(group), false, 0);
+  backend_.matmul(gradients.down, operand(gradReduced), true, input, false, 1);
   backend_.spreadBlocksBackward(gradients.up, gradSpread, group.blocks.data(),
                                 static_cast<int64_t>(group.blocks.size()), scale_);
 }
 
 void AdapterProducts::addInputGradient(const Tensor& gradX, const AdapterGroup& group,
                                        const DropoutMask& mask) const {
-  const Tensor gradReduced = shaped(scratch_.gradReduced, gradX.shape[0], group.width());
+  Tensor gradReduced = shaped(scratch_.gradReduced, gradX.shape[0], group.width());
+  if (const Tensor& rounded = scratch_.roundedReduced) {  // as backward left it
+    gradReduced = Tensor(rounded.data, DType::BFloat16, {gradX.shape[0], group.width()});
+  }
   if (mask.probability == 0) {
     backend_.matmul(gradX, gradReduced, false, group.down, false, 1);
     return;

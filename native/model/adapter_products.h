@@ -3,6 +3,9 @@
 // included,
 //   y += dropout(x) A^T S^T
 //   dA += (dy S)^T dropout(x),  dS += dy^T (dropout(x) A^T),  dx += dropout(dy S A)
+// Beside weights in bfloat16 every one of these products rounds its operands to it, as those with the weights
+// do and as generation does (generation/packed_weights.h): twice the rate. A and B themselves and all sums
+// stay float32.
 #pragma once
 
 #include "model/adapter.h"
@@ -19,13 +22,21 @@ struct AdapterDropout {
   DropoutMask mask(int64_t layer, Projection projection) const;
 };
 
+// What an adapter is applied to. `rounded` is x in bfloat16 beside weights of that type, empty otherwise; it
+// is overwritten with dropout(x).
+struct AdapterInput {
+  Tensor x, rounded;
+  const Tensor& operand() const { return rounded ? rounded : x; }
+};
+
 // Temporary tensors; they may be larger than needed. Those of the last two lines serve backward alone.
 struct AdapterScratch {
-  Tensor dropped;      // [N, largest input]; empty without dropout
-  Tensor reduced;      // [N, largest W]
-  Tensor spread;       // [largest O * W] floats
-  Tensor gradReduced;  // [N, largest W]
-  Tensor gradSpread;   // [largest O * W] floats
+  Tensor dropped;         // [N, largest input]; empty without dropout
+  Tensor reduced;         // [N, largest W]
+  Tensor roundedReduced;  // [N, largest W] in bfloat16, beside weights of that type
+  Tensor spread;          // [largest O * W] floats
+  Tensor gradReduced;     // [N, largest W]
+  Tensor gradSpread;      // [largest O * W] floats
 };
 
 // The largest input width, W and O * W of any group.
@@ -40,16 +51,20 @@ class AdapterProducts {
       : backend_(backend), scale_(options.scale()), scratch_(scratch) {}
 
   // y [N, O] += the update of x [N, I].
-  void forward(const Tensor& y, const Tensor& x, const AdapterGroup& group, const DropoutMask& mask) const;
+  void forward(const Tensor& y, const AdapterInput& x, const AdapterGroup& group,
+               const DropoutMask& mask) const;
 
-  // The gradients of A and B; leaves in the scratch what addInputGradient needs.
-  void backward(const AdapterGroup& gradients, const Tensor& gradY, const Tensor& x,
+  // The gradients of A and B; leaves in the scratch what addInputGradient needs. gradY has the type of the
+  // weights.
+  void backward(const AdapterGroup& gradients, const Tensor& gradY, const AdapterInput& x,
                 const AdapterGroup& group, const DropoutMask& mask) const;
   // gradX += the update's part, right after backward.
   void addInputGradient(const Tensor& gradX, const AdapterGroup& group, const DropoutMask& mask) const;
 
  private:
-  Tensor reduce(const Tensor& x, const AdapterGroup& group, const DropoutMask& mask, Tensor& input) const;
+  Tensor reduce(const AdapterInput& x, const AdapterGroup& group, const DropoutMask& mask,
+                Tensor& input) const;
+  Tensor operand(const Tensor& reduced) const;
   Tensor spread(const AdapterGroup& group) const;
 
   Backend& backend_;

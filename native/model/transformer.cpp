@@ -93,17 +93,16 @@ void Transformer::backward(const Model& model, const ModelGradients& gradients, 
 void Transformer::prepare(const Model& model, const PackedBatch& batch, bool keepActivations) {
   const int64_t rows = batch.tokenCount;
   keptTokens_ = 0;
+  const Layout layout{model.adapter ? &model.adapter->options() : nullptr, model.weights.embedding.dtype,
+                      keepActivations};
   Carver keptSize(nullptr), scratchSize(nullptr);
   carveKept(keptSize, rows, keepActivations);
-  carveScratch(scratchSize, rows, keepActivations);
-  const AdapterOptions* adapter = model.adapter ? &model.adapter->options() : nullptr;
-  if (adapter) carveAdapterScratch(scratchSize, rows, *adapter, keepActivations);
+  carveScratch(scratchSize, rows, layout);
   kept_.reserve(backend_, keptSize.bytes());
   scratch_.reserve(backend_, scratchSize.bytes());
   Carver kept(kept_.f32()), scratch(scratch_.f32());
   carveKept(kept, rows, keepActivations);
-  carveScratch(scratch, rows, keepActivations);
-  if (adapter) carveAdapterScratch(scratch, rows, *adapter, keepActivations);
+  carveScratch(scratch, rows, layout);
 
   positions_.resize(static_cast<size_t>(rows));
   for (int64_t s = 0; s < batch.sequenceCount; ++s) {
@@ -112,12 +111,11 @@ void Transformer::prepare(const Model& model, const PackedBatch& batch, bool kee
 }
 
 size_t Transformer::trainingBytes(Backend& backend, const ModelConfig& config, bool recompute,
-                                  const AdapterOptions* adapter, int64_t tokens) {
+                                  const AdapterOptions* adapter, DType precision, int64_t tokens) {
   Transformer measured(backend, config, recompute);
   Carver carver(nullptr);
   measured.carveKept(carver, tokens, true);
-  measured.carveScratch(carver, tokens, true);
-  if (adapter) measured.carveAdapterScratch(carver, tokens, *adapter, true);
+  measured.carveScratch(carver, tokens, {adapter, precision, true});
   return carver.bytes();
 }
 
@@ -146,8 +144,9 @@ Transformer::LayerActivations Transformer::carveLayer(Carver& carver, int64_t ro
   return layer;
 }
 
-void Transformer::carveScratch(Carver& carver, int64_t rows, bool backward) {
+void Transformer::carveScratch(Carver& carver, int64_t rows, const Layout& layout) {
   const int64_t queries = config_.heads * config_.headDim;
+  const bool backward = layout.backward;
   work_ = Scratch();
   work_.normed = carver.take(rows, config_.hiddenSize);
   if (backward) work_.stream = carver.take(rows, config_.hiddenSize);
@@ -160,13 +159,28 @@ void Transformer::carveScratch(Carver& carver, int64_t rows, bool backward) {
   if (backward) work_.gradQkv = carver.take(rows, config_.qkvWidth());
   if (backward) work_.gradAttention = carver.take(rows, queries);
   carver.rewind(std::max(feedForwardEnd, carver.mark()));
+  if (layout.precision == DType::BFloat16) carveRounded(carver, rows, layout);
+  if (layout.adapter) carveAdapterScratch(carver, rows, layout);
 }
 
-void Transformer::carveAdapterScratch(Carver& carver, int64_t rows, const AdapterOptions& options,
-                                      bool backward) {
+void Transformer::carveRounded(Carver& carver, int64_t rows, const Layout& layout) {
+  const int64_t queries = config_.heads * config_.headDim;
+  const auto take = [&](int64_t columns) { return carver.take(rows, (columns + 1) / 2); };
+  if (layout.backward)
+    work_.roundedGradient = take(std::max(2 * config_.intermediateSize, config_.qkvWidth()));
+  if (layout.adapter) {
+    work_.roundedInput = take(std::max({config_.hiddenSize, queries, config_.intermediateSize}));
+  }
+}
+
+void Transformer::carveAdapterScratch(Carver& carver, int64_t rows, const Layout& layout) {
+  const AdapterOptions& options = *layout.adapter;
+  const bool backward = layout.backward;
   const AdapterScratchSizes sizes = adapterScratchSizes(config_, options);
-  work_.adapter = AdapterScratch();
   work_.adapter.reduced = carver.take(rows, sizes.width);
+  if (layout.precision == DType::BFloat16) {
+    work_.adapter.roundedReduced = carver.take(rows, (sizes.width + 1) / 2);
+  }
   work_.adapter.spread = carver.take(1, sizes.spread);
   if (options.dropout > 0) work_.adapter.dropped = carver.take(rows, sizes.inputs);
   if (backward) work_.adapter.gradReduced = carver.take(rows, sizes.width);
@@ -181,25 +195,29 @@ void Transformer::forwardToGateUp(const Model& model, const PackedBatch& batch, 
   const LayerParameters& parameters = model.weights.layers[layer];
   backend_.rmsNorm(work_.normed, kept.inputInverseRms, input(layer), parameters.inputNorm,
                    config_.rmsNormEpsilon);
-  backend_.matmul(kept.qkv, work_.normed, false, parameters.qkv, true, 0);
-  addAdapter(model, layer, Projection::Qkv, kept.qkv, work_.normed);
+  const AdapterInput toQkv = inputOf(model, layer, Projection::Qkv, work_.normed);
+  backend_.matmul(kept.qkv, toQkv.operand(), false, parameters.qkv, true, 0);
+  addAdapter(model, layer, Projection::Qkv, kept.qkv, toQkv);
   if (config_.qkvBias) backend_.addBias(kept.qkv, parameters.qkvBias);
   const Tensor qkv = positionedQkv(parameters, kept, true);
   backend_.attention(kept.attention, kept.logSumExp, qkv, batch.offsets, batch.sequenceCount, config_.heads,
                      config_.kvHeads, config_.headDim);
-  addProjection(kept.middle, input(layer), kept.attention, parameters.output);
-  addAdapter(model, layer, Projection::Output, kept.middle, kept.attention);
+  const AdapterInput toOutput = inputOf(model, layer, Projection::Output, kept.attention);
+  addProjection(kept.middle, input(layer), toOutput.operand(), parameters.output);
+  addAdapter(model, layer, Projection::Output, kept.middle, toOutput);
   backend_.rmsNorm(work_.normed, kept.postInverseRms, kept.middle, parameters.postNorm,
                    config_.rmsNormEpsilon);
-  backend_.matmul(kept.gateUp, work_.normed, false, parameters.gateUp, true, 0);
-  addAdapter(model, layer, Projection::GateUp, kept.gateUp, work_.normed);
+  const AdapterInput toGateUp = inputOf(model, layer, Projection::GateUp, work_.normed);
+  backend_.matmul(kept.gateUp, toGateUp.operand(), false, parameters.gateUp, true, 0);
+  addAdapter(model, layer, Projection::GateUp, kept.gateUp, toGateUp);
 }
 
 void Transformer::forwardDown(const Model& model, int64_t layer) {
   const LayerActivations& kept = activations(layer);
   backend_.swiglu(work_.feedForward, kept.gateUp);
-  addProjection(input(layer + 1), kept.middle, work_.feedForward, model.weights.layers[layer].down);
-  addAdapter(model, layer, Projection::Down, input(layer + 1), work_.feedForward);
+  const AdapterInput toDown = inputOf(model, layer, Projection::Down, work_.feedForward);
+  addProjection(input(layer + 1), kept.middle, toDown.operand(), model.weights.layers[layer].down);
+  addAdapter(model, layer, Projection::Down, input(layer + 1), toDown);
 }
 
 // Queries and keys as attention wants them. Without QK-norm they are rotated once, in place, by the forward;
@@ -218,9 +236,18 @@ Tensor Transformer::positionedQkv(const LayerParameters& parameters, const Layer
   return qkv;
 }
 
+// The input of a projection, rounded where an adapter and weights in bfloat16 both take it.
+AdapterInput Transformer::inputOf(const Model& model, int64_t layer, Projection projection,
+                                  const Tensor& x) const {
+  if (!work_.roundedInput || !model.adapter->group(layer, projection)) return {x, {}};
+  const Tensor rounded(work_.roundedInput.data, DType::BFloat16, {x.shape[0], x.shape[1]});
+  backend_.convert(rounded, x);
+  return {x, rounded};
+}
+
 // y += the adapter's update of x, where there is one.
 void Transformer::addAdapter(const Model& model, int64_t layer, Projection projection, const Tensor& y,
-                             const Tensor& x) {
+                             const AdapterInput& x) {
   if (!model.adapter) return;
   const AdapterGroup& group = model.adapter->group(layer, projection);
   if (!group) return;
@@ -299,28 +326,24 @@ bool Transformer::backwardAttention(const BackwardPass& pass, int64_t layer) {
   return true;
 }
 
-// In bfloat16, valid until the next call.
-Tensor Transformer::rounded(const Tensor& values) {
-  rounded_.reserve(backend_, static_cast<size_t>(values.count()) * sizeof(uint16_t));
-  const Tensor result(rounded_.data(), DType::BFloat16, {values.shape[0], values.shape[1]});
-  backend_.convert(result, values);
-  return result;
-}
-
 // gradWeight += gradY^T * x, the adapter's gradients, then gradX = gradY * weight + the adapter's part of it.
-// A bfloat16 weight's gradient is a product of bfloat16 operands too: twice the rate.
+// With a bfloat16 weight all of them are products of bfloat16 operands: twice the rate. gradY is rounded
+// once.
 bool Transformer::backwardProjection(const BackwardPass& pass, int64_t layer, Projection projection,
                                      const ProjectionBackward& product) {
   const Adapter* adapter = pass.model.adapter;
   const bool adapted = adapter && adapter->group(layer, projection);
-  const bool rounds = product.gradWeight && product.weight.dtype == DType::BFloat16;
-  const Tensor gradY = rounds ? rounded(product.gradY) : product.gradY;
+  Tensor gradY = product.gradY;
+  if (product.weight.dtype == DType::BFloat16) {
+    gradY = Tensor(work_.roundedGradient.data, DType::BFloat16, {gradY.shape[0], gradY.shape[1]});
+    backend_.convert(gradY, product.gradY);
+  }
   if (product.gradWeight) backend_.matmul(product.gradWeight, gradY, true, product.x, false, 1);
   const DropoutMask mask = adapted ? pass.model.dropout.mask(layer, projection) : DropoutMask();
   if (adapted) {
     AdapterProducts(backend_, adapter->options(), work_.adapter)
-        .backward(pass.gradients.adapter->group(layer, projection), product.gradY, product.x,
-                  adapter->group(layer, projection), mask);
+        .backward(pass.gradients.adapter->group(layer, projection), gradY,
+                  inputOf(pass.model, layer, projection, product.x), adapter->group(layer, projection), mask);
   }
   if (!pass.gradients.weights && layer == 0 && projection == adapter->lowest()) return false;
   backend_.matmul(product.gradX, gradY, false, product.weight, false, 0);

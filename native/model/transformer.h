@@ -10,7 +10,9 @@
 // (D); one layer's activations are shared. Scratch on top, shared by all layers: D in forward, 2 D in
 // backward, plus
 //   max(F in forward, 3 F in backward; (H + 2K) E [twice with QK-norm] + H E in backward)
-// and with an adapter what AdapterScratch says. Low-rank inputs x A^T are recomputed too.
+// and with an adapter what AdapterScratch says. Low-rank inputs x A^T are recomputed too. What several
+// products with bfloat16 weights take is rounded once: trained, the gradient of a projection's output, max(2
+// F, (H + 2K) E) values of two bytes; with an adapter, also a projection's input, max(D, H E, F).
 #pragma once
 
 #include <cstdint>
@@ -65,10 +67,11 @@ class Transformer {
   void backward(const Model& model, const ModelGradients& gradients, const PackedBatch& batch,
                 const Tensor& gradHidden);
 
-  size_t activationBytes() const { return kept_.bytes() + scratch_.bytes() + rounded_.bytes(); }  // held now
-  // What a forward and backward of `tokens` tokens will hold; adapter may be null.
+  size_t activationBytes() const { return kept_.bytes() + scratch_.bytes(); }  // held now
+  // What a forward and backward of `tokens` tokens will hold; adapter may be null. `precision` is that of the
+  // weights.
   static size_t trainingBytes(Backend& backend, const ModelConfig& config, bool recompute,
-                              const AdapterOptions* adapter, int64_t tokens);
+                              const AdapterOptions* adapter, DType precision, int64_t tokens);
 
  private:
   // One layer's part of kept_; every tensor has N rows.
@@ -89,6 +92,9 @@ class Transformer {
     Tensor feedForward;                      // [N, F]: SwiGLU's output, then the gradient of it
     Tensor gradGateUp;                       // [N, 2F]
     Tensor rotated, gradQkv, gradAttention;  // [N, (H + 2K) * E] twice, [N, H * E]
+    // In bfloat16, of one projection at a time: its input [N, max(D, H * E, F)], the gradient of its output
+    // [N, max(2F, (H + 2K) * E)].
+    Tensor roundedInput, roundedGradient;
     AdapterScratch adapter;
   };
   // One backward's constants.
@@ -96,6 +102,12 @@ class Transformer {
     const Model& model;
     const ModelGradients& gradients;
     const PackedBatch& batch;
+  };
+  // Model and precision of the weights that memory is laid out for.
+  struct Layout {
+    const AdapterOptions* adapter;
+    DType precision;
+    bool backward;
   };
   // y = x * weight^T and its gradients. gradX may be x; gradWeight is empty where the weight is frozen.
   struct ProjectionBackward {
@@ -105,8 +117,9 @@ class Transformer {
   void prepare(const Model& model, const PackedBatch& batch, bool keepActivations);
   LayerActivations carveLayer(Carver& carver, int64_t rows, bool inPlace) const;
   void carveKept(Carver& carver, int64_t rows, bool keepActivations);
-  void carveScratch(Carver& carver, int64_t rows, bool backward);
-  void carveAdapterScratch(Carver& carver, int64_t rows, const AdapterOptions& options, bool backward);
+  void carveScratch(Carver& carver, int64_t rows, const Layout& layout);
+  void carveAdapterScratch(Carver& carver, int64_t rows, const Layout& layout);
+  void carveRounded(Carver& carver, int64_t rows, const Layout& layout);
   const Tensor& input(int64_t layer) const { return inputs_[inputs_.size() == 1 ? 0 : layer]; }
   const LayerActivations& activations(int64_t layer) const {
     return layers_[layers_.size() == 1 ? 0 : layer];
@@ -115,12 +128,13 @@ class Transformer {
   void forwardToGateUp(const Model& model, const PackedBatch& batch, int64_t layer);
   void forwardDown(const Model& model, int64_t layer);
   Tensor positionedQkv(const LayerParameters& parameters, const LayerActivations& kept, bool forward);
-  void addAdapter(const Model& model, int64_t layer, Projection projection, const Tensor& y, const Tensor& x);
+  AdapterInput inputOf(const Model& model, int64_t layer, Projection projection, const Tensor& x) const;
+  void addAdapter(const Model& model, int64_t layer, Projection projection, const Tensor& y,
+                  const AdapterInput& x);
   void addProjection(const Tensor& out, const Tensor& residual, const Tensor& x, const Tensor& weight);
   // Each returns whether the gradient of its input was needed, and computed.
   bool backwardFeedForward(const BackwardPass& pass, int64_t layer);
   bool backwardAttention(const BackwardPass& pass, int64_t layer);
-  Tensor rounded(const Tensor& values);
   bool backwardProjection(const BackwardPass& pass, int64_t layer, Projection projection,
                           const ProjectionBackward& product);
 
@@ -128,7 +142,6 @@ class Transformer {
   ModelConfig config_;
   bool recompute_;
   Buffer kept_, scratch_;
-  Buffer rounded_;  // gradient of a projection's output in bfloat16, 4 F bytes a token; empty in float32
   std::vector<Tensor>
       inputs_;  // inputs_[l] enters layer l, the last leaves the stack; a single one: in place
   std::vector<LayerActivations> layers_;  // one a layer, or a single one shared by all

@@ -24,12 +24,9 @@ size_t trainingActivationBytes(Backend& backend, const ModelConfig& config, cons
   const AdapterOptions* adapter = options.adapter ? &*options.adapter : nullptr;
   const size_t row = static_cast<size_t>(config.hiddenSize) * sizeof(float);
   const size_t logits = static_cast<size_t>(config.vocabSize) * sizeof(float);
-  // A trained bfloat16 weight's gradient is a product of rounded gradients.
-  const size_t widest = static_cast<size_t>(std::max(2 * config.intermediateSize, config.qkvWidth()));
-  const size_t rounded =
-      options.hasMasters() ? static_cast<size_t>(microBatchTokens) * widest * sizeOf(DType::BFloat16) : 0;
   // Predictors, their gradients, and these scattered to all rows; the loss's chunk of logits.
-  return Transformer::trainingBytes(backend, config, recompute, adapter, microBatchTokens) + rounded +
+  return Transformer::trainingBytes(backend, config, recompute, adapter, options.precision,
+                                    microBatchTokens) +
          3 * static_cast<size_t>(microBatchTokens) * row +
          std::min(std::max(backend.linearLossWorkspace(), logits),
                   static_cast<size_t>(microBatchTokens) * logits);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "finite_differences.h"
+#include "model/adapter_products.h"
 #include "model/merged_weight.h"
 #include "op_test.h"
 #include "temporary_folder.h"
@@ -157,6 +158,93 @@ TEST_CASE("adapter: its gradient agrees with finite differences, for all modules
       const GradientDisagreement worst = disagreement(*backend, *learner, policyBatch(config));
       CAPTURE(worst.where);
       CHECK(worst.relative < 3e-3);
+    }
+  }
+}
+
+TEST_CASE("adapter: its products beside bfloat16 weights are those of float32 but for rounded operands") {
+  // Two modules of rank 4 of a projection of 600 outputs; large enough for the CPU's narrow products.
+  constexpr int64_t kRows = 150, kInputs = 520, kOutputs = 600, kRank = 4, kWidth = 2 * kRank, kUpRows = 500;
+  const Values x = randomValues(kRows * kInputs, 1), gradY = randomValues(kRows * kOutputs, 2);
+  for (const auto& backend : allBackends()) {
+    CAPTURE(backend->name());
+    for (const float dropout : {0.0f, 0.4f}) {
+      CAPTURE(dropout);
+      const DropoutMask mask{dropout, 5, 6, 7};
+      // y, the gradients of A and B, and the gradient of x, all added to what was there.
+      const auto products = [&](bool rounds) {
+        Values down = randomValues(kWidth * kInputs, 3), up = randomValues(kUpRows * kRank, 4),
+               gradDown = randomValues(kWidth * kInputs, 5), gradUp = randomValues(kUpRows * kRank, 6),
+               y = randomValues(kRows * kOutputs, 7), gradX = randomValues(kRows * kInputs, 8);
+        Values input = x, gradient = gradY, dropped(x.size()), reduced(kRows * kWidth), gradReduced = reduced,
+               spread(kOutputs * kWidth), gradSpread = spread;
+        std::vector<uint16_t> input16(x.size()), gradient16(gradY.size()), reduced16(reduced.size());
+        const auto group = [&](Values& a, Values& b) {
+          AdapterGroup result;
+          result.down = Tensor(a.data(), {kWidth, kInputs});
+          result.up = Tensor(b.data(), {kUpRows, kRank});
+          result.blocks = {{0, 300}, {400, 200}};
+          result.outputs = kOutputs;
+          return result;
+        };
+        const auto flat = [](Values& values) {
+          return Tensor(values.data(), {static_cast<int64_t>(values.size())});
+        };
+        AdapterScratch scratch;
+        scratch.dropped = flat(dropped);
+        scratch.reduced = flat(reduced);
+        scratch.spread = flat(spread);
+        scratch.gradReduced = flat(gradReduced);
+        scratch.gradSpread = flat(gradSpread);
+        AdapterInput given{Tensor(input.data(), {kRows, kInputs}), {}};
+        Tensor gradOfY(gradient.data(), {kRows, kOutputs});
+        const auto round = [&] {
+          given.rounded = Tensor(input16.data(), DType::BFloat16, {kRows, kInputs});
+          backend->convert(given.rounded, given.x);
+        };
+        if (rounds) {
+          scratch.roundedReduced = Tensor(reduced16.data(), DType::BFloat16, {kRows * kWidth});
+          const Tensor rounded(gradient16.data(), DType::BFloat16, {kRows, kOutputs});
+          backend->convert(rounded, gradOfY);
+          gradOfY = rounded;
+          round();
+        }
+        const AdapterProducts adapter(*backend, allTargets(dropout), scratch);
+        const AdapterGroup weights = group(down, up), gradients = group(gradDown, gradUp);
+        adapter.forward(Tensor(y.data(), {kRows, kOutputs}), given, weights, mask);
+        if (rounds) round();  // dropout took its place
+        adapter.backward(gradients, gradOfY, given, weights, mask);
+        adapter.addInputGradient(Tensor(gradX.data(), {kRows, kInputs}), weights, mask);
+        return std::vector<Values>{y, gradDown, gradUp, gradX};
+      };
+      const std::vector<Values> exact = products(false), rounded = products(true);
+      for (size_t i = 0; i < exact.size(); ++i) {
+        CAPTURE(i);
+        const double difference = relativeDifference(rounded[i], exact[i]);
+        CHECK(difference > 1e-4);       // operands were rounded
+        CHECK(difference < 0.0078125);  // 2^-7, twice the largest error of one rounded operand
+      }
+    }
+  }
+}
+
+TEST_CASE("adapter: beside bfloat16 weights recomputing gives the same gradient, with dropout as well") {
+  for (const auto& backend : allBackends()) {
+    CAPTURE(backend->name());
+    for (const NamedConfig& named : smallConfigs()) {
+      CAPTURE(named.name);
+      const TrainingBatch batch = policyBatch(named.config);
+      for (const float dropout : {0.0f, 0.4f}) {
+        CAPTURE(dropout);
+        const auto gradient = [&](bool recompute) {
+          ModelOptions options = withAdapter(allTargets(dropout));
+          options.precision = DType::BFloat16;
+          const auto learner = learnerFor(*backend, named.config, 61, recompute, options);
+          learner->accumulate(batch, Aggregation::TokenMean, {}, 12, true, nullptr);
+          return values(learner->gradients().flat());
+        };
+        CHECK(gradient(false) == gradient(true));
+      }
     }
   }
 }

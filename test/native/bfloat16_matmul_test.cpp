@@ -67,8 +67,17 @@ TEST_CASE("bfloat16 matmul: both paths agree with float64 for every operand, tra
   const auto multiplyBy = [](auto& products) {
     return [&products](auto&&... arguments) { products.multiply(arguments...); };
   };
-  for (const Shape& shape :
-       {Shape{1, 1, 1}, {1, 17, 15}, {16, 16, 16}, {17, 15, 33}, {65, 129, 127}, {3, 1100, 1000}}) {
+  for (const Shape& shape : {Shape{1, 1, 1},
+                             {1, 17, 15},
+                             {16, 16, 16},
+                             {17, 15, 33},
+                             {65, 129, 127},
+                             {3, 1100, 1000},
+                             // Narrow products: whole and broken tiles and panels.
+                             {128, 512, 2},
+                             {141, 530, 34},
+                             {150, 625, 128},
+                             {150, 600, 129}}) {
     CAPTURE(shape.rows);
     Operands operands{randomValues(shape.rows * shape.inner, 0),
                       randomValues(shape.inner * shape.columns, 1),

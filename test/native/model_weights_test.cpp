@@ -183,7 +183,7 @@ TEST_CASE("model weights: the plan counts what is allocated") {
     const Model model = learner->model.model();
     transformer.forward(model, {32, 5, batch.tokens.data(), batch.offsets.data()}, true);
     CHECK(transformer.activationBytes() ==
-          Transformer::trainingBytes(*backend, config, recompute, &*lora.adapter, 32));
+          Transformer::trainingBytes(*backend, config, recompute, &*lora.adapter, DType::BFloat16, 32));
   }
 }
 
