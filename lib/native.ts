@@ -34,9 +34,11 @@ export interface RopeScaling {
 }
 
 /** How matrices are stored. Norms, biases, activations, gradients, adapters and optimiser state are always float32. */
-export type Precision = 'float32' | 'bfloat16'
+export type Precision = (typeof precisions)[number]
+export const precisions = ['float32', 'bfloat16'] as const
 /** How generation reads the weights; int8: one scale a row and group of inputs, for rollouts alone. */
-export type GenerationPrecision = Precision | 'int8'
+export type GenerationPrecision = (typeof generationPrecisions)[number]
+export const generationPrecisions = [...precisions, 'int8'] as const
 
 export type LoraTargetModule =
   | 'q_proj'
@@ -58,7 +60,8 @@ export interface LoraOptions {
 }
 
 /** 'auto' takes the GPU where it works and the CPU otherwise; 'cuda' fails with what is missing (ERR_DEVICE). */
-export type Device = 'auto' | 'cpu' | 'cuda'
+export type Device = (typeof devices)[number]
+export const devices = ['auto', 'cpu', 'cuda'] as const
 
 export interface EngineOptions {
   config: ModelConfig

@@ -1,5 +1,6 @@
 // Values of command-line flags.
 import { InvalidArgumentError, Option } from 'commander'
+import { devices } from '../native.js'
 
 /** A parser of whole numbers for commander. */
 export function wholeNumber(minimum: number): (text: string) => number {
@@ -34,6 +35,6 @@ export function positiveNumber(text: string): number {
 /** Where a policy runs. */
 export function deviceOption(): Option {
   return new Option('--device <name>', 'where the policy runs; auto: a GPU where one works')
-    .choices(['auto', 'cpu', 'cuda'])
+    .choices(devices)
     .default('cpu')
 }

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { HdpoError } from '../errors.js'
+import { devices, generationPrecisions, precisions } from '../native.js'
 import { loraTargetModules } from '../policy/lora.js'
 import { toolFormats } from '../policy/tool-format.js'
 
@@ -18,12 +19,12 @@ export const lora = z.strictObject({
 
 /** How a policy is held, trained or not. */
 export const policyKeys = {
-  device: z.enum(['auto', 'cpu', 'cuda']).exactOptional(),
-  precision: z.enum(['float32', 'bfloat16']).exactOptional(),
-  generationPrecision: z.enum(['float32', 'bfloat16', 'int8']).exactOptional(),
+  device: z.enum(devices).exactOptional(),
+  precision: z.enum(precisions).exactOptional(),
+  generationPrecision: z.enum(generationPrecisions).exactOptional(),
   threads: z.int().min(0).exactOptional(),
   kvBudgetMiB: positive.exactOptional(),
-  kvPrecision: z.enum(['float32', 'bfloat16']).exactOptional(),
+  kvPrecision: z.enum(precisions).exactOptional(),
   /** How calls are written, where it is not to be as the chat template has them. */
   toolFormat: z.enum(toolFormats).exactOptional(),
   /** Variables of the chat template, e.g. enable_thinking. */

@@ -1,16 +1,10 @@
 // Where a kernel runs.
 import { inspect } from 'node:util'
-import type { Device } from '../native.js'
-
-const devices: readonly Device[] = ['auto', 'cpu', 'cuda']
+import { type Device, devices } from '../native.js'
+import { checkChoice } from './loss-options.js'
 
 export function checkDevice(value: unknown): Device {
-  if (value === undefined) return 'cpu'
-  if (typeof value !== 'string') throw new TypeError(`device: must be a string, got ${inspect(value)}`)
-  if (!devices.includes(value as Device)) {
-    throw new RangeError(`device: must be one of ${devices.join(', ')}, got ${inspect(value)}`)
-  }
-  return value as Device
+  return value === undefined ? 'cpu' : checkChoice('device', value, devices)
 }
 
 /** For kernels that have no option `device`, so that asking for a GPU is never answered by the CPU. */

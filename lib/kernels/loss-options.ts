@@ -16,7 +16,7 @@ export function resolveLossOptions(given: PolicyLossOptions): Required<PolicyLos
   ) => checkNumber(name, given[name] ?? fallback, low, high)
   return {
     temperature: option('temperature', 1, 1e-6),
-    aggregation: checkAggregation(given.aggregation ?? 'token-mean'),
+    aggregation: checkChoice('aggregation', given.aggregation ?? 'token-mean', aggregations),
     clipLow: option('clipLow', 0.2, 0, 1),
     clipHigh: option('clipHigh', 0.2, 0),
     dualClip: Math.min(
@@ -30,12 +30,16 @@ export function resolveLossOptions(given: PolicyLossOptions): Required<PolicyLos
   }
 }
 
-function checkAggregation(value: unknown): Aggregation {
-  if (typeof value !== 'string') throw new TypeError(`aggregation: must be a string, got ${inspect(value)}`)
-  if (!aggregations.includes(value as Aggregation)) {
-    throw new RangeError(`aggregation: must be one of ${aggregations.join(', ')}, got ${inspect(value)}`)
-  }
-  return value as Aggregation
+export function checkChoice<Choice extends string>(
+  name: string,
+  value: unknown,
+  allowed: readonly Choice[],
+): Choice {
+  if (typeof value !== 'string') throw new TypeError(`${name}: must be a string, got ${inspect(value)}`)
+  const choice = allowed.find((each) => each === value)
+  if (choice === undefined)
+    throw new RangeError(`${name}: must be one of ${allowed.join(', ')}, got ${inspect(value)}`)
+  return choice
 }
 
 export function checkNumber(name: string, value: unknown, low: number, high: number): number {

@@ -1,6 +1,15 @@
 // How a policy is held in memory and on which device, and how its template is read; checked before anything is loaded.
 import { inspect } from 'node:util'
-import type { Device, EngineOptions, GenerationPrecision, LoraOptions, Precision } from '../native.js'
+import {
+  type Device,
+  devices,
+  type EngineOptions,
+  type GenerationPrecision,
+  generationPrecisions,
+  type LoraOptions,
+  type Precision,
+  precisions,
+} from '../native.js'
 import { type LoraSettings, resolveLora } from './lora.js'
 import { type ToolFormat, toolFormats } from './tool-format.js'
 
@@ -34,10 +43,10 @@ export interface PolicyOptions {
 }
 
 const choices: Partial<Record<keyof PolicyOptions, readonly string[]>> = {
-  device: ['auto', 'cpu', 'cuda'] satisfies Device[],
-  precision: ['float32', 'bfloat16'] satisfies Precision[],
-  generationPrecision: ['float32', 'bfloat16', 'int8'] satisfies GenerationPrecision[],
-  kvPrecision: ['float32', 'bfloat16'] satisfies Precision[],
+  device: devices,
+  precision: precisions,
+  generationPrecision: generationPrecisions,
+  kvPrecision: precisions,
   toolFormat: toolFormats,
 }
 

@@ -10,6 +10,11 @@ import type { Message } from './types.js'
 export type ToolFormat = (typeof toolFormats)[number]
 export const toolFormats = ['hermes', 'llama3-json', 'mistral', 'mistral-args'] as const
 
+/** Templates that say nothing of calls are of policies that learn to write Hermes calls. */
+export function toolFormatOf({ toolFormat = 'hermes' }: { toolFormat?: ToolFormat }): ToolFormat {
+  return toolFormat
+}
+
 const probe: Message = {
   role: 'assistant',
   content: '',

@@ -11,6 +11,8 @@ export interface CallMarks {
   beginsAll: boolean
   /** The token that ends a call, after which others may follow; undefined where calls end with the turn. */
   closing?: string
+  /** Whether templates write ids of calls, by which results name them. */
+  namesCalls: boolean
   /** Beginning of a call of any tool. */
   anyCall: string
   /** Beginning of a call of one tool, up to its arguments. */
@@ -21,6 +23,7 @@ export const callMarks: Readonly<Record<ToolFormat, CallMarks>> = {
   hermes: {
     opening: callTag,
     beginsAll: true,
+    namesCalls: false,
     closing: closingTag,
     anyCall: callTag,
     callOf: (tool) => `${callTag}{"name": ${JSON.stringify(tool)}, "arguments": `,
@@ -28,18 +31,21 @@ export const callMarks: Readonly<Record<ToolFormat, CallMarks>> = {
   'llama3-json': {
     opening: pythonTag,
     beginsAll: false,
+    namesCalls: false,
     anyCall: '{"name": "',
     callOf: (tool) => `{"name": ${JSON.stringify(tool)}, "parameters": `,
   },
   mistral: {
     opening: mistralTag,
     beginsAll: true,
+    namesCalls: true,
     anyCall: mistralTag,
     callOf: (tool) => `${mistralTag} [{"name": ${JSON.stringify(tool)}, "arguments": `,
   },
   'mistral-args': {
     opening: mistralTag,
     beginsAll: true,
+    namesCalls: true,
     anyCall: mistralTag,
     callOf: (tool) => `${mistralTag}${tool}[ARGS]`,
   },

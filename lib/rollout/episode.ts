@@ -5,6 +5,7 @@
 // included: T leaves nothing out.
 import { withCallIds } from '../policy/call-ids.js'
 import { endTokensOf } from '../policy/chat-template.js'
+import { toolFormatOf } from '../policy/tool-format.js'
 import type { Message, RolloutPolicy, Sample, SamplingOptions, Sequence, ToolCall } from '../policy/types.js'
 import { withStopSignal } from '../stop-signal.js'
 import type { Tool } from '../tools/types.js'
@@ -136,7 +137,7 @@ class Episode {
     const ended = last !== undefined && endTokensOf(policy.template).includes(last)
     const written = ended ? sample.tokens.subarray(0, -1) : sample.tokens
     const text = this.#forcedText() + policy.tokenizer.decode(written, { continues: true })
-    const reading = { format: policy.template.toolFormat ?? 'hermes', inThought: this.#inThought }
+    const reading = { format: toolFormatOf(policy.template), inThought: this.#inThought }
     const calls = options.toolChoice === 'none' ? [] : parseToolCalls(text, reading)
     this.#texts.push(afterThinking(text, this.#inThought))
     this.#messages.push(assistantMessage(text, calls, reading))

@@ -1,10 +1,11 @@
 // What all rollouts of a task share, checked before any of them starts.
 import { HdpoError } from '../errors.js'
+import { toolFormatOf } from '../policy/tool-format.js'
 import type { RolloutPolicy, ToolDescription } from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
 import { callMarks } from './call-marks.js'
 import { type ResolvedRolloutOptions, type RolloutOptions, resolveRolloutOptions } from './options.js'
-import { emptyThought, endsInThought } from './thoughts.js'
+import { endsInThought, forcedToSay } from './thoughts.js'
 import type { Task } from './types.js'
 
 export interface Setting {
@@ -58,7 +59,7 @@ function toDescription({ name, description, parameters }: Tool): ToolDescription
  * prompt is that of a conversation without tools.
  */
 function hidesTools({ template }: RolloutPolicy, { toolChoice }: ResolvedRolloutOptions): boolean {
-  return toolChoice === 'none' && !callMarks[template.toolFormat ?? 'hermes'].beginsAll
+  return toolChoice === 'none' && !callMarks[toolFormatOf(template)].beginsAll
 }
 
 function applyToolChoice(
@@ -67,7 +68,7 @@ function applyToolChoice(
   prompt: readonly number[],
 ): Pick<Setting, 'bannedToken' | 'forced'> {
   if (toolChoice === 'auto') return { bannedToken: undefined, forced: undefined }
-  const { opening, beginsAll, anyCall } = callMarks[template.toolFormat ?? 'hermes']
+  const { opening, beginsAll, anyCall } = callMarks[toolFormatOf(template)]
   const token = tokenizer.tokenId(opening)
   if (beginsAll && token === undefined) {
     throw new HdpoError(
@@ -76,8 +77,7 @@ function applyToolChoice(
     )
   }
   if (toolChoice === 'none') return { bannedToken: token, forced: undefined }
-  // What is said inside a thought is no call.
-  const text = endsInThought(tokenizer, prompt) ? emptyThought + anyCall : anyCall
+  const text = forcedToSay(anyCall, endsInThought(tokenizer, prompt))
   return { bannedToken: undefined, forced: { tokens: tokenizer.encode(text), text } }
 }
 

@@ -4,8 +4,13 @@ import type { Tokenizer } from '../policy/types.js'
 
 export const thought = { open: '<think>', close: '</think>' }
 
-/** Ends a thought that the prompt opened, with nothing thought, as templates render an empty one. */
-export const emptyThought = `\n${thought.close}\n\n`
+// Ends a thought that the prompt opened, with nothing thought, as templates render an empty one.
+const emptyThought = `\n${thought.close}\n\n`
+
+/** What a turn is made to begin with so that `said` is said and not thought. */
+export function forcedToSay(said: string, inThought: boolean): string {
+  return inThought ? emptyThought + said : said
+}
 
 /** More tokens than the tag and the white space behind it can be. */
 export const tokensOfOpening = 16

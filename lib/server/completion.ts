@@ -3,11 +3,11 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { HdpoError } from '../errors.js'
 import { callId } from '../policy/call-ids.js'
 import { endTokensOf } from '../policy/chat-template.js'
+import { toolFormatOf } from '../policy/tool-format.js'
 import type { Message, RolloutPolicy, ToolCall, ToolFormat } from '../policy/types.js'
 import { type CallMarks, callMarks } from '../rollout/call-marks.js'
-import { mistralTag } from '../rollout/mistral-calls.js'
 import { deriveSeed } from '../rollout/seed.js'
-import { emptyThought } from '../rollout/thoughts.js'
+import { forcedToSay } from '../rollout/thoughts.js'
 import type { TurnReading } from '../rollout/tool-call-parser.js'
 import type { SamplingRecord } from '../rollout/types.js'
 import { withStopSignal } from '../stop-signal.js'
@@ -240,7 +240,7 @@ export class Completion {
   }
 
   get #format(): ToolFormat {
-    return this.settings.policy.template.toolFormat ?? 'hermes'
+    return toolFormatOf(this.settings.policy.template)
   }
 
   #reading({ inThought }: RolloutTurn): TurnReading {
@@ -248,14 +248,14 @@ export class Completion {
   }
 
   /**
-   * Mistral's templates write ids, in the sequence that the policy reads and is trained on: there they follow from the place of
-   * the turn, as its draws do. To other policies they say nothing.
+   * Where templates write ids, in the sequence that the policy reads and is trained on, they follow from the place of the turn, as
+   * its draws do. To other policies they say nothing.
    */
   #callIds(
     { segment, promptTokens }: RolloutTurn,
     choice: number,
   ): (call: ToolCall, place: number) => string {
-    if (this.#marks.opening !== mistralTag) return () => `call_${randomBytes(12).toString('base64url')}`
+    if (!this.#marks.namesCalls) return () => `call_${randomBytes(12).toString('base64url')}`
     const turn = `turn ${segment.number} ${promptTokens} ${choice}`
     return (call, place) => callId(call.id ?? `${turn} ${place}`, place)
   }
@@ -349,5 +349,5 @@ function forcedBeginning(
 ): string {
   if (toolChoice === 'auto' || toolChoice === 'none') return ''
   const call = toolChoice === 'required' ? anyCall : callOf(toolChoice.name)
-  return inThought ? emptyThought + call : call
+  return forcedToSay(call, inThought)
 }

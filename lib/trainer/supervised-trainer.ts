@@ -1,6 +1,7 @@
 // Supervised training on conversations: the cold start before reinforcement learning. Only what the assistant
 // writes is trained.
 import type { RunLogger } from '../loggers/types.js'
+import { toolFormatOf } from '../policy/tool-format.js'
 import type { Message, ToolDescription } from '../policy/types.js'
 import { callMarks } from '../rollout/call-marks.js'
 import { type MaskedSequence, packSequences } from './batch.js'
@@ -178,7 +179,7 @@ function excludedBy(
   policy: TrainablePolicy,
 ): { excludedToken?: number } {
   if (!sequences.some(({ mask }) => Array.from(mask).includes(2))) return {}
-  const format = policy.template.toolFormat ?? 'hermes'
+  const format = toolFormatOf(policy.template)
   const { opening, beginsAll } = callMarks[format]
   if (!beginsAll) {
     throw new RangeError(

@@ -12,7 +12,7 @@ double share(int64_t part, int64_t whole) {
 }
 
 Napi::Value stepResult(Napi::Env env, const StepResult& step) {
-  const PolicyLossSums& sums = step.sums;
+  const AccumulatedLoss& sums = step.sums;
   Napi::Object result = Napi::Object::New(env);
   result.Set("loss", sums.loss);
   result.Set("accuracyLoss", sums.accuracyLoss);
@@ -21,13 +21,13 @@ Napi::Value stepResult(Napi::Env env, const StepResult& step) {
   result.Set("supervisedLoss", sums.supervisedLoss);
   result.Set("entropy", step.meanEntropy);
   result.Set("logprobDifference", sums.logprobDifference);
-  result.Set("clippedLow", share(sums.clippedLow, step.trainedTokens));
-  result.Set("clippedHigh", share(sums.clippedHigh, step.trainedTokens));
-  result.Set("dualClipped", share(sums.dualClipped, step.trainedTokens));
-  result.Set("trainedTokens", static_cast<double>(step.trainedTokens));
+  result.Set("clippedLow", share(sums.clippedLow, sums.trainedTokens));
+  result.Set("clippedHigh", share(sums.clippedHigh, sums.trainedTokens));
+  result.Set("dualClipped", share(sums.dualClipped, sums.trainedTokens));
+  result.Set("trainedTokens", static_cast<double>(sums.trainedTokens));
   result.Set("pushedTokens", static_cast<double>(sums.tokens));
   result.Set("tokens", static_cast<double>(step.tokens));
-  result.Set("microBatches", static_cast<double>(step.microBatches));
+  result.Set("microBatches", static_cast<double>(sums.microBatches));
   result.Set("gradientNorm", step.gradientNorm);
   result.Set("skipped", step.skipped);
   result.Set("workspaceBytes", static_cast<double>(sums.workspaceBytes));

@@ -52,4 +52,32 @@ inline Vector addProducts(Vector sum, VectorInt weights, VectorInt pair) {
 #endif
 }
 
+constexpr int64_t kPairPanel = kLanes * kPairVectors;
+
+// sums[r][v] += x[r] . panel over `pairs` pairs of inputs: x [tileRows, pairs, 2], panel
+// [pairs][kPairPanel][2]. fetchAhead: the panel comes from memory, and is fetched some pairs ahead.
+template <int tileRows>
+inline __attribute__((always_inline)) void addPairProducts(Vector (&sums)[tileRows][kPairVectors],
+                                                           const uint16_t* x, const uint16_t* panel,
+                                                           int64_t pairs, bool fetchAhead) {
+  constexpr int64_t kPrefetch = 48;  // pairs
+  for (int64_t p = 0; p < pairs; ++p) {
+    VectorInt weights[kPairVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kPairVectors; ++v) weights[v] = loadBits(panel + (p * kPairPanel + v * kLanes) * 2);
+    if (fetchAhead) {
+#pragma GCC unroll 8
+      for (int v = 0; v < kPairVectors; ++v) {
+        __builtin_prefetch(panel + ((p + kPrefetch) * kPairPanel + v * kLanes) * 2);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < tileRows; ++r) {
+      const VectorInt pair = broadcastPair(x + (r * pairs + p) * 2);
+#pragma GCC unroll 8
+      for (int v = 0; v < kPairVectors; ++v) sums[r][v] = addProducts(sums[r][v], weights[v], pair);
+    }
+  }
+}
+
 }  // namespace hdpo

@@ -38,6 +38,8 @@ int64_t valueIndex(int64_t token, int64_t e, int64_t headDim) {
 
 inline float fromCached(float value) { return value; }
 inline float fromCached(uint16_t value) { return fromBFloat16(value); }
+inline void toCached(float& cached, float value) { cached = value; }
+inline void toCached(uint16_t& cached, float value) { cached = toBFloat16(value); }
 
 // Vectors of neighbours: of elements e, e + 1 of keys, of tokens t, t + 1 of values.
 inline void loadNeighbours(Vector (&vectors)[1], const float* from) { vectors[0] = load(from); }
@@ -49,25 +51,16 @@ inline void loadNeighbours(Vector (&vectors)[2], const uint16_t* from) {
 }
 
 // A token's keys of all heads, [K, E] from `key` on, and its values behind them, to the block [2, K, E * 16]
-// that holds it.
-inline void writeToBlock(float* block, const float* key, int64_t token, int64_t kvHeads, int64_t headDim) {
-  // Keys of all heads as one: head k's dimension e is line k * E + e of 16 tokens.
-  const int64_t width = kvHeads * headDim, headValues = headDim * kvBlockTokens;
-  for (int64_t i = 0; i < width; ++i) block[keyIndex<float>(i, token)] = key[i];
-  float* values = block + width * kvBlockTokens + valueIndex<float>(token, 0, headDim);
-  for (int64_t k = 0; k < kvHeads; ++k) {
-    std::memcpy(values + k * headValues, key + width + k * headDim,
-                static_cast<size_t>(headDim) * sizeof(float));
-  }
-}
-inline void writeToBlock(uint16_t* block, const float* key, int64_t token, int64_t kvHeads, int64_t headDim) {
-  const int64_t width = kvHeads * headDim;  // E is even: neighbours are of one head
-  for (int64_t i = 0; i < width; ++i) block[keyIndex<uint16_t>(i, token)] = toBFloat16(key[i]);
+// that holds it. E is even: neighbours are of one head.
+template <typename C>
+void writeToBlock(C* block, const float* key, int64_t token, int64_t kvHeads, int64_t headDim) {
+  // Keys of all heads as one: head k's dimension e is element k * E + e.
+  const int64_t width = kvHeads * headDim;
+  for (int64_t i = 0; i < width; ++i) toCached(block[keyIndex<C>(i, token)], key[i]);
   for (int64_t k = 0; k < kvHeads; ++k) {
     const float* value = key + width + k * headDim;
-    uint16_t* values = block + (kvHeads + k) * headDim * kvBlockTokens;
-    for (int64_t e = 0; e < headDim; ++e)
-      values[valueIndex<uint16_t>(token, e, headDim)] = toBFloat16(value[e]);
+    C* values = block + (kvHeads + k) * headDim * kvBlockTokens;
+    for (int64_t e = 0; e < headDim; ++e) toCached(values[valueIndex<C>(token, e, headDim)], value[e]);
   }
 }
 

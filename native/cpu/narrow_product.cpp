@@ -13,7 +13,7 @@ namespace hdpo {
 
 namespace {
 
-constexpr int64_t kPanel = kLanes * kPairVectors;
+constexpr int64_t kPanel = kPairPanel;
 // Rows that use a panel while it is in the first level of cache.
 constexpr int64_t kGroupRows = 2 * kPairTileRows;
 constexpr int64_t kLongestInner = 128, kFewestRows = 128, kFewestColumns = 512;
@@ -39,17 +39,7 @@ struct Product {
         __builtin_prefetch(target + r * columns + kPanel + v * kLanes, 1);  // what comes next
       }
     }
-    for (int64_t p = 0; p < pairs; ++p) {
-      VectorInt weights[kPairVectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < kPairVectors; ++v) weights[v] = loadBits(weight + (p * kPanel + v * kLanes) * 2);
-#pragma GCC unroll 8
-      for (int r = 0; r < tileRows; ++r) {
-        const VectorInt pair = broadcastPair(from + (r * pairs + p) * 2);
-#pragma GCC unroll 8
-        for (int v = 0; v < kPairVectors; ++v) sums[r][v] = addProducts(sums[r][v], weights[v], pair);
-      }
-    }
+    addPairProducts<tileRows>(sums, from, weight, pairs, false);
 #pragma GCC unroll 8
     for (int r = 0; r < tileRows; ++r) {
 #pragma GCC unroll 8

@@ -21,9 +21,7 @@ namespace {
 
 constexpr int kVectors = kPairVectors;
 constexpr int64_t kTileRows = kPairTileRows;
-constexpr int64_t kPanel = kLanes * kVectors;
-// Pairs of inputs fetched ahead by the tile that brings a panel from memory.
-constexpr int64_t kPrefetch = 48;
+constexpr int64_t kPanel = kPairPanel;
 
 struct Product {
   float* out;
@@ -36,23 +34,7 @@ struct Product {
     const uint16_t* weight = panels + panel * pairs * 2 * kPanel;
     const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
-    for (int64_t p = 0; p < pairs; ++p) {
-      VectorInt weights[kVectors];
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) weights[v] = loadBits(weight + (p * kPanel + v * kLanes) * 2);
-      if (fetchAhead) {
-#pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) {
-          __builtin_prefetch(weight + ((p + kPrefetch) * kPanel + v * kLanes) * 2);
-        }
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < tileRows; ++r) {
-        const VectorInt pair = broadcastPair(from + (r * pairs + p) * 2);
-#pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) sums[r][v] = addProducts(sums[r][v], weights[v], pair);
-      }
-    }
+    addPairProducts<tileRows>(sums, from, weight, pairs, fetchAhead);
     const int64_t width = std::min(kPanel, outputs - panel * kPanel);
 #pragma GCC unroll 8
     for (int r = 0; r < tileRows; ++r) {

@@ -16,11 +16,6 @@ struct Learner::Slice {
   std::vector<int32_t> offsets;  // from 0
 };
 
-struct Learner::Accumulated {
-  PolicyLossSums sums;
-  int64_t trainedTokens = 0, microBatches = 0;
-};
-
 namespace {
 
 void addSums(PolicyLossSums& total, const PolicyLossSums& part) {
@@ -115,14 +110,11 @@ StepResult Learner::step(const TrainingBatch& batch, Aggregation aggregation, co
                          bool supervised, const OptimizerOptions& optimizer,
                          const std::atomic<bool>* aborted) {
   require(!model_.merged(), "ERR_STATE", "unmerge the adapter before it is trained further");
-  const Accumulated done =
-      accumulateAll(batch, aggregation, loss, optimizer.microBatchTokens, supervised, aborted);
   StepResult result;
-  result.sums = done.sums;
+  result.sums = accumulate(batch, aggregation, loss, optimizer.microBatchTokens, supervised, aborted);
   result.tokens = static_cast<int64_t>(batch.tokens.size());
-  result.trainedTokens = done.trainedTokens;
-  result.microBatches = done.microBatches;
-  if (done.sums.tokens > 0) result.meanEntropy = done.sums.entropy / static_cast<double>(done.sums.tokens);
+  if (result.sums.tokens > 0)
+    result.meanEntropy = result.sums.entropy / static_cast<double>(result.sums.tokens);
   result.gradientNorm = std::sqrt(backend_.sumOfSquares(gradients().flat()));
   result.skipped = !std::isfinite(result.sums.loss) || !std::isfinite(result.gradientNorm);
   if (result.skipped) {
@@ -134,17 +126,11 @@ StepResult Learner::step(const TrainingBatch& batch, Aggregation aggregation, co
   return result;
 }
 
-PolicyLossSums Learner::accumulate(const TrainingBatch& batch, Aggregation aggregation,
-                                   const PolicyLossOptions& loss, int64_t microBatchTokens, bool supervised,
-                                   const std::atomic<bool>* aborted) {
-  return accumulateAll(batch, aggregation, loss, microBatchTokens, supervised, aborted).sums;
-}
-
-Learner::Accumulated Learner::accumulateAll(const TrainingBatch& batch, Aggregation aggregation,
-                                            const PolicyLossOptions& loss, int64_t microBatchTokens,
-                                            bool supervised, const std::atomic<bool>* aborted) {
+AccumulatedLoss Learner::accumulate(const TrainingBatch& batch, Aggregation aggregation,
+                                    const PolicyLossOptions& loss, int64_t microBatchTokens, bool supervised,
+                                    const std::atomic<bool>* aborted) {
   checkOffsets(batch.offsets, batch.tokens.size());
-  Accumulated result;
+  AccumulatedLoss result;
   result.trainedTokens = checkMask(batch);
   const LossSequences sequences = sequencesWithGradient(
       batch,
@@ -156,7 +142,7 @@ Learner::Accumulated Learner::accumulateAll(const TrainingBatch& batch, Aggregat
   gradients().zero();
   for (const Slice& slice : split(sequences.offsets, microBatchTokens)) {
     stopIfAborted(aborted);
-    addSums(result.sums, accumulateSlice(sequences, slice, loss));
+    addSums(result, accumulateSlice(sequences, slice, loss));
     result.microBatches += 1;
   }
   return result;

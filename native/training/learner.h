@@ -20,14 +20,18 @@ struct OptimizerOptions {
   int64_t microBatchTokens = 2048;
 };
 
+// Sums over the sequences with a gradient.
+struct AccumulatedLoss : PolicyLossSums {
+  int64_t trainedTokens = 0;  // of the whole batch's mask
+  int64_t microBatches = 0;
+};
+
 struct StepResult {
-  PolicyLossSums sums;
+  AccumulatedLoss sums;
   double gradientNorm = 0;  // before clipping
   bool skipped = false;     // loss or gradient was not finite: weights and optimiser state untouched
-  int64_t microBatches = 0;
-  int64_t tokens = 0;         // all tokens of the batch, prompts too
-  int64_t trainedTokens = 0;  // those of its mask; sums.tokens of them are in sequences with a gradient
-  double meanEntropy = 0;     // over sums.tokens; 0 of none
+  int64_t tokens = 0;       // all tokens of the batch, prompts too
+  double meanEntropy = 0;   // over sums.tokens; 0 of none
 };
 
 // A malformed batch: ERR_BATCH. `aborted` is looked at before each micro-batch: ERR_ABORTED, with weights,
@@ -49,9 +53,9 @@ class Learner {
                             const std::atomic<bool>* aborted);
   // Gradient alone (=, not +=), left in gradients(): what tests and finite differences look at.
   ParameterSet& gradients();
-  PolicyLossSums accumulate(const TrainingBatch& batch, Aggregation aggregation,
-                            const PolicyLossOptions& loss, int64_t microBatchTokens, bool supervised,
-                            const std::atomic<bool>* aborted);
+  AccumulatedLoss accumulate(const TrainingBatch& batch, Aggregation aggregation,
+                             const PolicyLossOptions& loss, int64_t microBatchTokens, bool supervised,
+                             const std::atomic<bool>* aborted);
   // Logprob of every token given those before it (0 for each sequence's first) under `model`; the logits
   // never exist as a whole. entropies (of the distribution that token was predicted from) may be null. Both
   // [N], host memory.
@@ -69,11 +73,6 @@ class Learner {
 
   StepResult step(const TrainingBatch& batch, Aggregation aggregation, const PolicyLossOptions& loss,
                   bool supervised, const OptimizerOptions& optimizer, const std::atomic<bool>* aborted);
-  struct Accumulated;
-
-  Accumulated accumulateAll(const TrainingBatch& batch, Aggregation aggregation,
-                            const PolicyLossOptions& loss, int64_t microBatchTokens, bool supervised,
-                            const std::atomic<bool>* aborted);
   PolicyLossSums accumulateSlice(const LossSequences& sequences, const Slice& slice,
                                  const PolicyLossOptions& loss);
   void update(const OptimizerOptions& optimizer, float gradientScale);

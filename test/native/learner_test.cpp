@@ -99,7 +99,7 @@ TEST_CASE("learner: sequences stay whole in micro-batches of the given budget") 
     const auto learner = learnerFor(backend, config, 33);
     OptimizerOptions options;
     options.microBatchTokens = budget;
-    return learner->supervisedStep(batch, options, nullptr).microBatches;
+    return learner->supervisedStep(batch, options, nullptr).sums.microBatches;
   };
   // Those of 1 and 4 tokens train nothing and are left out.
   CHECK(microBatches(1) == 3);
@@ -157,9 +157,9 @@ TEST_CASE("learner: a step of which nothing has a gradient moves only what momen
   CHECK(values(learner->parameters().flat()) == before);
   CHECK(learner->optimizerStep() == 1);
   CHECK_FALSE(result.skipped);
-  CHECK(result.microBatches == 0);
+  CHECK(result.sums.microBatches == 0);
   CHECK(result.sums.tokens == 0);
-  CHECK(result.trainedTokens == 13);
+  CHECK(result.sums.trainedTokens == 13);
   CHECK(result.meanEntropy == 0);
   CHECK(result.gradientNorm == 0);
   batch.accuracyAdvantages[4] = std::numeric_limits<float>::quiet_NaN();

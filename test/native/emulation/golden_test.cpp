@@ -54,30 +54,29 @@ void checkLoss(const Json& golden, Backend& backend, double relative) {
             relative, 1e-7);
 }
 
-}  // namespace
-
-TEST_CASE("golden files: advantages on the CUDA backend and by the self-test's formulas") {
-  const std::vector<Json> cases = goldenCases("advantages.json");
-  CHECK(cases.size() == 8);
+// check(case, backend, relative tolerance) for every case of the file, on the device and by the formulas.
+template <class Check>
+void checkGolden(const char* file, size_t count, const Check& check) {
+  const std::vector<Json> cases = goldenCases(file);
+  CHECK(cases.size() == count);
   const auto device = emulatedBackend();
   ReferenceBackend formulas;
   for (const Json& golden : cases) {
     CAPTURE(golden["name"].text);
-    checkAdvantages(golden, *device);
-    checkAdvantages(golden, formulas);
+    check(golden, *device, 1e-4);
+    check(golden, formulas, 1e-6);
   }
 }
 
+}  // namespace
+
+TEST_CASE("golden files: advantages on the CUDA backend and by the self-test's formulas") {
+  checkGolden("advantages.json", 8,
+              [](const Json& golden, Backend& backend, double) { checkAdvantages(golden, backend); });
+}
+
 TEST_CASE("golden files: policy loss on the CUDA backend and by the self-test's formulas") {
-  const std::vector<Json> cases = goldenCases("policy_loss.json");
-  CHECK(cases.size() == 10);
-  const auto device = emulatedBackend();
-  ReferenceBackend formulas;
-  for (const Json& golden : cases) {
-    CAPTURE(golden["name"].text);
-    checkLoss(golden, *device, 1e-4);
-    checkLoss(golden, formulas, 1e-6);
-  }
+  checkGolden("policy_loss.json", 10, checkLoss);
 }
 
 TEST_CASE("self-test: the rules of HDPO hold on the CUDA backend") {
