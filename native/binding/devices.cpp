@@ -144,7 +144,7 @@ Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
       [=](Backend& cpu) {
         const std::unique_ptr<Backend> device = cuda ? createCudaBackend() : nullptr;
         Backend& measured = device ? *device : cpu;
-        for (const self_test::OpRow& row : self_test::opTable()) {
+        for (const self_test::OpRow& row : self_test::opTable(measured)) {
           if (name != row.name) continue;
           result->name = name;
           *ceilings = self_test::measureCeilings(measured, self_test::timedShape(measured));

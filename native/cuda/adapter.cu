@@ -12,8 +12,9 @@ namespace {
 constexpr int kThreads = 256;
 
 // A thread takes the four columns that share one draw.
+template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    dropElements(float* out, const float* rows, int64_t count, int64_t columns, DropoutMask mask,
+    dropElements(T* out, const T* rows, int64_t count, int64_t columns, DropoutMask mask,
                  uint32_t threshold) {
   const int64_t groups = (columns + 3) / 4, item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (item >= count * groups) return;
@@ -25,7 +26,8 @@ __global__ void __launch_bounds__(kThreads)
     const int64_t column = group * 4 + i;
     if (column >= columns) break;
     const int64_t at = row * columns + column;
-    out[at] = bits[static_cast<size_t>(i)] >= threshold ? rows[at] * scale : 0.0f;
+    const bool kept = bits[static_cast<size_t>(i)] >= threshold;
+    out[at] = fromFloat<T>(kept ? toFloat(rows[at]) * scale : 0.0f);
   }
 }
 
@@ -77,12 +79,14 @@ Blocks blocksIn(const AdapterBlock* blocks, int64_t modules, int64_t rank, float
 
 }  // namespace
 
-void dropout(Stream stream, float* out, const float* rows, int64_t count, int64_t columns,
-             const DropoutMask& mask) {
+template <typename T>
+void dropout(Stream stream, T* out, const T* rows, int64_t count, int64_t columns, const DropoutMask& mask) {
   const auto threshold = static_cast<uint32_t>(double{mask.probability} * 4294967296.0);
-  launch(dropElements, static_cast<unsigned>(blocksOf(count * blocksOf(columns, 4), kThreads)), kThreads, 0,
-         stream, out, rows, count, columns, mask, threshold);
+  launch(dropElements<T>, static_cast<unsigned>(blocksOf(count * blocksOf(columns, 4), kThreads)), kThreads,
+         0, stream, out, rows, count, columns, mask, threshold);
 }
+template void dropout(Stream, float*, const float*, int64_t, int64_t, const DropoutMask&);
+template void dropout(Stream, BFloat16*, const BFloat16*, int64_t, int64_t, const DropoutMask&);
 
 void spreadBlocks(Stream stream, float* out, int64_t outputs, const float* up, const AdapterBlock* blocks,
                   int64_t modules, int64_t rank, float scale) {

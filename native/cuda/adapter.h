@@ -1,4 +1,4 @@
-// What LoRA needs; see ops/backend.h. float32.
+// What LoRA needs; see ops/backend.h. T: float or BFloat16 for activations.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 namespace hdpo::cuda {
 
 // out may be rows. The mask is the CPU's, bit for bit.
-void dropout(Stream stream, float* out, const float* rows, int64_t count, int64_t columns,
-             const DropoutMask& mask);
+template <typename T>
+void dropout(Stream stream, T* out, const T* rows, int64_t count, int64_t columns, const DropoutMask& mask);
 
 // blocks in host memory, at most kMostAdapterBlocks; `outputs` is the height of out [outputs, modules *
 // rank].

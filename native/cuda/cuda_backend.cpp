@@ -96,6 +96,7 @@ Tensor CudaBackend::rounded(const Tensor& operand, Buffer& memory) {
 
 void CudaBackend::product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
                           bool transposeB, float beta) {
+  assert(out.dtype == DType::Float32 || a.dtype == DType::BFloat16 || b.dtype == DType::BFloat16);
   if (a.dtype == b.dtype) {
     products_->product(out, a, transposeA, b, transposeB, beta);
   } else {

@@ -7,8 +7,8 @@
 // operands rounded to bfloat16, and the ring of staging.h.
 //
 // Products. A float32 product runs in float32, without TF32. With a bfloat16 operand the other is rounded to
-// bfloat16 and sums are float32. cuBLAS chooses an algorithm by shape, so that, unlike on the CPU, a row's
-// last bits may depend on how many rows are multiplied with it.
+// bfloat16; sums are float32, a result may be rounded. cuBLAS chooses an algorithm by shape, so that, unlike
+// on the CPU, a row's last bits may depend on how many rows are multiplied with it.
 #pragma once
 
 #include <functional>
@@ -23,8 +23,8 @@
 
 namespace hdpo::cuda {
 
-// out = op(a) * op(b) + beta * out on the stream, both operands of one type: cuBLAS, and a plain loop in
-// tests.
+// out = op(a) * op(b) + beta * out on the stream, both operands of one type, out float32 or of theirs:
+// cuBLAS, and a plain loop in tests.
 class MatrixProducts {
  public:
   virtual ~MatrixProducts() = default;
@@ -49,6 +49,8 @@ class CudaBackend final : public Backend {
   void zero(void* destination, size_t bytes) override;
   std::optional<size_t> availableBytes() override;
 
+  // Activations are in the type of the weights: tensor cores take them as they are, and half the bytes move.
+  DType activationType(DType weights) const override { return weights; }
   void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
               float beta) override;
 

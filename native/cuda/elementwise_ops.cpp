@@ -69,8 +69,10 @@ void CudaBackend::scatterRows(const Tensor& out, const Tensor& rows, const int32
 
 void CudaBackend::dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) {
   const Scope scope(*this, "dropout");
-  requireFloat32("dropout", {out, rows});
-  cuda::dropout(stream_, floats(out), floats(rows), rows.shape[0], rows.shape[1], mask);
+  withType(rows.dtype, "dropout", [&](auto element) {
+    using T = decltype(element);
+    cuda::dropout<T>(stream_, dataOf<T>(out), dataOf<T>(rows), rows.shape[0], rows.shape[1], mask);
+  });
 }
 
 void CudaBackend::spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks,

@@ -32,9 +32,10 @@ size_t bytesOf(const int32_t*, int64_t count) { return static_cast<size_t>(count
 void CudaBackend::rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
                           float epsilon) {
   const Scope scope(*this, "rmsNorm", 4.0 * static_cast<double>(x.count()));
-  withType(x.dtype, "rmsNorm", [&](auto element) {
+  requireFloat32("rmsNorm", {x});
+  withType(y.dtype, "rmsNorm", [&](auto element) {
     using T = decltype(element);
-    cuda::rmsNorm<T>(stream_, dataOf<T>(y), floats(inverseRms), dataOf<T>(x), floats(weight), x.shape[0],
+    cuda::rmsNorm<T>(stream_, dataOf<T>(y), floats(inverseRms), floats(x), floats(weight), x.shape[0],
                      x.shape[1], epsilon);
   });
 }
@@ -44,11 +45,11 @@ void CudaBackend::rmsNormBackward(const Tensor& gradX, bool accumulate, const Te
                                   const Tensor& inverseRms) {
   const Scope scope(*this, "rmsNormBackward", 10.0 * static_cast<double>(x.count()));
   void* memory = workspace(rmsNormBackwardWorkspaceBytes(x.shape[0], x.shape[1]));
-  withType(x.dtype, "rmsNormBackward", [&](auto element) {
+  requireFloat32("rmsNormBackward", {x, gradX});
+  withType(gradY.dtype, "rmsNormBackward", [&](auto element) {
     using T = decltype(element);
-    cuda::rmsNormBackward<T>(stream_, dataOf<T>(gradX), accumulate, floats(gradWeight), dataOf<T>(gradY),
-                             dataOf<T>(x), floats(weight), floats(inverseRms), x.shape[0], x.shape[1],
-                             memory);
+    cuda::rmsNormBackward<T>(stream_, floats(gradX), accumulate, floats(gradWeight), dataOf<T>(gradY),
+                             floats(x), floats(weight), floats(inverseRms), x.shape[0], x.shape[1], memory);
   });
 }
 

@@ -13,7 +13,12 @@ namespace hdpo::cuda {
 
 namespace {
 
-constexpr int kPacks = 4;                                       // of a row that a thread holds
+// Elements of a row that a thread holds, in groups that fill a 16-byte access of the narrower type.
+constexpr int kHeld = 16;
+template <typename T>
+constexpr int kGroup = kPack<T>;
+template <typename T>
+constexpr int kGroups = kHeld / kGroup<T>;
 constexpr int kMostThreads = 1024, kMostBackwardThreads = 512;  // the backward pass needs twice the registers
 constexpr int kPlainThreads = 256;
 constexpr size_t kScratchBytes = kMostThreads / kWarp * sizeof(float);
@@ -22,101 +27,95 @@ constexpr size_t kScratchBytes = kMostThreads / kWarp * sizeof(float);
 constexpr int64_t kBackwardBlocks = 1056, kLeastRows = 8;
 int64_t rowsPerBlock(int64_t rows) { return std::max(kLeastRows, blocksOf(rows, kBackwardBlocks)); }
 
-template <typename T>
-bool inRegisters(int64_t columns, int64_t mostThreads) {
-  return columns <= mostThreads * kPacks * kPack<T>;
-}
+bool inRegisters(int64_t columns, int64_t mostThreads) { return columns <= mostThreads * kHeld; }
 // The fewest warps that hold a row.
-template <typename T>
 unsigned threadsFor(int64_t columns) {
   unsigned threads = kWarp;
-  while (int64_t{threads} * kPacks * kPack<T> < columns) threads *= 2;
+  while (int64_t{threads} * kHeld < columns) threads *= 2;
   return threads;
 }
 
+// Of group g: a thread's groups lie a block's width apart.
 template <typename T>
-struct RowRegisters {
-  Pack<T> packs[kPacks];
+__device__ int64_t columnOf(int g) {
+  return (int64_t{g} * blockDim.x + threadIdx.x) * kGroup<T>;
+}
 
-  __device__ void load(const T* row, int64_t columns) {
-#pragma unroll
-    for (int p = 0; p < kPacks; ++p) {
-      const int64_t column = columnOf(p);
-      if (column < columns) packs[p] = loadPack(row + column);
-    }
-  }
-  __device__ static int64_t columnOf(int p) { return (int64_t{p} * blockDim.x + threadIdx.x) * kPack<T>; }
-  __device__ float at(int p, int i) const { return toFloat(packs[p].values[i]); }
-};
+// `count` values that begin at an address, as float: of a float array as many 16-byte accesses as it takes.
+template <typename T, int count>
+struct Values {
+  Pack<T> packs[count / kPack<T>];
 
-// The weight's values that belong to pack p.
-template <typename T>
-struct WeightPack {
-  float values[kPack<T>];
-  __device__ explicit WeightPack(const float* weight) {
+  __device__ void load(const T* address) {
 #pragma unroll
-    for (int i = 0; i < kPack<T>; i += 4) {
-      const Pack<float> part = loadPack(weight + i);
-#pragma unroll
-      for (int e = 0; e < 4; ++e) values[i + e] = part.values[e];
-    }
+    for (int p = 0; p < count / kPack<T>; ++p) packs[p] = loadPack(address + p * kPack<T>);
   }
+  __device__ void store(T* address) const {
+#pragma unroll
+    for (int p = 0; p < count / kPack<T>; ++p) storePack(address + p * kPack<T>, packs[p]);
+  }
+  __device__ float at(int i) const { return toFloat(packs[i / kPack<T>].values[i % kPack<T>]); }
+  __device__ void set(int i, float value) { packs[i / kPack<T>].values[i % kPack<T>] = fromFloat<T>(value); }
 };
 
 template <typename T>
 __global__ void __launch_bounds__(kMostThreads)
-    forwardInRegisters(T* y, float* inverseRms, const T* x, const float* weight, int64_t columns,
+    forwardInRegisters(T* y, float* inverseRms, const float* x, const float* weight, int64_t columns,
                        float epsilon) {
   float* scratch = sharedMemory<float>();
   const int64_t row = blockIdx.x;
-  RowRegisters<T> values;
-  values.load(x + row * columns, columns);
+  Values<float, kGroup<T>> values[kGroups<T>];
   float squares = 0;
 #pragma unroll
-  for (int p = 0; p < kPacks; ++p) {
-    if (values.columnOf(p) >= columns) continue;
+  for (int g = 0; g < kGroups<T>; ++g) {
+    if (columnOf<T>(g) < columns) values[g].load(x + row * columns + columnOf<T>(g));
+  }
 #pragma unroll
-    for (int i = 0; i < kPack<T>; ++i) squares += values.at(p, i) * values.at(p, i);
+  for (int g = 0; g < kGroups<T>; ++g) {
+    if (columnOf<T>(g) >= columns) continue;
+#pragma unroll
+    for (int i = 0; i < kGroup<T>; ++i) squares += values[g].at(i) * values[g].at(i);
   }
   const float inverse = 1.0f / sqrtf(blockSum(squares, scratch) / static_cast<float>(columns) + epsilon);
 #pragma unroll
-  for (int p = 0; p < kPacks; ++p) {
-    const int64_t column = values.columnOf(p);
+  for (int g = 0; g < kGroups<T>; ++g) {
+    const int64_t column = columnOf<T>(g);
     if (column >= columns) continue;
-    const WeightPack<T> scale(weight + column);
-    Pack<T> result;
+    Values<float, kGroup<T>> scale;
+    scale.load(weight + column);
+    Values<T, kGroup<T>> result;
 #pragma unroll
-    for (int i = 0; i < kPack<T>; ++i)
-      result.values[i] = fromFloat<T>(values.at(p, i) * inverse * scale.values[i]);
-    storePack(y + row * columns + column, result);
+    for (int i = 0; i < kGroup<T>; ++i) result.set(i, values[g].at(i) * inverse * scale.at(i));
+    result.store(y + row * columns + column);
   }
   if (inverseRms && threadIdx.x == 0) inverseRms[row] = inverse;
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kPlainThreads)
-    forwardPlain(T* y, float* inverseRms, const T* x, const float* weight, int64_t columns, float epsilon) {
+    forwardPlain(T* y, float* inverseRms, const float* x, const float* weight, int64_t columns,
+                 float epsilon) {
   float* scratch = sharedMemory<float>();
   const int64_t row = blockIdx.x;
   float squares = 0;
   for (int64_t c = threadIdx.x; c < columns; c += kPlainThreads) {
-    const float value = toFloat(x[row * columns + c]);
+    const float value = x[row * columns + c];
     squares += value * value;
   }
   const float inverse = 1.0f / sqrtf(blockSum(squares, scratch) / static_cast<float>(columns) + epsilon);
   for (int64_t c = threadIdx.x; c < columns; c += kPlainThreads) {
-    y[row * columns + c] = fromFloat<T>(toFloat(x[row * columns + c]) * inverse * weight[c]);
+    y[row * columns + c] = fromFloat<T>(x[row * columns + c] * inverse * weight[c]);
   }
   if (inverseRms && threadIdx.x == 0) inverseRms[row] = inverse;
 }
 
 template <typename T>
 struct Backward {
-  T* gradX;
+  float* gradX;
   bool accumulate;
   float* partials;  // [blocks, C] sums of gradWeight; null: frozen
-  const T *gradY, *x;
-  const float *weight, *inverseRms;
+  const T* gradY;
+  const float *x, *weight, *inverseRms;
   int64_t rows, columns, rowsPerBlock;
 };
 
@@ -125,50 +124,52 @@ __global__ void __launch_bounds__(kMostBackwardThreads) backwardInRegisters(Back
   float* scratch = sharedMemory<float>();
   const int64_t columns = given.columns, begin = blockIdx.x * given.rowsPerBlock;
   const int64_t end = begin + given.rowsPerBlock < given.rows ? begin + given.rowsPerBlock : given.rows;
-  float sums[kPacks][kPack<T>] = {};
+  Values<float, kGroup<T>> sums[kGroups<T>] = {};
   for (int64_t row = begin; row < end; ++row) {
-    RowRegisters<T> grads, values;
-    grads.load(given.gradY + row * columns, columns);
-    values.load(given.x + row * columns, columns);
+    Values<T, kGroup<T>> grads[kGroups<T>];
+    Values<float, kGroup<T>> values[kGroups<T>];
+#pragma unroll
+    for (int g = 0; g < kGroups<T>; ++g) {
+      const int64_t column = columnOf<T>(g);
+      if (column >= columns) continue;
+      grads[g].load(given.gradY + row * columns + column);
+      values[g].load(given.x + row * columns + column);
+    }
     const float inverse = given.inverseRms[row];
     float dot = 0;
 #pragma unroll
-    for (int p = 0; p < kPacks; ++p) {
-      if (values.columnOf(p) >= columns) continue;
-      const WeightPack<T> scale(given.weight + values.columnOf(p));
+    for (int g = 0; g < kGroups<T>; ++g) {
+      if (columnOf<T>(g) >= columns) continue;
+      Values<float, kGroup<T>> scale;
+      scale.load(given.weight + columnOf<T>(g));
 #pragma unroll
-      for (int i = 0; i < kPack<T>; ++i) {
-        dot += grads.at(p, i) * scale.values[i] * values.at(p, i);
-        sums[p][i] += grads.at(p, i) * values.at(p, i) * inverse;
+      for (int i = 0; i < kGroup<T>; ++i) {
+        dot += grads[g].at(i) * scale.at(i) * values[g].at(i);
+        sums[g].set(i, sums[g].at(i) + grads[g].at(i) * values[g].at(i) * inverse);
       }
     }
     const float pull = blockSum(dot, scratch) * inverse * inverse / static_cast<float>(columns);
 #pragma unroll
-    for (int p = 0; p < kPacks; ++p) {
-      const int64_t column = values.columnOf(p);
+    for (int g = 0; g < kGroups<T>; ++g) {
+      const int64_t column = columnOf<T>(g);
       if (column >= columns) continue;
-      const WeightPack<T> scale(given.weight + column);
-      T* target = given.gradX + row * columns + column;
-      Pack<T> result;
-      if (given.accumulate) result = loadPack(target);
+      Values<float, kGroup<T>> scale, result{};
+      scale.load(given.weight + column);
+      float* target = given.gradX + row * columns + column;
+      if (given.accumulate) result.load(target);
 #pragma unroll
-      for (int i = 0; i < kPack<T>; ++i) {
-        const float grad = inverse * (grads.at(p, i) * scale.values[i] - values.at(p, i) * pull);
-        result.values[i] = fromFloat<T>(given.accumulate ? toFloat(result.values[i]) + grad : grad);
+      for (int i = 0; i < kGroup<T>; ++i) {
+        const float grad = inverse * (grads[g].at(i) * scale.at(i) - values[g].at(i) * pull);
+        result.set(i, given.accumulate ? result.at(i) + grad : grad);
       }
-      storePack(target, result);
+      result.store(target);
     }
   }
   if (!given.partials) return;
 #pragma unroll
-  for (int p = 0; p < kPacks; ++p) {
-    const int64_t column = RowRegisters<T>::columnOf(p);
-    if (column >= columns) continue;
-#pragma unroll
-    for (int i = 0; i < kPack<T>; i += 4) {
-      const Pack<float> part{{sums[p][i], sums[p][i + 1], sums[p][i + 2], sums[p][i + 3]}};
-      storePack(given.partials + blockIdx.x * columns + column + i, part);
-    }
+  for (int g = 0; g < kGroups<T>; ++g) {
+    const int64_t column = columnOf<T>(g);
+    if (column < columns) sums[g].store(given.partials + blockIdx.x * columns + column);
   }
 }
 
@@ -176,17 +177,18 @@ template <typename T>
 __global__ void __launch_bounds__(kPlainThreads) backwardPlain(Backward<T> given) {
   float* scratch = sharedMemory<float>();
   const int64_t row = blockIdx.x, columns = given.columns;
-  const T *gradY = given.gradY + row * columns, *x = given.x + row * columns;
+  const T* gradY = given.gradY + row * columns;
+  const float* x = given.x + row * columns;
   const float inverse = given.inverseRms[row];
   float dot = 0;
   for (int64_t c = threadIdx.x; c < columns; c += kPlainThreads) {
-    dot += toFloat(gradY[c]) * given.weight[c] * toFloat(x[c]);
+    dot += toFloat(gradY[c]) * given.weight[c] * x[c];
   }
   const float pull = blockSum(dot, scratch) * inverse * inverse / static_cast<float>(columns);
   for (int64_t c = threadIdx.x; c < columns; c += kPlainThreads) {
-    T* target = given.gradX + row * columns + c;
-    const float grad = inverse * (toFloat(gradY[c]) * given.weight[c] - toFloat(x[c]) * pull);
-    *target = fromFloat<T>(given.accumulate ? toFloat(*target) + grad : grad);
+    float* target = given.gradX + row * columns + c;
+    const float grad = inverse * (toFloat(gradY[c]) * given.weight[c] - x[c] * pull);
+    *target = given.accumulate ? *target + grad : grad;
   }
 }
 
@@ -200,7 +202,7 @@ __global__ void __launch_bounds__(kPlainThreads) weightSumsPlain(Backward<T> giv
   float sum = 0;
   for (int64_t row = begin; row < end; ++row) {
     const int64_t at = row * columns + column;
-    sum += toFloat(given.gradY[at]) * toFloat(given.x[at]) * given.inverseRms[row];
+    sum += toFloat(given.gradY[at]) * given.x[at] * given.inverseRms[row];
   }
   given.partials[block * columns + column] = sum;
 }
@@ -208,12 +210,12 @@ __global__ void __launch_bounds__(kPlainThreads) weightSumsPlain(Backward<T> giv
 }  // namespace
 
 template <typename T>
-void rmsNorm(Stream stream, T* y, float* inverseRms, const T* x, const float* weight, int64_t rows,
+void rmsNorm(Stream stream, T* y, float* inverseRms, const float* x, const float* weight, int64_t rows,
              int64_t columns, float epsilon) {
-  const bool registers = inRegisters<T>(columns, kMostThreads) && inPacks<T>(columns, y, x, weight);
+  const bool registers = inRegisters(columns, kMostThreads) && inPacks<T>(columns, y, x, weight);
   const auto kernel = registers ? forwardInRegisters<T> : forwardPlain<T>;
-  launch(kernel, static_cast<unsigned>(rows), registers ? threadsFor<T>(columns) : kPlainThreads,
-         kScratchBytes, stream, y, inverseRms, x, weight, columns, epsilon);
+  launch(kernel, static_cast<unsigned>(rows), registers ? threadsFor(columns) : kPlainThreads, kScratchBytes,
+         stream, y, inverseRms, x, weight, columns, epsilon);
 }
 
 size_t rmsNormBackwardWorkspaceBytes(int64_t rows, int64_t columns) {
@@ -223,16 +225,16 @@ size_t rmsNormBackwardWorkspaceBytes(int64_t rows, int64_t columns) {
 }
 
 template <typename T>
-void rmsNormBackward(Stream stream, T* gradX, bool accumulate, float* gradWeight, const T* gradY, const T* x,
-                     const float* weight, const float* inverseRms, int64_t rows, int64_t columns,
-                     void* workspace) {
+void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWeight, const T* gradY,
+                     const float* x, const float* weight, const float* inverseRms, int64_t rows,
+                     int64_t columns, void* workspace) {
   const int64_t blocks = blocksOf(rows, rowsPerBlock(rows));
   float* partials = gradWeight ? Workspace(workspace).take<float>(blocks * columns) : nullptr;
   const Backward<T> given{gradX,  accumulate, partials, gradY,   x,
                           weight, inverseRms, rows,     columns, rowsPerBlock(rows)};
-  if (inRegisters<T>(columns, kMostBackwardThreads) && inPacks<T>(columns, gradX, gradY, x, weight)) {
-    launch(backwardInRegisters<T>, static_cast<unsigned>(blocks), threadsFor<T>(columns), kScratchBytes,
-           stream, given);
+  if (inRegisters(columns, kMostBackwardThreads) && inPacks<T>(columns, gradX, gradY, x, weight)) {
+    launch(backwardInRegisters<T>, static_cast<unsigned>(blocks), threadsFor(columns), kScratchBytes, stream,
+           given);
   } else {
     // Sums first: gradX may be gradY.
     const int64_t columnBlocks = blocksOf(columns, kPlainThreads);
@@ -245,10 +247,10 @@ void rmsNormBackward(Stream stream, T* gradX, bool accumulate, float* gradWeight
   if (gradWeight) addPartialSums(stream, gradWeight, partials, blocks, columns);
 }
 
-#define HDPO_INSTANTIATE(T)                                                                               \
-  template void rmsNorm(Stream, T*, float*, const T*, const float*, int64_t, int64_t, float);             \
-  template void rmsNormBackward(Stream, T*, bool, float*, const T*, const T*, const float*, const float*, \
-                                int64_t, int64_t, void*);
+#define HDPO_INSTANTIATE(T)                                                                         \
+  template void rmsNorm(Stream, T*, float*, const float*, const float*, int64_t, int64_t, float);   \
+  template void rmsNormBackward(Stream, float*, bool, float*, const T*, const float*, const float*, \
+                                const float*, int64_t, int64_t, void*);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE

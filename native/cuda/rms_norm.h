@@ -1,4 +1,5 @@
-// Shapes and equations: native/cpu/rms_norm.cpp. T: float or BFloat16 for activations; the rest is float32.
+// Shapes and equations: native/cpu/rms_norm.cpp. T: float or BFloat16, what leaves the norm and its gradient;
+// the residual stream and the rest are float32.
 #pragma once
 
 #include <cstddef>
@@ -10,14 +11,14 @@ namespace hdpo::cuda {
 
 // inverseRms may be null.
 template <typename T>
-void rmsNorm(Stream stream, T* y, float* inverseRms, const T* x, const float* weight, int64_t rows,
+void rmsNorm(Stream stream, T* y, float* inverseRms, const float* x, const float* weight, int64_t rows,
              int64_t columns, float epsilon);
 
 // gradX = or += (accumulate); gradWeight += or null. Sums of gradWeight are taken in a fixed order.
 size_t rmsNormBackwardWorkspaceBytes(int64_t rows, int64_t columns);
 template <typename T>
-void rmsNormBackward(Stream stream, T* gradX, bool accumulate, float* gradWeight, const T* gradY, const T* x,
-                     const float* weight, const float* inverseRms, int64_t rows, int64_t columns,
-                     void* workspace);
+void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWeight, const T* gradY,
+                     const float* x, const float* weight, const float* inverseRms, int64_t rows,
+                     int64_t columns, void* workspace);
 
 }  // namespace hdpo::cuda

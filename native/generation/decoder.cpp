@@ -9,36 +9,47 @@ Decoder::Decoder(Backend& backend, const Parameters& parameters, const Adapter* 
       parameters_(parameters),
       config_(parameters.config()),
       inverseFrequencies_(inverseFrequencies(config_)),
-      weights_(backend, parameters, adapter, format) {}
+      weights_(backend, parameters, adapter, format),
+      activations_(activationType(backend, format)) {}
+
+// int8 weights are multiplied in their own way; what goes into it and comes out is as beside bfloat16.
+DType Decoder::activationType(const Backend& backend, PackedFormat format) {
+  return backend.activationType(format == PackedFormat::Float32 ? DType::Float32 : DType::BFloat16);
+}
+
+namespace {
+
+// [rows, columns] in a workspace that grows to hold it.
+Tensor in(Buffer& workspace, Backend& backend, int64_t rows, int64_t columns, DType type = DType::Float32) {
+  Tensor tensor(nullptr, type, {rows, columns});
+  workspace.reserve(backend, tensor.bytes());
+  tensor.data = workspace.data();
+  return tensor;
+}
+
+}  // namespace
 
 void Decoder::forward(const DecoderRows& rows, const KvCache& cache) {
   weights_.refresh();
-  rows_ = rows.count;
-  const auto reserve = [&](Buffer& buffer, int64_t columns) {
-    buffer.reserve(backend_, static_cast<size_t>(rows.count * columns) * sizeof(float));
-  };
-  reserve(stream_, config_.hiddenSize);
-  reserve(normed_, config_.hiddenSize);
-  reserve(qkv_, config_.qkvWidth());
-  reserve(attention_, config_.heads * config_.headDim);
-  reserve(gateUp_, 2 * config_.intermediateSize);
-  reserve(feedForward_, config_.intermediateSize);
-  backend_.embedding(Tensor(stream_.f32(), {rows.count, config_.hiddenSize}), parameters_.embedding,
-                     rows.tokens);
+  const int64_t width = config_.hiddenSize;
+  work_.stream = in(stream_, backend_, rows.count, width);
+  work_.projected = in(projected_, backend_, rows.count, width);
+  work_.normed = in(normed_, backend_, rows.count, width, activations_);
+  work_.qkv = in(qkv_, backend_, rows.count, config_.qkvWidth(), activations_);
+  work_.attention = in(attention_, backend_, rows.count, config_.heads * config_.headDim, activations_);
+  work_.gateUp = in(gateUp_, backend_, rows.count, 2 * config_.intermediateSize, activations_);
+  work_.feedForward = in(feedForward_, backend_, rows.count, config_.intermediateSize, activations_);
+  backend_.embedding(work_.stream, parameters_.embedding, rows.tokens);
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
     attentionHalf(rows, cache, layer);
-    feedForwardHalf(rows.count, layer);
+    feedForwardHalf(layer);
   }
 }
 
 void Decoder::attentionHalf(const DecoderRows& rows, const KvCache& cache, int64_t layer) {
-  const int64_t count = rows.count, heads = config_.heads, kvHeads = config_.kvHeads,
-                headDim = config_.headDim;
+  const int64_t heads = config_.heads, kvHeads = config_.kvHeads, headDim = config_.headDim;
   const LayerParameters& parameters = parameters_.layers[static_cast<size_t>(layer)];
-  const Tensor stream(stream_.f32(), {count, config_.hiddenSize}),
-      normed(normed_.f32(), {count, config_.hiddenSize});
-  const Tensor qkv(qkv_.f32(), {count, config_.qkvWidth()}),
-      attention(attention_.f32(), {count, heads * headDim});
+  const Tensor &stream = work_.stream, &normed = work_.normed, &qkv = work_.qkv;
   backend_.rmsNorm(normed, Tensor(), stream, parameters.inputNorm, config_.rmsNormEpsilon);
   weights_.project(qkv, normed, layer, Projection::Qkv);
   if (config_.qkvBias) backend_.addBias(qkv, parameters.qkvBias);
@@ -48,33 +59,27 @@ void Decoder::attentionHalf(const DecoderRows& rows, const KvCache& cache, int64
   }
   backend_.rotary(qkv, heads + kvHeads, headDim, rows.positions, inverseFrequencies_.data(), 1);
   backend_.writeCache(cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
-  backend_.cachedAttention(attention, cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
-  weights_.project(normed, attention, layer, Projection::Output);
-  backend_.add(stream, stream, normed);
+  backend_.cachedAttention(work_.attention, cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
+  weights_.project(work_.projected, work_.attention, layer, Projection::Output);
+  backend_.add(stream, stream, work_.projected);
 }
 
-void Decoder::feedForwardHalf(int64_t rows, int64_t layer) {
+void Decoder::feedForwardHalf(int64_t layer) {
   const LayerParameters& parameters = parameters_.layers[static_cast<size_t>(layer)];
-  const Tensor stream(stream_.f32(), {rows, config_.hiddenSize}),
-      normed(normed_.f32(), {rows, config_.hiddenSize});
-  const Tensor gateUp(gateUp_.f32(), {rows, 2 * config_.intermediateSize});
-  const Tensor feedForward(feedForward_.f32(), {rows, config_.intermediateSize});
-  backend_.rmsNorm(normed, Tensor(), stream, parameters.postNorm, config_.rmsNormEpsilon);
-  weights_.project(gateUp, normed, layer, Projection::GateUp);
-  backend_.swiglu(feedForward, gateUp);
-  weights_.project(normed, feedForward, layer, Projection::Down);
-  backend_.add(stream, stream, normed);
+  backend_.rmsNorm(work_.normed, Tensor(), work_.stream, parameters.postNorm, config_.rmsNormEpsilon);
+  weights_.project(work_.gateUp, work_.normed, layer, Projection::GateUp);
+  backend_.swiglu(work_.feedForward, work_.gateUp);
+  weights_.project(work_.projected, work_.feedForward, layer, Projection::Down);
+  backend_.add(work_.stream, work_.stream, work_.projected);
 }
 
 Tensor Decoder::logits(const int32_t* index, int64_t count) {
-  sampled_.reserve(backend_, static_cast<size_t>(count * config_.hiddenSize) * sizeof(float));
-  logits_.reserve(backend_, static_cast<size_t>(count * config_.vocabSize) * sizeof(float));
-  const Tensor sampled(sampled_.f32(), {count, config_.hiddenSize}),
-      logits(logits_.f32(), {count, config_.vocabSize});
-  const Tensor stream(stream_.f32(), {rows_, config_.hiddenSize});
-  backend_.gatherRows(sampled, stream, index);
-  backend_.rmsNorm(sampled, Tensor(), sampled, parameters_.finalNorm, config_.rmsNormEpsilon);
-  weights_.logits(logits, sampled);
+  const Tensor sampled = in(sampled_, backend_, count, config_.hiddenSize),
+               normed = in(sampledNormed_, backend_, count, config_.hiddenSize, activations_),
+               logits = in(logits_, backend_, count, config_.vocabSize);
+  backend_.gatherRows(sampled, work_.stream, index);
+  backend_.rmsNorm(normed, Tensor(), sampled, parameters_.finalNorm, config_.rmsNormEpsilon);
+  weights_.logits(logits, normed);
   return logits;
 }
 

@@ -1,6 +1,7 @@
 // The model's forward for generation: single rows against the paged cache, products with repacked weights.
 // Every row is computed in the same order whatever the batch, so that a sequence's logits are bit-identical
-// alone or among others.
+// alone or among others (on CUDA up to cuBLAS's choice of an algorithm, cuda/cuda_backend.h). The residual
+// stream is float32; what lies between has the backend's activation type beside the packed weights, A.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,9 @@ class Decoder {
 
   PackedWeights& weights() { return weights_; }  // to be told what has changed
 
+  // A beside weights packed in `format`: the type of keys and values before they are cached.
+  static DType activationType(const Backend& backend, PackedFormat format);
+
   // Writes the rows' keys and values to the cache. Rows of one sequence may be in one call, in order.
   void forward(const DecoderRows& rows, const KvCache& cache);
   // Logits [count, V] of rows index[0..count) of the last forward, valid until the next call.
@@ -34,18 +38,26 @@ class Decoder {
 
  private:
   void attentionHalf(const DecoderRows& rows, const KvCache& cache, int64_t layer);
-  void feedForwardHalf(int64_t rows, int64_t layer);
+  void feedForwardHalf(int64_t layer);
 
   Backend& backend_;
   const Parameters& parameters_;
   const ModelConfig config_;
   const std::vector<float> inverseFrequencies_;  // [E / 2]
   PackedWeights weights_;
-  int64_t rows_ = 0;  // of the last forward
-  // Workspaces: the residual stream [R, D], a norm's output and a projection back [R, D], qkv [R, (H + 2K)
-  // E], attention [R, H E], gate and up [R, 2F], their product [R, F], sampled rows [S, D] and their logits
-  // [S, V].
-  Buffer stream_, normed_, qkv_, attention_, gateUp_, feedForward_, sampled_, logits_;
+  const DType activations_;  // A
+  // Of the last forward: the residual stream and what a half of a layer adds to it, float32; the rest A.
+  struct Work {
+    Tensor stream, projected;  // [R, D]
+    Tensor normed;             // [R, D]
+    Tensor qkv;                // [R, (H + 2K) E]
+    Tensor attention;          // [R, H E]
+    Tensor gateUp;             // [R, 2F]
+    Tensor feedForward;        // [R, F]
+  } work_;
+  // What they lie in; sampled rows of the stream [S, D], these normed [S, D] A, their logits [S, V].
+  Buffer stream_, projected_, normed_, qkv_, attention_, gateUp_, feedForward_;
+  Buffer sampled_, sampledNormed_, logits_;
 };
 
 }  // namespace hdpo

@@ -17,6 +17,11 @@ namespace {
 // Logits of one call of the head projection at most (one row at least).
 constexpr int64_t kLogitsBytes = int64_t{16} << 20;
 
+DType cachePrecision(const Backend& backend, const GenerationOptions& options) {
+  const bool rounded = Decoder::activationType(backend, options.format) == DType::BFloat16;
+  return rounded ? DType::BFloat16 : options.kvPrecision;
+}
+
 std::exception_ptr errorOf(const char* code, const std::string& message) {
   return std::make_exception_ptr(Error(code, message));
 }
@@ -29,7 +34,7 @@ struct Generator::Impl {
       : backend(device),
         config(weights.config()),
         tokenBytes(std::move(bytesOfTokens)),
-        cache(device, config, options.kvBudgetBytes, options.kvPrecision),
+        cache(device, config, options.kvBudgetBytes, cachePrecision(device, options)),
         decoder(device, weights, options.adapter, options.format),
         scheduler(cache, options.maxBatchRows) {}
 

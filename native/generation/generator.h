@@ -21,7 +21,9 @@ struct GenerationOptions {
   int64_t maxBatchRows = 256;                   // rows (tokens) of one step, prefill included
   PackedFormat format = PackedFormat::Float32;  // how the weights are read
   const Adapter* adapter = nullptr;             // added to them; outlives the generator
-  DType kvPrecision = DType::Float32;           // of cached keys and values; BFloat16 takes half the memory
+  // Of cached keys and values; BFloat16 takes half the memory. Where the decoder computes them in bfloat16
+  // they are cached as such: float32 would hold the same.
+  DType kvPrecision = DType::Float32;
 };
 
 struct SamplingOptions {

@@ -143,11 +143,11 @@ void PackedWeights::project(const Tensor& y, const Tensor& x, int64_t layer, Pro
   backend_.packedMatmul(y, x, layers_[row][column]);
   if (!adapter_ || inWeights() || !adapter_->group(layer, projection)) return;
   const PackedAdapter& packed = adapters_[row][column];
-  const int64_t rows = x.shape[0];
-  reduced_.reserve(backend_, static_cast<size_t>(rows * packed.down.outputs) * sizeof(float));
-  update_.reserve(backend_, static_cast<size_t>(y.count()) * sizeof(float));
-  const Tensor reduced(reduced_.f32(), {rows, packed.down.outputs}),
-      update(update_.f32(), {rows, y.shape[1]});
+  Tensor reduced(nullptr, x.dtype, {x.shape[0], packed.down.outputs}), update = y;
+  reduced_.reserve(backend_, reduced.bytes());
+  update_.reserve(backend_, update.bytes());
+  reduced.data = reduced_.data();
+  update.data = update_.data();
   backend_.packedMatmul(reduced, x, packed.down);
   backend_.packedMatmul(update, reduced, packed.spread);
   backend_.add(y, y, update);

@@ -26,7 +26,7 @@ class PackedWeights {
 
   void refresh();  // packs what has changed
 
-  // y [R, O] = x [R, I] * weight^T, the adapter's update included.
+  // y [R, O] = x [R, I] * weight^T, the adapter's update included; types as Backend::packedMatmul takes them.
   void project(const Tensor& y, const Tensor& x, int64_t layer, Projection projection);
   void logits(const Tensor& out, const Tensor& hidden) { backend_.packedMatmul(out, hidden, head_); }
 
@@ -53,7 +53,7 @@ class PackedWeights {
   std::vector<std::array<PackedWeight, 4>> layers_;
   std::vector<std::array<PackedAdapter, 4>> adapters_;
   PackedWeight head_;
-  Buffer reduced_, update_;  // [R, W], [R, O]
+  Buffer reduced_, update_;  // [R, W] of x's type, [R, O] of y's
 };
 
 }  // namespace hdpo

@@ -6,9 +6,9 @@ namespace hdpo {
 
 namespace {
 
-// The first rows * columns floats of a scratch tensor.
+// The first rows * columns values of a scratch tensor.
 Tensor shaped(const Tensor& scratch, int64_t rows, int64_t columns) {
-  return Tensor(scratch.f32(), {rows, columns});
+  return Tensor(scratch.data, scratch.dtype, {rows, columns});
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ Tensor AdapterProducts::reduce(const AdapterInput& given, const AdapterGroup& gr
   return reduced;
 }
 
-// `reduced`, or its gradient, as the products take it: rounded beside weights in bfloat16.
+// `reduced`, or its gradient, as the products take it: rounded beside weights in bfloat16 if it is not yet.
 Tensor AdapterProducts::operand(const Tensor& reduced) const {
   if (!scratch_.roundedReduced) return reduced;
   const Tensor rounded(scratch_.roundedReduced.data, DType::BFloat16, {reduced.shape[0], reduced.shape[1]});

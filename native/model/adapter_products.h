@@ -22,20 +22,21 @@ struct AdapterDropout {
   DropoutMask mask(int64_t layer, Projection projection) const;
 };
 
-// What an adapter is applied to. `rounded` is x in bfloat16 beside weights of that type, empty otherwise; it
-// is overwritten with dropout(x).
+// What an adapter is applied to. `rounded` is a float32 x in bfloat16 beside weights of that type, empty
+// otherwise; it is overwritten with dropout(x).
 struct AdapterInput {
   Tensor x, rounded;
   const Tensor& operand() const { return rounded ? rounded : x; }
 };
 
-// Temporary tensors; they may be larger than needed. Those of the last two lines serve backward alone.
+// Temporary tensors; they may be larger than needed. A: of the activations' type. Those of the last two lines
+// serve backward alone.
 struct AdapterScratch {
-  Tensor dropped;         // [N, largest input]; empty without dropout
-  Tensor reduced;         // [N, largest W]
-  Tensor roundedReduced;  // [N, largest W] in bfloat16, beside weights of that type
+  Tensor dropped;         // [N, largest input] A; empty without dropout
+  Tensor reduced;         // [N, largest W] A
+  Tensor roundedReduced;  // [N, largest W] in bfloat16, beside weights of that type where A is float32
   Tensor spread;          // [largest O * W] floats
-  Tensor gradReduced;     // [N, largest W]
+  Tensor gradReduced;     // [N, largest W] A
   Tensor gradSpread;      // [largest O * W] floats
 };
 
@@ -50,7 +51,7 @@ class AdapterProducts {
   AdapterProducts(Backend& backend, const AdapterOptions& options, const AdapterScratch& scratch)
       : backend_(backend), scale_(options.scale()), scratch_(scratch) {}
 
-  // y [N, O] += the update of x [N, I].
+  // y [N, O], A or float32, += the update of x [N, I].
   void forward(const Tensor& y, const AdapterInput& x, const AdapterGroup& group,
                const DropoutMask& mask) const;
 

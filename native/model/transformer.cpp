@@ -8,22 +8,22 @@
 
 namespace hdpo {
 
-// Hands out consecutive 64-byte aligned float32 tensors of a buffer. Without a buffer it only measures.
+// Hands out consecutive 64-byte aligned tensors of a buffer. Without a buffer it only measures.
 class Carver {
  public:
-  explicit Carver(float* base) : base_(base) {}
-  Tensor take(int64_t rows, int64_t columns) {
-    const Tensor view(base_ ? base_ + used_ : nullptr, {rows, columns});
-    used_ += (rows * columns + 15) / 16 * 16;
+  explicit Carver(void* base) : base_(static_cast<char*>(base)) {}
+  Tensor take(int64_t rows, int64_t columns, DType type = DType::Float32) {
+    const Tensor view(base_ ? base_ + used_ : nullptr, type, {rows, columns});
+    used_ += (view.bytes() + 63) / 64 * 64;
     return view;
   }
-  int64_t mark() const { return used_; }
-  void rewind(int64_t mark) { used_ = mark; }
-  size_t bytes() const { return static_cast<size_t>(used_) * sizeof(float); }
+  size_t mark() const { return used_; }
+  void rewind(size_t mark) { used_ = mark; }
+  size_t bytes() const { return used_; }
 
  private:
-  float* base_;
-  int64_t used_ = 0;
+  char* base_;
+  size_t used_ = 0;
 };
 
 namespace {
@@ -95,12 +95,13 @@ void Transformer::prepare(const Model& model, const PackedBatch& batch, bool kee
   keptTokens_ = 0;
   const Layout layout{model.adapter ? &model.adapter->options() : nullptr, model.weights.embedding.dtype,
                       keepActivations};
+  activations_ = backend_.activationType(layout.precision);
   Carver keptSize(nullptr), scratchSize(nullptr);
   carveKept(keptSize, rows, keepActivations);
   carveScratch(scratchSize, rows, layout);
   kept_.reserve(backend_, keptSize.bytes());
   scratch_.reserve(backend_, scratchSize.bytes());
-  Carver kept(kept_.f32()), scratch(scratch_.f32());
+  Carver kept(kept_.data()), scratch(scratch_.data());
   carveKept(kept, rows, keepActivations);
   carveScratch(scratch, rows, layout);
 
@@ -113,6 +114,7 @@ void Transformer::prepare(const Model& model, const PackedBatch& batch, bool kee
 size_t Transformer::trainingBytes(Backend& backend, const ModelConfig& config, bool recompute,
                                   const AdapterOptions* adapter, DType precision, int64_t tokens) {
   Transformer measured(backend, config, recompute);
+  measured.activations_ = backend.activationType(precision);
   Carver carver(nullptr);
   measured.carveKept(carver, tokens, true);
   measured.carveScratch(carver, tokens, {adapter, precision, true});
@@ -127,20 +129,20 @@ void Transformer::carveKept(Carver& carver, int64_t rows, bool keepActivations) 
   for (int64_t i = 0; i < inputs; ++i) inputs_.push_back(carver.take(rows, config_.hiddenSize));
   for (int64_t i = 0; i < layers; ++i) layers_.push_back(carveLayer(carver, rows, !keepActivations));
   finalInverseRms_ = carver.take(rows, 1).reshaped({rows});
-  hidden_ = carver.take(rows, config_.hiddenSize);
+  hidden_ = carver.take(rows, config_.hiddenSize, activations_);
 }
 
 // inPlace: nobody will ask for the layer's input again, so the residual stream is updated where it is.
 Transformer::LayerActivations Transformer::carveLayer(Carver& carver, int64_t rows, bool inPlace) const {
   LayerActivations layer;
   layer.inputInverseRms = carver.take(rows, 1).reshaped({rows});
-  layer.qkv = carver.take(rows, config_.qkvWidth());
+  layer.qkv = carver.take(rows, config_.qkvWidth(), activations_);
   if (config_.qkNorm) layer.headInverseRms = carver.take(rows, config_.heads + config_.kvHeads);
-  layer.attention = carver.take(rows, config_.heads * config_.headDim);
+  layer.attention = carver.take(rows, config_.heads * config_.headDim, activations_);
   layer.logSumExp = carver.take(rows, config_.heads);
   layer.middle = inPlace ? inputs_[0] : carver.take(rows, config_.hiddenSize);
   layer.postInverseRms = carver.take(rows, 1).reshaped({rows});
-  layer.gateUp = carver.take(rows, 2 * config_.intermediateSize);
+  layer.gateUp = carver.take(rows, 2 * config_.intermediateSize, activations_);
   return layer;
 }
 
@@ -148,16 +150,17 @@ void Transformer::carveScratch(Carver& carver, int64_t rows, const Layout& layou
   const int64_t queries = config_.heads * config_.headDim;
   const bool backward = layout.backward;
   work_ = Scratch();
-  work_.normed = carver.take(rows, config_.hiddenSize);
+  const auto take = [&](int64_t columns) { return carver.take(rows, columns, activations_); };
+  work_.normed = take(config_.hiddenSize);
   if (backward) work_.stream = carver.take(rows, config_.hiddenSize);
-  const int64_t shared = carver.mark();
-  work_.feedForward = carver.take(rows, config_.intermediateSize);
-  if (backward) work_.gradGateUp = carver.take(rows, 2 * config_.intermediateSize);
-  const int64_t feedForwardEnd = carver.mark();
+  const size_t shared = carver.mark();
+  work_.feedForward = take(config_.intermediateSize);
+  if (backward) work_.gradGateUp = take(2 * config_.intermediateSize);
+  const size_t feedForwardEnd = carver.mark();
   carver.rewind(shared);
-  if (config_.qkNorm) work_.rotated = carver.take(rows, config_.qkvWidth());
-  if (backward) work_.gradQkv = carver.take(rows, config_.qkvWidth());
-  if (backward) work_.gradAttention = carver.take(rows, queries);
+  if (config_.qkNorm) work_.rotated = take(config_.qkvWidth());
+  if (backward) work_.gradQkv = take(config_.qkvWidth());
+  if (backward) work_.gradAttention = take(queries);
   carver.rewind(std::max(feedForwardEnd, carver.mark()));
   if (layout.precision == DType::BFloat16) carveRounded(carver, rows, layout);
   if (layout.adapter) carveAdapterScratch(carver, rows, layout);
@@ -165,10 +168,13 @@ void Transformer::carveScratch(Carver& carver, int64_t rows, const Layout& layou
 
 void Transformer::carveRounded(Carver& carver, int64_t rows, const Layout& layout) {
   const int64_t queries = config_.heads * config_.headDim;
-  const auto take = [&](int64_t columns) { return carver.take(rows, (columns + 1) / 2); };
-  if (layout.backward)
-    work_.roundedGradient = take(std::max(2 * config_.intermediateSize, config_.qkvWidth()));
-  if (layout.adapter) {
+  const bool rounded = activations_ == DType::BFloat16;  // all but the stream
+  const auto take = [&](int64_t columns) { return carver.take(rows, columns, DType::BFloat16); };
+  if (layout.backward) {
+    work_.roundedGradient =
+        take(rounded ? config_.hiddenSize : std::max(2 * config_.intermediateSize, config_.qkvWidth()));
+  }
+  if (layout.adapter && !rounded) {
     work_.roundedInput = take(std::max({config_.hiddenSize, queries, config_.intermediateSize}));
   }
 }
@@ -177,13 +183,13 @@ void Transformer::carveAdapterScratch(Carver& carver, int64_t rows, const Layout
   const AdapterOptions& options = *layout.adapter;
   const bool backward = layout.backward;
   const AdapterScratchSizes sizes = adapterScratchSizes(config_, options);
-  work_.adapter.reduced = carver.take(rows, sizes.width);
-  if (layout.precision == DType::BFloat16) {
-    work_.adapter.roundedReduced = carver.take(rows, (sizes.width + 1) / 2);
+  work_.adapter.reduced = carver.take(rows, sizes.width, activations_);
+  if (layout.precision != activations_) {
+    work_.adapter.roundedReduced = carver.take(rows, sizes.width, DType::BFloat16);
   }
   work_.adapter.spread = carver.take(1, sizes.spread);
-  if (options.dropout > 0) work_.adapter.dropped = carver.take(rows, sizes.inputs);
-  if (backward) work_.adapter.gradReduced = carver.take(rows, sizes.width);
+  if (options.dropout > 0) work_.adapter.dropped = carver.take(rows, sizes.inputs, activations_);
+  if (backward) work_.adapter.gradReduced = carver.take(rows, sizes.width, activations_);
   if (backward) work_.adapter.gradSpread = carver.take(1, sizes.spread);
 }
 
@@ -236,7 +242,7 @@ Tensor Transformer::positionedQkv(const LayerParameters& parameters, const Layer
   return qkv;
 }
 
-// The input of a projection, rounded where an adapter and weights in bfloat16 both take it.
+// The input of a projection, rounded where an adapter and weights in bfloat16 both take it and it is not yet.
 AdapterInput Transformer::inputOf(const Model& model, int64_t layer, Projection projection,
                                   const Tensor& x) const {
   if (!work_.roundedInput || !model.adapter->group(layer, projection)) return {x, {}};
@@ -334,7 +340,7 @@ bool Transformer::backwardProjection(const BackwardPass& pass, int64_t layer, Pr
   const Adapter* adapter = pass.model.adapter;
   const bool adapted = adapter && adapter->group(layer, projection);
   Tensor gradY = product.gradY;
-  if (product.weight.dtype == DType::BFloat16) {
+  if (product.weight.dtype == DType::BFloat16 && gradY.dtype != DType::BFloat16) {
     gradY = Tensor(work_.roundedGradient.data, DType::BFloat16, {gradY.shape[0], gradY.shape[1]});
     backend_.convert(gradY, product.gradY);
   }

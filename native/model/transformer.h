@@ -1,18 +1,22 @@
 // Forward and hand-written backward of the packed transformer. Written once against ops; knows no device.
 //
-// What a forward with keepActivations holds, in float32 values a token:
-//   each layer  2 D (its input, the stream after attention) + (H + 2K) E (qkv) + H E (attention) + H
-//   (log-sum-exp)
-//               + 2 F (gate and up) + 2 (inverse RMS) [+ H + K with QK-norm]
-//   and 2 D + 1 for the last layer's output, the final norm and its inverse RMS.
+// Types. The residual stream and its gradient are float32: every layer adds to them. All else that is as wide
+// as a layer has the type A that the backend names beside weights of this type (Backend::activationType).
+//
+// What a forward with keepActivations holds, in values a token:
+//   each layer  2 D (its input, the stream after attention), float32
+//               (H + 2K) E (qkv) + H E (attention) + 2 F (gate and up), A
+//               H (log-sum-exp) + 2 (inverse RMS) [+ H + K with QK-norm], float32
+//   and D + 1 float32 for the last layer's output and its inverse RMS, D of A for the final norm.
 // Normalised inputs, rotated QK-norm heads and the SwiGLU product are recomputed in backward: cheap next to
 // the matrix products, and they would nearly double the above. With `recompute` a layer keeps only its input
-// (D); one layer's activations are shared. Scratch on top, shared by all layers: D in forward, 2 D in
-// backward, plus
+// (D); one layer's activations are shared. Scratch on top, shared by all layers: D of A, in backward also the
+// stream's gradient, D float32, plus, of A,
 //   max(F in forward, 3 F in backward; (H + 2K) E [twice with QK-norm] + H E in backward)
 // and with an adapter what AdapterScratch says. Low-rank inputs x A^T are recomputed too. What several
-// products with bfloat16 weights take is rounded once: trained, the gradient of a projection's output, max(2
-// F, (H + 2K) E) values of two bytes; with an adapter, also a projection's input, max(D, H E, F).
+// products with bfloat16 weights take and has not that type is rounded once: trained, the gradient of a
+// projection's output (A float32: max(2 F, (H + 2K) E) values of two bytes; otherwise that of the stream, D);
+// with an adapter and A float32, also a projection's input, max(D, H E, F).
 #pragma once
 
 #include <cstdint>
@@ -59,10 +63,10 @@ class Transformer {
   // time).
   Transformer(Backend& backend, const ModelConfig& config, bool recompute);
 
-  // Returns hidden states after the final norm [N, D], valid until the next forward. keepActivations:
+  // Returns hidden states after the final norm [N, D] A, valid until the next forward. keepActivations:
   // backward will follow. Tokens outside the vocabulary, empty or too long sequences: ERR_BATCH.
   Tensor forward(const Model& model, const PackedBatch& batch, bool keepActivations);
-  // After a forward of the same model and batch with keepActivations. gradHidden [N, D] is the gradient of
+  // After a forward of the same model and batch with keepActivations. gradHidden [N, D] A is the gradient of
   // what forward returned. Adds to `gradients`; with tied embeddings the head's gradient is already in there.
   void backward(const Model& model, const ModelGradients& gradients, const PackedBatch& batch,
                 const Tensor& gradHidden);
@@ -92,8 +96,8 @@ class Transformer {
     Tensor feedForward;                      // [N, F]: SwiGLU's output, then the gradient of it
     Tensor gradGateUp;                       // [N, 2F]
     Tensor rotated, gradQkv, gradAttention;  // [N, (H + 2K) * E] twice, [N, H * E]
-    // In bfloat16, of one projection at a time: its input [N, max(D, H * E, F)], the gradient of its output
-    // [N, max(2F, (H + 2K) * E)].
+    // In bfloat16, of one projection at a time, where it is not that already: its input [N, max(D, H * E,
+    // F)], the gradient of its output [N, max(2F, (H + 2K) * E)].
     Tensor roundedInput, roundedGradient;
     AdapterScratch adapter;
   };
@@ -141,6 +145,7 @@ class Transformer {
   Backend& backend_;
   ModelConfig config_;
   bool recompute_;
+  DType activations_ = DType::Float32;  // A of the present layout
   Buffer kept_, scratch_;
   std::vector<Tensor>
       inputs_;  // inputs_[l] enters layer l, the last leaves the stack; a single one: in place

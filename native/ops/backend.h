@@ -1,9 +1,11 @@
 // The one interface between model and hardware: every kernel, with its shapes. Model, generation and training
 // code know only this; native/cpu implements it today, native/cuda mirrors it file by file.
 //
-// Types. Matrices that a model owns (projections, embedding, head) are float32 or bfloat16; activations,
-// gradients, norm weights, biases and optimiser state are float32. A product with a bfloat16 operand rounds
-// the other one to bfloat16 (nearest, ties to even) and accumulates in float32.
+// Types. Matrices that a model owns (projections, embedding, head) are float32 or bfloat16; the residual
+// stream and its gradient, norm weights, biases, gradients of parameters, statistics kept for backward and
+// optimiser state are float32. What lies between (inputs and outputs of projections, their gradients) has the
+// type that activationType names. A product with a bfloat16 operand rounds the other one to bfloat16
+// (nearest, ties to even) and accumulates in float32.
 //
 // Conventions. Tensors are contiguous row-major views in the backend's memory. N tokens of a packed batch, S
 // sequences, D hidden, H query heads, K key/value heads, E head dimension, F feed-forward width, V
@@ -82,51 +84,59 @@ class Backend {
   // What allocate can still give; none: it gives host memory, and the system is to be asked.
   virtual std::optional<size_t> availableBytes() { return std::nullopt; }
 
+  // Of activations beside weights of that type: Float32 or BFloat16. "A" in the shapes below is a tensor of
+  // this type; all others are float32 where nothing else is said.
+  virtual DType activationType(DType weights) const {
+    static_cast<void>(weights);
+    return DType::Float32;
+  }
+
   // matmul.cpp: out = op(a) * op(b) + beta * out; op is the transpose where asked. op(a) [M, P], op(b) [P,
-  // Q], out [M, Q]. a and b float32 or bfloat16 each (above), out float32.
+  // Q], out [M, Q]. a and b float32 or bfloat16 each (above), out float32 or, where one of them is bfloat16,
+  // A.
   virtual void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                       float beta) = 0;
 
-  // rms_norm.cpp: y = x * rsqrt(mean(x^2) + epsilon) * weight over the last dimension. x, y [R, C]; weight
-  // [C]; inverseRms [R] is kept for backward (may be empty in inference).
+  // rms_norm.cpp: y = x * rsqrt(mean(x^2) + epsilon) * weight over the last dimension. x [R, C], y [R, C] A;
+  // weight [C]; inverseRms [R] is kept for backward (may be empty in inference). y may be x of its type.
   virtual void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
                        float epsilon) = 0;
-  // gradX (= or += by `accumulate`) [R, C]; gradWeight += [C], empty: a frozen weight.
+  // gradX (= or += by `accumulate`) [R, C], gradY [R, C] A; gradWeight += [C], empty: a frozen weight.
   virtual void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight,
                                const Tensor& gradY, const Tensor& x, const Tensor& weight,
                                const Tensor& inverseRms) = 0;
 
   // head_norm.cpp (QK-norm, Qwen3): rmsNorm over E of every query head (times queryWeight [E]) and key head
-  // (times keyWeight [E]) of qkv [N, (H + 2K) * E]; values are copied. out may be qkv. inverseRms [N, H + K]
-  // may be empty in inference.
+  // (times keyWeight [E]) of qkv [N, (H + 2K) * E] A; values are copied. out A may be qkv. inverseRms [N, H +
+  // K] may be empty in inference.
   virtual void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv,
                         const Tensor& queryWeight, const Tensor& keyWeight, int64_t heads, int64_t kvHeads,
                         int64_t headDim, float epsilon) = 0;
-  // In place: gradQkv holds the gradient of `out` and then that of qkv (the input of headNorm).
+  // In place: gradQkv A holds the gradient of `out` and then that of qkv (the input of headNorm).
   // gradQueryWeight, gradKeyWeight += [E], both empty: frozen weights.
   virtual void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight,
                                 const Tensor& gradKeyWeight, const Tensor& qkv, const Tensor& queryWeight,
                                 const Tensor& keyWeight, const Tensor& inverseRms, int64_t heads,
                                 int64_t kvHeads, int64_t headDim) = 0;
 
-  // rotary.cpp: rotates in place the first `heads` heads of each row of qkv [N, stride / E, E] (half-split
+  // rotary.cpp: rotates in place the first `heads` heads of each row of qkv [N, stride / E, E] A (half-split
   // pairs (i, i + E/2), angle = position * inverseFrequencies[i]). direction +1 forward, -1 backward (the
   // inverse rotation). positions [N] and inverseFrequencies [E / 2] host memory.
   virtual void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
                       const float* inverseFrequencies, int direction) = 0;
 
-  // attention.cpp: packed causal attention inside each sequence. qkv [N, (H + 2K) * E] holds queries, keys,
-  // values side by side; out [N, H * E]; logSumExp [N, H] is kept for backward. Scores are scaled by 1 /
+  // attention.cpp: packed causal attention inside each sequence. qkv [N, (H + 2K) * E] A holds queries, keys,
+  // values side by side; out [N, H * E] A; logSumExp [N, H] is kept for backward. Scores are scaled by 1 /
   // sqrt(E).
   virtual void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv,
                          const int32_t* offsets, int64_t sequences, int64_t heads, int64_t kvHeads,
                          int64_t headDim) = 0;
-  // gradQkv = [N, (H + 2K) * E].
+  // gradQkv = [N, (H + 2K) * E] A, gradOut A.
   virtual void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv,
                                  const Tensor& out, const Tensor& logSumExp, const int32_t* offsets,
                                  int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
 
-  // swiglu.cpp: out [N, F] = silu(gate) * up, gateUp [N, 2F] = gate beside up.
+  // swiglu.cpp: out [N, F] A = silu(gate) * up, gateUp [N, 2F] A = gate beside up. gradGateUp, gradOut A.
   virtual void swiglu(const Tensor& out, const Tensor& gateUp) = 0;
   virtual void swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) = 0;
 
@@ -139,6 +149,7 @@ class Backend {
   // out = in between float32 and bfloat16, rounded to nearest, ties to even; NaN stays NaN. Of one type: a
   // copy.
   virtual void convert(const Tensor& out, const Tensor& in) = 0;
+  // Of one type, float32 or A: add, addBias (rows), biasBackward (gradRows), gatherRows, scatterRows.
   virtual void add(const Tensor& out, const Tensor& a, const Tensor& b) = 0;      // out may be a or b
   virtual void addBias(const Tensor& rows, const Tensor& bias) = 0;               // rows [R, C] += bias [C]
   virtual void biasBackward(const Tensor& gradBias, const Tensor& gradRows) = 0;  // [C] += column sums
@@ -146,7 +157,7 @@ class Backend {
   virtual void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) = 0;
   virtual void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) = 0;
 
-  // adapter.cpp (LoRA, see model/adapter.h). out [R, C] = rows kept by the mask / (1 - probability), 0
+  // adapter.cpp (LoRA, see model/adapter.h). out [R, C] A = rows (A) kept by the mask / (1 - probability), 0
   // elsewhere; out may be rows.
   virtual void dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) = 0;
   // out [outputs, modules * rank] = 0, but scale * module i's part of `up` [sum of the blocks' rows, rank] in
@@ -171,17 +182,18 @@ class Backend {
   virtual size_t linearLossWorkspace() const { return LinearLossInput().workspaceLimit; }
 
   // packed_matmul.cpp: products for generation. Each output row is computed in the same order of additions
-  // whatever the other rows are, so that a sequence's logits do not depend on its batch. x [rows, inputs],
-  // out [rows, outputs], float32. packWeight takes weight [outputs, inputs], float32 or bfloat16, to the
-  // format of `packed`.
+  // whatever the other rows are, so that a sequence's logits do not depend on its batch. x [rows, inputs]
+  // and out [rows, outputs] float32, or A beside a packed weight that is not. packWeight takes weight
+  // [outputs, inputs], float32 or bfloat16, to the format of `packed`.
   virtual size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) = 0;
   virtual void packWeight(const PackedWeight& packed, const Tensor& weight) = 0;
   virtual void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) = 0;
 
   // cached_attention.cpp: keys and values of every block of one layer, float32 or bfloat16: cache [blocks, 2,
   // K, E * kvBlockTokens] (the layout inside a block is the backend's). writeCache rounds row r's key and
-  // value (of qkv [R, (H + 2K) * E]) to position rows[r].length - 1; cachedAttention then reads them and
-  // computes in float32: out [R, H * E]. Batch-invariant like packedMatmul.
+  // value (of qkv [R, (H + 2K) * E] A) to position rows[r].length - 1; cachedAttention then reads them and
+  // computes in float32: out [R, H * E] A. Batch-invariant like packedMatmul. A cache is bfloat16 where A is:
+  // more precise than what is written to it, it would hold nothing more.
   virtual void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
                           int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
   virtual void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,

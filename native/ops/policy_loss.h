@@ -99,7 +99,7 @@ struct PolicyLossOutput {
 // Fused last projection + loss: logits = hidden * weight^T, in tiles; [M, V] never exists. Every row is a
 // trained token.
 struct LinearLossInput {
-  Tensor hidden;                      // [M, D]
+  Tensor hidden;                      // [M, D], float32 or the weight's type
   Tensor weight;                      // [V, D], float32 or bfloat16
   const int32_t* targets = nullptr;   // [M]
   const TokenTerms* terms = nullptr;  // [M]
@@ -109,7 +109,7 @@ struct LinearLossInput {
 struct LinearLossOutput {
   float* logprobs = nullptr;  // [M]
   float* entropy = nullptr;   // [M], may be null
-  Tensor gradHidden;          // [M, D] =, empty: forward only
+  Tensor gradHidden;          // [M, D] = of hidden's type, empty: forward only
   Tensor gradWeight;          // [V, D] +=, float32; empty: forward only, or the weight is frozen
 };
 

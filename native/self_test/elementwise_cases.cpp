@@ -15,26 +15,32 @@ OpCase convert(const CaseShape& s) {
   return given;
 }
 
+template <DType A = DType::Float32>
 OpCase add(const CaseShape& s) {
   OpCase given;
-  const size_t a = given.input({s.tokens, s.hidden}), b = given.input({s.tokens, s.hidden});
-  const size_t out = given.output({s.tokens, s.hidden});
+  const size_t a = given.activationInput(A, {s.tokens, s.hidden}),
+               b = given.activationInput(A, {s.tokens, s.hidden});
+  const size_t out = given.activationOutput(A, {s.tokens, s.hidden});
   given.run = [=](Backend& backend, Call& call) { backend.add(call[out], call[a], call[b]); };
   given.bytes = given.operandBytes();
   return given;
 }
 
+template <DType A = DType::Float32>
 OpCase addBias(const CaseShape& s) {
   OpCase given;
-  const size_t rows = given.inPlace({s.tokens, s.qkvWidth()}), bias = given.input({s.qkvWidth()});
+  const size_t rows = given.activationInPlace(A, {s.tokens, s.qkvWidth()}),
+               bias = given.input({s.qkvWidth()});
   given.run = [=](Backend& backend, Call& call) { backend.addBias(call[rows], call[bias]); };
   given.bytes = given.operandBytes();
   return given;
 }
 
+template <DType A = DType::Float32>
 OpCase biasBackward(const CaseShape& s) {
   OpCase given;
-  const size_t grad = given.inPlace({s.qkvWidth()}), rows = given.input({s.tokens, s.qkvWidth()});
+  const size_t grad = given.inPlace({s.qkvWidth()}),
+               rows = given.activationInput(A, {s.tokens, s.qkvWidth()});
   given.run = [=](Backend& backend, Call& call) { backend.biasBackward(call[grad], call[rows]); };
   given.bytes = given.operandBytes();
   return given;
@@ -47,29 +53,33 @@ std::vector<int32_t> someRows(int64_t tokens) {
   return rows;
 }
 
+template <DType A = DType::Float32>
 OpCase gatherRows(const CaseShape& s) {
   OpCase given;
   const std::vector<int32_t> index = someRows(s.tokens);
-  const size_t rows = given.input({s.tokens, s.hidden});
-  const size_t out = given.output({static_cast<int64_t>(index.size()), s.hidden});
+  const size_t rows = given.activationInput(A, {s.tokens, s.hidden});
+  const size_t out = given.activationOutput(A, {static_cast<int64_t>(index.size()), s.hidden});
   given.run = [=](Backend& backend, Call& call) { backend.gatherRows(call[out], call[rows], index.data()); };
-  given.bytes = 8.0 * static_cast<double>(given.operands[out].count());
+  given.bytes = 2.0 * static_cast<double>(sizeOf(A)) * static_cast<double>(given.operands[out].count());
   return given;
 }
 
+template <DType A = DType::Float32>
 OpCase scatterRows(const CaseShape& s) {
   OpCase given;
   const std::vector<int32_t> index = someRows(s.tokens);
-  const size_t rows = given.input({static_cast<int64_t>(index.size()), s.hidden});
-  const size_t out = given.output({s.tokens, s.hidden});
+  const size_t rows = given.activationInput(A, {static_cast<int64_t>(index.size()), s.hidden});
+  const size_t out = given.activationOutput(A, {s.tokens, s.hidden});
   given.run = [=](Backend& backend, Call& call) { backend.scatterRows(call[out], call[rows], index.data()); };
   given.bytes = given.operandBytes();
   return given;
 }
 
+template <DType A = DType::Float32>
 OpCase dropout(const CaseShape& s) {
   OpCase given;
-  const size_t rows = given.input({s.tokens, s.hidden}), out = given.output({s.tokens, s.hidden});
+  const size_t rows = given.activationInput(A, {s.tokens, s.hidden}),
+               out = given.activationOutput(A, {s.tokens, s.hidden});
   given.run = [=](Backend& backend, Call& call) {
     backend.dropout(call[out], call[rows], DropoutMask{0.2f, 11, 3, 5});
   };
@@ -139,16 +149,26 @@ OpCase adamW(const CaseShape& s) {
 void appendElementwiseCases(std::vector<OpRow>& rows) {
   rows.push_back({"convert to bfloat16", convert<DType::BFloat16, DType::Float32>});
   rows.push_back({"convert to float32", convert<DType::Float32, DType::BFloat16>});
-  rows.push_back({"add", add});
-  rows.push_back({"addBias", addBias});
-  rows.push_back({"biasBackward", biasBackward});
-  rows.push_back({"gatherRows", gatherRows});
-  rows.push_back({"scatterRows", scatterRows});
-  rows.push_back({"dropout", dropout});
+  rows.push_back({"add", add<>});
+  rows.push_back({"addBias", addBias<>});
+  rows.push_back({"biasBackward", biasBackward<>});
+  rows.push_back({"gatherRows", gatherRows<>});
+  rows.push_back({"scatterRows", scatterRows<>});
+  rows.push_back({"dropout", dropout<>});
   rows.push_back({"spreadBlocks", spreadBlocks});
   rows.push_back({"spreadBlocksBackward", spreadBlocksBackward});
   rows.push_back({"sumOfSquares", sumOfSquares});
   rows.push_back({"adamW", adamW});
+}
+
+void appendBFloat16ElementwiseCases(std::vector<OpRow>& rows) {
+  constexpr DType A = DType::BFloat16;
+  rows.push_back({"add, bfloat16", add<A>});
+  rows.push_back({"addBias, bfloat16", addBias<A>});
+  rows.push_back({"biasBackward, bfloat16", biasBackward<A>});
+  rows.push_back({"gatherRows, bfloat16", gatherRows<A>});
+  rows.push_back({"scatterRows, bfloat16", scatterRows<A>});
+  rows.push_back({"dropout, bfloat16", dropout<A>});
 }
 
 }  // namespace hdpo::self_test

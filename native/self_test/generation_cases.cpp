@@ -13,14 +13,14 @@ namespace {
 int64_t blocksFor(int64_t tokens) { return (tokens + kvBlockTokens - 1) / kvBlockTokens; }
 
 // Products of a decoding step: fewer rows than a training step has.
-template <PackedFormat format>
+template <PackedFormat format, DType A = DType::Float32>
 OpCase packedMatmul(const CaseShape& s) {
   OpCase given;
   const int64_t rows = std::min<int64_t>(s.tokens, 16);
   const DType stored = format == PackedFormat::BFloat16 ? DType::BFloat16 : DType::Float32;
-  const size_t x = given.input({rows, s.hidden});
+  const size_t x = given.activationInput(A, {rows, s.hidden});
   const size_t weight = given.input({2 * s.feedForward, s.hidden}, 1, 0, stored);
-  const size_t out = given.output({rows, 2 * s.feedForward});
+  const size_t out = given.activationOutput(A, {rows, 2 * s.feedForward});
   given.prepare = [=](Backend& backend, Call& call) {
     call.memory.emplace_back(backend, backend.packedBytes(2 * s.feedForward, s.hidden, format));
     backend.packWeight({2 * s.feedForward, s.hidden, call.memory[0].data(), format}, call[weight]);
@@ -62,13 +62,14 @@ struct CachedSequences {
   }
 };
 
-template <DType precision>
+template <DType precision, DType A = DType::Float32>
 OpCase cachedAttention(const CaseShape& s) {
   OpCase given;
   const auto sequences = std::make_shared<CachedSequences>(s);
   const int64_t rows = s.sequences, width = s.qkvWidth();
-  const size_t qkv = given.input({s.tokens, width}, 2), lastQkv = given.output({rows, width});
-  const size_t out = given.output({rows, s.heads * s.headDim});
+  const size_t qkv = given.activationInput(A, {s.tokens, width}, 2),
+               lastQkv = given.activationOutput(A, {rows, width});
+  const size_t out = given.activationOutput(A, {rows, s.heads * s.headDim});
   const auto cacheOf = [=](Call& call) {
     return Tensor(call.memory[0].data(), precision,
                   {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
@@ -153,6 +154,12 @@ void appendGenerationCases(std::vector<OpRow>& rows) {
   rows.push_back({"writeCache, cachedAttention", cachedAttention<DType::Float32>});
   rows.push_back({"writeCache, cachedAttention, bfloat16", cachedAttention<DType::BFloat16>});
   rows.push_back({"sampleTokens", sampleTokens});
+}
+
+void appendBFloat16GenerationCases(std::vector<OpRow>& rows) {
+  constexpr DType A = DType::BFloat16;
+  rows.push_back({"packedMatmul, bfloat16 rows too", packedMatmul<PackedFormat::BFloat16, A>});
+  rows.push_back({"writeCache, cachedAttention, bfloat16 rows too", cachedAttention<A, A>});
 }
 
 }  // namespace hdpo::self_test

@@ -134,17 +134,18 @@ OpCase policyLoss(const CaseShape& s) {
 }
 
 struct LinearVariant {
-  DType weight = DType::Float32;
+  DType weight = DType::Float32, hidden = DType::Float32;
   bool supervised = false, backward = true, frozen = false, everyTerm = false;
 };
 
 OpCase linearLossOf(const CaseShape& s, const LinearVariant& variant) {
   OpCase given;
   const float scale = 2 / std::sqrt(static_cast<float>(s.hidden));
-  const size_t hidden = given.input({s.tokens, s.hidden});
+  const size_t hidden = given.activationInput(variant.hidden, {s.tokens, s.hidden});
   const size_t weight = given.input({s.vocabSize, s.hidden}, scale, 0, variant.weight);
   const bool weightGradient = variant.backward && !variant.frozen;
-  const size_t gradHidden = variant.backward ? given.output({s.tokens, s.hidden}) : 0;
+  const size_t gradHidden =
+      variant.backward ? given.activationOutput(variant.hidden, {s.tokens, s.hidden}) : 0;
   const size_t gradWeight = weightGradient ? given.inPlace({s.vocabSize, s.hidden}, 0.01f) : 0;
   given.run = [=, targets = targetsOf(s.tokens, s.vocabSize),
                terms = termsOf(s.tokens, s.vocabSize, variant.supervised)](Backend& backend, Call& call) {
@@ -199,6 +200,11 @@ OpCase linearLossFrozen(const CaseShape& s) {
   variant.frozen = true;
   return linearLossOf(s, variant);
 }
+OpCase linearLossBFloat16Hidden(const CaseShape& s) {
+  LinearVariant variant;
+  variant.weight = variant.hidden = DType::BFloat16;
+  return linearLossOf(s, variant);
+}
 
 }  // namespace
 
@@ -213,6 +219,10 @@ void appendLossCases(std::vector<OpRow>& rows) {
   rows.push_back({"linearLoss, forward", linearLossForward});
   rows.push_back({"linearLoss, bfloat16 weight", linearLossBFloat16});
   rows.push_back({"linearLoss, frozen weight", linearLossFrozen});
+}
+
+void appendBFloat16LossCases(std::vector<OpRow>& rows) {
+  rows.push_back({"linearLoss, bfloat16 hidden and weight", linearLossBFloat16Hidden});
 }
 
 }  // namespace hdpo::self_test

@@ -1,5 +1,7 @@
 #include "self_test/op_case.h"
 
+#include <algorithm>
+
 #include "self_test/cases.h"
 
 namespace hdpo::self_test {
@@ -39,17 +41,36 @@ int64_t Operand::count() const {
 }
 
 size_t OpCase::input(std::vector<int64_t> dimensions, float scale, float offset, DType dtype) {
-  operands.push_back({Role::Input, dtype, std::move(dimensions), scale, offset});
+  operands.push_back({Role::Input, dtype, std::move(dimensions), scale, offset, false});
   return operands.size() - 1;
 }
 
 size_t OpCase::output(std::vector<int64_t> dimensions, DType dtype) {
-  operands.push_back({Role::Output, dtype, std::move(dimensions), 1, 0});
+  operands.push_back({Role::Output, dtype, std::move(dimensions), 1, 0, false});
   return operands.size() - 1;
 }
 
 size_t OpCase::inPlace(std::vector<int64_t> dimensions, float scale, float offset) {
-  operands.push_back({Role::InPlace, DType::Float32, std::move(dimensions), scale, offset});
+  operands.push_back({Role::InPlace, DType::Float32, std::move(dimensions), scale, offset, false});
+  return operands.size() - 1;
+}
+
+size_t OpCase::activationInput(DType type, std::vector<int64_t> dimensions, float scale) {
+  return activation(Role::Input, type, std::move(dimensions), scale);
+}
+
+size_t OpCase::activationOutput(DType type, std::vector<int64_t> dimensions) {
+  return activation(Role::Output, type, std::move(dimensions), 1);
+}
+
+size_t OpCase::activationInPlace(DType type, std::vector<int64_t> dimensions) {
+  return activation(Role::InPlace, type, std::move(dimensions), 1);
+}
+
+size_t OpCase::activation(Role role, DType type, std::vector<int64_t> dimensions, float scale) {
+  const bool rounded = type == DType::BFloat16;
+  if (rounded) tolerance = std::max(tolerance, 5e-3);
+  operands.push_back({role, type, std::move(dimensions), scale, 0, rounded});
   return operands.size() - 1;
 }
 
@@ -62,16 +83,18 @@ double OpCase::operandBytes() const {
   return total;
 }
 
-const std::vector<OpRow>& opTable() {
-  static const std::vector<OpRow> table = [] {
-    std::vector<OpRow> rows;
-    appendModelCases(rows);
-    appendElementwiseCases(rows);
-    appendLossCases(rows);
-    appendGenerationCases(rows);
-    return rows;
-  }();
-  return table;
+std::vector<OpRow> opTable(const Backend& tested) {
+  const bool roundedToo = tested.activationType(DType::BFloat16) == DType::BFloat16;
+  std::vector<OpRow> rows;
+  appendModelCases(rows);
+  if (roundedToo) appendBFloat16ModelCases(rows);
+  appendElementwiseCases(rows);
+  if (roundedToo) appendBFloat16ElementwiseCases(rows);
+  appendLossCases(rows);
+  if (roundedToo) appendBFloat16LossCases(rows);
+  appendGenerationCases(rows);
+  if (roundedToo) appendBFloat16GenerationCases(rows);
+  return rows;
 }
 
 const std::vector<CaseShape>& checkedShapes() {

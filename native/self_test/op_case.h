@@ -32,6 +32,8 @@ struct Operand {
   DType dtype = DType::Float32;
   std::vector<int64_t> dimensions;
   float scale = 1, offset = 0;  // values are uniform in offset +- scale; Input and InPlace
+  // In bfloat16 as an activation: a backend whose activations are float32 has the rounded values in float32.
+  bool activation = false;
 
   int64_t count() const;
 };
@@ -58,8 +60,15 @@ struct OpCase {
                DType dtype = DType::Float32);
   size_t output(std::vector<int64_t> dimensions, DType dtype = DType::Float32);
   size_t inPlace(std::vector<int64_t> dimensions, float scale = 1, float offset = 0);
+  // The same for activations of a type. Of bfloat16 they widen the tolerance to what rounding results takes.
+  size_t activationInput(DType type, std::vector<int64_t> dimensions, float scale = 1);
+  size_t activationOutput(DType type, std::vector<int64_t> dimensions);
+  size_t activationInPlace(DType type, std::vector<int64_t> dimensions);
   // Bytes of every operand once, those in place twice.
   double operandBytes() const;
+
+ private:
+  size_t activation(Role role, DType type, std::vector<int64_t> dimensions, float scale);
 };
 
 // A row of the table: adding an op to the backend means adding a row.
@@ -68,8 +77,9 @@ struct OpRow {
   OpCase (*make)(const CaseShape& shape);
 };
 
-// All ops of Backend that compute, in the order of ops/backend.h.
-const std::vector<OpRow>& opTable();
+// All ops of Backend that compute, in the order of ops/backend.h, and where `tested` has activations in
+// bfloat16, once more with these.
+std::vector<OpRow> opTable(const Backend& tested);
 
 // Shapes with odd sizes around the edges of tiles, blocks and warps, and one row alone.
 const std::vector<CaseShape>& checkedShapes();

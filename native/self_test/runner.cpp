@@ -43,12 +43,11 @@ class Placed {
  public:
   Placed(Backend& backend, const OpCase& given) : backend_(backend), given_(given) {
     for (const Operand& operand : given.operands) {
-      const size_t bytes = static_cast<size_t>(operand.count()) * sizeOf(operand.dtype);
-      buffers_.emplace_back(backend, std::max<size_t>(bytes, 64));
       Tensor tensor;
-      tensor.data = buffers_.back().data();
-      tensor.dtype = operand.dtype;
+      tensor.dtype = operand.activation ? backend.activationType(operand.dtype) : operand.dtype;
       for (const int64_t dimension : operand.dimensions) tensor.shape[tensor.rank++] = dimension;
+      buffers_.emplace_back(backend, std::max<size_t>(tensor.bytes(), 64));
+      tensor.data = buffers_.back().data();
       call.tensors.push_back(tensor);
     }
     fill();
@@ -76,14 +75,15 @@ class Placed {
  private:
   void fill() {
     for (size_t i = 0; i < given_.operands.size(); ++i) {
-      const std::vector<float> values = hostValues(given_.operands[i], i);
-      if (given_.operands[i].dtype == DType::Float32) {
-        backend_.copyFromHost(call.tensors[i].data, values.data(), call.tensors[i].bytes());
-        continue;
-      }
+      const Tensor& tensor = call.tensors[i];
+      std::vector<float> values = hostValues(given_.operands[i], i);
       std::vector<uint16_t> bits(values.size());
       std::transform(values.begin(), values.end(), bits.begin(), toBFloat16);
-      backend_.copyFromHost(call.tensors[i].data, bits.data(), call.tensors[i].bytes());
+      if (given_.operands[i].activation)
+        std::transform(bits.begin(), bits.end(), values.begin(), fromBFloat16);
+      const void* source =
+          tensor.dtype == DType::Float32 ? static_cast<const void*>(values.data()) : bits.data();
+      backend_.copyFromHost(tensor.data, source, tensor.bytes());
     }
   }
 
@@ -260,7 +260,7 @@ Report run(Backend& tested, Backend& reference, bool timed) {
   report.device = tested.name();
   const CaseShape shape = timedShape(tested);
   if (timed) report.ceilings = measureCeilings(tested, shape);
-  for (const OpRow& row : opTable()) {
+  for (const OpRow& row : opTable(tested)) {
     OpResult result = checkOp(row, tested, reference);
     if (timed && result.outcome == Outcome::Passed) timeOp(row, shape, tested, report.ceilings, result);
     report.ops.push_back(std::move(result));

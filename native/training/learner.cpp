@@ -161,15 +161,6 @@ PolicyLossSums Learner::accumulateSlice(const LossSequences& sequences, const Sl
   }
   if (rows.empty()) return {};
 
-  const int64_t predictions = static_cast<int64_t>(rows.size()), width = model_.config().hiddenSize;
-  const size_t rowBytes = static_cast<size_t>(width) * sizeof(float);
-  predictors_.reserve(backend_, rows.size() * rowBytes);
-  gradPredictors_.reserve(backend_, rows.size() * rowBytes);
-  gradHidden_.reserve(backend_, static_cast<size_t>(slice.tokenCount) * rowBytes);
-  const Tensor predictors(predictors_.f32(), {predictions, width});
-  const Tensor gradPredictors(gradPredictors_.f32(), {predictions, width});
-  const Tensor gradHidden(gradHidden_.f32(), {slice.tokenCount, width});
-
   const PackedBatch packed{slice.tokenCount, static_cast<int64_t>(slice.offsets.size()) - 1,
                            sequences.tokens.data() + slice.firstToken, slice.offsets.data()};
   const float probability = model_.adapter() ? model_.adapter()->options().dropout : 0;
@@ -177,6 +168,16 @@ PolicyLossSums Learner::accumulateSlice(const LossSequences& sequences, const Sl
   const ModelGradients gradients(weightGradients_ ? &*weightGradients_ : nullptr,
                                  adapterGradients_ ? &*adapterGradients_ : nullptr);
   const Tensor hidden = transformer_.forward(model, packed, true);
+  const auto like = [&](Buffer& buffer, int64_t count) {
+    Tensor tensor(nullptr, hidden.dtype, {count, hidden.shape[1]});
+    buffer.reserve(backend_, tensor.bytes());
+    tensor.data = buffer.data();
+    return tensor;
+  };
+  const auto predictions = static_cast<int64_t>(rows.size());
+  const Tensor predictors = like(predictors_, predictions),
+               gradPredictors = like(gradPredictors_, predictions);
+  const Tensor gradHidden = like(gradHidden_, slice.tokenCount);
   backend_.gatherRows(predictors, hidden, rows.data());
   std::vector<float> logprobs(rows.size()), entropies(rows.size());
   LinearLossInput input;

@@ -91,7 +91,7 @@ class Learner {
   std::optional<Parameters> weightGradients_;
   std::optional<Adapter> adapterGradients_;
   std::optional<ParameterSet> momentum_, variance_;
-  Buffer predictors_, gradPredictors_, gradHidden_;  // [M, D], [M, D], [N, D] of one micro-batch
+  Buffer predictors_, gradPredictors_, gradHidden_;  // [M, D], [M, D], [N, D] A of one micro-batch
   int64_t checkedTokens_ = 0;                        // the largest micro-batch that memory was found for
   int64_t step_ = 0;
 };

@@ -22,7 +22,8 @@ MemoryPlan planModel(const ModelConfig& config, const ModelOptions& options) {
 size_t trainingActivationBytes(Backend& backend, const ModelConfig& config, const ModelOptions& options,
                                bool recompute, int64_t microBatchTokens) {
   const AdapterOptions* adapter = options.adapter ? &*options.adapter : nullptr;
-  const size_t row = static_cast<size_t>(config.hiddenSize) * sizeof(float);
+  const size_t row =
+      static_cast<size_t>(config.hiddenSize) * sizeOf(backend.activationType(options.precision));
   const size_t logits = static_cast<size_t>(config.vocabSize) * sizeof(float);
   // Predictors, their gradients, and these scattered to all rows; the loss's chunk of logits.
   return Transformer::trainingBytes(backend, config, recompute, adapter, options.precision,

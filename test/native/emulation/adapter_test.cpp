@@ -6,26 +6,31 @@
 
 using namespace hdpo;
 
-TEST_CASE("cuda dropout: the mask of core/random.h, bit for bit, rows of a split batch too") {
+TEST_CASE_TEMPLATE("cuda dropout: the mask of core/random.h, bit for bit, rows of a split batch too", T,
+                   float, cuda::BFloat16) {
   for (const int64_t columns : {1, 4, 7, 300}) {
     const int64_t rows = 5;
-    const Values in = randomValues(rows * columns, 1);
+    const Values values = rounded<T>(randomValues(rows * columns, 1));
+    const std::vector<T> in = toType<T>(values);
     const DropoutMask mask{0.3f, 42, 7, 11};
-    Values out(in.size(), 9), rest(in.size(), 9), expected(in.size());
+    std::vector<T> out(in.size(), cuda::fromFloat<T>(9)), rest = out;
+    Values expected(in.size());
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t c = 0; c < columns; ++c) {
         const auto counter = static_cast<uint64_t>((mask.firstRow + r) * ((columns + 3) / 4) + c / 4);
         const bool kept = philox(mask.seed, mask.stream, counter)[static_cast<size_t>(c % 4)] >=
                           static_cast<uint32_t>(double{mask.probability} * 4294967296.0);
         const auto at = static_cast<size_t>(r * columns + c);
-        expected[at] = kept ? in[at] * (1 / (1 - mask.probability)) : 0.0f;
+        expected[at] = kept ? values[at] * (1 / (1 - mask.probability)) : 0.0f;
       }
     }
     cuda::dropout(nullptr, out.data(), in.data(), rows, columns, mask);
-    CHECK(out == expected);
+    expected = rounded<T>(expected);
+    CHECK(toFloats(out) == expected);
     const DropoutMask later{0.3f, 42, 7, 11 + 2};
     cuda::dropout(nullptr, rest.data(), in.data() + 2 * columns, rows - 2, columns, later);
-    CHECK(std::equal(rest.begin(), rest.begin() + (rows - 2) * columns, expected.begin() + 2 * columns));
+    const Values found = toFloats(rest);
+    CHECK(std::equal(found.begin(), found.begin() + (rows - 2) * columns, expected.begin() + 2 * columns));
   }
 }
 

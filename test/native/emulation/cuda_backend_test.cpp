@@ -30,7 +30,7 @@ TEST_CASE("CUDA backend: every op of the self-test's table") {
   emulation::setSeed(3);
   {
     const auto device = emulatedBackend();
-    for (const self_test::OpRow& row : self_test::opTable()) {
+    for (const self_test::OpRow& row : self_test::opTable(*device)) {
       const self_test::OpResult result = self_test::checkOp(row, *device, *cpu);
       CAPTURE(result.name);
       CAPTURE(result.reason);

@@ -1,5 +1,5 @@
 // The plain loop that stands in for cuBLAS: out = op(a) * op(b) + beta * out, float64 sums, any mix of
-// float32 and bfloat16 operands, out float32.
+// float32 and bfloat16 operands and out.
 #pragma once
 
 #include "core/float_formats.h"
@@ -18,12 +18,16 @@ inline void plainProduct(const Tensor& out, const Tensor& a, bool transposeA, co
   const int64_t inner = a.shape[transposeA ? 0 : 1];
   for (int64_t i = 0; i < out.shape[0]; ++i) {
     for (int64_t j = 0; j < out.shape[1]; ++j) {
-      float& target = static_cast<float*>(out.data)[i * out.shape[1] + j];
-      double sum = beta == 0 ? 0 : double{beta} * target;
+      double sum = beta == 0 ? 0 : double{beta} * at(out, i, j);
       for (int64_t k = 0; k < inner; ++k) {
         sum += (transposeA ? at(a, k, i) : at(a, i, k)) * (transposeB ? at(b, j, k) : at(b, k, j));
       }
-      target = static_cast<float>(sum);
+      const int64_t target = i * out.shape[1] + j;
+      if (out.dtype == DType::Float32) {
+        static_cast<float*>(out.data)[target] = static_cast<float>(sum);
+      } else {
+        static_cast<uint16_t*>(out.data)[target] = toBFloat16(static_cast<float>(sum));
+      }
     }
   }
 }
