@@ -57,6 +57,8 @@ class CudaBackend final : public Backend {
   // model_ops.cpp
   void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
                float epsilon) override;
+  void addThenRmsNorm(const Tensor& y, const Tensor& stream, const Tensor& added, const Tensor& weight,
+                      float epsilon) override;
   void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
                        const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override;
   void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,

@@ -40,6 +40,17 @@ void CudaBackend::rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tenso
   });
 }
 
+void CudaBackend::addThenRmsNorm(const Tensor& y, const Tensor& stream, const Tensor& added,
+                                 const Tensor& weight, float epsilon) {
+  const Scope scope(*this, "addThenRmsNorm", 5.0 * static_cast<double>(stream.count()));
+  requireFloat32("addThenRmsNorm", {stream, added});
+  withType(y.dtype, "addThenRmsNorm", [&](auto element) {
+    using T = decltype(element);
+    cuda::addThenRmsNorm<T>(stream_, dataOf<T>(y), floats(stream), floats(added), floats(weight),
+                            stream.shape[0], stream.shape[1], epsilon);
+  });
+}
+
 void CudaBackend::rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight,
                                   const Tensor& gradY, const Tensor& x, const Tensor& weight,
                                   const Tensor& inverseRms) {

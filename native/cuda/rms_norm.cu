@@ -59,54 +59,77 @@ struct Values {
 };
 
 template <typename T>
-__global__ void __launch_bounds__(kMostThreads)
-    forwardInRegisters(T* y, float* inverseRms, const float* x, const float* weight, int64_t columns,
-                       float epsilon) {
+struct Forward {
+  T* y;
+  float* inverseRms;            // [R] or null
+  float* x;                     // [R, C]; written where something is added
+  const float *added, *weight;  // [R, C] or null; [C]
+  int64_t columns;
+  float epsilon;
+
+  __device__ float inverseOf(float squares) const {
+    return 1.0f / sqrtf(squares / static_cast<float>(columns) + epsilon);
+  }
+};
+
+template <typename T>
+__global__ void __launch_bounds__(kMostThreads) forwardInRegisters(Forward<T> given) {
   float* scratch = sharedMemory<float>();
-  const int64_t row = blockIdx.x;
+  const int64_t columns = given.columns, begin = blockIdx.x * columns;
   Values<float, kGroup<T>> values[kGroups<T>];
-  float squares = 0;
 #pragma unroll
   for (int g = 0; g < kGroups<T>; ++g) {
-    if (columnOf<T>(g) < columns) values[g].load(x + row * columns + columnOf<T>(g));
+    if (columnOf<T>(g) < columns) values[g].load(given.x + begin + columnOf<T>(g));
   }
+  if (given.added) {
+#pragma unroll
+    for (int g = 0; g < kGroups<T>; ++g) {
+      const int64_t column = columnOf<T>(g);
+      if (column >= columns) continue;
+      Values<float, kGroup<T>> more;
+      more.load(given.added + begin + column);
+#pragma unroll
+      for (int i = 0; i < kGroup<T>; ++i) values[g].set(i, values[g].at(i) + more.at(i));
+      values[g].store(given.x + begin + column);
+    }
+  }
+  float squares = 0;
 #pragma unroll
   for (int g = 0; g < kGroups<T>; ++g) {
     if (columnOf<T>(g) >= columns) continue;
 #pragma unroll
     for (int i = 0; i < kGroup<T>; ++i) squares += values[g].at(i) * values[g].at(i);
   }
-  const float inverse = 1.0f / sqrtf(blockSum(squares, scratch) / static_cast<float>(columns) + epsilon);
+  const float inverse = given.inverseOf(blockSum(squares, scratch));
 #pragma unroll
   for (int g = 0; g < kGroups<T>; ++g) {
     const int64_t column = columnOf<T>(g);
     if (column >= columns) continue;
     Values<float, kGroup<T>> scale;
-    scale.load(weight + column);
+    scale.load(given.weight + column);
     Values<T, kGroup<T>> result;
 #pragma unroll
     for (int i = 0; i < kGroup<T>; ++i) result.set(i, values[g].at(i) * inverse * scale.at(i));
-    result.store(y + row * columns + column);
+    result.store(given.y + begin + column);
   }
-  if (inverseRms && threadIdx.x == 0) inverseRms[row] = inverse;
+  if (given.inverseRms && threadIdx.x == 0) given.inverseRms[blockIdx.x] = inverse;
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kPlainThreads)
-    forwardPlain(T* y, float* inverseRms, const float* x, const float* weight, int64_t columns,
-                 float epsilon) {
+__global__ void __launch_bounds__(kPlainThreads) forwardPlain(Forward<T> given) {
   float* scratch = sharedMemory<float>();
-  const int64_t row = blockIdx.x;
+  const int64_t columns = given.columns, begin = blockIdx.x * columns;
   float squares = 0;
   for (int64_t c = threadIdx.x; c < columns; c += kPlainThreads) {
-    const float value = x[row * columns + c];
+    float value = given.x[begin + c];
+    if (given.added) given.x[begin + c] = value += given.added[begin + c];
     squares += value * value;
   }
-  const float inverse = 1.0f / sqrtf(blockSum(squares, scratch) / static_cast<float>(columns) + epsilon);
+  const float inverse = given.inverseOf(blockSum(squares, scratch));
   for (int64_t c = threadIdx.x; c < columns; c += kPlainThreads) {
-    y[row * columns + c] = fromFloat<T>(x[row * columns + c] * inverse * weight[c]);
+    given.y[begin + c] = fromFloat<T>(given.x[begin + c] * inverse * given.weight[c]);
   }
-  if (inverseRms && threadIdx.x == 0) inverseRms[row] = inverse;
+  if (given.inverseRms && threadIdx.x == 0) given.inverseRms[blockIdx.x] = inverse;
 }
 
 template <typename T>
@@ -207,15 +230,27 @@ __global__ void __launch_bounds__(kPlainThreads) weightSumsPlain(Backward<T> giv
   given.partials[block * columns + column] = sum;
 }
 
+template <typename T>
+void launchForward(Stream stream, const Forward<T>& given, int64_t rows) {
+  const int64_t columns = given.columns;
+  const bool registers =
+      inRegisters(columns, kMostThreads) && inPacks<T>(columns, given.y, given.x, given.weight, given.added);
+  launch(registers ? forwardInRegisters<T> : forwardPlain<T>, static_cast<unsigned>(rows),
+         registers ? threadsFor(columns) : kPlainThreads, kScratchBytes, stream, given);
+}
+
 }  // namespace
 
 template <typename T>
 void rmsNorm(Stream stream, T* y, float* inverseRms, const float* x, const float* weight, int64_t rows,
              int64_t columns, float epsilon) {
-  const bool registers = inRegisters(columns, kMostThreads) && inPacks<T>(columns, y, x, weight);
-  const auto kernel = registers ? forwardInRegisters<T> : forwardPlain<T>;
-  launch(kernel, static_cast<unsigned>(rows), registers ? threadsFor(columns) : kPlainThreads, kScratchBytes,
-         stream, y, inverseRms, x, weight, columns, epsilon);
+  launchForward<T>(stream, {y, inverseRms, const_cast<float*>(x), nullptr, weight, columns, epsilon}, rows);
+}
+
+template <typename T>
+void addThenRmsNorm(Stream stream, T* y, float* x, const float* added, const float* weight, int64_t rows,
+                    int64_t columns, float epsilon) {
+  launchForward<T>(stream, {y, nullptr, x, added, weight, columns, epsilon}, rows);
 }
 
 size_t rmsNormBackwardWorkspaceBytes(int64_t rows, int64_t columns) {
@@ -247,9 +282,10 @@ void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWe
   if (gradWeight) addPartialSums(stream, gradWeight, partials, blocks, columns);
 }
 
-#define HDPO_INSTANTIATE(T)                                                                         \
-  template void rmsNorm(Stream, T*, float*, const float*, const float*, int64_t, int64_t, float);   \
-  template void rmsNormBackward(Stream, float*, bool, float*, const T*, const float*, const float*, \
+#define HDPO_INSTANTIATE(T)                                                                              \
+  template void rmsNorm(Stream, T*, float*, const float*, const float*, int64_t, int64_t, float);        \
+  template void addThenRmsNorm(Stream, T*, float*, const float*, const float*, int64_t, int64_t, float); \
+  template void rmsNormBackward(Stream, float*, bool, float*, const T*, const float*, const float*,      \
                                 const float*, int64_t, int64_t, void*);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)

@@ -14,6 +14,11 @@ template <typename T>
 void rmsNorm(Stream stream, T* y, float* inverseRms, const float* x, const float* weight, int64_t rows,
              int64_t columns, float epsilon);
 
+// x += added, then y = its norm.
+template <typename T>
+void addThenRmsNorm(Stream stream, T* y, float* x, const float* added, const float* weight, int64_t rows,
+                    int64_t columns, float epsilon);
+
 // gradX = or += (accumulate); gradWeight += or null. Sums of gradWeight are taken in a fixed order.
 size_t rmsNormBackwardWorkspaceBytes(int64_t rows, int64_t columns);
 template <typename T>

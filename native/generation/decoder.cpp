@@ -40,18 +40,26 @@ void Decoder::forward(const DecoderRows& rows, const KvCache& cache) {
   work_.gateUp = in(gateUp_, backend_, rows.count, 2 * config_.intermediateSize, activations_);
   work_.feedForward = in(feedForward_, backend_, rows.count, config_.intermediateSize, activations_);
   backend_.embedding(work_.stream, parameters_.embedding, rows.tokens);
-  for (int64_t layer = 0; layer < config_.layers; ++layer) {
-    attentionHalf(rows, cache, layer);
-    feedForwardHalf(layer);
+  const std::vector<LayerParameters>& layers = parameters_.layers;
+  backend_.rmsNorm(work_.normed, Tensor(), work_.stream, layers[0].inputNorm, config_.rmsNormEpsilon);
+  for (size_t layer = 0; layer < layers.size(); ++layer) {
+    attentionHalf(rows, cache, static_cast<int64_t>(layer));
+    addThenNorm(layers[layer].postNorm);
+    feedForwardHalf(static_cast<int64_t>(layer));
+    if (layer + 1 < layers.size()) addThenNorm(layers[layer + 1].inputNorm);
   }
+  backend_.add(work_.stream, work_.stream, work_.projected);
+}
+
+void Decoder::addThenNorm(const Tensor& weight) {
+  backend_.addThenRmsNorm(work_.normed, work_.stream, work_.projected, weight, config_.rmsNormEpsilon);
 }
 
 void Decoder::attentionHalf(const DecoderRows& rows, const KvCache& cache, int64_t layer) {
   const int64_t heads = config_.heads, kvHeads = config_.kvHeads, headDim = config_.headDim;
   const LayerParameters& parameters = parameters_.layers[static_cast<size_t>(layer)];
-  const Tensor &stream = work_.stream, &normed = work_.normed, &qkv = work_.qkv;
-  backend_.rmsNorm(normed, Tensor(), stream, parameters.inputNorm, config_.rmsNormEpsilon);
-  weights_.project(qkv, normed, layer, Projection::Qkv);
+  const Tensor& qkv = work_.qkv;
+  weights_.project(qkv, work_.normed, layer, Projection::Qkv);
   if (config_.qkvBias) backend_.addBias(qkv, parameters.qkvBias);
   if (config_.qkNorm) {
     backend_.headNorm(qkv, Tensor(), qkv, parameters.queryNorm, parameters.keyNorm, heads, kvHeads, headDim,
@@ -61,16 +69,12 @@ void Decoder::attentionHalf(const DecoderRows& rows, const KvCache& cache, int64
   backend_.writeCache(cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
   backend_.cachedAttention(work_.attention, cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
   weights_.project(work_.projected, work_.attention, layer, Projection::Output);
-  backend_.add(stream, stream, work_.projected);
 }
 
 void Decoder::feedForwardHalf(int64_t layer) {
-  const LayerParameters& parameters = parameters_.layers[static_cast<size_t>(layer)];
-  backend_.rmsNorm(work_.normed, Tensor(), work_.stream, parameters.postNorm, config_.rmsNormEpsilon);
   weights_.project(work_.gateUp, work_.normed, layer, Projection::GateUp);
   backend_.swiglu(work_.feedForward, work_.gateUp);
   weights_.project(work_.projected, work_.feedForward, layer, Projection::Down);
-  backend_.add(work_.stream, work_.stream, work_.projected);
 }
 
 Tensor Decoder::logits(const int32_t* index, int64_t count) {

@@ -37,8 +37,10 @@ class Decoder {
   Tensor logits(const int32_t* index, int64_t count);
 
  private:
+  // Each from the normed stream to what is to be added to the stream.
   void attentionHalf(const DecoderRows& rows, const KvCache& cache, int64_t layer);
   void feedForwardHalf(int64_t layer);
+  void addThenNorm(const Tensor& weight);
 
   Backend& backend_;
   const Parameters& parameters_;

@@ -101,6 +101,12 @@ class Backend {
   // weight [C]; inverseRms [R] is kept for backward (may be empty in inference). y may be x of its type.
   virtual void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
                        float epsilon) = 0;
+  // The residual stream's next step: stream += added, then y A = rmsNorm(stream). stream, added [R, C].
+  virtual void addThenRmsNorm(const Tensor& y, const Tensor& stream, const Tensor& added,
+                              const Tensor& weight, float epsilon) {
+    add(stream, stream, added);
+    rmsNorm(y, Tensor(), stream, weight, epsilon);
+  }
   // gradX (= or += by `accumulate`) [R, C], gradY [R, C] A; gradWeight += [C], empty: a frozen weight.
   virtual void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight,
                                const Tensor& gradY, const Tensor& x, const Tensor& weight,

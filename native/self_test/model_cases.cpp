@@ -46,6 +46,18 @@ OpCase rmsNorm(const CaseShape& s) {
   return given;
 }
 
+template <DType A = DType::Float32>
+OpCase addThenRmsNorm(const CaseShape& s) {
+  OpCase given;
+  const size_t stream = given.inPlace({s.tokens, s.hidden}), added = given.input({s.tokens, s.hidden});
+  const size_t weight = given.input({s.hidden}, 0.3f, 1), y = given.activationOutput(A, {s.tokens, s.hidden});
+  given.run = [=](Backend& backend, Call& call) {
+    backend.addThenRmsNorm(call[y], call[stream], call[added], call[weight], kEpsilon);
+  };
+  given.bytes = given.operandBytes();
+  return given;
+}
+
 template <bool accumulate, bool frozen, DType A = DType::Float32>
 OpCase rmsNormBackward(const CaseShape& s) {
   OpCase given;
@@ -215,6 +227,7 @@ void appendModelCases(std::vector<OpRow>& rows) {
   rows.push_back({"matmul dY W, bfloat16 W", matmul<false, false, DType::BFloat16>});
   rows.push_back({"matmul += dY^T x", matmul<true, false, DType::Float32>});
   rows.push_back({"rmsNorm", rmsNorm<>});
+  rows.push_back({"addThenRmsNorm", addThenRmsNorm<>});
   rows.push_back({"rmsNormBackward", rmsNormBackward<false, false>});
   rows.push_back({"rmsNormBackward +=", rmsNormBackward<true, false>});
   rows.push_back({"rmsNormBackward, frozen weight", rmsNormBackward<true, true>});
@@ -237,6 +250,7 @@ void appendBFloat16ModelCases(std::vector<OpRow>& rows) {
   rows.push_back({"matmul dY W, bfloat16", matmul<false, false, A, A>});
   rows.push_back({"matmul += dY^T x, bfloat16", matmul<true, false, DType::Float32, A>});
   rows.push_back({"rmsNorm, bfloat16", rmsNorm<A>});
+  rows.push_back({"addThenRmsNorm, bfloat16", addThenRmsNorm<A>});
   rows.push_back({"rmsNormBackward +=, bfloat16", rmsNormBackward<true, false, A>});
   rows.push_back({"headNorm, bfloat16", headNorm<A>});
   rows.push_back({"headNormBackward, bfloat16", headNormBackward<A>});

@@ -45,6 +45,15 @@ TEST_CASE_TEMPLATE("cuda rmsNorm: forward and backward agree with the reference"
     CHECK(relativeDifference(foundX, gradX) < 3e-6);
     CHECK(relativeDifference(foundAdded, added) < 3e-6);
     CHECK(relativeDifference(foundWeight, gradWeight) < 3e-6);
+    Values sum = x, both(x.size());
+    for (size_t i = 0; i < x.size(); ++i) both[i] = x[i] + before[i];
+    std::vector<T> together(x.size(), cuda::fromFloat<T>(9)), apart = together;
+    cuda::addThenRmsNorm(nullptr, together.data(), sum.data(), before.data(), weight.data(), rows, columns,
+                         1e-5f);
+    cuda::rmsNorm(nullptr, apart.data(), static_cast<float*>(nullptr), both.data(), weight.data(), rows,
+                  columns, 1e-5f);
+    CHECK(sum == both);
+    CHECK(toFloats(together) == toFloats(apart));
     Values frozen(x.size(), 9);
     backward(frozen, false, nullptr);
     CHECK(frozen == foundX);
