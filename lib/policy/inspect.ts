@@ -1,12 +1,11 @@
 // What a policy folder is, from its files alone: no weights are read, nothing native is loaded.
-import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LoraOptions, ModelConfig } from '../native.js'
 import { createChatTemplate } from './chat-template.js'
 import { adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
 import { countParameters } from './memory-estimate.js'
-import { readPolicyFolder, readTextParts } from './policy-folder.js'
+import { readPolicyFolder, textPartsOf } from './policy-folder.js'
 import { readSafetensorsHeader } from './safetensors-header.js'
 import { loadTokenizer } from './tokenizer.js'
 import type { ToolFormat } from './tool-format.js'
@@ -39,7 +38,7 @@ export async function describePolicyFolder(
 ): Promise<PolicyDescription> {
   const adapter = await readAdapterFolder(path)
   const source = await readPolicyFolder(adapter ? baseOf(adapter, options) : path)
-  const text = adapter && existsSync(join(path, 'tokenizer.json')) ? await readTextParts(path) : source
+  const text = await textPartsOf(path, source)
   const tokenizer = loadTokenizer(text.tokenizer)
   const chat = createChatTemplate(text.template, tokenizer)
   const counts = countParameters(source.config)

@@ -148,12 +148,12 @@ export function baseOf(adapter: AdapterFolder, options: { base?: string }): stri
   )
 }
 
-/** As PEFT writes it. */
-export function formatAdapterConfig(lora: LoraOptions, base: string): Record<string, unknown> {
+/** As PEFT writes it; it has null where a base has no name. */
+export function formatAdapterConfig(lora: LoraOptions, base: string | undefined): Record<string, unknown> {
   return {
     peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
-    base_model_name_or_path: base,
+    base_model_name_or_path: base ?? null,
     r: lora.rank,
     lora_alpha: lora.alpha,
     lora_dropout: lora.dropout,

@@ -57,7 +57,7 @@ export function parseModelConfig(json: Json, where: string): ModelConfig {
     headDim: count('head_dim', defaults.headDim ?? hiddenSize / heads),
     intermediateSize: count('intermediate_size'),
     maxPositions: count('max_position_embeddings', defaults.maxPositions),
-    ropeTheta: number('rope_theta', rope.theta ?? 10000),
+    ropeTheta: rope.theta === undefined ? 10000 : number('rope_theta', rope.theta),
     rmsNormEpsilon: number('rms_norm_eps', 1e-6),
     tieEmbeddings: json.tie_word_embeddings === true,
     qkvBias,
@@ -66,10 +66,29 @@ export function parseModelConfig(json: Json, where: string): ModelConfig {
   }
 }
 
-/** transformers 5 writes all of it into "rope_parameters"; before it was "rope_theta" and "rope_scaling". */
-function ropeOf(json: Json, refuse: Refuse): { theta?: number; scaling?: RopeScaling } {
-  const key = json.rope_parameters ? 'rope_parameters' : 'rope_scaling'
-  const rope = (json[key] ?? {}) as Json
+interface Rope {
+  theta?: number
+  scaling?: RopeScaling
+}
+
+/**
+ * transformers 5 writes all of it into "rope_parameters"; before it was "rope_theta" and "rope_scaling". A file for both has each
+ * thing twice, and what wins where they differ depends on the reader: that is refused.
+ */
+function ropeOf(json: Json, refuse: Refuse): Rope {
+  const keys = ['rope_parameters', 'rope_scaling'].filter((key) => json[key])
+  const [rope = {}, other] = keys.map((key) => readRope(json[key] as Json, key, refuse))
+  if (other && JSON.stringify(other.scaling) !== JSON.stringify(rope.scaling)) {
+    refuse('"rope_parameters" and "rope_scaling" scale the rotary embedding in different ways')
+  }
+  const thetas = [json.rope_theta as number | undefined, rope.theta, other?.theta]
+  const [theta, another] = new Set(thetas.filter((value) => value !== undefined && value !== null))
+  if (another !== undefined) refuse(`"rope_theta" is given as ${theta} and as ${another}`)
+  return { ...rope, ...(theta !== undefined && { theta }) }
+}
+
+/** One of the two mappings; in the order of its keys here, so that two compare as text. */
+function readRope(rope: Json, key: string, refuse: Refuse): Rope {
   const type = rope.rope_type ?? rope.type ?? 'default'
   const theta = rope.rope_theta === undefined ? {} : { theta: rope.rope_theta as number }
   if (rope.partial_rotary_factor !== undefined && rope.partial_rotary_factor !== 1) {
@@ -107,8 +126,16 @@ function ropeOf(json: Json, refuse: Refuse): { theta?: number; scaling?: RopeSca
  */
 export function formatModelConfig(config: ModelConfig, dtype: Precision = 'float32', original?: Json): Json {
   if (!original) return { ...freshConfig(config), torch_dtype: dtype }
-  // transformers 5 calls it "dtype".
-  return { ...original, ...('dtype' in original ? { dtype } : { torch_dtype: dtype }) }
+  const { className } = architectureOf(original, refusal('config.json'))
+  const named = Array.isArray(original.architectures) && original.architectures.length > 0
+  return {
+    ...original,
+    // transformers finds the class by "model_type"; vLLM and llama.cpp's converter refuse a config.json without this key.
+    ...(!named && { architectures: [className] }),
+    // transformers 5 calls it "dtype", and where both are given believes that one.
+    ...('dtype' in original && { dtype }),
+    ...(('torch_dtype' in original || !('dtype' in original)) && { torch_dtype: dtype }),
+  }
 }
 
 function freshConfig(config: ModelConfig): Json {

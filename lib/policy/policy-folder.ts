@@ -10,6 +10,8 @@ import { readModelConfig } from './model-config.js'
 import { readTemplateSource } from './template-files.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer.js'
 
+export const generationConfigName = 'generation_config.json'
+
 export interface PolicyFolder {
   path: string
   config: ModelConfig
@@ -24,7 +26,7 @@ export interface PolicyFolder {
 }
 
 /** What a tokenizer, a template and its makers' sampling settings may be kept in; tokenizer.model is what llama.cpp converts. */
-const copiedNames = [
+export const copiedNames: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -34,8 +36,10 @@ const copiedNames = [
   'tokenizer.model',
   'chat_template.jinja',
   'chat_template.json',
-  'generation_config.json',
+  generationConfigName,
 ]
+/** A folder of templates by name, one of which is "tool_use". */
+export const namedTemplatesFolder = 'additional_chat_templates'
 
 export async function readPolicyFolder(path: string): Promise<PolicyFolder> {
   await requireFolder(path)
@@ -44,10 +48,16 @@ export async function readPolicyFolder(path: string): Promise<PolicyFolder> {
   return { path, config, configJson: json, ...parts, weights: await findWeights(path) }
 }
 
-/** Tokenizer and template, which a folder with an adapter alone has too. */
-export async function readTextParts(
-  path: string,
-): Promise<Pick<PolicyFolder, 'tokenizer' | 'template' | 'files'>> {
+type TextParts = Pick<PolicyFolder, 'tokenizer' | 'template' | 'files'>
+
+/** Tokenizer and template of a folder whose model is `source`: those of an adapter's own, where it has a tokenizer, or its base's. */
+export async function textPartsOf(path: string, source: PolicyFolder): Promise<TextParts> {
+  const hasOwn = path !== source.path && existsSync(join(path, 'tokenizer.json'))
+  return hasOwn ? readTextParts(path, source.path) : source
+}
+
+/** PEFT writes no generation_config.json, which names tokens that end a turn: then it is that of `base`. */
+async function readTextParts(path: string, base = path): Promise<TextParts> {
   if (!existsSync(join(path, 'tokenizer.json'))) {
     const slow = ['tokenizer.model', 'vocab.json'].filter((name) => existsSync(join(path, name)))
     throw new HdpoError(
@@ -56,15 +66,24 @@ export async function readTextParts(
     )
   }
   const tokenizer = readTokenizerFiles(path)
-  const generationConfig = await readJson(join(path, 'generation_config.json'))
+  const hasGenerationConfig = existsSync(join(path, generationConfigName))
+  const generationConfigPath = join(hasGenerationConfig ? path : base, generationConfigName)
+  const generationConfig = await readJson(generationConfigPath)
   const template = readTemplateSource({ path, tokenizerConfig: tokenizer.config ?? {}, generationConfig })
   const files = new Map<string, Buffer>()
   for (const name of copiedNames) {
     if (existsSync(join(path, name))) files.set(name, await readFile(join(path, name)))
   }
-  const toolTemplate = 'additional_chat_templates/tool_use.jinja'
-  if (existsSync(join(path, toolTemplate))) files.set(toolTemplate, await readFile(join(path, toolTemplate)))
+  if (generationConfig) files.set(generationConfigName, await readFile(generationConfigPath))
+  for (const name of await namedTemplateFiles(path)) files.set(name, await readFile(join(path, name)))
   return { tokenizer, template, files }
+}
+
+async function namedTemplateFiles(path: string): Promise<string[]> {
+  const folder = join(path, namedTemplatesFolder)
+  if (!existsSync(folder)) return []
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.jinja'))
+  return names.sort().map((name) => join(namedTemplatesFolder, name))
 }
 
 /** As transformers looks for them: one file, or the shards that an index names. */

@@ -1,5 +1,4 @@
 // Policy = native model and engine + tokenizer + chat template, and the folder all three are kept in (Hugging Face layout).
-import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HdpoError } from '../errors.js'
@@ -22,12 +21,13 @@ import {
 } from '../native.js'
 import { type ChatTemplateSource, createChatTemplate } from './chat-template.js'
 import { type AdapterFolder, adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
-import { type PolicyFolder, readPolicyFolder, readTextParts } from './policy-folder.js'
+import { type PolicyFolder, readPolicyFolder, textPartsOf } from './policy-folder.js'
 import { checkPolicyOptions, engineOptions, loraOf, type PolicyOptions } from './policy-options.js'
 import {
   defaultShardBytes,
-  isWeightsFile,
+  isPolicyFile,
   type PolicyParts,
+  refuseBaseFolder,
   type SaveOptions,
   writeAdapterConfig,
   writeModelCard,
@@ -67,12 +67,11 @@ export class Policy implements RolloutPolicy {
 
   private constructor(
     engine: NativeEngine,
-    tokenizer: Tokenizer,
     { precision = 'float32', generationPrecision = precision }: PolicyOptions,
     parts: PolicyParts,
   ) {
     this.config = parts.config
-    this.tokenizer = tokenizer
+    this.tokenizer = parts.tokenizer
     this.template = parts.chat
     this.precision = precision
     this.generationPrecision = generationPrecision
@@ -114,8 +113,9 @@ export class Policy implements RolloutPolicy {
       })
       await fromNative(engine.ready())
       const parameters = engine.parameterCount
-      const parts = { config, tokenizer: definition.tokenizer, template, chat, parameters, ...origin }
-      return new Policy(engine, tokenizer, definition, { ...parts, ...(lora && { lora }) })
+      const tokenizerFiles = definition.tokenizer
+      const parts = { config, tokenizer, tokenizerFiles, template, chat, parameters, ...origin }
+      return new Policy(engine, definition, { ...parts, ...(lora && { lora }) })
     } catch (error) {
       const native = error as Error & { code?: string }
       throw typeof native.code === 'string'
@@ -132,8 +132,7 @@ export class Policy implements RolloutPolicy {
     checkPolicyOptions(options)
     const adapter = await readAdapterFolder(folder)
     const source = await readPolicyFolder(adapter ? baseOf(adapter, options) : folder)
-    const text = adapter && existsSync(join(folder, 'tokenizer.json')) ? await readTextParts(folder) : source
-    const { tokenizer, template, files } = text
+    const { tokenizer, template, files } = await textPartsOf(folder, source)
     const policy = await Policy.#make(
       { ...options, config: source.config, tokenizer, template },
       { configJson: source.configJson, files, base: resolve(source.path) },
@@ -174,13 +173,14 @@ export class Policy implements RolloutPolicy {
           if (merges) await this.unmerge()
         }
       },
-      isWeightsFile,
+      isPolicyFile,
     )
   }
 
   /** Writes the adapter alone, as PEFT does: adapter_config.json, adapter_model.safetensors and the tokenizer. */
   async saveAdapter(folder: string, options: Pick<SaveOptions, 'training'> = {}): Promise<void> {
     const parts = { ...this.#parts, lora: this.#requireLora() }
+    refuseBaseFolder(folder, parts)
     const facts = { dtype: this.precision, adapterOnly: true, ...options }
     await writeFolder(
       folder,
@@ -189,7 +189,7 @@ export class Policy implements RolloutPolicy {
         await writeModelCard(partial, parts, facts)
         await fromNative(this.#engine.saveAdapter(join(partial, adapterWeightsName)))
       },
-      isWeightsFile,
+      isPolicyFile,
     )
   }
 

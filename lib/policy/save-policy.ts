@@ -1,14 +1,18 @@
 // What a policy writes into a folder besides weights: config.json, tokenizer, template, generation settings, model card.
 import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
+import { HdpoError } from '../errors.js'
 import type { LoraOptions, ModelConfig, Precision } from '../native.js'
 import type { Json } from './architectures.js'
 import { type ChatTemplateSource, endTokensOf } from './chat-template.js'
+import { generationConfigOf, oneOrMore } from './generation-config.js'
 import { adapterConfigName, adapterWeightsName, formatAdapterConfig } from './lora.js'
 import { formatModelCard, type TrainingRecord } from './model-card.js'
 import { formatModelConfig } from './model-config.js'
+import { copiedNames, generationConfigName, namedTemplatesFolder } from './policy-folder.js'
+import { formatJson } from './python-json.js'
 import type { TokenizerFiles } from './tokenizer.js'
-import type { ChatTemplate } from './types.js'
+import type { ChatTemplate, Tokenizer } from './types.js'
 
 export interface SaveOptions {
   /** Of the weights. Default: as the policy holds them. */
@@ -23,7 +27,8 @@ export interface PolicyParts {
   config: ModelConfig
   /** config.json of the folder that the policy was loaded from. */
   configJson?: Json
-  tokenizer: TokenizerFiles
+  tokenizer: Tokenizer
+  tokenizerFiles: TokenizerFiles
   template: ChatTemplateSource
   chat: ChatTemplate
   /** Tokenizer and template files of that folder. */
@@ -36,25 +41,50 @@ export interface PolicyParts {
 
 export const defaultShardBytes = 5e9
 
-/** Old weights, adapters and indices: what a newly saved folder must not have beside its own. */
-export function isWeightsFile(name: string): boolean {
-  return (
-    /^model(-\d{5}-of-\d{5})?\.safetensors$|\.index\.json$/.test(name) ||
-    name === adapterWeightsName ||
-    name === adapterConfigName
+const policyFiles = new Set([
+  'config.json',
+  adapterConfigName,
+  adapterWeightsName,
+  namedTemplatesFolder,
+  ...copiedNames,
+])
+
+/**
+ * What a newly saved folder must not have of an older policy beside its own: weights (llama.cpp's converter reads every
+ * model*.safetensors, vLLM a consolidated.safetensors too), and a tokenizer or template, which would go before the new one
+ * (in transformers chat_template.jinja before tokenizer_config.json's, in llama.cpp tokenizer.model before tokenizer.json).
+ */
+export function isPolicyFile(name: string): boolean {
+  return /^(model|consolidated)\b.*\.safetensors$|\.index\.json$/.test(name) || policyFiles.has(name)
+}
+
+/** Saving replaces what is in a folder, and an adapter without its base is worth nothing. */
+export function refuseBaseFolder(folder: string, { base }: PolicyParts): void {
+  if (base === undefined || resolve(folder) !== base) return
+  throw new HdpoError(
+    'ERR_POLICY_FOLDER',
+    `${folder} holds the base model of the adapter; save the adapter into another folder`,
   )
 }
 
 export async function writeModelFiles(folder: string, parts: PolicyParts, dtype: Precision): Promise<void> {
-  await writeJson(join(folder, 'config.json'), formatModelConfig(parts.config, dtype, parts.configJson))
+  const { config, configJson } = parts
+  const json = formatModelConfig(config, dtype, configJson)
+  await writeJson(join(folder, 'config.json'), { ...json, ...(!configJson && textTokens(parts)) })
   await writeTextFiles(folder, parts)
+}
+
+/** Of a config.json that is new: where these keys are absent, transformers takes other models' (of Llama 1 and 2). */
+function textTokens({ template, chat, tokenizer }: PolicyParts): Json {
+  const begin = template.beginOfText === undefined ? undefined : tokenizer.tokenId(template.beginOfText)
+  return { bos_token_id: begin ?? null, eos_token_id: oneOrMore(endTokensOf(chat)) }
 }
 
 export async function writeAdapterConfig(
   folder: string,
   parts: PolicyParts & { lora: LoraOptions },
 ): Promise<void> {
-  await writeJson(join(folder, adapterConfigName), formatAdapterConfig(parts.lora, parts.base ?? ''))
+  await writeJson(join(folder, adapterConfigName), formatAdapterConfig(parts.lora, parts.base))
   await writeTextFiles(folder, parts)
 }
 
@@ -77,32 +107,36 @@ export function writeModelCard(
 /** As they were, byte for byte, where the policy was loaded; of a policy made from parts, as transformers would name them. */
 async function writeTextFiles(
   folder: string,
-  { tokenizer, template, chat, files }: PolicyParts,
+  { tokenizer, tokenizerFiles, template, chat, files }: PolicyParts,
 ): Promise<void> {
   for (const [name, content] of files ?? []) {
     await mkdir(dirname(join(folder, name)), { recursive: true })
     await writeFile(join(folder, name), content)
   }
   if (!files) {
-    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer.tokenizer))
+    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizerFiles.tokenizer))
     await writeJson(join(folder, 'tokenizer_config.json'), {
       tokenizer_class: 'PreTrainedTokenizerFast',
       clean_up_tokenization_spaces: false,
-      ...tokenizer.config,
-      chat_template: template.template,
-      eos_token: template.endOfTurn ?? template.endOfText,
+      ...tokenizerFiles.config,
+      chat_template: templatesOf(template),
+      eos_token: tokenizer.decode([chat.endOfTurn]),
       ...(template.beginOfText !== undefined && { bos_token: template.beginOfText }),
     })
   }
-  if (!files?.has('generation_config.json')) {
-    const endTokens = endTokensOf(chat)
-    await writeJson(join(folder, 'generation_config.json'), {
-      do_sample: true,
-      eos_token_id: endTokens.length === 1 ? endTokens[0] : endTokens,
-    })
-  }
+  const generationConfig = generationConfigOf(files?.get(generationConfigName), chat)
+  await writeFile(join(folder, generationConfigName), generationConfig)
+}
+
+/** In the one form that every version of transformers and llama.cpp's converter read. */
+function templatesOf({ template, toolTemplate }: ChatTemplateSource): string | Json[] {
+  if (toolTemplate === undefined) return template
+  return [
+    { name: 'default', template },
+    { name: 'tool_use', template: toolTemplate },
+  ]
 }
 
 function writeJson(path: string, value: unknown): Promise<void> {
-  return writeFile(path, `${JSON.stringify(value, null, 2)}\n`)
+  return writeFile(path, formatJson(value))
 }

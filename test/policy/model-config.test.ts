@@ -49,6 +49,25 @@ describe('parseModelConfig', () => {
     )
   })
 
+  it('takes rotary parameters that are given twice where they agree, and refuses them where not', () => {
+    const rope = { rope_type: 'default', rope_theta: 1000000 }
+    expect(parse({ ...qwen3, rope_parameters: rope, rope_scaling: { type: 'default' } }).ropeTheta).toBe(
+      1000000,
+    )
+    expect(() => parse({ ...qwen3, rope_parameters: { ...rope, rope_theta: 5000 } })).toThrow(
+      /"rope_theta" is given as 1000000 and as 5000/,
+    )
+    const scaling = {
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 64,
+    }
+    expect(() =>
+      parse({ ...qwen3, rope_parameters: rope, rope_scaling: { ...scaling, rope_type: 'llama3' } }),
+    ).toThrow(/"rope_parameters" and "rope_scaling" scale the rotary embedding in different ways/)
+  })
+
   it('knows which architecture has biases and which head norms', () => {
     const flags = (type: string) => {
       const { qkvBias, qkNorm } = parse({ ...qwen3, model_type: type })
@@ -161,10 +180,21 @@ describe("Llama 3's rope scaling", () => {
 
 describe('formatModelConfig', () => {
   it('keeps every key of the config.json that was loaded, but for the type of the weights', () => {
-    const json = { ...qwen3, torch_dtype: 'float16', transformers_version: '4.51.0', bos_token_id: 151643 }
+    const named = { ...qwen3, architectures: ['Qwen3ForCausalLM'] }
+    const json = { ...named, torch_dtype: 'float16', transformers_version: '4.51.0', bos_token_id: 151643 }
     expect(formatModelConfig(parse(json), 'bfloat16', json)).toEqual({ ...json, torch_dtype: 'bfloat16' })
-    const modern = { ...qwen3, dtype: 'bfloat16' }
+    const modern = { ...named, dtype: 'bfloat16' }
     expect(formatModelConfig(parse(modern), 'float32', modern)).toEqual({ ...modern, dtype: 'float32' })
+    const both = { ...json, ...modern }
+    const written = { ...both, dtype: 'float32', torch_dtype: 'float32' }
+    expect(formatModelConfig(parse(both), 'float32', both)).toEqual(written)
+  })
+
+  it('names the class where the config.json that was loaded does not', () => {
+    for (const architectures of [undefined, null, []]) {
+      const json = { ...qwen3, architectures }
+      expect(formatModelConfig(parse(json), 'float32', json).architectures).toEqual(['Qwen3ForCausalLM'])
+    }
   })
 
   it.each(['llama', 'qwen2', 'qwen3'])('writes what parseModelConfig reads: %s', (type) => {

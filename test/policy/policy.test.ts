@@ -14,13 +14,14 @@ import { loadAddon } from '../../lib/native.js'
 import { Policy, type PolicyOptions } from '../../lib/policy/policy.js'
 import { SupervisedTrainer } from '../../lib/trainer/supervised-trainer.js'
 import { tinyAtlas, tinyQwen3, writeModelFolder, writeTokenizer } from './model-folders.js'
+import { withPolicy } from './with-policy.js'
 
 let root: string
 let tiny: string
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'hdpo-policy-'))
   tiny = join(root, 'tiny')
-  await writeModelFolder(tiny, { generationConfig: { eos_token_id: [2, 0], top_k: 20 } })
+  await writeModelFolder(tiny, { generationConfig: { eos_token_id: [2, 0, 2039], top_k: 20 } })
 })
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
@@ -35,19 +36,6 @@ const batch = {
 const optimizer = { learningRate: 0.05 }
 const logprobs = async (policy: Policy, reference = false) =>
   Array.from((await policy.logprobs(batch.tokens, batch.offsets, { reference })).logprobs)
-
-async function withPolicy<T>(
-  folder: string,
-  options: PolicyOptions,
-  use: (policy: Policy) => Promise<T>,
-): Promise<T> {
-  const policy = await Policy.load(folder, { threads: 1, ...options })
-  try {
-    return await use(policy)
-  } finally {
-    await policy.close()
-  }
-}
 
 function expectClose(actual: readonly number[], expected: readonly number[], allowed: number): void {
   expect(
@@ -74,7 +62,7 @@ describe('a folder of Hugging Face', () => {
       return logprobs(policy)
     })
     expect(json(saved, 'config.json')).toEqual({ ...tinyAtlas, torch_dtype: 'float32' })
-    expect(json(saved, 'generation_config.json')).toEqual({ eos_token_id: [2, 0], top_k: 20 })
+    expect(json(saved, 'generation_config.json')).toEqual({ eos_token_id: [2, 0, 2039], top_k: 20 })
     for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
       expect(readFileSync(join(saved, name)).equals(readFileSync(join(tiny, name)))).toBe(true)
     }

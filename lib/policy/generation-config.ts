@@ -1,0 +1,24 @@
+// generation_config.json: where transformers' generate() and vLLM end a turn, and how they sample.
+import type { Json } from './architectures.js'
+import { endTokensOf } from './chat-template.js'
+import { formatJson } from './python-json.js'
+import type { ChatTemplate } from './types.js'
+
+/**
+ * The file that the policy was loaded with, byte for byte where it names every token that ended a turn in training. A base model's
+ * names the end of a text alone: readers would generate past the turns that the policy has learned to end.
+ */
+export function generationConfigOf(file: Buffer | undefined, chat: ChatTemplate): Buffer | string {
+  const ends = endTokensOf(chat)
+  if (!file) return formatJson({ do_sample: true, eos_token_id: oneOrMore(ends) })
+  const json = JSON.parse(file.toString('utf8')) as Json
+  const named = [json.eos_token_id ?? []].flat() as number[]
+  const missing = ends.filter((token) => !named.includes(token))
+  return missing.length === 0 ? file : formatJson({ ...json, eos_token_id: [...named, ...missing] })
+}
+
+/** As transformers writes it. */
+export function oneOrMore(tokens: readonly number[]): number | readonly number[] {
+  const [first, ...others] = tokens
+  return first !== undefined && others.length === 0 ? first : tokens
+}
