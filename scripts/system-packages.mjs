@@ -16,7 +16,7 @@ const isPresent = {
 
 export const fullBuildPackages = ['g++', 'make', 'cmake', 'libdnnl-dev']
 export const sourceInstallPackages = ['g++', 'make', 'python3', 'libdnnl-dev']
-export const testPackages = [...fullBuildPackages, 'doctest-dev', 'clang-format', 'chromium']
+export const testPackages = [...fullBuildPackages, 'python3', 'doctest-dev', 'clang-format', 'chromium']
 
 /** Throws SetUpError with what to type when some are missing and may not be installed, or not by this user. */
 export function ensureSystemPackages(packages, { mayInstall = true } = {}) {

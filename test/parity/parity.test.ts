@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadAddon, type NativeEngine } from '../../lib/native.js'
 import { parseModelConfig } from '../../lib/policy/model-config.js'
+import { readFloats } from '../policy/read-safetensors.js'
 
 const fixtures = join(import.meta.dirname, 'fixtures')
 const allowed = 1e-4
@@ -54,15 +55,15 @@ describe.each(['qwen2', 'qwen3', 'llama2', 'llama3.1', 'smollm2', 'mistral'])('%
   })
 
   it(`has the gradient of the reference to ${allowed} of each tensor's largest`, async () => {
-    const before = readTensors(join(fixtures, name, 'model.safetensors'))
-    const gradients = readTensors(join(fixtures, name, 'gradients.safetensors'))
+    const before = readFloats(join(fixtures, name, 'model.safetensors'))
+    const gradients = readFloats(join(fixtures, name, 'gradients.safetensors'))
     const packed = pack(tokens)
     const mask = Uint8Array.from(packed.tokens, (_, place) => (packed.offsets.includes(place) ? 0 : 1))
     const step = await engine.supervisedStep({ ...packed, mask }, gradientDescent)
     expect(step.supervisedLoss).toBeCloseTo(loss, 5)
     const path = join(folder, 'stepped.safetensors')
     await engine.saveWeights(path)
-    const after = readTensors(path)
+    const after = readFloats(path)
     expect([...gradients.keys()].sort()).toEqual([...after.keys()].sort())
     for (const [key, gradient] of gradients) {
       const [start, end] = [before.get(key), after.get(key)] as [Float32Array, Float32Array]
@@ -118,30 +119,4 @@ function expectClose(actual: readonly number[], expected: readonly number[]): vo
   expect(actual).toHaveLength(expected.length)
   const difference = actual.map((value, index) => Math.abs(value - (expected[index] as number)))
   expect(Math.max(...difference)).toBeLessThan(allowed)
-}
-
-/** float32 tensors of a safetensors file. */
-function readTensors(path: string): Map<string, Float32Array> {
-  const bytes = readFileSync(path)
-  const headerBytes = Number(bytes.readBigUInt64LE(0))
-  const header = JSON.parse(bytes.toString('utf8', 8, 8 + headerBytes)) as Record<
-    string,
-    { dtype: string; data_offsets: [number, number] }
-  >
-  const { __metadata__, ...tensors } = header
-  return new Map(
-    Object.entries(tensors).map(
-      ([
-        name,
-        {
-          dtype,
-          data_offsets: [start, end],
-        },
-      ]) => {
-        expect(dtype).toBe('F32')
-        const data = bytes.subarray(8 + headerBytes + start, 8 + headerBytes + end)
-        return [name, new Float32Array(Uint8Array.from(data).buffer)]
-      },
-    ),
-  )
 }

@@ -144,7 +144,7 @@ def logits_of(config, weights, tokens):
 
 
 def write_safetensors(path, tensors):
-    header, data = {}, b""
+    header, data = {"__metadata__": {"format": "pt"}}, b""
     for name, tensor in tensors.items():
         values = tensor.detach().float().contiguous().numpy().tobytes()
         header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(values)]}
