@@ -7,11 +7,11 @@
 #include <cmath>
 #include <limits>
 
+#include "cuda/cache_layout.h"
 #include "cuda/cached_attention.h"
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "cuda/workspace.h"
-#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
@@ -21,7 +21,6 @@ constexpr int kThreads = 128, kWarps = kThreads / kWarp;
 constexpr int kStretch = 256;       // tokens
 constexpr int kMostGroupHeads = 8;  // that one block can take
 constexpr int kMostValues = 8;      // of a key that a lane holds
-constexpr int kBlockTokens = static_cast<int>(kvBlockTokens);
 constexpr float kLog2E = 1.44269504088896341f;
 
 struct Stretch {
@@ -42,12 +41,9 @@ struct Cached {
   float scale;        // of scores, in powers of two
 
   __device__ int64_t width() const { return (shape.heads + 2 * shape.kvHeads) * shape.headDim; }
-  // Of the keys of a token and head; values lie K * 16 * E further.
   __device__ int64_t keyAt(int64_t row, int64_t token, int64_t kvHead) const {
-    const int64_t block = rows.blockTables[row * rows.tableStride + token / kBlockTokens];
-    return ((block * 2 * shape.kvHeads + kvHead) * kBlockTokens + token % kBlockTokens) * shape.headDim;
+    return keyPlace(rows, shape, row, token, kvHead);
   }
-  __device__ int64_t valuesBehindKeys() const { return shape.kvHeads * kBlockTokens * shape.headDim; }
 };
 
 template <typename T, typename C>
@@ -60,7 +56,7 @@ __global__ void __launch_bounds__(kThreads) writeRows(Cached<T, C> given) {
   C* target = const_cast<C*>(given.cache) + given.keyAt(row, given.rows.lengths[row] - 1, kvHead) + e;
   const T* key = given.qkv + row * given.width() + (given.shape.heads + kvHead) * given.shape.headDim + e;
   target[0] = fromFloat<C>(toFloat(key[0]));
-  target[given.valuesBehindKeys()] = fromFloat<C>(toFloat(key[rowValues]));
+  target[valuesBehindKeys(given.shape)] = fromFloat<C>(toFloat(key[rowValues]));
 }
 
 // What a lane holds of a key or value: `packed` 16 bytes at lane * kPack, otherwise every 32nd element.
@@ -165,8 +161,8 @@ __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cach
 #pragma unroll 4
   for (int token = group; token < tokens; token += groups) {
     float value[kCount];
-    Lanes::load(value, given.cache + given.keyAt(row, begin + token, kvHead) + given.valuesBehindKeys(), lane,
-                headDim);
+    Lanes::load(value, given.cache + given.keyAt(row, begin + token, kvHead) + valuesBehindKeys(given.shape),
+                lane, headDim);
 #pragma unroll
     for (int h = 0; h < heads; ++h) {
       const float weight = h < here ? scores[h * kStretch + token] : 0.0f;

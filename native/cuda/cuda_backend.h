@@ -108,6 +108,8 @@ class CudaBackend final : public Backend {
   void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
   void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
                   int64_t kvHeads, int64_t headDim) override;
+  void cacheHeads(const Tensor& cache, const Tensor& qkv, const HeadPreparation& preparation,
+                  const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads, int64_t headDim) override;
   void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
                        const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
                        int64_t headDim) override;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "cuda/cached_attention.h"
+#include "cuda/cached_heads.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/dispatch.h"
 #include "cuda/sampler.h"
@@ -28,6 +28,13 @@ void withCacheTypes(DType element, DType cached, const char* op, const Visit& vi
   require(element == DType::BFloat16 && brief, "ERR_NOT_IMPLEMENTED",
           std::string(op) + " on CUDA has no kernel for bfloat16 rows and a float32 cache");
   visit(BFloat16(), BFloat16());
+}
+
+void requireCachedHeads(int64_t heads, int64_t kvHeads, int64_t headDim) {
+  require(headDim <= 256 && heads / kvHeads <= 16, "ERR_NOT_IMPLEMENTED",
+          "attention over the cache on CUDA has kernels for a headDim up to 256 and 16 query heads a key "
+          "head, not for " +
+              std::to_string(headDim) + " and " + std::to_string(heads / kvHeads));
 }
 
 Tensor plainWeight(const PackedWeight& packed) {
@@ -85,15 +92,37 @@ void CudaBackend::writeCache(const Tensor& cache, const Tensor& qkv, const Cache
   });
 }
 
+void CudaBackend::cacheHeads(const Tensor& cache, const Tensor& qkv, const HeadPreparation& preparation,
+                             const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
+                             int64_t headDim) {
+  const Scope scope(*this, "cacheHeads");
+  requireCachedHeads(heads, kvHeads, headDim);
+  const auto count = static_cast<size_t>(qkv.shape[0]);
+  const auto uploaded =
+      staging_->upload({{preparation.positions, count * sizeof(int32_t)},
+                        {preparation.inverseFrequencies, static_cast<size_t>(headDim / 2) * sizeof(float)}});
+  HeadPlacement placement;
+  placement.bias = floats(preparation.bias);
+  placement.queryNorm = floats(preparation.queryNorm);
+  placement.keyNorm = floats(preparation.keyNorm);
+  placement.epsilon = preparation.epsilon;
+  placement.positions = static_cast<const int32_t*>(uploaded[0]);
+  placement.inverseFrequencies = static_cast<const float*>(uploaded[1]);
+  const CachedRows cachedRows = upload(rows, qkv.shape[0]);
+  withCacheTypes(qkv.dtype, cache.dtype, "cacheHeads", [&](auto element, auto cached) {
+    using T = decltype(element);
+    using C = decltype(cached);
+    cuda::cacheHeads<T, C>(stream_, dataOf<C>(cache), dataOf<T>(qkv), placement, cachedRows,
+                           {heads, kvHeads, headDim});
+  });
+}
+
 void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
                                   const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
                                   int64_t headDim) {
   const Scope scope(*this, "cachedAttention");
   const CachedHeads shape{heads, kvHeads, headDim};
-  require(headDim <= 256 && heads / kvHeads <= 16, "ERR_NOT_IMPLEMENTED",
-          "attention over the cache on CUDA has kernels for a headDim up to 256 and 16 query heads a key "
-          "head, not for " +
-              std::to_string(headDim) + " and " + std::to_string(heads / kvHeads));
+  requireCachedHeads(heads, kvHeads, headDim);
   const CachedRows uploaded = upload(rows, qkv.shape[0]);
   void* memory = workspace(cachedAttentionWorkspaceBytes(uploaded, shape));
   withCacheTypes(qkv.dtype, cache.dtype, "cachedAttention", [&](auto element, auto cached) {

@@ -1,8 +1,8 @@
 // Rotary position embedding in place; equations: native/cpu/rotary.cpp. A thread rotates the same pairs of a
-// few heads, so that an angle is computed once for them. Angles are reduced to one turn in float64: float32
-// has lost a radian's digits long before the end of a long context.
+// few heads, so that an angle is computed once for them.
 #include "cuda/element.h"
 #include "cuda/rotary.h"
+#include "cuda/rotary_angle.h"
 
 namespace hdpo::cuda {
 
@@ -32,10 +32,9 @@ __global__ void __launch_bounds__(kThreads) rotate(Rotation<T> given) {
   float cosine[count], sine[count];
 #pragma unroll
   for (int i = 0; i < count; ++i) {
-    constexpr double kTurnsOfRadian = 0.15915494309189535;
-    const double turns = position * static_cast<double>(given.inverseFrequencies[pair + i]) * kTurnsOfRadian;
-    sincospif(2 * static_cast<float>(turns - rint(turns)), &sine[i], &cosine[i]);
-    sine[i] *= given.sign;
+    const Angle angle = rotaryAngle(position, given.inverseFrequencies[pair + i]);
+    cosine[i] = angle.cosine;
+    sine[i] = angle.sine * given.sign;
   }
   const int64_t lastHead =
       firstHead + kHeadsOfThread < given.heads ? firstHead + kHeadsOfThread : given.heads;

@@ -60,13 +60,9 @@ void Decoder::attentionHalf(const DecoderRows& rows, const KvCache& cache, int64
   const LayerParameters& parameters = parameters_.layers[static_cast<size_t>(layer)];
   const Tensor& qkv = work_.qkv;
   weights_.project(qkv, work_.normed, layer, Projection::Qkv);
-  if (config_.qkvBias) backend_.addBias(qkv, parameters.qkvBias);
-  if (config_.qkNorm) {
-    backend_.headNorm(qkv, Tensor(), qkv, parameters.queryNorm, parameters.keyNorm, heads, kvHeads, headDim,
-                      config_.rmsNormEpsilon);
-  }
-  backend_.rotary(qkv, heads + kvHeads, headDim, rows.positions, inverseFrequencies_.data(), 1);
-  backend_.writeCache(cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
+  const HeadPreparation preparation{parameters.qkvBias,     parameters.queryNorm, parameters.keyNorm,
+                                    config_.rmsNormEpsilon, rows.positions,       inverseFrequencies_.data()};
+  backend_.cacheHeads(cache.layer(layer), qkv, preparation, rows.cached, heads, kvHeads, headDim);
   backend_.cachedAttention(work_.attention, cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
   weights_.project(work_.projected, work_.attention, layer, Projection::Output);
 }

@@ -55,6 +55,15 @@ struct CachedAttentionRow {
 
 constexpr int64_t kvBlockTokens = 16;
 
+// What happens to the heads of a decoding step's rows before they are cached.
+struct HeadPreparation {
+  Tensor bias;                                // [(H + 2K) * E], empty: none
+  Tensor queryNorm, keyNorm;                  // [E], empty: no QK-norm
+  float epsilon = 0;                          // of QK-norm
+  const int32_t* positions = nullptr;         // [R] host memory
+  const float* inverseFrequencies = nullptr;  // [E / 2] host memory
+};
+
 // Rows [firstRow, firstRow + rows) of a fused projection's output, which one adapted module makes.
 struct AdapterBlock {
   int64_t firstRow = 0, rows = 0;
@@ -202,6 +211,18 @@ class Backend {
   // more precise than what is written to it, it would hold nothing more.
   virtual void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
                           int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
+  // The heads of qkv [R, (H + 2K) * E] A between their projection and cachedAttention, in one op: addBias,
+  // headNorm, rotary, writeCache. Afterwards qkv holds queries; its keys and values are undefined.
+  virtual void cacheHeads(const Tensor& cache, const Tensor& qkv, const HeadPreparation& preparation,
+                          const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads, int64_t headDim) {
+    if (preparation.bias) addBias(qkv, preparation.bias);
+    if (preparation.queryNorm) {
+      headNorm(qkv, Tensor(), qkv, preparation.queryNorm, preparation.keyNorm, heads, kvHeads, headDim,
+               preparation.epsilon);
+    }
+    rotary(qkv, heads + kvHeads, headDim, preparation.positions, preparation.inverseFrequencies, 1);
+    writeCache(cache, qkv, rows, heads, kvHeads, headDim);
+  }
   virtual void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
                                const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
                                int64_t headDim) = 0;

@@ -92,6 +92,38 @@ OpCase cachedAttention(const CaseShape& s) {
   return given;
 }
 
+// One new token of each sequence, raw heads in, attention out; the cache holds nothing else.
+template <DType precision, DType A = DType::Float32>
+OpCase cacheHeads(const CaseShape& s) {
+  OpCase given;
+  const int64_t rows = s.tokens, width = s.qkvWidth();
+  const size_t raw = given.activationInput(A, {rows, width}, 2), bias = given.input({width});
+  const size_t query = given.input({s.headDim}, 0.3f, 1), key = given.input({s.headDim}, 0.3f, 1);
+  const size_t out = given.activationOutput(A, {rows, s.heads * s.headDim});
+  const auto sequences = std::make_shared<CachedSequences>(s);
+  const std::vector<float> frequencies = inverseFrequencies(s.headDim);
+  given.prepare = [=](Backend& backend, Call& call) {
+    call.memory.emplace_back(backend, call[raw].bytes());
+    const int64_t values = sequences->blocks * 2 * s.kvHeads * s.headDim * kvBlockTokens;
+    call.memory.emplace_back(backend, static_cast<size_t>(values) * sizeOf(precision));
+  };
+  given.run = [=, positions = s.positions()](Backend& backend, Call& call) {
+    Tensor qkv = call[raw];
+    qkv.data = call.memory[0].data();
+    const Tensor cache(call.memory[1].data(), precision,
+                       {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
+    backend.convert(qkv, call[raw]);
+    backend.cacheHeads(cache, qkv,
+                       {call[bias], call[query], call[key], 1e-6f, positions.data(), frequencies.data()},
+                       sequences->all.data(), s.heads, s.kvHeads, s.headDim);
+    backend.cachedAttention(call[out], cache, qkv, sequences->all.data(), s.heads, s.kvHeads, s.headDim);
+  };
+  given.bytes = 4.0 * static_cast<double>(sizeOf(A)) * static_cast<double>(rows * width);
+  // A key that lies between two bfloat16 numbers may be cached as either.
+  if (precision == DType::BFloat16) given.tolerance = std::max(given.tolerance, 1e-3);
+  return given;
+}
+
 // Rows with every option, and combinations of them.
 std::vector<SamplingOptions> samplingOptions(int64_t rows, int64_t vocabSize) {
   std::vector<SamplingOptions> all(static_cast<size_t>(rows));
@@ -153,6 +185,8 @@ void appendGenerationCases(std::vector<OpRow>& rows) {
   rows.push_back({"packedMatmul, int8", packedMatmul<PackedFormat::Int8>});
   rows.push_back({"writeCache, cachedAttention", cachedAttention<DType::Float32>});
   rows.push_back({"writeCache, cachedAttention, bfloat16", cachedAttention<DType::BFloat16>});
+  rows.push_back({"cacheHeads, cachedAttention", cacheHeads<DType::Float32>});
+  rows.push_back({"cacheHeads, cachedAttention, bfloat16", cacheHeads<DType::BFloat16>});
   rows.push_back({"sampleTokens", sampleTokens});
 }
 
@@ -160,6 +194,7 @@ void appendBFloat16GenerationCases(std::vector<OpRow>& rows) {
   constexpr DType A = DType::BFloat16;
   rows.push_back({"packedMatmul, bfloat16 rows too", packedMatmul<PackedFormat::BFloat16, A>});
   rows.push_back({"writeCache, cachedAttention, bfloat16 rows too", cachedAttention<A, A>});
+  rows.push_back({"cacheHeads, cachedAttention, bfloat16 rows too", cacheHeads<A, A>});
 }
 
 }  // namespace hdpo::self_test

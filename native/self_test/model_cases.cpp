@@ -109,10 +109,7 @@ template <int direction, DType A = DType::Float32>
 OpCase rotary(const CaseShape& s) {
   OpCase given;
   const size_t qkv = given.activationInPlace(A, {s.tokens, s.qkvWidth()});
-  std::vector<float> frequencies;
-  for (int64_t i = 0; i < s.headDim / 2; ++i) {
-    frequencies.push_back(std::pow(10000.0f, -2.0f * static_cast<float>(i) / static_cast<float>(s.headDim)));
-  }
+  const std::vector<float> frequencies = inverseFrequencies(s.headDim);
   given.run = [=, positions = s.positions()](Backend& backend, Call& call) {
     backend.rotary(call[qkv], s.heads + s.kvHeads, s.headDim, positions.data(), frequencies.data(),
                    direction);

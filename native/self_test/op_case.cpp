@@ -1,6 +1,7 @@
 #include "self_test/op_case.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "self_test/cases.h"
 
@@ -32,6 +33,14 @@ std::vector<int32_t> CaseShape::tokenIds() const {
   for (size_t t = 0; t < ids.size(); ++t)
     ids[t] = static_cast<int32_t>(t * 7919 % static_cast<size_t>(vocabSize));
   return ids;
+}
+
+std::vector<float> inverseFrequencies(int64_t headDim) {
+  std::vector<float> frequencies;
+  for (int64_t i = 0; i < headDim / 2; ++i) {
+    frequencies.push_back(std::pow(10000.0f, -2.0f * static_cast<float>(i) / static_cast<float>(headDim)));
+  }
+  return frequencies;
 }
 
 int64_t Operand::count() const {

@@ -24,6 +24,8 @@ struct CaseShape {
   std::vector<int32_t> tokenIds() const;   // [tokens]
 };
 
+std::vector<float> inverseFrequencies(int64_t headDim);  // [headDim / 2], base 10000
+
 // An output holds NaN before the call.
 enum class Role : uint8_t { Input, Output, InPlace };
 
