@@ -6,7 +6,7 @@
 // logprobs, hidden states, weights) are taken as they come: what is not finite among them shows as a loss that is not finite.
 // One exception has a meaning: a logit of -Infinity is a token that cannot be drawn.
 //
-// groupAdvantages and policyLoss run on a GPU with `device: 'cuda'`, and reject with ERR_DEVICE where there is none.
+// All of them run on a GPU with `device: 'cuda'`, and reject with ERR_DEVICE where there is none.
 import { inspect } from 'node:util'
 import {
   type Flags,
@@ -18,7 +18,7 @@ import {
   toFloats,
   toIntegers,
 } from './kernels/arrays.js'
-import { checkDevice, refuseDevice } from './kernels/device.js'
+import { checkDevice } from './kernels/device.js'
 import { checkCount, checkNumber, resolveLossOptions } from './kernels/loss-options.js'
 import {
   type Device,
@@ -88,6 +88,8 @@ export interface LinearPolicyLossInput extends LossTokens {
   hidden: Numbers
   /** [vocabSize * hiddenSize]: logits = hidden * weight^T. */
   weight: Numbers
+  /** Default 'cpu'; 'auto' takes a GPU where one works. */
+  device?: Device
 }
 
 export const kernels = { groupAdvantages, policyLoss, linearPolicyLoss }
@@ -132,7 +134,7 @@ async function policyLoss(input: PolicyLossInput): Promise<PolicyLossResult> {
 /** Loss and gradients from hidden states and the last projection, in chunks of tokens: the logits never exist as a whole. */
 async function linearPolicyLoss(input: LinearPolicyLossInput): Promise<LinearPolicyLossResult> {
   const tokens = lossTokens(input)
-  refuseDevice('linearPolicyLoss', input)
+  const device = checkDevice(input.device)
   const hiddenSize = checkCount('hiddenSize', input.hiddenSize)
   const hidden = toFloats('hidden', input.hidden, {
     count: tokens.targets.length * hiddenSize,
@@ -142,7 +144,7 @@ async function linearPolicyLoss(input: LinearPolicyLossInput): Promise<LinearPol
     count: tokens.vocabSize * hiddenSize,
     of: 'vocabSize times hiddenSize',
   })
-  return fromNative(loadAddon().kernels.linearPolicyLoss({ ...tokens, hiddenSize, hidden, weight }))
+  return fromNative(loadAddon().kernels.linearPolicyLoss({ ...tokens, hiddenSize, hidden, weight, device }))
 }
 
 function lossTokens(input: LossTokens) {

@@ -320,6 +320,7 @@ export interface NativeKernels {
     options: Required<PolicyLossOptions>
   }): Promise<PolicyLossResult>
   linearPolicyLoss(input: {
+    device?: Device
     hidden: Float32Array
     weight: Float32Array
     hiddenSize: number

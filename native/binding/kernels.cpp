@@ -1,14 +1,13 @@
 // The public kernels: what lib/kernels.ts calls. Large float arrays are read in place and results written
 // straight into the JS arrays that the promise resolves to; whatever indexes memory (targets, masks, lengths)
 // is copied and checked first.
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "binding/arguments.h"
 #include "binding/kernel_thread.h"
 #include "core/error.h"
-#include "ops/buffer.h"
+#include "ops/linear_policy_loss.h"
 
 namespace hdpo {
 
@@ -175,74 +174,30 @@ Napi::Value policyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
       [call](Napi::Env, Napi::Object kept) { return lossResult(kept, call->sums); });
 }
 
-struct LinearArrays {
-  float *hidden, *weight, *logprobs, *entropy, *gradHidden, *gradWeight;
-  int64_t hiddenSize;
-};
-
-// The rows whose mask is `mask`, gathered, for rows that are not trained must not meet those that are:
-// forward and backward for trained rows, forward alone for the others.
-void lossOfRows(Backend& backend, LossCall& call, const LinearArrays& arrays, bool trained) {
-  std::vector<int32_t> rows, targets;
-  std::vector<TokenTerms> terms;
-  for (size_t t = 0; t < call.targets.size(); ++t) {
-    if ((call.mask[t] != 0) != trained) continue;
-    rows.push_back(static_cast<int32_t>(t));
-    targets.push_back(call.targets[t]);
-    terms.push_back(trained ? call.terms[t] : TokenTerms());
-  }
-  if (rows.empty()) return;
-  const int64_t count = static_cast<int64_t>(rows.size()), width = arrays.hiddenSize,
-                all = static_cast<int64_t>(call.targets.size());
-  const size_t bytes = static_cast<size_t>(count * width) * sizeof(float);
-  const Buffer hidden(backend, bytes), gradHidden(backend, trained ? bytes : 0);
-  const Tensor allHidden(arrays.hidden, {all, width}), chosen(hidden.f32(), {count, width});
-  backend.gatherRows(chosen, allHidden, rows.data());
-  std::vector<float> logprobs(rows.size()), entropy(rows.size());
-  LinearLossInput input;
-  input.hidden = chosen;
-  input.weight = Tensor(arrays.weight, {call.vocabSize, width});
-  input.targets = targets.data();
-  input.terms = terms.data();
-  input.options = call.options;
-  LinearLossOutput output{logprobs.data(), entropy.data(), Tensor(), Tensor()};
-  if (trained) {
-    output.gradHidden = Tensor(gradHidden.f32(), {count, width});
-    output.gradWeight = Tensor(arrays.gradWeight, {call.vocabSize, width});
-  }
-  const PolicyLossSums sums = backend.linearLoss(input, output);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    arrays.logprobs[rows[i]] = logprobs[i];
-    arrays.entropy[rows[i]] = entropy[i];
-  }
-  if (trained) backend.scatterRows(Tensor(arrays.gradHidden, {all, width}), output.gradHidden, rows.data());
-  const size_t workspace =
-      std::max(call.sums.workspaceBytes, sums.workspaceBytes + hidden.bytes() + gradHidden.bytes());
-  if (trained) call.sums = sums;
-  call.sums.workspaceBytes = workspace;
-}
-
-// On the CPU: its tensors are the memory of the JS arrays.
 Napi::Value linearPolicyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
   const Napi::Object given = requireObject(info[0], "input");
   const std::shared_ptr<LossCall> call = parseLossCall(given);
   const int64_t width = parseInteger(given, "hiddenSize", 0, 1, INT32_MAX);
   const size_t tokens = call->targets.size(), hiddenValues = tokens * static_cast<size_t>(width);
   const size_t weightValues = static_cast<size_t>(call->vocabSize) * static_cast<size_t>(width);
-  Arrays js(info.Env());
-  // Tensors have no constant views; neither input is written.
-  const LinearArrays arrays{const_cast<float*>(js.input<float>(given, "hidden", hiddenValues)),
-                            const_cast<float*>(js.input<float>(given, "weight", weightValues)),
-                            js.output("logprobs", tokens),
-                            js.output("entropy", tokens),
-                            js.output("gradHidden", hiddenValues),
-                            js.output("gradWeight", weightValues),
-                            width};
+  Arrays arrays(info.Env());
+  LinearPolicyLossInput input;
+  input.tokens = static_cast<int64_t>(tokens);
+  input.hiddenSize = width;
+  input.vocabSize = call->vocabSize;
+  input.hidden = arrays.input<float>(given, "hidden", hiddenValues);
+  input.weight = arrays.input<float>(given, "weight", weightValues);
+  input.targets = call->targets.data();
+  input.mask = call->mask.data();
+  input.terms = call->terms.data();
+  input.options = call->options;
+  const LinearPolicyLossOutput output{arrays.output("logprobs", tokens), arrays.output("entropy", tokens),
+                                      arrays.output("gradHidden", hiddenValues),
+                                      arrays.output("gradWeight", weightValues)};
   return thread.run(
-      info.Env(), Device::Cpu, js.kept(),
-      [call, arrays](Backend& backend) {
-        lossOfRows(backend, *call, arrays, true);
-        lossOfRows(backend, *call, arrays, false);
+      info.Env(), parseDevice(given.Get("device")), arrays.kept(),
+      [call, input, output](Backend& backend) {
+        call->sums = hdpo::linearPolicyLoss(backend, input, output);
       },
       [call](Napi::Env, Napi::Object kept) { return lossResult(kept, call->sums); });
 }

@@ -35,6 +35,31 @@ function readCases<Case>(file: string): Case[] {
 export const advantagesCases = () => readCases<AdvantagesCase>('advantages.json')
 export const policyLossCases = () => readCases<PolicyLossCase>('policy_loss.json')
 
+/** linearPolicyLoss of a case by the identity matrix: hidden states are the logits, and gradHidden is gradLogits. */
+export function throughIdentity(input: PolicyLossCase) {
+  const { vocabSize, logits: hidden } = input
+  const weight = new Float32Array(vocabSize * vocabSize)
+  for (let token = 0; token < vocabSize; token++) weight[token * vocabSize + token] = 1
+  return { ...input, hidden, weight, hiddenSize: vocabSize }
+}
+
+/** Its gradWeight: gradLogits^T * hidden. */
+export function outerProduct({ vocabSize, targets, logits, expected }: PolicyLossCase): Float64Array {
+  const sums = new Float64Array(vocabSize * vocabSize)
+  for (let token = 0; token < targets.length; token++) {
+    const row = token * vocabSize
+    for (let out = 0; out < vocabSize; out++) {
+      const grad = expected.gradLogits[row + out] as number
+      if (grad === 0) continue
+      for (let into = 0; into < vocabSize; into++) {
+        sums[out * vocabSize + into] =
+          (sums[out * vocabSize + into] as number) + grad * (logits[row + into] as number)
+      }
+    }
+  }
+  return sums
+}
+
 /** Largest |found - expected|; infinite where one is not finite or the lengths differ. */
 export function largestDifference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
   return largest(found, expected, () => 1)

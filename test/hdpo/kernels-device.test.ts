@@ -7,7 +7,14 @@ import {
   type PolicyLossInput,
 } from '../../lib/kernels.js'
 import { loadAddon } from '../../lib/native.js'
-import { advantagesCases, largestDifference, largestRelativeDifference, policyLossCases } from './golden.js'
+import {
+  advantagesCases,
+  largestDifference,
+  largestRelativeDifference,
+  outerProduct,
+  policyLossCases,
+  throughIdentity,
+} from './golden.js'
 
 const { usable, missing } = loadAddon().cudaStatus()
 
@@ -35,6 +42,9 @@ describe('device', () => {
       await kernels.groupAdvantages(rollouts),
     )
     expect(await kernels.policyLoss({ ...loss, device: 'cpu' })).toEqual(await kernels.policyLoss(loss))
+    expect(await kernels.linearPolicyLoss({ ...linear, device: 'cpu' })).toEqual(
+      await kernels.linearPolicyLoss(linear),
+    )
   })
 
   it("runs wherever 'auto' finds it a place", async () => {
@@ -42,12 +52,15 @@ describe('device', () => {
     expect(efficiencyAdvantages[2]).toBeCloseTo(Math.SQRT1_2, 4)
     const { loss: found } = await kernels.policyLoss({ ...loss, device: 'auto' })
     expect(found).toBeCloseTo((await kernels.policyLoss(loss)).loss, 5)
+    const fused = await kernels.linearPolicyLoss({ ...linear, device: 'auto' })
+    expect(fused.loss).toBeCloseTo((await kernels.linearPolicyLoss(linear)).loss, 5)
   })
 
   it.skipIf(usable)('that is not there is an error that names what is missing', async () => {
     const refusal = { name: 'HdpoError', code: 'ERR_DEVICE', message: `device 'cuda': ${missing}` }
     await expect(kernels.groupAdvantages({ ...rollouts, device: 'cuda' })).rejects.toMatchObject(refusal)
     await expect(kernels.policyLoss({ ...loss, device: 'cuda' })).rejects.toMatchObject(refusal)
+    await expect(kernels.linearPolicyLoss({ ...linear, device: 'cuda' })).rejects.toMatchObject(refusal)
     // The thread goes on.
     expect((await kernels.groupAdvantages(rollouts)).efficiencyAdvantages[2]).toBeCloseTo(Math.SQRT1_2, 4)
   })
@@ -57,9 +70,8 @@ describe('device', () => {
     await expect(unknown).rejects.toThrow(RangeError)
     await expect(unknown).rejects.toThrow("device: must be one of auto, cpu, cuda, got 'tpu'")
     await expect(kernels.policyLoss({ ...loss, device: 1 as never })).rejects.toThrow(TypeError)
-    const given = { ...linear, device: 'cuda' } as LinearPolicyLossInput
-    await expect(kernels.linearPolicyLoss(given)).rejects.toThrow(
-      "device: linearPolicyLoss runs on the CPU alone, got 'cuda'",
+    await expect(kernels.linearPolicyLoss({ ...linear, device: 'gpu' as 'cpu' })).rejects.toThrow(
+      "device: must be one of auto, cpu, cuda, got 'gpu'",
     )
   })
 })
@@ -80,5 +92,18 @@ describe.skipIf(!usable)('a GPU', () => {
     for (const name of ['logprobs', 'entropy', 'gradLogprobs', 'gradLogits'] as const) {
       expect(largestRelativeDifference(found[name], expected[name], 1e-5), name).toBeLessThan(1e-4)
     }
+  })
+
+  it.each(policyLossCases())('agrees through a known projection: $name', async (input) => {
+    const { expected } = input
+    const found = await kernels.linearPolicyLoss({ ...throughIdentity(input), device: 'cuda' })
+    for (const name of ['loss', 'accuracyLoss', 'efficiencyLoss', 'kl'] as const) {
+      expect(largestRelativeDifference([found[name]], [expected[name]], 1e-3), name).toBeLessThan(1e-4)
+    }
+    for (const name of ['logprobs', 'entropy'] as const) {
+      expect(largestRelativeDifference(found[name], expected[name], 1e-3), name).toBeLessThan(1e-4)
+    }
+    expect(largestRelativeDifference(found.gradHidden, expected.gradLogits, 1e-5)).toBeLessThan(1e-4)
+    expect(largestDifference(found.gradWeight, outerProduct(input))).toBeLessThan(1e-5)
   })
 })

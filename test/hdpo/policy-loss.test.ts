@@ -4,8 +4,9 @@ import { kernels, type PolicyLossInput } from '../../lib/kernels.js'
 import {
   largestDifference,
   largestRelativeDifference,
-  type PolicyLossCase,
+  outerProduct,
   policyLossCases,
+  throughIdentity,
 } from './golden.js'
 
 const cases = policyLossCases()
@@ -241,14 +242,6 @@ describe('policyLoss', () => {
 })
 
 describe('linearPolicyLoss', () => {
-  /** A projection by the identity matrix: hidden states are the logits. */
-  function throughIdentity(input: PolicyLossCase) {
-    const { vocabSize, logits: hidden } = input
-    const weight = new Float32Array(vocabSize * vocabSize)
-    for (let token = 0; token < vocabSize; token++) weight[token * vocabSize + token] = 1
-    return { ...input, hidden, weight, hiddenSize: vocabSize }
-  }
-
   it.each(cases)('agrees with the reference through a known projection: $name', async (input) => {
     const { expected } = input
     const found = await kernels.linearPolicyLoss(throughIdentity(input))
@@ -260,23 +253,6 @@ describe('linearPolicyLoss', () => {
     expect(largestRelativeDifference(found.gradHidden, expected.gradLogits, 1e-7)).toBeLessThan(tolerance)
     expect(largestDifference(found.gradWeight, outerProduct(input))).toBeLessThan(1e-5)
   })
-
-  /** gradWeight = gradLogits^T * hidden. */
-  function outerProduct({ vocabSize, targets, logits, expected }: PolicyLossCase): Float64Array {
-    const sums = new Float64Array(vocabSize * vocabSize)
-    for (let token = 0; token < targets.length; token++) {
-      const row = token * vocabSize
-      for (let out = 0; out < vocabSize; out++) {
-        const grad = expected.gradLogits[row + out] as number
-        if (grad === 0) continue
-        for (let into = 0; into < vocabSize; into++) {
-          sums[out * vocabSize + into] =
-            (sums[out * vocabSize + into] as number) + grad * (logits[row + into] as number)
-        }
-      }
-    }
-    return sums
-  }
 
   it('agrees with policyLoss where hidden states are narrow', async () => {
     const hiddenSize = 2

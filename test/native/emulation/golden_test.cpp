@@ -6,6 +6,7 @@
 
 #include "emulated_backend.h"
 #include "golden_files.h"
+#include "ops/linear_policy_loss.h"
 #include "self_test/reference_backend.h"
 #include "self_test/runner.h"
 
@@ -54,6 +55,42 @@ void checkLoss(const Json& golden, Backend& backend, double relative) {
             relative, 1e-7);
 }
 
+// The public fused loss by the identity matrix: hidden states are the logits, and gradHidden is gradLogits.
+void checkLinearLoss(const Json& golden, Backend& backend, double relative) {
+  const LossBatch batch = lossBatchOf(golden);
+  const auto vocabSize = static_cast<size_t>(batch.vocabSize);
+  std::vector<float> weight(vocabSize * vocabSize);
+  for (size_t v = 0; v < vocabSize; ++v) weight[v * vocabSize + v] = 1;
+  const std::vector<TokenTerms> terms = policyTerms(
+      batch.aggregation, {static_cast<int64_t>(batch.offsets.size()) - 1, batch.offsets.data(),
+                          batch.mask.data(), batch.oldLogprobs.data(), batch.referenceLogprobs.data(),
+                          batch.accuracyAdvantages.data(), batch.efficiencyAdvantages.data()});
+  std::vector<float> logprobs(batch.targets.size()), entropy(batch.targets.size());
+  std::vector<float> gradHidden(batch.logits.size()), gradWeight(weight.size());
+  const PolicyLossSums sums = linearPolicyLoss(
+      backend,
+      {static_cast<int64_t>(batch.targets.size()), batch.vocabSize, batch.vocabSize, batch.logits.data(),
+       weight.data(), batch.targets.data(), batch.mask.data(), terms.data(), batch.options},
+      {logprobs.data(), entropy.data(), gradHidden.data(), gradWeight.data()});
+  const Json& expected = golden["expected"];
+  const std::vector<double>& gradLogits = expected["gradLogits"].numbers;
+  std::vector<double> outer(weight.size());
+  for (size_t i = 0; i < gradLogits.size(); ++i) {
+    for (size_t v = 0; v < vocabSize; ++v) {
+      outer[i % vocabSize * vocabSize + v] += gradLogits[i] * batch.logits[i / vocabSize * vocabSize + v];
+    }
+  }
+  checkEach(logprobs, expected["logprobs"].numbers, relative, 1e-6);
+  checkEach(entropy, expected["entropy"].numbers, relative, 1e-6);
+  checkEach(gradHidden, gradLogits, relative, 1e-9);
+  checkEach(gradWeight, outer, relative, 1e-6);
+  checkEach({static_cast<float>(sums.loss), static_cast<float>(sums.accuracyLoss),
+             static_cast<float>(sums.efficiencyLoss), static_cast<float>(sums.kl)},
+            {expected["loss"].number, expected["accuracyLoss"].number, expected["efficiencyLoss"].number,
+             expected["kl"].number},
+            relative, 1e-7);
+}
+
 // check(case, backend, relative tolerance) for every case of the file, on the device and by the formulas.
 template <class Check>
 void checkGolden(const char* file, size_t count, const Check& check) {
@@ -77,6 +114,10 @@ TEST_CASE("golden files: advantages on the CUDA backend and by the self-test's f
 
 TEST_CASE("golden files: policy loss on the CUDA backend and by the self-test's formulas") {
   checkGolden("policy_loss.json", 10, checkLoss);
+}
+
+TEST_CASE("golden files: fused loss of host arrays on the CUDA backend and by the self-test's formulas") {
+  checkGolden("policy_loss.json", 10, checkLinearLoss);
 }
 
 TEST_CASE("self-test: the rules of HDPO hold on the CUDA backend") {
