@@ -62,8 +62,10 @@ async function main(): Promise<void> {
     ...(await bandwidthBound()),
     ...(await attention(peer)),
     await training(peer, ceilings.bfloat16FlopsPerSecond),
-    await generation(1, peer, ceilings.copyBytesPerSecond),
-    await generation(256, peer, ceilings.copyBytesPerSecond),
+    await generation(1, 'bfloat16', peer, ceilings.copyBytesPerSecond),
+    await generation(256, 'bfloat16', peer, ceilings.copyBytesPerSecond),
+    await generation(1, 'int8', undefined, ceilings.copyBytesPerSecond),
+    await generation(256, 'int8', undefined, ceilings.copyBytesPerSecond),
     await advantages(),
   ]
   if (values.json) console.log(JSON.stringify({ status, ceilings, lines }, null, 2))
@@ -181,13 +183,19 @@ async function training(peer: GpuPeer | undefined, productRate: number): Promise
 }
 
 /** 128 tokens after a prompt of 64, all sequences at once. The bound: weights once, keys and values of all, a step. */
-async function generation(batch: number, peer: GpuPeer | undefined, copyRate: number): Promise<Line> {
+async function generation(
+  batch: number,
+  generationPrecision: 'bfloat16' | 'int8',
+  peer: GpuPeer | undefined,
+  copyRate: number,
+): Promise<Line> {
   const generated = values.small ? 16 : 128
   const prompt = Int32Array.from({ length: 64 }, (_, index) => (index * 37) % model.vocabSize)
   const cached = batch * (prompt.length + generated + 16)
   const keyValueBytes = 4 * model.layers * model.kvHeads * model.headDim
   return withEngine(
     {
+      generationPrecision,
       kvPrecision: 'bfloat16',
       kvBudgetBytes: cached * keyValueBytes,
       maxBatchRows: Math.max(256, batch),
@@ -207,11 +215,13 @@ async function generation(batch: number, peer: GpuPeer | undefined, copyRate: nu
       await run()
       const seconds = (performance.now() - start) / 1000
       const rate = (batch * generated) / seconds
-      const bytesOfStep = 2 * engine.parameterCount + batch * (prompt.length + generated / 2) * keyValueBytes
+      const bytesOfWeight = generationPrecision === 'int8' ? 1 + 4 / 64 : 2
+      const bytesOfStep =
+        bytesOfWeight * engine.parameterCount + batch * (prompt.length + generated / 2) * keyValueBytes
       const bound = (batch * copyRate) / bytesOfStep
       const theirs = batch === 1 ? peer?.generateTokensPerSecond1 : peer?.generateTokensPerSecond256
       return {
-        name: `generation, batch ${batch}`,
+        name: `generation, ${generationPrecision}, batch ${batch}`,
         ours: `${Math.round(rate).toLocaleString('en')} tokens/s`,
         peer: theirs === undefined ? '-' : `${Math.round(theirs).toLocaleString('en')} tokens/s`,
         reached: `${share(rate / bound)} of the bandwidth bound`,

@@ -8,7 +8,8 @@
 //
 // Products. A float32 product runs in float32, without TF32. With a bfloat16 operand the other is rounded to
 // bfloat16; sums are float32, a result may be rounded. cuBLAS chooses an algorithm by shape, so that, unlike
-// on the CPU, a row's last bits may depend on how many rows are multiplied with it.
+// on the CPU, a row's last bits may depend on how many rows are multiplied with it. Products with
+// int8 weights are ours, and their rows do not.
 #pragma once
 
 #include <functional>
@@ -102,7 +103,7 @@ class CudaBackend final : public Backend {
 
   size_t linearLossWorkspace() const override;
 
-  // generation_ops.cpp. A packed weight is a plain copy in its format; Int8: ERR_NOT_IMPLEMENTED.
+  // generation_ops.cpp. A packed weight is a plain copy in its format; Int8: panels (int8_panels.h).
   size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override;
   void packWeight(const PackedWeight& packed, const Tensor& weight) override;
   void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
@@ -135,6 +136,7 @@ class CudaBackend final : public Backend {
   void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                float beta);
   Tensor rounded(const Tensor& operand, Buffer& memory);
+  void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight);
   void* workspace(size_t bytes);  // until the next call
   CachedRows upload(const CachedAttentionRow* rows, int64_t count);
 

@@ -1,5 +1,6 @@
 // Products with packed weights and attention over the paged cache.
 #include <algorithm>
+#include <cassert>
 #include <map>
 #include <vector>
 
@@ -7,15 +8,16 @@
 #include "cuda/cached_heads.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/dispatch.h"
+#include "cuda/packed_int8.h"
 #include "cuda/sampler.h"
 
 namespace hdpo::cuda {
 
 namespace {
 
+// Of the formats that are plain copies.
 DType typeOf(PackedFormat format) {
-  require(format != PackedFormat::Int8, "ERR_NOT_IMPLEMENTED",
-          "packedMatmul on CUDA has no int8 weights; set generationPrecision to bfloat16");
+  assert(format != PackedFormat::Int8);
   return format == PackedFormat::BFloat16 ? DType::BFloat16 : DType::Float32;
 }
 
@@ -44,18 +46,40 @@ Tensor plainWeight(const PackedWeight& packed) {
 }  // namespace
 
 size_t CudaBackend::packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) {
+  if (format == PackedFormat::Int8) return packedInt8Bytes(outputs, inputs);
   return static_cast<size_t>(outputs * inputs) * sizeOf(typeOf(format));
 }
 
 void CudaBackend::packWeight(const PackedWeight& packed, const Tensor& weight) {
-  convert(plainWeight(packed), weight);
+  if (packed.format != PackedFormat::Int8) return convert(plainWeight(packed), weight);
+  const Scope scope(*this, "packWeight");
+  withType(weight.dtype, "packWeight", [&](auto element) {
+    using T = decltype(element);
+    packInt8<T>(stream_, packed.data, dataOf<T>(weight), packed.outputs, packed.inputs);
+  });
 }
 
 void CudaBackend::packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) {
   const Scope scope(
       *this, "packedMatmul",
       2.0 * static_cast<double>(x.shape[0]) * static_cast<double>(weight.outputs * weight.inputs));
+  if (weight.format == PackedFormat::Int8) return multiplyInt8(out, x, weight);
   product(out, x, false, plainWeight(weight), true, 0);
+}
+
+// x is packed first, as the weights have been.
+void CudaBackend::multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight) {
+  const int64_t rows = x.shape[0];
+  void* packed = workspace(packedInt8Bytes(rows, weight.inputs));
+  withType(x.dtype, "packedMatmul", [&](auto element) {
+    using T = decltype(element);
+    packInt8<T>(stream_, packed, dataOf<T>(x), rows, weight.inputs);
+  });
+  withType(out.dtype, "packedMatmul", [&](auto element) {
+    using T = decltype(element);
+    cuda::multiplyInt8<T>(stream_, dataOf<T>(out),
+                          {packed, weight.data, rows, weight.outputs, weight.inputs});
+  });
 }
 
 // Block tables as one matrix [rows, stride] with zeros behind a row's own blocks.

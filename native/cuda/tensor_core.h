@@ -3,6 +3,9 @@
 //   A [16, 16]: a0 (row g, columns 2t, 2t + 1), a1 (row g + 8), a2 (columns + 8), a3 (both)
 //   B [16, 8]:  b0 (rows 2t, 2t + 1, column g), b1 (rows + 8)
 //   C, D [16, 8]: d0, d1 (row g, columns 2t, 2t + 1), d2, d3 (row g + 8)
+// In 8-bit integers, with 32-bit sums, m16n8k32 has four elements a register:
+//   A [16, 32]: a0 (row g, columns 4t to 4t + 3), a1 (row g + 8), a2 (columns + 16), a3 (both)
+//   B [32, 8]:  b0 (rows 4t to 4t + 3, column g), b1 (rows + 16);  C, D as above
 // Operands in shared memory are rows of `stride` elements, stride = width + kTilePad: 16-byte accesses of 8
 // rows then fall into different banks. Float operands are three bfloat16 each (8 + 8 + 8 bits), multiplied in
 // the six products that matter to float32: as exact as fused multiply-adds, and on the same indices. In the
@@ -78,6 +81,37 @@ __device__ inline void multiplyAdd(float (&d)[4], const unsigned (&a)[4], const 
       "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+
+// Of signed bytes: d = a * b + c.
+__device__ inline void multiplyAdd(int (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2],
+                                   const int (&c)[4]) {
+#if defined(HDPO_CUDA_EMULATION)
+  const unsigned own[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+  const unsigned char* all = emulation::exchange(kAllLanes, own, sizeof(own));
+  const int g = static_cast<int>(emulation::lane()) / 4, t = static_cast<int>(emulation::lane()) % 4;
+  const auto element = [&](int lane, int word, int byte) {
+    return static_cast<int>(static_cast<signed char>(
+        all[static_cast<size_t>(lane) * emulation::kLaneBytes + static_cast<size_t>(word * 4 + byte)]));
+  };
+  for (int i = 0; i < 4; ++i) {
+    const int row = g + i / 2 * 8, column = 2 * t + i % 2;
+    int sum = c[i];
+    for (int k = 0; k < 32; ++k) {
+      const int holder = k % 16 / 4, upper = k / 16;
+      sum += element(row % 8 * 4 + holder, row / 8 + 2 * upper, k % 4) *
+             element(column * 4 + holder, 4 + upper, k % 4);
+    }
+    d[i] = sum;
+  }
+  emulation::endExchange(kAllLanes);
+#else
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%10,%11,%12,%13};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(c[0]), "r"(c[1]), "r"(c[2]),
+        "r"(c[3]));
 #endif
 }
 

@@ -12,11 +12,11 @@ namespace {
 
 int64_t blocksFor(int64_t tokens) { return (tokens + kvBlockTokens - 1) / kvBlockTokens; }
 
-// Products of a decoding step: fewer rows than a training step has.
-template <PackedFormat format, DType A = DType::Float32>
+// Products of a decoding step, with fewer rows than a training step has, and of prompts.
+template <PackedFormat format, DType A = DType::Float32, int64_t mostRows = 16>
 OpCase packedMatmul(const CaseShape& s) {
   OpCase given;
-  const int64_t rows = std::min<int64_t>(s.tokens, 16);
+  const int64_t rows = std::min<int64_t>(s.tokens, mostRows);
   const DType stored = format == PackedFormat::BFloat16 ? DType::BFloat16 : DType::Float32;
   const size_t x = given.activationInput(A, {rows, s.hidden});
   const size_t weight = given.input({2 * s.feedForward, s.hidden}, 1, 0, stored);
@@ -31,8 +31,7 @@ OpCase packedMatmul(const CaseShape& s) {
   const double values = static_cast<double>(2 * s.feedForward * s.hidden);
   given.flops = 2.0 * static_cast<double>(rows) * values;
   given.bytes = values * (format == PackedFormat::Float32 ? 4 : format == PackedFormat::BFloat16 ? 2 : 1);
-  given.bfloat16Products = format == PackedFormat::BFloat16;
-  if (format == PackedFormat::Int8) given.tolerance = 0.02;  // two roundings to one of 255 values
+  given.bfloat16Products = format != PackedFormat::Float32;  // int8 is held to the rate of bfloat16
   return given;
 }
 
@@ -183,6 +182,7 @@ void appendGenerationCases(std::vector<OpRow>& rows) {
   rows.push_back({"packedMatmul", packedMatmul<PackedFormat::Float32>});
   rows.push_back({"packedMatmul, bfloat16", packedMatmul<PackedFormat::BFloat16>});
   rows.push_back({"packedMatmul, int8", packedMatmul<PackedFormat::Int8>});
+  rows.push_back({"packedMatmul, int8, 256 rows", packedMatmul<PackedFormat::Int8, DType::Float32, 256>});
   rows.push_back({"writeCache, cachedAttention", cachedAttention<DType::Float32>});
   rows.push_back({"writeCache, cachedAttention, bfloat16", cachedAttention<DType::BFloat16>});
   rows.push_back({"cacheHeads, cachedAttention", cacheHeads<DType::Float32>});
@@ -193,6 +193,7 @@ void appendGenerationCases(std::vector<OpRow>& rows) {
 void appendBFloat16GenerationCases(std::vector<OpRow>& rows) {
   constexpr DType A = DType::BFloat16;
   rows.push_back({"packedMatmul, bfloat16 rows too", packedMatmul<PackedFormat::BFloat16, A>});
+  rows.push_back({"packedMatmul, int8, bfloat16 rows", packedMatmul<PackedFormat::Int8, A>});
   rows.push_back({"writeCache, cachedAttention, bfloat16 rows too", cachedAttention<A, A>});
   rows.push_back({"cacheHeads, cachedAttention, bfloat16 rows too", cacheHeads<A, A>});
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -281,21 +282,17 @@ class ReferenceBackend : public ReferenceLosses {
     return static_cast<size_t>(outputs * inputs) * sizeof(float);
   }
   void packWeight(const PackedWeight& packed, const Tensor& weight) override {
-    const bool rounded = packed.format == PackedFormat::BFloat16;
     for (int64_t i = 0; i < packed.outputs; ++i) {
-      for (int64_t j = 0; j < packed.inputs; ++j) {
-        static_cast<float*>(packed.data)[i * packed.inputs + j] =
-            static_cast<float>(operand(weight, i, j, rounded));
-      }
+      std::ranges::copy(held(weight, i, packed.format), static_cast<float*>(packed.data) + i * packed.inputs);
     }
   }
   void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override {
-    const bool rounded = weight.format == PackedFormat::BFloat16;
     for (int64_t r = 0; r < x.shape[0]; ++r) {
+      const std::vector<float> values = held(x, r, weight.format);
       for (int64_t i = 0; i < weight.outputs; ++i) {
         double sum = 0;
         for (int64_t j = 0; j < weight.inputs; ++j) {
-          sum += operand(x, r, j, rounded) * static_cast<const float*>(weight.data)[i * weight.inputs + j];
+          sum += double{values[j]} * static_cast<const float*>(weight.data)[i * weight.inputs + j];
         }
         at(out, r, i) = static_cast<float>(sum);
       }
@@ -347,6 +344,24 @@ class ReferenceBackend : public ReferenceLosses {
   }
 
  private:
+  // A row of a packed product's operand, as the format holds it.
+  static std::vector<float> held(const Tensor& matrix, int64_t r, PackedFormat format) {
+    std::vector<float> values;
+    for (int64_t j = 0; j < matrix.shape[1]; ++j) {
+      values.push_back(static_cast<float>(operand(matrix, r, j, format == PackedFormat::BFloat16)));
+    }
+    constexpr size_t kGroup = 64;
+    for (size_t begin = 0; format == PackedFormat::Int8 && begin < values.size(); begin += kGroup) {
+      const std::span group(values.data() + begin, std::min(kGroup, values.size() - begin));
+      float largest = 0;
+      for (const float value : group) largest = std::max(largest, std::abs(value));
+      const float scale = largest / 127, inverse = 1 / scale;
+      for (float& value : group) {
+        value = scale == 0 ? 0 : static_cast<float>(std::nearbyint(double{value} * inverse)) * scale;
+      }
+    }
+    return values;
+  }
   // Of a token's key or value in the cache.
   static int64_t placeOf(const CachedAttentionRow& of, int64_t position, int64_t part, int64_t kvHeads,
                          int64_t headDim) {

@@ -79,13 +79,13 @@ describe('the self-test', () => {
           shareOfCeiling: 0.9,
         },
         { name: 'swiglu', outcome: 'failed', reason: 'result 0 is off by 1', error: 1, allowed: 1e-5 },
-        { name: 'packedMatmul, int8', outcome: 'not-implemented', reason: 'no int8', error: 0, allowed: 0 },
+        { name: 'attention', outcome: 'not-implemented', reason: 'no kernel', error: 0, allowed: 0 },
       ],
     }
     const text = formatSelfTest(report)
     expect(text).toMatch(/add\s+passed\s+0\.0e\+0\s+1e-5\s+20\.0 us\s+2700\s+-\s+90%/)
     expect(text).toContain('swiglu: result 0 is off by 1')
-    expect(text).toMatch(/packedMatmul, int8\s+absent/)
+    expect(text).toMatch(/attention\s+absent/)
     expect(text).toMatch(/cuda: 1 passed, 1 failed, 1 not there$/)
     expect(passed(report)).toBe(false)
   })

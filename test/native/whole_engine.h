@@ -105,13 +105,14 @@ inline std::vector<NamedEngine> engineVariants() {
   NamedEngine full{"float32", {}},
       brief{"bfloat16 with masters, recomputed", {}, true, PackedFormat::BFloat16};
   NamedEngine lora{"LoRA on bfloat16", {}, true, PackedFormat::BFloat16};
+  NamedEngine integers{"int8 rollouts", {}, false, PackedFormat::Int8};
   brief.options.precision = lora.options.precision = brief.kvPrecision = DType::BFloat16;
   AdapterOptions adapter;
   adapter.rank = 3;
   adapter.dropout = 0.1f;
   adapter.targets = {true, false, true, true, true, true, true};
   lora.options.adapter = adapter;
-  return {full, brief, lora};
+  return {full, brief, lora, integers};
 }
 
 }  // namespace hdpo

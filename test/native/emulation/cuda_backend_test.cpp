@@ -37,9 +37,7 @@ TEST_CASE("CUDA backend: every op of the self-test's table") {
       const self_test::OpResult result = self_test::checkOp(row, *device, *cpu);
       CAPTURE(result.name);
       CAPTURE(result.reason);
-      const bool absent = result.outcome == self_test::Outcome::NotImplemented;
-      CHECK(absent == (result.name == "packedMatmul, int8"));
-      if (!absent) CHECK(result.outcome == self_test::Outcome::Passed);
+      CHECK(result.outcome == self_test::Outcome::Passed);
     }
   }
   CHECK(emulation::deviceAllocations() == 0);

@@ -1,0 +1,33 @@
+// Packed products in 8-bit integers: out [R, N] = x [R, P] * weight [N, P]^T with the arithmetic of
+// native/cpu/packed_int8.cpp. Weight and x are packed alike, in panels of 16 rows; how, and which kernel
+// takes which shape, is in packed_int8.cu.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cuda/types.h"
+
+namespace hdpo::cuda {
+
+// Of a matrix [rows, inputs].
+size_t packedInt8Bytes(int64_t rows, int64_t inputs);
+
+// matrix [rows, inputs] of T (float or BFloat16) to panels, 16-byte aligned.
+template <typename T>
+void packInt8(Stream stream, void* panels, const T* matrix, int64_t rows, int64_t inputs);
+
+struct Int8Product {
+  const void *x, *weight;  // panels of [rows, inputs] and [outputs, inputs]
+  int64_t rows = 0, outputs = 0, inputs = 0;
+};
+
+// So many blocks of large tiles keep a device busy; where there are fewer, tiles are smaller.
+constexpr int64_t kInt8BusyBlocks = 128;
+
+// out [rows, outputs] of T (float or BFloat16). A row has the same bits whatever rows are beside it and
+// whatever the tiles are.
+template <typename T>
+void multiplyInt8(Stream stream, T* out, const Int8Product& product, int64_t busyBlocks = kInt8BusyBlocks);
+
+}  // namespace hdpo::cuda
