@@ -377,6 +377,8 @@ export interface CudaStatus {
   runtime?: string
   /** Version and path of the library that was loaded. */
   cublas?: string
+  /** Decoding steps are recorded as CUDA graphs; HDPO_CUDA_GRAPHS=off turns that off. */
+  graphs?: boolean
   totalBytes?: number
   freeBytes?: number
 }

@@ -31,6 +31,7 @@ Napi::Value cudaStatusOf(const Napi::CallbackInfo& info) {
   setText("driver", status.driver);
   setText("runtime", status.runtime);
   setText("cublas", status.cublas);
+  if (status.built) result.Set("graphs", status.graphs);
   if (status.totalBytes > 0) {
     result.Set("totalBytes", static_cast<double>(status.totalBytes));
     result.Set("freeBytes", static_cast<double>(status.freeBytes));

@@ -18,7 +18,7 @@ namespace hdpo::cuda {
 namespace {
 
 constexpr int kThreads = 128, kWarps = kThreads / kWarp;
-constexpr int kStretch = 256;       // tokens
+constexpr int kStretch = static_cast<int>(kCachedStretch);
 constexpr int kMostGroupHeads = 8;  // that one block can take
 constexpr int kMostValues = 8;      // of a key that a lane holds
 constexpr float kLog2E = 1.44269504088896341f;
@@ -53,7 +53,9 @@ __global__ void __launch_bounds__(kThreads) writeRows(Cached<T, C> given) {
   if (item >= given.rows.rows * rowValues) return;
   const int64_t row = item / rowValues, kvHead = item % rowValues / given.shape.headDim,
                 e = item % given.shape.headDim;
-  C* target = const_cast<C*>(given.cache) + given.keyAt(row, given.rows.lengths[row] - 1, kvHead) + e;
+  const int64_t length = given.rows.lengths[row];
+  if (length == 0) return;
+  C* target = const_cast<C*>(given.cache) + given.keyAt(row, length - 1, kvHead) + e;
   const T* key = given.qkv + row * given.width() + (given.shape.heads + kvHead) * given.shape.headDim + e;
   target[0] = fromFloat<C>(toFloat(key[0]));
   target[valuesBehindKeys(given.shape)] = fromFloat<C>(toFloat(key[rowValues]));

@@ -11,7 +11,7 @@
 namespace hdpo::cuda {
 
 // The rows of a step, in device memory: row r has its block numbers at blockTables + r * tableStride and
-// `lengths[r]` cached tokens, its own included.
+// `lengths[r]` cached tokens, its own included. A row of length 0 is none: nothing of it is read or written.
 struct CachedRows {
   int64_t rows = 0;
   const int32_t* blockTables = nullptr;
@@ -19,6 +19,9 @@ struct CachedRows {
   const int32_t* lengths = nullptr;
   int64_t longest = 0;  // at least the largest length
 };
+
+// Tokens that one block of a grid takes: the work that is launched goes by `longest` in these.
+constexpr int64_t kCachedStretch = 256;
 
 struct CachedHeads {
   int64_t heads = 0, kvHeads = 0, headDim = 0;  // headDim at most 256

@@ -17,13 +17,15 @@ std::string mebibytes(size_t bytes) { return std::to_string(bytes >> 20) + " MiB
 
 }  // namespace
 
-CudaBackend::CudaBackend(int device, std::string deviceName, const MakeProducts& makeProducts)
-    : deviceName_(std::move(deviceName)), stream_(createStream(device)) {
+CudaBackend::CudaBackend(int device, std::string deviceName, const MakeProducts& makeProducts, bool graphs)
+    : deviceName_(std::move(deviceName)), stream_(createStream(device)), graphsOn_(graphs) {
   try {
     staging_ = std::make_unique<Staging>(stream_);
+    arrays_ = std::make_unique<DecodingArrays>(*this, stream_);
     productWorkspace_.reserve(*this, kProductWorkspaceBytes);
     products_ = makeProducts(stream_, productWorkspace_.data(), productWorkspace_.bytes());
   } catch (...) {
+    arrays_.reset();
     staging_.reset();
     productWorkspace_ = Buffer();
     destroyStream(stream_);
@@ -37,7 +39,9 @@ CudaBackend::~CudaBackend() {
   } catch (const Error&) {
     // What failed has nobody left to hear of it.
   }
+  graphs_.clear();
   products_.reset();
+  arrays_.reset();
   staging_.reset();
   for (Buffer* buffer : {&productWorkspace_, &workspace_, &roundedA_, &roundedB_}) *buffer = Buffer();
   destroyStream(stream_);
@@ -53,8 +57,12 @@ CudaBackend::Scope::Wait::~Wait() {
 }
 
 void* CudaBackend::allocate(size_t bytes) {
+  refuseWhileRecording("memory is allocated");
   void* pointer = allocateDevice(stream_, bytes > 0 ? bytes : 1);
-  if (pointer) return pointer;
+  if (pointer) {
+    memory_[pointer] = ++newestMemory_;
+    return pointer;
+  }
   const DeviceMemory memory = deviceMemory();
   throw Error(
       "ERR_OUT_OF_MEMORY",
@@ -63,13 +71,22 @@ void* CudaBackend::allocate(size_t bytes) {
           " more are needed: lower kvBudgetMiB or microBatchTokens, turn on recompute, or train a LoRA");
 }
 
-void CudaBackend::release(void* pointer) noexcept { releaseDevice(stream_, pointer); }
+void CudaBackend::release(void* pointer) noexcept {
+  if (recording_) return withheld_.push_back(pointer);
+  const auto found = memory_.find(pointer);
+  assert(found != memory_.end());
+  graphs_.released(found->second);
+  memory_.erase(found);
+  releaseDevice(stream_, pointer);
+}
 
 void CudaBackend::copyFromHost(void* destination, const void* source, size_t bytes) {
+  refuseWhileRecording("a copy from the host waits");
   if (bytes > 0) copyToDevice(stream_, destination, source, bytes);
 }
 
 void CudaBackend::copyToHost(void* destination, const void* source, size_t bytes) {
+  refuseWhileRecording("a copy to the host waits");
   if (bytes > 0) cuda::copyToHost(stream_, destination, source, bytes);
 }
 

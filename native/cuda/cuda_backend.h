@@ -10,14 +10,20 @@
 // bfloat16; sums are float32, a result may be rounded. cuBLAS chooses an algorithm by shape, so that, unlike
 // on the CPU, a row's last bits may depend on how many rows are multiplied with it. Products with
 // int8 weights are ours, and their rows do not.
+//
+// Decoding. Steps of few rows are recorded and replayed (decoding_ops.cpp): while one is recorded no op may
+// wait, allocate, release or send an array that is not the step's; what does is ERR_INTERNAL.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "cuda/cached_attention.h"
+#include "cuda/decoding_arrays.h"
+#include "cuda/decoding_graphs.h"
 #include "cuda/staging.h"
 #include "cuda/types.h"
 #include "ops/buffer.h"
@@ -37,7 +43,8 @@ using MakeProducts =
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(int device, std::string deviceName, const MakeProducts& makeProducts);
+  // graphs: whether steps of decoding are recorded and replayed.
+  CudaBackend(int device, std::string deviceName, const MakeProducts& makeProducts, bool graphs);
   ~CudaBackend() override;
 
   const char* name() const override { return "cuda"; }
@@ -116,13 +123,20 @@ class CudaBackend final : public Backend {
                        int64_t headDim) override;
   bool sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) override;
 
+  // decoding_ops.cpp
+  int64_t decodingRows(int64_t rows) const override;
+  void decodingStep(const DecodingStep& step, const std::function<void()>& ops) override;
+  const DecodingGraphs& decodingGraphs() const { return graphs_; }
+
  private:
   // Opened by every op. With the profiler on it waits for the device at its end, so that times are the
   // device's.
   class Scope {
    public:
     Scope(CudaBackend& backend, const char* op, double flops = 0)
-        : scope_(backend.profiler(), op, flops), wait_{backend} {}
+        : scope_(backend.profiler(), op, flops), wait_{backend} {
+      backend.op_ = op;
+    }
 
    private:
     struct Wait {
@@ -138,13 +152,30 @@ class CudaBackend final : public Backend {
   Tensor rounded(const Tensor& operand, Buffer& memory);
   void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight);
   void* workspace(size_t bytes);  // until the next call
+  // Device addresses of copies of the pieces, and of block tables and lengths: the decoding step's, or new
+  // ones.
+  std::vector<const void*> upload(std::initializer_list<Staging::Piece> pieces);
   CachedRows upload(const CachedAttentionRow* rows, int64_t count);
+
+  bool replays(int64_t rows) const;
+  Graph record(const std::function<void()>& ops);
+  void endRecording() noexcept;
+  void refuseWhileRecording(const char* what) const;
 
   std::string deviceName_;
   Stream stream_;
   std::unique_ptr<Staging> staging_;
   std::unique_ptr<MatrixProducts> products_;
   Buffer productWorkspace_, workspace_, roundedA_, roundedB_;
+
+  std::unordered_map<void*, uint64_t> memory_;  // what is allocated, by its number
+  uint64_t newestMemory_ = 0;
+  const bool graphsOn_;
+  DecodingGraphs graphs_;
+  std::unique_ptr<DecodingArrays> arrays_;
+  bool recording_ = false;
+  std::vector<void*> withheld_;  // released while recording
+  const char* op_ = "no op";     // the last that began
 };
 
 }  // namespace hdpo::cuda

@@ -4,6 +4,8 @@
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 #include "core/error.h"
 #include "cuda/cublas.h"
 #include "cuda/cuda_backend.h"
@@ -70,6 +72,15 @@ std::string missingCublas(CudaStatus& status) {
   }
 }
 
+std::string wrongSetting(CudaStatus& status) {
+  try {
+    status.graphs = cuda::graphsWanted(std::getenv("HDPO_CUDA_GRAPHS"));
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 }  // namespace
 
 bool builtWithCuda() { return true; }
@@ -80,8 +91,9 @@ CudaStatus cudaStatus() {
   status.runtime = versionOf(CUDART_VERSION);
   status.missing = missingDevice(status);
   cudaGetLastError();  // what was found out is not an error of the next call
-  const std::string cublas = missingCublas(status);
-  if (status.missing.empty()) status.missing = cublas;
+  for (const std::string& reason : {missingCublas(status), wrongSetting(status)}) {
+    if (status.missing.empty()) status.missing = reason;
+  }
   return status;
 }
 
@@ -89,9 +101,11 @@ std::unique_ptr<Backend> createCudaBackend() {
   const CudaStatus status = cudaStatus();
   require(status.missing.empty(), "ERR_DEVICE", "device 'cuda': " + status.missing);
   return std::make_unique<cuda::CudaBackend>(
-      kDevice, status.device, [](cuda::Stream stream, void* workspace, size_t bytes) {
+      kDevice, status.device,
+      [](cuda::Stream stream, void* workspace, size_t bytes) {
         return std::make_unique<cuda::Cublas>(stream, workspace, bytes);
-      });
+      },
+      status.graphs);
 }
 
 }  // namespace hdpo

@@ -48,7 +48,7 @@ void CudaBackend::biasBackward(const Tensor& gradBias, const Tensor& gradRows) {
 void CudaBackend::gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) {
   const Scope scope(*this, "gatherRows");
   const int64_t count = out.shape[0];
-  const auto uploaded = staging_->upload({{index, static_cast<size_t>(count) * sizeof(int32_t)}});
+  const auto uploaded = upload({{index, static_cast<size_t>(count) * sizeof(int32_t)}});
   withType(rows.dtype, "gatherRows", [&](auto element) {
     using T = decltype(element);
     cuda::gatherRows<T>(stream_, dataOf<T>(out), dataOf<T>(rows), static_cast<const int32_t*>(uploaded[0]),
@@ -59,7 +59,7 @@ void CudaBackend::gatherRows(const Tensor& out, const Tensor& rows, const int32_
 void CudaBackend::scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) {
   const Scope scope(*this, "scatterRows");
   const int64_t count = rows.shape[0];
-  const auto uploaded = staging_->upload({{index, static_cast<size_t>(count) * sizeof(int32_t)}});
+  const auto uploaded = upload({{index, static_cast<size_t>(count) * sizeof(int32_t)}});
   withType(rows.dtype, "scatterRows", [&](auto element) {
     using T = decltype(element);
     cuda::scatterRows<T>(stream_, dataOf<T>(out), out.shape[0], dataOf<T>(rows),

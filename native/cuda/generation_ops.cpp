@@ -1,5 +1,4 @@
 // Products with packed weights and attention over the paged cache.
-#include <algorithm>
 #include <cassert>
 #include <map>
 #include <vector>
@@ -82,28 +81,6 @@ void CudaBackend::multiplyInt8(const Tensor& out, const Tensor& x, const PackedW
   });
 }
 
-// Block tables as one matrix [rows, stride] with zeros behind a row's own blocks.
-CachedRows CudaBackend::upload(const CachedAttentionRow* rows, int64_t count) {
-  CachedRows result;
-  result.rows = count;
-  std::vector<int32_t> lengths(static_cast<size_t>(count));
-  for (int64_t r = 0; r < count; ++r) {
-    lengths[static_cast<size_t>(r)] = rows[r].length;
-    result.longest = std::max<int64_t>(result.longest, rows[r].length);
-  }
-  result.tableStride = (result.longest + kvBlockTokens - 1) / kvBlockTokens;
-  std::vector<int32_t> tables(static_cast<size_t>(count * result.tableStride), 0);
-  for (int64_t r = 0; r < count; ++r) {
-    const int64_t blocks = (rows[r].length + kvBlockTokens - 1) / kvBlockTokens;
-    std::copy_n(rows[r].blocks, blocks, tables.begin() + r * result.tableStride);
-  }
-  const auto uploaded = staging_->upload(
-      {{tables.data(), tables.size() * sizeof(int32_t)}, {lengths.data(), lengths.size() * sizeof(int32_t)}});
-  result.blockTables = static_cast<const int32_t*>(uploaded[0]);
-  result.lengths = static_cast<const int32_t*>(uploaded[1]);
-  return result;
-}
-
 void CudaBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
                              int64_t heads, int64_t kvHeads, int64_t headDim) {
   const Scope scope(*this, "writeCache");
@@ -123,8 +100,8 @@ void CudaBackend::cacheHeads(const Tensor& cache, const Tensor& qkv, const HeadP
   requireCachedHeads(heads, kvHeads, headDim);
   const auto count = static_cast<size_t>(qkv.shape[0]);
   const auto uploaded =
-      staging_->upload({{preparation.positions, count * sizeof(int32_t)},
-                        {preparation.inverseFrequencies, static_cast<size_t>(headDim / 2) * sizeof(float)}});
+      upload({{preparation.positions, count * sizeof(int32_t)},
+              {preparation.inverseFrequencies, static_cast<size_t>(headDim / 2) * sizeof(float)}});
   HeadPlacement placement;
   placement.bias = floats(preparation.bias);
   placement.queryNorm = floats(preparation.queryNorm);
@@ -178,8 +155,8 @@ bool CudaBackend::sampleTokens(const Tensor& logits, const SamplingDraw* draws, 
   const size_t tokenBytes = (rows.size() * sizeof(DeviceSampledToken) + 15) / 16 * 16;
   auto* drawn =
       static_cast<DeviceSampledToken*>(workspace(tokenBytes + biases.size() * sizeof(DeviceLogitBias)));
-  const auto uploaded = staging_->upload({{rows.data(), rows.size() * sizeof(DeviceSamplingRow)},
-                                          {biases.data(), biases.size() * sizeof(DeviceLogitBias)}});
+  const auto uploaded = upload({{rows.data(), rows.size() * sizeof(DeviceSamplingRow)},
+                                {biases.data(), biases.size() * sizeof(DeviceLogitBias)}});
   DeviceLogitBias* written = nullptr;  // the kernel keeps what it changes beside a bias
   if (!biases.empty()) {
     written = reinterpret_cast<DeviceLogitBias*>(reinterpret_cast<char*>(drawn) + tokenBytes);

@@ -96,9 +96,8 @@ void CudaBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, cons
   const int64_t rows = qkv.shape[0];
   if (rows == 0) return;
   const Scope scope(*this, "rotary", 3.0 * static_cast<double>(rows * heads * headDim));
-  const auto uploaded =
-      staging_->upload({{positions, bytesOf(positions, rows)},
-                        {inverseFrequencies, static_cast<size_t>(headDim / 2) * sizeof(float)}});
+  const auto uploaded = upload({{positions, bytesOf(positions, rows)},
+                                {inverseFrequencies, static_cast<size_t>(headDim / 2) * sizeof(float)}});
   withType(qkv.dtype, "rotary", [&](auto element) {
     using T = decltype(element);
     cuda::rotary<T>(stream_, dataOf<T>(qkv), static_cast<const int32_t*>(uploaded[0]),
@@ -112,7 +111,7 @@ void CudaBackend::attention(const Tensor& out, const Tensor& logSumExp, const Te
                             int64_t headDim) {
   const Scope scope(*this, "attention");
   const AttentionShape shape = attentionShape(qkv, sequences, heads, kvHeads, headDim);
-  const auto uploaded = staging_->upload({{offsets, bytesOf(offsets, sequences + 1)}});
+  const auto uploaded = upload({{offsets, bytesOf(offsets, sequences + 1)}});
   withType(qkv.dtype, "attention", [&](auto element) {
     using T = decltype(element);
     cuda::attention<T>(stream_, dataOf<T>(out), floats(logSumExp), dataOf<T>(qkv),
@@ -126,7 +125,7 @@ void CudaBackend::attentionBackward(const Tensor& gradQkv, const Tensor& gradOut
   const Scope scope(*this, "attentionBackward");
   const AttentionShape shape = attentionShape(qkv, sequences, heads, kvHeads, headDim);
   void* memory = workspace(attentionBackwardWorkspaceBytes(shape));
-  const auto uploaded = staging_->upload({{offsets, bytesOf(offsets, sequences + 1)}});
+  const auto uploaded = upload({{offsets, bytesOf(offsets, sequences + 1)}});
   withType(qkv.dtype, "attentionBackward", [&](auto element) {
     using T = decltype(element);
     cuda::attentionBackward<T>(stream_, dataOf<T>(gradQkv), dataOf<T>(gradOut), dataOf<T>(qkv),
@@ -154,7 +153,7 @@ void CudaBackend::swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut
 
 void CudaBackend::embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) {
   const Scope scope(*this, "embedding");
-  const auto uploaded = staging_->upload({{tokens, bytesOf(tokens, out.shape[0])}});
+  const auto uploaded = upload({{tokens, bytesOf(tokens, out.shape[0])}});
   withType(out.dtype, "embedding", [&](auto element) {
     withType(table.dtype, "embedding", [&](auto entry) {
       using T = decltype(element);
@@ -169,7 +168,7 @@ void CudaBackend::embeddingBackward(const Tensor& gradTable, const Tensor& gradO
   const Scope scope(*this, "embeddingBackward", static_cast<double>(gradOut.count()));
   const int64_t rows = gradOut.shape[0], columns = gradOut.shape[1], vocabSize = gradTable.shape[0];
   void* memory = workspace(embeddingBackwardWorkspaceBytes(rows, vocabSize));
-  const auto uploaded = staging_->upload({{tokens, bytesOf(tokens, rows)}});
+  const auto uploaded = upload({{tokens, bytesOf(tokens, rows)}});
   withType(gradOut.dtype, "embeddingBackward", [&](auto element) {
     using T = decltype(element);
     cuda::embeddingBackward<T>(stream_, floats(gradTable), dataOf<T>(gradOut),

@@ -107,6 +107,34 @@ void zeroDevice(Stream stream, void* destination, size_t bytes) {
   check(cudaMemsetAsync(destination, 0, bytes, stream), "cudaMemsetAsync");
 }
 
+void DestroyGraph::operator()(CUgraphExec_st* graph) const noexcept { cudaGraphExecDestroy(graph); }
+
+// Of this thread alone: other engines go on allocating and waiting.
+void beginCapture(Stream stream) {
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+}
+
+Graph endCapture(Stream stream) {
+  cudaGraph_t recorded = nullptr;
+  check(cudaStreamEndCapture(stream, &recorded), "cudaStreamEndCapture");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&executable, recorded, 0);
+  cudaGraphDestroy(recorded);
+  check(status, "cudaGraphInstantiate");
+  return Graph(executable);
+}
+
+void abandonCapture(Stream stream) noexcept {
+  cudaGraph_t recorded = nullptr;
+  cudaStreamEndCapture(stream, &recorded);
+  if (recorded) cudaGraphDestroy(recorded);
+  cudaGetLastError();  // why it is abandoned is known
+}
+
+void launchGraph(Stream stream, const Graph& graph) {
+  check(cudaGraphLaunch(graph.get(), stream), "cudaGraphLaunch");
+}
+
 DeviceMemory deviceMemory() {
   DeviceMemory memory;
   check(cudaMemGetInfo(&memory.freeBytes, &memory.totalBytes), "cudaMemGetInfo");

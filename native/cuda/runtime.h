@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 
 #include "cuda/types.h"
@@ -30,6 +31,19 @@ void copyToDeviceLater(Stream stream, void* destination, const void* pinned, siz
 void copyToHost(Stream stream, void* destination, const void* source, size_t bytes);
 void copyOnDevice(Stream stream, void* destination, const void* source, size_t bytes);
 void zeroDevice(Stream stream, void* destination, size_t bytes);
+
+// From begin on, what the stream is given is recorded in place of being run: kernels with their arguments,
+// copies and fills on the device. To wait for the stream, or take memory from it, is an error meanwhile. end
+// returns what launchGraph then runs in the order of the stream; abandon forgets it. After either, and after
+// an error of end, the stream runs what it is given again.
+struct DestroyGraph {
+  void operator()(CUgraphExec_st* graph) const noexcept;  // one that runs is destroyed when it has ended
+};
+using Graph = std::unique_ptr<CUgraphExec_st, DestroyGraph>;
+void beginCapture(Stream stream);
+Graph endCapture(Stream stream);
+void abandonCapture(Stream stream) noexcept;
+void launchGraph(Stream stream, const Graph& graph);
 
 struct DeviceMemory {
   size_t freeBytes = 0, totalBytes = 0;

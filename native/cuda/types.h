@@ -4,7 +4,9 @@
 
 #include <cstdint>
 
-struct CUstream_st;  // CUDA's own name for what a cudaStream_t points to
+// CUDA's own names for what a cudaStream_t and a cudaGraphExec_t point to.
+struct CUstream_st;
+struct CUgraphExec_st;
 
 namespace hdpo::cuda {
 

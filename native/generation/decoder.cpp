@@ -29,8 +29,22 @@ Tensor in(Buffer& workspace, Backend& backend, int64_t rows, int64_t columns, DT
 
 }  // namespace
 
-void Decoder::forward(const DecoderRows& rows, const KvCache& cache) {
+// With the rows that the backend adds.
+DecoderRows Decoder::padded(const DecoderRows& rows) {
+  const int64_t count = backend_.decodingRows(rows.count);
+  if (count == rows.count) return rows;
+  const auto extend = [&](auto& extended, const auto* given) {
+    extended.assign(given, given + rows.count);
+    extended.resize(static_cast<size_t>(count));
+    return extended.data();
+  };
+  return {count, extend(tokens_, rows.tokens), extend(positions_, rows.positions),
+          extend(cached_, rows.cached)};
+}
+
+void Decoder::forward(const DecoderRows& given, const KvCache& cache) {
   weights_.refresh();
+  const DecoderRows rows = padded(given);
   const int64_t width = config_.hiddenSize;
   work_.stream = in(stream_, backend_, rows.count, width);
   work_.projected = in(projected_, backend_, rows.count, width);
@@ -39,6 +53,19 @@ void Decoder::forward(const DecoderRows& rows, const KvCache& cache) {
   work_.attention = in(attention_, backend_, rows.count, config_.heads * config_.headDim, activations_);
   work_.gateUp = in(gateUp_, backend_, rows.count, 2 * config_.intermediateSize, activations_);
   work_.feedForward = in(feedForward_, backend_, rows.count, config_.intermediateSize, activations_);
+  const DecodingStep step{this,
+                          &cache,
+                          weights_.merged(),
+                          rows.count,
+                          rows.tokens,
+                          rows.positions,
+                          rows.cached,
+                          inverseFrequencies_.data(),
+                          static_cast<int64_t>(inverseFrequencies_.size())};
+  backend_.decodingStep(step, [&] { layers(rows, cache); });
+}
+
+void Decoder::layers(const DecoderRows& rows, const KvCache& cache) {
   backend_.embedding(work_.stream, parameters_.embedding, rows.tokens);
   const std::vector<LayerParameters>& layers = parameters_.layers;
   backend_.rmsNorm(work_.normed, Tensor(), work_.stream, layers[0].inputNorm, config_.rmsNormEpsilon);

@@ -37,6 +37,8 @@ class Decoder {
   Tensor logits(const int32_t* index, int64_t count);
 
  private:
+  DecoderRows padded(const DecoderRows& rows);
+  void layers(const DecoderRows& rows, const KvCache& cache);
   // Each from the normed stream to what is to be added to the stream.
   void attentionHalf(const DecoderRows& rows, const KvCache& cache, int64_t layer);
   void feedForwardHalf(int64_t layer);
@@ -48,6 +50,9 @@ class Decoder {
   const std::vector<float> inverseFrequencies_;  // [E / 2]
   PackedWeights weights_;
   const DType activations_;  // A
+  // Of a step that the backend wants more rows for, kept for their memory.
+  std::vector<int32_t> tokens_, positions_;
+  std::vector<CachedAttentionRow> cached_;
   // Of the last forward: the residual stream and what a half of a layer adds to it, float32; the rest A.
   struct Work {
     Tensor stream, projected;  // [R, D]

@@ -23,6 +23,7 @@ class PackedWeights {
   void weightsChanged() { weightsPacked_ = adapterPacked_ = false; }
   void adapterChanged() { (inWeights() ? weightsPacked_ : adapterPacked_) = false; }
   void setMerged(bool merged);
+  bool merged() const { return merged_; }
 
   void refresh();  // packs what has changed
 

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -62,6 +63,20 @@ struct HeadPreparation {
   float epsilon = 0;                          // of QK-norm
   const int32_t* positions = nullptr;         // [R] host memory
   const float* inverseFrequencies = nullptr;  // [E / 2] host memory
+};
+
+// One step of decoding: the arrays in host memory that its ops read, and what tells it from others. Steps of
+// equal decoder, cache, variant and rows run the same ops on the same memory of the backend.
+struct DecodingStep {
+  const void* decoder = nullptr;
+  const void* cache = nullptr;
+  int64_t variant = 0;
+  int64_t rows = 0;
+  const int32_t* tokens = nullptr;             // [rows]
+  const int32_t* positions = nullptr;          // [rows]
+  const CachedAttentionRow* cached = nullptr;  // [rows]
+  const float* inverseFrequencies = nullptr;   // [frequencies]
+  int64_t frequencies = 0;
 };
 
 // Rows [firstRow, firstRow + rows) of a fused projection's output, which one adapted module makes.
@@ -226,6 +241,15 @@ class Backend {
   virtual void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
                                const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
                                int64_t headDim) = 0;
+
+  // Rows that a decoding step of `rows` should have: a backend that replays steps wants few sizes. Rows that
+  // are added have token 0, position 0 and length 0; that backend's writeCache and cachedAttention skip them.
+  virtual int64_t decodingRows(int64_t rows) const { return rows; }
+  // Runs `ops`, which read no host memory but the arrays of `step`, or replays what an equal step ran.
+  virtual void decodingStep(const DecodingStep& step, const std::function<void()>& ops) {
+    static_cast<void>(step);
+    ops();
+  }
 
   // Draws one token from each row of logits [rows, V], which may be changed: the tokens and logprobs of
   // generation/sampler.h. false: nothing was done, for the host is as near to the logits as the backend.

@@ -22,6 +22,7 @@ struct CudaStatus {
   std::string runtime;     // CUDA version of this build
   std::string cublas;      // version and path of the library that was loaded
   size_t totalBytes = 0, freeBytes = 0;
+  bool graphs = true;  // decoding steps are recorded and replayed (HDPO_CUDA_GRAPHS)
 };
 
 // Whether this build has the kernels.

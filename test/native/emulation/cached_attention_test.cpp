@@ -117,3 +117,27 @@ TEST_CASE(
   checkCached<float, cuda::BFloat16>(3e-6);
   checkCached<cuda::BFloat16, cuda::BFloat16>(8e-3);
 }
+
+TEST_CASE("cuda cachedAttention: a row of length 0 is neither read nor written") {
+  const cuda::CachedHeads shape{2, 1, 8};
+  const Values qkv = randomValues(3 * 32, 5);
+  const std::vector<int32_t> tables = {0, 1 << 30, 1}, lengths = {3, 0, 16};
+  const cuda::CachedRows rows{3, tables.data(), 1, lengths.data(), 1024};
+  std::vector<float> cache(2 * 2 * 8 * kvBlockTokens, 0.25f), alone = cache;
+  cuda::writeCache(nullptr, cache.data(), qkv.data(), rows, shape);
+  CHECK(cache[2 * 8] == qkv[16]);  // token 2 of block 0
+  std::vector<float> out(3 * 16, 9.0f);
+  Scratch workspace(cuda::cachedAttentionWorkspaceBytes(rows, shape));
+  cuda::cachedAttention(nullptr, out.data(), cache.data(), qkv.data(), rows, shape, workspace.data());
+  CHECK(std::vector<float>(out.begin() + 16, out.begin() + 32) == std::vector<float>(16, 9.0f));
+  const std::vector<int32_t> ownTables = {0, 1}, ownLengths = {3, 16};
+  Values ownQkv(qkv.begin(), qkv.begin() + 32);
+  ownQkv.insert(ownQkv.end(), qkv.begin() + 64, qkv.end());
+  const cuda::CachedRows own{2, ownTables.data(), 1, ownLengths.data(), 16};
+  cuda::writeCache(nullptr, alone.data(), ownQkv.data(), own, shape);
+  CHECK(alone == cache);
+  std::vector<float> expected(2 * 16);
+  cuda::cachedAttention(nullptr, expected.data(), alone.data(), ownQkv.data(), own, shape, workspace.data());
+  CHECK(std::equal(out.begin(), out.begin() + 16, expected.begin()));
+  CHECK(std::equal(out.begin() + 32, out.end(), expected.begin() + 16));
+}

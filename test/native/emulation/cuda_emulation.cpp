@@ -64,6 +64,7 @@ struct Device {
   uint64_t random = 1, launches = 0;
   bool barriersWork = true;
   std::function<void()> beforeLaunch;
+  std::function<void(std::function<void()>)> keep;
 
   uint64_t draw() {  // xorshift64*
     random ^= random >> 12;
@@ -207,6 +208,13 @@ uint64_t launches() { return device().launches; }
 void* sharedMemory() { return sharedBegin(); }
 
 void setBeforeLaunch(std::function<void()> action) { device().beforeLaunch = std::move(action); }
+
+void setKeep(std::function<void(std::function<void()>)> keep) { device().keep = std::move(keep); }
+
+void submit(std::function<void()> work) {
+  if (device().keep) return device().keep(std::move(work));
+  work();
+}
 
 void runGrid(dim3 grid, dim3 block, size_t sharedBytes, const std::function<void()>& thread) {
   Device& d = device();

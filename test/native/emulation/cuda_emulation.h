@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <tuple>
 #include <type_traits>
 
 #include "core/error.h"
@@ -63,6 +64,9 @@ void setBarriersWork(bool work);
 uint64_t launches();  // so far
 // Called at the start of every launch: what the stream has queued before it.
 void setBeforeLaunch(std::function<void()> action);
+// What the stream is given: run now, or kept where it is being recorded (`keep` is set).
+void submit(std::function<void()> work);
+void setKeep(std::function<void(std::function<void()>)> keep);
 
 void runGrid(dim3 grid, dim3 block, size_t sharedBytes, const std::function<void()>& thread);
 void* sharedMemory();
@@ -237,10 +241,14 @@ template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t sharedBytes, Stream,
             Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  emulation::runGrid(grid, block, sharedBytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
+  const std::tuple<std::decay_t<Parameters>...> given(static_cast<Parameters>(arguments)...);
+  emulation::submit(
+      [=] { emulation::runGrid(grid, block, sharedBytes, [&] { std::apply(kernel, given); }); });
 }
 
-inline void zeroBytes(void* destination, size_t bytes, Stream) { std::memset(destination, 0, bytes); }
+inline void zeroBytes(void* destination, size_t bytes, Stream) {
+  emulation::submit([=] { std::memset(destination, 0, bytes); });
+}
 
 template <typename T>
 T* sharedMemory() {

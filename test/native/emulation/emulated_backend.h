@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cuda/cuda_backend.h"
+#include "cuda_emulation.h"
 #include "matrix_product.h"
 #include "runtime_emulation.h"
 
@@ -16,18 +17,22 @@ class PlainProducts final : public cuda::MatrixProducts {
   void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                float beta) override {
     CHECK(a.dtype == b.dtype);  // as cuBLAS wants them
-    emulation::runLateCopies();
-    plainProduct(out, a, transposeA, b, transposeB, beta);
+    emulation::submit([=] {
+      emulation::runLateCopies();
+      plainProduct(out, a, transposeA, b, transposeB, beta);
+    });
   }
 };
 
-inline std::unique_ptr<Backend> emulatedBackend() {
-  return std::make_unique<cuda::CudaBackend>(0, "an emulated GPU",
-                                             [](cuda::Stream, void* workspace, size_t bytes) {
-                                               CHECK(workspace != nullptr);
-                                               CHECK(bytes > 0);
-                                               return std::make_unique<PlainProducts>();
-                                             });
+inline std::unique_ptr<cuda::CudaBackend> emulatedBackend(bool graphs = true) {
+  return std::make_unique<cuda::CudaBackend>(
+      0, "an emulated GPU",
+      [](cuda::Stream, void* workspace, size_t bytes) {
+        CHECK(workspace != nullptr);
+        CHECK(bytes > 0);
+        return std::make_unique<PlainProducts>();
+      },
+      graphs);
 }
 
 }  // namespace hdpo

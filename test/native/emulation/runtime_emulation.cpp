@@ -1,15 +1,24 @@
 // The CUDA runtime that CudaBackend sees in tests: one device whose memory is the host's, and a stream that
-// runs everything at once, but copies from pinned memory as late as the runtime may.
+// runs everything at once, but copies from pinned memory as late as the runtime may. A graph is a list of
+// what was submitted.
 #include "runtime_emulation.h"
 
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
 #include "cuda/runtime.h"
 #include "cuda_emulation.h"
+
+struct CUgraphExec_st {
+  std::vector<std::function<void()>> work;
+};
 
 namespace hdpo::emulation {
 
@@ -20,13 +29,16 @@ constexpr size_t kAlignment = 256;
 struct LateCopy {
   void* destination;
   const void* source;
-  size_t bytes;
+  std::vector<unsigned char> content;  // of the source when the copy was queued
 };
 
 struct Memory {
   size_t limit = size_t{1} << 40, used = 0;
   std::map<void*, size_t> allocations;
   std::vector<LateCopy> late;
+  std::unique_ptr<CUgraphExec_st> recording;
+  int64_t graphs = 0;
+  uint64_t graphLaunches = 0;
 };
 
 Memory& memory() {
@@ -34,14 +46,26 @@ Memory& memory() {
   return only;
 }
 
+// What CUDA refuses, or would do at another time than is meant.
+void refuseWhileRecording(const char* call) {
+  if (memory().recording)
+    throw Error("ERR_EMULATION", std::string(call) + " while the stream is being recorded");
+}
+
 }  // namespace
 
 void setDeviceMemory(size_t bytes) { memory().limit = bytes; }
 size_t deviceAllocations() { return memory().allocations.size(); }
+int64_t graphs() { return memory().graphs; }
+uint64_t graphLaunches() { return memory().graphLaunches; }
 
 void runLateCopies() {
-  for (const LateCopy& copy : memory().late) std::memcpy(copy.destination, copy.source, copy.bytes);
-  memory().late.clear();
+  for (const LateCopy& copy : std::exchange(memory().late, {})) {
+    const size_t bytes = copy.content.size();
+    if (std::memcmp(copy.source, copy.content.data(), bytes) != 0)
+      throw Error("ERR_EMULATION", "pinned memory was written before a copy out of it had run");
+    std::memcpy(copy.destination, copy.source, bytes);
+  }
 }
 
 }  // namespace hdpo::emulation
@@ -49,16 +73,21 @@ void runLateCopies() {
 namespace hdpo::cuda {
 
 using emulation::memory;
+using emulation::refuseWhileRecording;
 
 Stream createStream(int) {
   emulation::setBeforeLaunch(emulation::runLateCopies);
   return nullptr;
 }
 void destroyStream(Stream) noexcept { emulation::runLateCopies(); }
-void synchronise(Stream) { emulation::runLateCopies(); }
+void synchronise(Stream) {
+  refuseWhileRecording("synchronise");
+  emulation::runLateCopies();
+}
 
 // Poisoned: a device's memory holds whatever was there before.
 void* allocateDevice(Stream, size_t bytes) {
+  refuseWhileRecording("allocateDevice");
   if (memory().used + bytes > memory().limit) return nullptr;
   const size_t size = (bytes + emulation::kAlignment) / emulation::kAlignment * emulation::kAlignment;
   void* pointer = std::aligned_alloc(emulation::kAlignment, size);
@@ -68,6 +97,7 @@ void* allocateDevice(Stream, size_t bytes) {
   return pointer;
 }
 void releaseDevice(Stream, void* pointer) noexcept {
+  refuseWhileRecording("releaseDevice");  // and so ends the process
   emulation::runLateCopies();
   memory().used -= memory().allocations.at(pointer);
   memory().allocations.erase(pointer);
@@ -77,30 +107,66 @@ void* allocatePinned(size_t bytes) { return std::malloc(bytes); }
 void releasePinned(void* pointer) noexcept { std::free(pointer); }
 
 void copyToDevice(Stream, void* destination, const void* source, size_t bytes) {
+  refuseWhileRecording("copyToDevice");
   emulation::runLateCopies();
   std::memcpy(destination, source, bytes);
 }
-// Runs when the stream is waited for or the next thing is queued: pinned memory written too early shows.
+// Runs when the stream is waited for or the next thing is queued.
 void copyToDeviceLater(Stream, void* destination, const void* pinned, size_t bytes) {
-  memory().late.push_back({destination, pinned, bytes});
+  refuseWhileRecording("copyToDeviceLater");
+  const auto* begin = static_cast<const unsigned char*>(pinned);
+  memory().late.push_back({destination, pinned, {begin, begin + bytes}});
 }
 void copyToHost(Stream, void* destination, const void* source, size_t bytes) {
+  refuseWhileRecording("copyToHost");
   emulation::runLateCopies();
   std::memcpy(destination, source, bytes);
 }
 void copyOnDevice(Stream, void* destination, const void* source, size_t bytes) {
-  emulation::runLateCopies();
-  std::memmove(destination, source, bytes);
+  emulation::submit([=] {
+    emulation::runLateCopies();
+    std::memmove(destination, source, bytes);
+  });
 }
 void zeroDevice(Stream, void* destination, size_t bytes) {
-  emulation::runLateCopies();
-  std::memset(destination, 0, bytes);
+  emulation::submit([=] {
+    emulation::runLateCopies();
+    std::memset(destination, 0, bytes);
+  });
+}
+
+void DestroyGraph::operator()(CUgraphExec_st* graph) const noexcept {
+  delete graph;
+  --memory().graphs;
+}
+
+void beginCapture(Stream) {
+  refuseWhileRecording("beginCapture");
+  memory().recording = std::make_unique<CUgraphExec_st>();
+  emulation::setKeep([](std::function<void()> work) { memory().recording->work.push_back(std::move(work)); });
+}
+Graph endCapture(Stream) {
+  emulation::setKeep(nullptr);
+  ++memory().graphs;
+  return Graph(memory().recording.release());
+}
+void abandonCapture(Stream) noexcept {
+  emulation::setKeep(nullptr);
+  memory().recording.reset();
+}
+void launchGraph(Stream, const Graph& graph) {
+  refuseWhileRecording("launchGraph");
+  ++memory().graphLaunches;
+  for (const auto& work : graph->work) work();
 }
 
 DeviceMemory deviceMemory() { return {memory().limit - memory().used, memory().limit}; }
 
 Mark::~Mark() = default;
 void Mark::set(Stream) {}
-void Mark::wait() { emulation::runLateCopies(); }
+void Mark::wait() {
+  refuseWhileRecording("Mark::wait");
+  emulation::runLateCopies();
+}
 
 }  // namespace hdpo::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace hdpo::emulation {
 
@@ -9,5 +10,9 @@ void setDeviceMemory(size_t bytes);
 size_t deviceAllocations();
 // Copies from pinned memory that have been queued: every kernel launch runs them first, as a stream would.
 void runLateCopies();
+
+// Graphs that exist, and launches of graphs so far.
+int64_t graphs();
+uint64_t graphLaunches();
 
 }  // namespace hdpo::emulation
