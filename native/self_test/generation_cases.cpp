@@ -123,6 +123,62 @@ OpCase cacheHeads(const CaseShape& s) {
   return given;
 }
 
+// Three steps of decoding with other tokens and lengths each: a backend that records steps replays the last.
+// What a model's step is made of: rows from a table, rotated, cached, attended to, and a product.
+OpCase decodingStep(const CaseShape& s) {
+  OpCase given;
+  const auto sequences = std::make_shared<CachedSequences>(s);
+  const int64_t width = s.qkvWidth(), columns = s.heads * s.headDim;
+  const size_t history = given.input({s.tokens, width}), table = given.input({s.vocabSize, width}, 2);
+  const size_t weight = given.input({s.hidden, columns}), out = given.output({s.sequences, s.hidden});
+  enum Memory : size_t { Cache, Qkv, Attention, Product };  // the last three with added rows
+  const auto cacheOf = [=](Call& call) {
+    return Tensor(call.memory[Cache].f32(), {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
+  };
+  given.prepare = [=](Backend& backend, Call& call) {
+    const int64_t rows = backend.decodingRows(s.sequences);
+    for (const int64_t count : {sequences->blocks * 2 * s.kvHeads * s.headDim * kvBlockTokens, rows * width,
+                                rows * columns, rows * s.hidden}) {
+      call.memory.emplace_back(backend, static_cast<size_t>(count) * sizeof(float));
+    }
+    backend.writeCache(cacheOf(call), call[history], sequences->all.data(), s.heads, s.kvHeads, s.headDim);
+  };
+  given.run = [=](Backend& backend, Call& call) {
+    const auto rows = static_cast<size_t>(backend.decodingRows(s.sequences));
+    const auto count = static_cast<int64_t>(rows);
+    const Tensor qkv(call.memory[Qkv].f32(), {count, width});
+    const Tensor attention(call.memory[Attention].f32(), {count, columns});
+    const Tensor product(call.memory[Product].f32(), {count, s.hidden});
+    const std::vector<float> frequencies = inverseFrequencies(s.headDim);
+    std::vector<int32_t> tokens(rows), positions(rows), first;
+    std::vector<CachedAttentionRow> cached(rows);
+    for (int32_t step = 0; step < 3; ++step) {
+      for (size_t r = 0; r < sequences->last.size(); ++r) {
+        const CachedAttentionRow& last = sequences->last[r];
+        cached[r] = {last.blocks, std::max(1, last.length - 2 + step)};
+        positions[r] = cached[r].length - 1;
+        tokens[r] = static_cast<int32_t>((static_cast<int64_t>(r) * 31 + step * 5) % s.vocabSize);
+      }
+      backend.decodingStep(
+          {&call, call.memory[Cache].data(), 0, count, tokens.data(), positions.data(), cached.data(),
+           frequencies.data(), s.headDim / 2},
+          [&] {
+            backend.embedding(qkv, call[table], tokens.data());
+            backend.rotary(qkv, s.heads + s.kvHeads, s.headDim, positions.data(), frequencies.data(), 1);
+            backend.writeCache(cacheOf(call), qkv, cached.data(), s.heads, s.kvHeads, s.headDim);
+            backend.cachedAttention(attention, cacheOf(call), qkv, cached.data(), s.heads, s.kvHeads,
+                                    s.headDim);
+            backend.matmul(product, attention, false, call[weight], true, 0);
+          });
+    }
+    for (int64_t r = 0; r < s.sequences; ++r) first.push_back(static_cast<int32_t>(r));
+    backend.gatherRows(call[out], product, first.data());
+  };
+  given.flops = 6.0 * static_cast<double>(s.sequences * columns * s.hidden);
+  given.bytes = 12.0 * static_cast<double>(columns * s.hidden + 2 * s.tokens * s.kvHeads * s.headDim);
+  return given;
+}
+
 // Rows with every option, and combinations of them.
 std::vector<SamplingOptions> samplingOptions(int64_t rows, int64_t vocabSize) {
   std::vector<SamplingOptions> all(static_cast<size_t>(rows));
@@ -187,6 +243,7 @@ void appendGenerationCases(std::vector<OpRow>& rows) {
   rows.push_back({"writeCache, cachedAttention, bfloat16", cachedAttention<DType::BFloat16>});
   rows.push_back({"cacheHeads, cachedAttention", cacheHeads<DType::Float32>});
   rows.push_back({"cacheHeads, cachedAttention, bfloat16", cacheHeads<DType::BFloat16>});
+  rows.push_back({"decodingStep, three in a row", decodingStep});
   rows.push_back({"sampleTokens", sampleTokens});
 }
 
