@@ -63,6 +63,9 @@ async function main(): Promise<void> {
     ...(await attention(peer)),
     await training(peer, ceilings.bfloat16FlopsPerSecond),
     await generation(1, 'bfloat16', peer, ceilings.copyBytesPerSecond),
+    await withoutGraphs(() => generation(1, 'bfloat16', undefined, ceilings.copyBytesPerSecond)),
+    await generation(64, 'bfloat16', undefined, ceilings.copyBytesPerSecond),
+    await withoutGraphs(() => generation(64, 'bfloat16', undefined, ceilings.copyBytesPerSecond)),
     await generation(256, 'bfloat16', peer, ceilings.copyBytesPerSecond),
     await generation(1, 'int8', undefined, ceilings.copyBytesPerSecond),
     await generation(256, 'int8', undefined, ceilings.copyBytesPerSecond),
@@ -229,6 +232,19 @@ async function generation(
       }
     },
   )
+}
+
+/** The same with every kernel launched by itself: an engine looks at the variable when it is made. */
+async function withoutGraphs(measured: () => Promise<Line>): Promise<Line> {
+  const before = process.env.HDPO_CUDA_GRAPHS
+  process.env.HDPO_CUDA_GRAPHS = 'off'
+  try {
+    const line = await measured()
+    return { ...line, name: `${line.name}, HDPO_CUDA_GRAPHS=off`, wanted: '-' }
+  } finally {
+    if (before === undefined) delete process.env.HDPO_CUDA_GRAPHS
+    else process.env.HDPO_CUDA_GRAPHS = before
+  }
 }
 
 /** A million rollouts; the time includes copies from and to the host, about 40 MB. */

@@ -97,13 +97,15 @@ async function checkAddon(): Promise<Finding[]> {
 
 /** No GPU is no fault: hdpo runs on the CPU. */
 export function describeCuda(status: CudaStatus): string {
-  const { usable, missing, device, capability, driver, runtime, cublas, totalBytes, freeBytes } = status
+  const { usable, missing, device, capability, driver, runtime, cublas, graphs, totalBytes, freeBytes } =
+    status
   const parts = [
     usable ? device : missing,
     device && `compute capability ${capability}`,
     runtime && `built for CUDA ${runtime}`,
     driver && `driver supports ${driver}`,
     cublas && `cuBLAS ${cublas}`,
+    graphs === false && 'no CUDA graphs (HDPO_CUDA_GRAPHS)',
     totalBytes && `${gigabytes(freeBytes ?? 0)} free of ${gigabytes(totalBytes)}`,
   ]
   return parts.filter(Boolean).join('; ')

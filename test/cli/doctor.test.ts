@@ -50,6 +50,14 @@ describe('describeCuda', () => {
         '79.0 GB free of 80.0 GB',
     )
   })
+
+  it('says when decoding does without CUDA graphs', () => {
+    const found = { built: true, usable: true, device: 'a GPU', capability: '9.0' }
+    expect(describeCuda({ ...found, graphs: true })).toBe('a GPU; compute capability 9.0')
+    expect(describeCuda({ ...found, graphs: false })).toBe(
+      'a GPU; compute capability 9.0; no CUDA graphs (HDPO_CUDA_GRAPHS)',
+    )
+  })
 })
 
 describe('the self-test', () => {
