@@ -4,20 +4,12 @@
 
 namespace hdpo {
 
-Decoder::Decoder(Backend& backend, const Parameters& parameters, const Adapter* adapter, PackedFormat format)
-    : backend_(backend),
-      parameters_(parameters),
-      config_(parameters.config()),
-      inverseFrequencies_(inverseFrequencies(config_)),
-      weights_(backend, parameters, adapter, format),
-      activations_(activationType(backend, format)) {}
+namespace {
 
-// int8 weights are multiplied in their own way; what goes into it and comes out is as beside bfloat16.
-DType Decoder::activationType(const Backend& backend, PackedFormat format) {
+// A. int8 weights are multiplied in their own way; what goes into it and comes out is as beside bfloat16.
+DType activationType(const Backend& backend, PackedFormat format) {
   return backend.activationType(format == PackedFormat::Float32 ? DType::Float32 : DType::BFloat16);
 }
-
-namespace {
 
 // [rows, columns] in a workspace that grows to hold it.
 Tensor in(Buffer& workspace, Backend& backend, int64_t rows, int64_t columns, DType type = DType::Float32) {
@@ -28,6 +20,18 @@ Tensor in(Buffer& workspace, Backend& backend, int64_t rows, int64_t columns, DT
 }
 
 }  // namespace
+
+Decoder::Decoder(Backend& backend, const Parameters& parameters, const Adapter* adapter, PackedFormat format)
+    : backend_(backend),
+      parameters_(parameters),
+      config_(parameters.config()),
+      inverseFrequencies_(inverseFrequencies(config_)),
+      weights_(backend, parameters, adapter, format),
+      activations_(activationType(backend, format)) {}
+
+DType Decoder::cachePrecision(const Backend& backend, PackedFormat format, DType wanted) {
+  return activationType(backend, format) == DType::BFloat16 ? DType::BFloat16 : wanted;
+}
 
 // With the rows that the backend adds.
 DecoderRows Decoder::padded(const DecoderRows& rows) {

@@ -28,8 +28,8 @@ class Decoder {
 
   PackedWeights& weights() { return weights_; }  // to be told what has changed
 
-  // A beside weights packed in `format`: the type of keys and values before they are cached.
-  static DType activationType(const Backend& backend, PackedFormat format);
+  // Of a cache for this decoder: `wanted`, but bfloat16 where that is the type in which keys and values come.
+  static DType cachePrecision(const Backend& backend, PackedFormat format, DType wanted);
 
   // Writes the rows' keys and values to the cache. Rows of one sequence may be in one call, in order.
   void forward(const DecoderRows& rows, const KvCache& cache);

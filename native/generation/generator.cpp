@@ -17,11 +17,6 @@ namespace {
 // Logits of one call of the head projection at most (one row at least).
 constexpr int64_t kLogitsBytes = int64_t{16} << 20;
 
-DType cachePrecision(const Backend& backend, const GenerationOptions& options) {
-  const bool rounded = Decoder::activationType(backend, options.format) == DType::BFloat16;
-  return rounded ? DType::BFloat16 : options.kvPrecision;
-}
-
 std::exception_ptr errorOf(const char* code, const std::string& message) {
   return std::make_exception_ptr(Error(code, message));
 }
@@ -34,7 +29,8 @@ struct Generator::Impl {
       : backend(device),
         config(weights.config()),
         tokenBytes(std::move(bytesOfTokens)),
-        cache(device, config, options.kvBudgetBytes, cachePrecision(device, options)),
+        cache(device, config, options.kvBudgetBytes,
+              Decoder::cachePrecision(device, options.format, options.kvPrecision)),
         decoder(device, weights, options.adapter, options.format),
         scheduler(cache, options.maxBatchRows) {}
 

@@ -108,7 +108,8 @@ TEST_CASE(
     for (const ModelOptions& options : {full, lora}) {
       CAPTURE(named.name);
       CAPTURE(options.adapter.has_value());
-      const auto cpu = createCpuBackend(1), device = emulatedBackend();
+      const auto cpu = createCpuBackend(1);
+      const auto device = emulatedBackend();
       const GradientRun expected = gradientOf(*cpu, named.config, options),
                         found = gradientOf(*device, named.config, options);
       std::vector<float> difference = found.gradient;

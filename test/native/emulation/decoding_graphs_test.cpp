@@ -43,7 +43,7 @@ class Decoding {
         config(decodingConfig()),
         weights(*backend, config, variant.precision),
         adapter(*backend, config, adapterOptions()),
-        cache(*backend, config, cacheBytes(variant), variant.kvPrecision),
+        cache(*backend, config, cacheBytes(variant), cachePrecision(variant)),
         decoder(*backend, weights, variant.adapter ? &adapter : nullptr, variant.format) {
     randomise(weights, 31);
     randomise(adapter, 32);
@@ -90,7 +90,10 @@ class Decoding {
   size_t cacheBytes(const Variant& variant) const {
     return static_cast<size_t>(kSequences * kBlocksOfSequence * config.layers * 2 * config.kvHeads *
                                config.headDim * kvBlockTokens) *
-           sizeOf(variant.kvPrecision);
+           sizeOf(cachePrecision(variant));
+  }
+  DType cachePrecision(const Variant& variant) const {
+    return Decoder::cachePrecision(*backend, variant.format, variant.kvPrecision);
   }
   std::vector<int32_t> blocks_[kSequences];
 };
