@@ -12,23 +12,18 @@
 #include <cmath>
 
 #include "cuda/attention.h"
-#include "cuda/tensor_core.h"
+#include "cuda/attention_tile.h"
 #include "cuda/workspace.h"
 
 namespace hdpo::cuda {
 
 namespace {
 
-constexpr int kWarps = 4, kThreads = kWarps * kWarp;
-constexpr int kTileRows = kWarps * 16;  // a warp has 16 rows of its block's tile
+constexpr int kWarps = kAttentionWarps, kThreads = kAttentionThreads;
 // Rows of the tiles that a backward block walks over. Two accumulators and the three registers of a float
 // operand leave room for no more.
 template <typename T>
 constexpr int kWalkRows = sizeof(T) == 2 ? 32 : 16;
-// Keys of a tile that a forward block walks over: float has three times the registers in operands.
-template <typename T>
-constexpr int kForwardKeys = sizeof(T) == 2 ? 64 : 32;
-constexpr float kLog2E = 1.44269504088896341f;
 
 template <typename T>
 struct Attention {
@@ -75,103 +70,11 @@ __device__ inline Tile tileAt(const int32_t* offsets, int sequences, int index) 
 
 int64_t tilesOf(const AttentionShape& shape) { return shape.tokens / kTileRows + shape.sequences; }
 
-// scores[n] = rows of `left` times rows of `right`: 16 rows of the warp by `columns`.
-template <typename T, int width, int columns>
-__device__ inline void scoreProducts(float (&scores)[columns / 8][4], const T* left, const T* right) {
-  constexpr int kStride = width + kTilePad;
-#pragma unroll
-  for (int n = 0; n < columns / 8; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) scores[n][i] = 0;
-  }
-#pragma unroll
-  for (int k = 0; k < width; k += 16) {
-    FragmentA<T> a;
-    loadA(a, left + k, kStride);
-#pragma unroll
-    for (int n = 0; n < columns / 8; n += 2) {
-      FragmentB<T> b[2];
-      loadB(b, right + n * 8 * kStride + k, kStride);
-      multiplyAdd(scores[n], a, b[0]);
-      multiplyAdd(scores[n + 1], a, b[1]);
-    }
-  }
-}
-
-// sums [16, width] += weights [16, rows] * right [rows, width].
-template <typename T, int width, int rows>
-__device__ inline void addWeighted(float (&sums)[width / 8][4], const float (&weights)[rows / 8][4],
-                                   const T* right) {
-  constexpr int kStride = width + kTilePad;
-#pragma unroll
-  for (int k = 0; k < rows; k += 16) {
-    FragmentA<T> a;
-    asA(a, weights[k / 8], weights[k / 8 + 1]);
-#pragma unroll
-    for (int n = 0; n < width / 8; n += 2) {
-      FragmentB<T> b[2];
-      loadTransposedB(b, right + k * kStride + n * 8, kStride);
-      multiplyAdd(sums[n], a, b[0]);
-      multiplyAdd(sums[n + 1], a, b[1]);
-    }
-  }
-}
-
-// Rows of a warp's accumulator, times `factors` (of rows g and g + 8), to memory; columns beyond `columns`
-// are dropped.
-template <typename T, int width>
-__device__ inline void storeRows(T* target, int64_t rowStride, const float (&sums)[width / 8][4],
-                                 const float (&factors)[2], int firstRow, int validRows, int columns,
-                                 bool packed) {
-  const int g = laneIndex() / 4, t = laneIndex() % 4;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int row = firstRow + g + 8 * half;
-    if (row >= validRows) continue;
-#pragma unroll
-    for (int n = 0; n < width / 8; ++n) {
-      const int column = 8 * n + 2 * t;
-      const float low = sums[n][2 * half] * factors[half], high = sums[n][2 * half + 1] * factors[half];
-      T* place = target + row * rowStride + column;
-      if (packed && column < columns) {
-        if constexpr (sizeof(T) == 2) {
-          *reinterpret_cast<unsigned*>(place) = packPair(low, high);
-        } else {
-          *reinterpret_cast<float2*>(place) = make_float2(low, high);
-        }
-      } else {
-        if (column < columns) place[0] = fromFloat<T>(low);
-        if (column + 1 < columns) place[1] = fromFloat<T>(high);
-      }
-    }
-  }
-}
-
-__device__ inline float quadMaximum(float value) {
-  value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, 1));
-  return fmaxf(value, __shfl_xor_sync(kAllLanes, value, 2));
-}
-__device__ inline float quadSum(float value) {
-  value += __shfl_xor_sync(kAllLanes, value, 1);
-  return value + __shfl_xor_sync(kAllLanes, value, 2);
-}
-
-template <typename T, int width>
-constexpr size_t tileBytes(int rows) {
-  return static_cast<size_t>(rows) * (width + kTilePad) * sizeof(T);
-}
-
 // --- Forward ---
-
-template <typename T, int width>
-constexpr size_t forwardSharedBytes() {
-  return tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kForwardKeys<T>);
-}
 
 template <typename T, int width>
 __global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
   constexpr int kKeys = kForwardKeys<T>, kStride = width + kTilePad;
-  constexpr float kNone = -1e30f;  // finite: no infinities to subtract
   // The longest walks first.
   const Tile tile = tileAt(given.offsets, given.sequences, static_cast<int>(gridDim.x - 1 - blockIdx.x));
   if (tile.length == 0) return;
@@ -180,89 +83,35 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
   const T* base = given.qkv + tile.sequenceBegin * rowStride;
   const T* keys = base + int64_t{given.heads + kvHead} * given.headDim;
   const T* values = keys + int64_t{given.kvHeads} * given.headDim;
-
-  T* queryTile = sharedMemory<T>();
-  T* keyTiles = queryTile + kTileRows * kStride;  // [2][K or V][kKeys][kStride]
-  const int visible = tile.begin + tile.length, walk = (visible + kKeys - 1) / kKeys;
-  const auto copyKeys = [&](int step) {
-    T* target = keyTiles + step % 2 * 2 * kKeys * kStride;
+  const int visible = tile.begin + tile.length;
+  const auto copyKeys = [&](int step, T* target) {
     const int first = step * kKeys, valid = visible - first;
     copyTile<T, kKeys, width, kThreads>(target, keys + first * rowStride, rowStride, valid, given.headDim,
                                         given.packed);
     copyTile<T, kKeys, width, kThreads>(target + kKeys * kStride, values + first * rowStride, rowStride,
                                         valid, given.headDim, given.packed);
   };
+  T* queryTile = sharedMemory<T>();
   copyTile<T, kTileRows, width, kThreads>(queryTile,
                                           base + tile.begin * rowStride + int64_t{head} * given.headDim,
                                           rowStride, tile.length, given.headDim, given.packed);
-  copyKeys(0);
-  commitCopies();
-
   const int warpRow = static_cast<int>(threadIdx.x) / kWarp * 16;
-  const int g = laneIndex() / 4, t = laneIndex() % 4;
-  const float scale = given.scale * kLog2E;
-  float sums[width / 8][4] = {}, largest[2] = {kNone, kNone}, totals[2] = {};
-  for (int step = 0; step < walk; ++step) {
-    if (step + 1 < walk) copyKeys(step + 1);
-    commitCopies();
-    waitForCopies<1>();
-    __syncthreads();
-    const T* keyTile = keyTiles + step % 2 * 2 * kKeys * kStride;
-    float scores[kKeys / 8][4];
-    scoreProducts<T, width, kKeys>(scores, queryTile + warpRow * kStride, keyTile);
-    const int firstKey = step * kKeys;
-    if (firstKey + kKeys - 1 > tile.begin + warpRow) {
-#pragma unroll
-      for (int n = 0; n < kKeys / 8; ++n) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const int key = firstKey + 8 * n + 2 * t + i % 2, query = tile.begin + warpRow + g + i / 2 * 8;
-          if (key > query) scores[n][i] = kNone;
-        }
-      }
-    }
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float top = largest[half];
-#pragma unroll
-      for (int n = 0; n < kKeys / 8; ++n)
-        top = fmaxf(top, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
-      top = quadMaximum(top);
-      const float correction = exp2f((largest[half] - top) * scale), offset = top * scale;
-      largest[half] = top;
-      totals[half] *= correction;
-#pragma unroll
-      for (int n = 0; n < width / 8; ++n) {
-        sums[n][2 * half] *= correction;
-        sums[n][2 * half + 1] *= correction;
-      }
-#pragma unroll
-      for (int n = 0; n < kKeys / 8; ++n) {
-#pragma unroll
-        for (int i = 2 * half; i < 2 * half + 2; ++i) {
-          scores[n][i] = exp2f(scores[n][i] * scale - offset);
-          totals[half] += scores[n][i];
-        }
-      }
-    }
-    addWeighted<T, width, kKeys>(sums, scores, keyTile + kKeys * kStride);
-    __syncthreads();  // the next copy goes where this tile was
-  }
-  waitForCopies<0>();
+  AttendedRows<width> rows;
+  walkKeys<T, width>(rows, queryTile + warpRow * kStride, queryTile + kTileRows * kStride,
+                     tile.begin + warpRow, (visible + kKeys - 1) / kKeys, given.scale * kLog2E, copyKeys);
   float inverse[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const float total = quadSum(totals[half]);
-    inverse[half] = __fdividef(1.0f, total);
-    const int row = warpRow + g + 8 * half;
-    if (t == 0 && row < tile.length) {
+    inverse[half] = __fdividef(1.0f, rows.totals[half]);
+    const int row = warpRow + laneIndex() / 4 + 8 * half;
+    if (laneIndex() % 4 == 0 && row < tile.length) {
       given.logSumExp[(tile.sequenceBegin + tile.begin + row) * given.heads + head] =
-          largest[half] * given.scale + logf(total);
+          rows.largest[half] * given.scale + logf(rows.totals[half]);
     }
   }
   storeRows<T, width>(
       given.result + (tile.sequenceBegin + tile.begin) * given.outWidth() + int64_t{head} * given.headDim,
-      given.outWidth(), sums, inverse, warpRow, tile.length, given.headDim, given.packed);
+      given.outWidth(), rows.sums, inverse, warpRow, tile.length, given.headDim, given.packed);
 }
 
 // --- Backward ---

@@ -10,6 +10,12 @@
 
 namespace hdpo::cuda {
 
+// Rows [firstRow, firstRow + rows) of a step: neighbouring tokens of one sequence from a position on.
+struct PrefillTile {
+  int32_t firstRow, firstPosition, rows;
+};
+constexpr int32_t kPrefillRows = 64;  // of a tile, at most
+
 // The rows of a step, in device memory: row r has its block numbers at blockTables + r * tableStride and
 // `lengths[r]` cached tokens, its own included. A row of length 0 is none: nothing of it is read or written.
 struct CachedRows {
@@ -18,6 +24,12 @@ struct CachedRows {
   int64_t tableStride = 0;
   const int32_t* lengths = nullptr;
   int64_t longest = 0;  // at least the largest length
+  // Rows that are attended to in tiles (cached_prefill.h), and `lengths` with 0 for these: null, and all rows
+  // are attended to one by one.
+  const PrefillTile* tiles = nullptr;
+  int64_t tileCount = 0;
+  const int32_t* singleLengths = nullptr;
+  int64_t longestSingle = 0;
 };
 
 // Tokens that one block of a grid takes: the work that is launched goes by `longest` in these.

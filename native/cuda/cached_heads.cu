@@ -142,8 +142,8 @@ void cacheHeads(Stream stream, C* cache, T* qkv, const HeadPlacement& placement,
       inPacks<T>(half, qkv, cache) && packs > 0 && packs <= kWarp && (packs & (packs - 1)) == 0;
   const int lanes = packed ? static_cast<int>(packs) : kWarp;
   launch(packed ? placeHeads<T, C, true> : placeHeads<T, C, false>,
-         static_cast<unsigned>(blocksOf(rows.rows * given.all * lanes, kThreads)), kThreads, 0, stream,
-         given, lanes);
+         static_cast<unsigned>(blocksOf(rows.rows * given.all * lanes, kThreads)), kThreads, 0, stream, given,
+         lanes);
 }
 
 #define HDPO_INSTANTIATE(T, C) \

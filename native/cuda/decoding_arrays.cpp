@@ -24,6 +24,26 @@ int64_t longestOf(const CachedAttentionRow* rows, int64_t count) {
   return longest;
 }
 
+// Fewer rows of a sequence read its keys again and again as fast as a tile would be filled. Not timed.
+constexpr int64_t kLeastRun = 8;
+
+std::vector<PrefillTile> prefillTiles(const CachedAttentionRow* rows, int64_t count) {
+  std::vector<PrefillTile> tiles;
+  for (int64_t begin = 0, end = 0; begin < count; begin = end) {
+    const auto continues = [&](int64_t r) {
+      return rows[r].blocks == rows[begin].blocks && rows[r].length == rows[begin].length + (r - begin);
+    };
+    for (end = begin + 1; end < count && continues(end); ++end) {
+    }
+    if (rows[begin].length == 0 || end - begin < kLeastRun) continue;
+    for (int64_t first = begin; first < end; first += kPrefillRows) {
+      tiles.push_back({static_cast<int32_t>(first), rows[first].length - 1,
+                       static_cast<int32_t>(std::min<int64_t>(kPrefillRows, end - first))});
+    }
+  }
+  return tiles;
+}
+
 void fillCachedRows(const CachedAttentionRow* rows, int64_t count, int64_t stride, int32_t* tables,
                     int32_t* lengths) {
   for (int64_t r = 0; r < count; ++r) {
@@ -33,6 +53,13 @@ void fillCachedRows(const CachedAttentionRow* rows, int64_t count, int64_t strid
     std::copy_n(rows[r].blocks, blocks, table);
     std::fill(table + blocks, table + stride, 0);
   }
+}
+
+int64_t fillSingleLengths(const CachedAttentionRow* rows, int64_t count,
+                          const std::vector<PrefillTile>& tiles, int32_t* lengths) {
+  for (int64_t r = 0; r < count; ++r) lengths[r] = rows[r].length;
+  for (const PrefillTile& tile : tiles) std::fill_n(lengths + tile.firstRow, tile.rows, 0);
+  return count == 0 ? 0 : *std::max_element(lengths, lengths + count);
 }
 
 DecodingArrays::~DecodingArrays() {
@@ -52,7 +79,7 @@ void DecodingArrays::reserve(size_t bytes) {
   device_.reserve(backend_, pinnedBytes_);
 }
 
-void DecodingArrays::send(const DecodingStep& step, int64_t longest) {
+void DecodingArrays::send(const DecodingStep& step, int64_t longest, const std::vector<PrefillTile>& tiles) {
   forget();
   const int64_t stride = tableStrideFor(longest);
   size_t bytes = 0;
@@ -64,6 +91,8 @@ void DecodingArrays::send(const DecodingStep& step, int64_t longest) {
   const size_t rowBytes = bytesOf(step.rows), frequencyBytes = bytesOf(step.frequencies);
   const size_t frequencies = place(frequencyBytes), tokens = place(rowBytes), positions = place(rowBytes),
                lengths = place(rowBytes), tables = place(bytesOf(step.rows * stride));
+  const size_t tileBytes = tiles.size() * sizeof(PrefillTile);
+  const size_t single = place(tiles.empty() ? 0 : rowBytes), tilePlace = place(tileBytes);
   reserve(bytes);
   copied_.wait();
   std::memcpy(pinned_ + frequencies, step.inverseFrequencies, frequencyBytes);
@@ -71,6 +100,12 @@ void DecodingArrays::send(const DecodingStep& step, int64_t longest) {
   std::memcpy(pinned_ + positions, step.positions, rowBytes);
   fillCachedRows(step.cached, step.rows, stride, reinterpret_cast<int32_t*>(pinned_ + tables),
                  reinterpret_cast<int32_t*>(pinned_ + lengths));
+  int64_t longestSingle = 0;
+  if (!tiles.empty()) {
+    longestSingle =
+        fillSingleLengths(step.cached, step.rows, tiles, reinterpret_cast<int32_t*>(pinned_ + single));
+    std::memcpy(pinned_ + tilePlace, tiles.data(), tileBytes);
+  }
   copyToDeviceLater(stream_, device_.data(), pinned_, bytes);
   copied_.set(stream_);
   places_ = {{step.inverseFrequencies, frequencyBytes, frequencies},
@@ -79,6 +114,12 @@ void DecodingArrays::send(const DecodingStep& step, int64_t longest) {
   const char* device = static_cast<const char*>(device_.data());
   rows_ = {step.rows, reinterpret_cast<const int32_t*>(device + tables), stride,
            reinterpret_cast<const int32_t*>(device + lengths), longest};
+  if (!tiles.empty()) {
+    rows_.tiles = reinterpret_cast<const PrefillTile*>(device + tilePlace);
+    rows_.tileCount = static_cast<int64_t>(tiles.size());
+    rows_.singleLengths = reinterpret_cast<const int32_t*>(device + single);
+    rows_.longestSingle = longestSingle;
+  }
   rowsSource_ = step.cached;
 }
 

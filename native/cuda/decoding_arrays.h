@@ -16,7 +16,12 @@ namespace hdpo::cuda {
 // Block tables [count, stride], zeros behind a row's own blocks, and lengths [count].
 void fillCachedRows(const CachedAttentionRow* rows, int64_t count, int64_t stride, int32_t* tables,
                     int32_t* lengths);
+// Lengths [count] with 0 for the rows in tiles; returns the longest.
+int64_t fillSingleLengths(const CachedAttentionRow* rows, int64_t count,
+                          const std::vector<PrefillTile>& tiles, int32_t* lengths);
 int64_t longestOf(const CachedAttentionRow* rows, int64_t count);
+// Tiles of all runs of rows that are worth it.
+std::vector<PrefillTile> prefillTiles(const CachedAttentionRow* rows, int64_t count);
 int64_t tableStrideFor(int64_t longest);
 
 class DecodingArrays {
@@ -27,9 +32,9 @@ class DecodingArrays {
   DecodingArrays(const DecodingArrays&) = delete;
   DecodingArrays& operator=(const DecodingArrays&) = delete;
 
-  // Sends the step's arrays, with block tables as wide as `longest` tokens need, at least its longest row's.
-  // They are found until forget(). Throws ERR_OUT_OF_MEMORY.
-  void send(const DecodingStep& step, int64_t longest);
+  // Sends the step's arrays, with block tables as wide as `longest` tokens need, at least its longest row's,
+  // and its tiles. They are found until forget(). Throws ERR_OUT_OF_MEMORY.
+  void send(const DecodingStep& step, int64_t longest, const std::vector<PrefillTile>& tiles);
   void forget() { places_.clear(), rowsSource_ = nullptr; }
 
   // Where a copy of `bytes` at the host's `source` lies; null: these are none of the step's arrays.

@@ -27,13 +27,15 @@ int64_t CudaBackend::decodingRows(int64_t rows) const { return replays(rows) ? p
 void CudaBackend::decodingStep(const DecodingStep& step, const std::function<void()>& ops) {
   const int64_t longest = longestOf(step.cached, step.rows),
                 stretches = powerOfTwo((longest + kCachedStretch - 1) / kCachedStretch);
-  const bool replayed = replays(step.rows) && step.rows * stretches <= kMostParts && !profiler().enabled();
+  const std::vector<PrefillTile> tiles = prefillTiles(step.cached, step.rows);
+  const bool replayed =
+      replays(step.rows) && step.rows * stretches <= kMostParts && tiles.empty() && !profiler().enabled();
   struct Forget {
     DecodingArrays& arrays;
     ~Forget() { arrays.forget(); }
   };
   const Forget forget{*arrays_};
-  arrays_->send(step, replayed ? stretches * kCachedStretch : longest);
+  arrays_->send(step, replayed ? stretches * kCachedStretch : longest, tiles);
   if (!replayed) return ops();
   const DecodingKey key{step.decoder, step.cache, step.variant, step.rows, stretches};
   DecodingGraphs::Entry* known = graphs_.find(key);
@@ -94,10 +96,18 @@ CachedRows CudaBackend::upload(const CachedAttentionRow* rows, int64_t count) {
   std::vector<int32_t> lengths(static_cast<size_t>(count)),
       tables(static_cast<size_t>(count * result.tableStride));
   fillCachedRows(rows, count, result.tableStride, tables.data(), lengths.data());
-  const auto uploaded = upload(
-      {{tables.data(), tables.size() * sizeof(int32_t)}, {lengths.data(), lengths.size() * sizeof(int32_t)}});
+  const std::vector<PrefillTile> tiles = prefillTiles(rows, count);
+  std::vector<int32_t> single(tiles.empty() ? 0 : lengths.size());
+  if (!tiles.empty()) result.longestSingle = fillSingleLengths(rows, count, tiles, single.data());
+  const auto uploaded = upload({{tables.data(), tables.size() * sizeof(int32_t)},
+                                {lengths.data(), lengths.size() * sizeof(int32_t)},
+                                {single.data(), single.size() * sizeof(int32_t)},
+                                {tiles.data(), tiles.size() * sizeof(PrefillTile)}});
   result.blockTables = static_cast<const int32_t*>(uploaded[0]);
   result.lengths = static_cast<const int32_t*>(uploaded[1]);
+  result.singleLengths = static_cast<const int32_t*>(uploaded[2]);
+  result.tiles = static_cast<const PrefillTile*>(uploaded[3]);
+  result.tileCount = static_cast<int64_t>(tiles.size());
   return result;
 }
 

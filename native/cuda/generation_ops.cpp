@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "cuda/cached_heads.h"
+#include "cuda/cached_prefill.h"
 #include "cuda/cuda_backend.h"
 #include "cuda/dispatch.h"
 #include "cuda/packed_int8.h"
@@ -124,12 +125,21 @@ void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const 
   const Scope scope(*this, "cachedAttention");
   const CachedHeads shape{heads, kvHeads, headDim};
   requireCachedHeads(heads, kvHeads, headDim);
-  const CachedRows uploaded = upload(rows, qkv.shape[0]);
-  void* memory = workspace(cachedAttentionWorkspaceBytes(uploaded, shape));
+  CachedRows single = upload(rows, qkv.shape[0]);
+  if (single.tileCount > 0 && supportsPrefill(shape, qkv.dtype == cache.dtype)) {
+    withType(qkv.dtype, "cachedAttention", [&](auto element) {
+      using T = decltype(element);
+      cachedPrefill<T>(stream_, dataOf<T>(out), dataOf<T>(cache), dataOf<T>(qkv), single, shape);
+    });
+    single.lengths = single.singleLengths;
+    single.longest = single.longestSingle;
+  }
+  if (single.longest == 0) return;
+  void* memory = workspace(cachedAttentionWorkspaceBytes(single, shape));
   withCacheTypes(qkv.dtype, cache.dtype, "cachedAttention", [&](auto element, auto cached) {
     using T = decltype(element);
     using C = decltype(cached);
-    cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape,
+    cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), single, shape,
                                 memory);
   });
 }

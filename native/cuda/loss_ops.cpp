@@ -124,7 +124,7 @@ PolicyLossSums CudaBackend::linearLoss(const LinearLossInput& input, const Linea
   LinearLossInput given = input;
   const size_t count = static_cast<size_t>(rows);
   const auto uploaded =
-      staging_->upload({{input.targets, count * sizeof(int32_t)}, {input.terms, count * sizeof(TokenTerms)}});
+      upload({{input.targets, count * sizeof(int32_t)}, {input.terms, count * sizeof(TokenTerms)}});
   given.targets = static_cast<const int32_t*>(uploaded[0]);
   given.terms = static_cast<const TokenTerms*>(uploaded[1]);
   DeviceArrays arrays(*this);

@@ -247,28 +247,37 @@ __device__ inline void waitForCopies() {
 #endif
 }
 
-// Rows [0, rows) and columns [0, width) of a matrix into a tile of shared memory; beyond `validRows` and
-// `columns` zeros. `packed`: columns and addresses allow 16-byte copies; those arrive at waitForCopies.
-template <typename T, int rows, int width, int threads>
-__device__ inline void copyTile(T* tile, const T* matrix, int64_t rowStride, int validRows, int columns,
-                                bool packed) {
+// `rows` rows of `columns` elements, row r at rowAt(r), into a tile of shared memory [rows, width]; zeros
+// beyond `columns` and `validRows`, of which there is at least one. `packed`: columns and addresses allow
+// 16-byte copies; those arrive at waitForCopies.
+template <typename T, int rows, int width, int threads, typename RowAt>
+__device__ inline void copyRowsToTile(T* tile, const RowAt& rowAt, int validRows, int columns, bool packed) {
   constexpr int kStride = width + kTilePad;
   if (packed) {
     constexpr int kPacksOfRow = width / kPack<T>;
+    static_assert(rows * kPacksOfRow % threads == 0);
 #pragma unroll 1
     for (int i = 0; i < rows * kPacksOfRow / threads; ++i) {
       const int item = i * threads + static_cast<int>(threadIdx.x);
       const int row = item / kPacksOfRow, column = item % kPacksOfRow * kPack<T>;
       const bool valid = row < validRows && column < columns;
-      copyAsync(tile + row * kStride + column, valid ? matrix + row * rowStride + column : matrix, valid);
+      copyAsync(tile + row * kStride + column, valid ? rowAt(row) + column : rowAt(0), valid);
     }
   } else {
     for (int item = static_cast<int>(threadIdx.x); item < rows * width; item += threads) {
       const int row = item / width, column = item % width;
       const bool valid = row < validRows && column < columns;
-      tile[row * kStride + column] = valid ? matrix[row * rowStride + column] : fromFloat<T>(0);
+      tile[row * kStride + column] = valid ? rowAt(row)[column] : fromFloat<T>(0);
     }
   }
+}
+
+// The same of a matrix whose rows lie `rowStride` elements apart.
+template <typename T, int rows, int width, int threads>
+__device__ inline void copyTile(T* tile, const T* matrix, int64_t rowStride, int validRows, int columns,
+                                bool packed) {
+  const auto rowAt = [&](int row) { return matrix + row * rowStride; };
+  copyRowsToTile<T, rows, width, threads>(tile, rowAt, validRows, columns, packed);
 }
 
 }  // namespace hdpo::cuda

@@ -50,7 +50,7 @@ class Decoder {
   const std::vector<float> inverseFrequencies_;  // [E / 2]
   PackedWeights weights_;
   const DType activations_;  // A
-  // Of a step that the backend wants more rows for, kept for their memory.
+  // Rows of a step that the backend wants more of, kept for their memory.
   std::vector<int32_t> tokens_, positions_;
   std::vector<CachedAttentionRow> cached_;
   // Of the last forward: the residual stream and what a half of a layer adds to it, float32; the rest A.

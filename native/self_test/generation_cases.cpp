@@ -143,13 +143,12 @@ OpCase decodingStep(const CaseShape& s) {
     }
     backend.writeCache(cacheOf(call), call[history], sequences->all.data(), s.heads, s.kvHeads, s.headDim);
   };
-  given.run = [=](Backend& backend, Call& call) {
+  given.run = [=, frequencies = inverseFrequencies(s.headDim)](Backend& backend, Call& call) {
     const auto rows = static_cast<size_t>(backend.decodingRows(s.sequences));
     const auto count = static_cast<int64_t>(rows);
     const Tensor qkv(call.memory[Qkv].f32(), {count, width});
     const Tensor attention(call.memory[Attention].f32(), {count, columns});
     const Tensor product(call.memory[Product].f32(), {count, s.hidden});
-    const std::vector<float> frequencies = inverseFrequencies(s.headDim);
     std::vector<int32_t> tokens(rows), positions(rows), first;
     std::vector<CachedAttentionRow> cached(rows);
     for (int32_t step = 0; step < 3; ++step) {
@@ -159,17 +158,18 @@ OpCase decodingStep(const CaseShape& s) {
         positions[r] = cached[r].length - 1;
         tokens[r] = static_cast<int32_t>((static_cast<int64_t>(r) * 31 + step * 5) % s.vocabSize);
       }
-      backend.decodingStep(
-          {&call, call.memory[Cache].data(), 0, count, tokens.data(), positions.data(), cached.data(),
-           frequencies.data(), s.headDim / 2},
-          [&] {
-            backend.embedding(qkv, call[table], tokens.data());
-            backend.rotary(qkv, s.heads + s.kvHeads, s.headDim, positions.data(), frequencies.data(), 1);
-            backend.writeCache(cacheOf(call), qkv, cached.data(), s.heads, s.kvHeads, s.headDim);
-            backend.cachedAttention(attention, cacheOf(call), qkv, cached.data(), s.heads, s.kvHeads,
-                                    s.headDim);
-            backend.matmul(product, attention, false, call[weight], true, 0);
-          });
+      backend.decodingStep({&call, call.memory[Cache].data(), 0, count, tokens.data(), positions.data(),
+                            cached.data(), frequencies.data(), s.headDim / 2},
+                           [&] {
+                             backend.embedding(qkv, call[table], tokens.data());
+                             backend.cacheHeads(
+                                 cacheOf(call), qkv,
+                                 {Tensor(), Tensor(), Tensor(), 0, positions.data(), frequencies.data()},
+                                 cached.data(), s.heads, s.kvHeads, s.headDim);
+                             backend.cachedAttention(attention, cacheOf(call), qkv, cached.data(), s.heads,
+                                                     s.kvHeads, s.headDim);
+                             backend.matmul(product, attention, false, call[weight], true, 0);
+                           });
     }
     for (int64_t r = 0; r < s.sequences; ++r) first.push_back(static_cast<int32_t>(r));
     backend.gatherRows(call[out], product, first.data());

@@ -43,7 +43,7 @@ class Decoding {
         config(decodingConfig()),
         weights(*backend, config, variant.precision),
         adapter(*backend, config, adapterOptions()),
-        cache(*backend, config, cacheBytes(variant), cachePrecision(variant)),
+        cache(*backend, config, cacheBytes(variant), variant.kvPrecision),
         decoder(*backend, weights, variant.adapter ? &adapter : nullptr, variant.format) {
     randomise(weights, 31);
     randomise(adapter, 32);
@@ -90,10 +90,7 @@ class Decoding {
   size_t cacheBytes(const Variant& variant) const {
     return static_cast<size_t>(kSequences * kBlocksOfSequence * config.layers * 2 * config.kvHeads *
                                config.headDim * kvBlockTokens) *
-           sizeOf(cachePrecision(variant));
-  }
-  DType cachePrecision(const Variant& variant) const {
-    return Decoder::cachePrecision(*backend, variant.format, variant.kvPrecision);
+           sizeOf(variant.kvPrecision);
   }
   std::vector<int32_t> blocks_[kSequences];
 };
@@ -128,10 +125,12 @@ struct BareStep {
 }  // namespace
 
 TEST_CASE("CUDA decoding: replayed steps give the bits of steps op by op, as sequences come and go") {
-  Variant brief{"bfloat16", PackedFormat::BFloat16, DType::BFloat16, DType::BFloat16},
-      adapted{"an adapter beside bfloat16 weights", PackedFormat::BFloat16};
-  adapted.adapter = true;
-  const std::vector<Variant> variants = {{"float32"}, brief, adapted};
+  const DType single = DType::Float32, brief = DType::BFloat16;
+  const std::vector<Variant> variants = {
+      {"float32"},
+      {"bfloat16", PackedFormat::BFloat16, brief, brief},
+      {"an adapter beside bfloat16 weights", PackedFormat::BFloat16, single, brief, true},
+      {"an adapter beside int8 weights", PackedFormat::Int8, single, brief, true}};
   for (const Variant& variant : variants) {
     CAPTURE(variant.name);
     {
@@ -204,8 +203,7 @@ TEST_CASE("CUDA decoding: the arrays of a step are its own, copied before the ne
 }
 
 TEST_CASE("CUDA decoding: a merged adapter is another step, a changed one is not") {
-  Variant variant{"an adapter", PackedFormat::BFloat16};
-  variant.adapter = true;
+  const Variant variant{"an adapter", PackedFormat::BFloat16, DType::Float32, DType::BFloat16, true};
   Decoding direct(false, variant), replayed(true, variant);
   const auto both = [&](const std::function<void(Decoding&)>& change) {
     change(direct), change(replayed);

@@ -1,0 +1,126 @@
+// Runs of new tokens of sequences in the cache, against attention of the whole sequences: on the backend,
+// which finds the tiles.
+#include <doctest/doctest.h>
+
+#include "cuda/decoding_arrays.h"
+#include "emulated_backend.h"
+#include "kernel_test.h"
+
+using namespace hdpo;
+
+namespace {
+
+struct Run {
+  int32_t cached, added;  // tokens before, and new ones, which are rows of the step
+};
+
+std::vector<int32_t> scrambledTable(int32_t blocks, int32_t first, int32_t count) {
+  std::vector<int32_t> table;
+  for (int32_t b = 0; b < count; ++b) table.push_back((first + b) * 7 % blocks);
+  return table;
+}
+
+// The largest relative difference over all rows of all runs.
+template <typename T>
+double differenceFor(const std::vector<Run>& runs, const cuda::CachedHeads& shape, bool floatCache) {
+  const auto device = emulatedBackend();
+  ReferenceBackend reference;
+  const auto& [heads, kvHeads, headDim] = shape;
+  const int64_t width = (heads + 2 * kvHeads) * headDim, columns = heads * headDim;
+  int32_t blocks = 1;  // not a multiple of 7
+  for (const Run& run : runs) blocks += (run.cached + run.added + 15) / 16;
+  if (blocks % 7 == 0) ++blocks;
+  const DType type = sizeof(T) == 2 ? DType::BFloat16 : DType::Float32;
+  const DType cacheType = floatCache ? DType::Float32 : DType::BFloat16;
+  const int64_t cacheValues = blocks * 2 * kvHeads * headDim * kvBlockTokens;
+  std::vector<char> poison(static_cast<size_t>(cacheValues) * sizeOf(cacheType), '\xff');
+  Buffer cacheMemory(*device, poison.size());
+  device->copyFromHost(cacheMemory.data(), poison.data(), poison.size());
+  const Tensor cache(cacheMemory.data(), cacheType, {blocks, 2, kvHeads, headDim * kvBlockTokens});
+
+  std::vector<std::vector<int32_t>> tables;
+  std::vector<CachedAttentionRow> rows;
+  std::vector<T> stepValues;
+  Values expected;
+  int32_t next = 0;
+  for (size_t s = 0; s < runs.size(); ++s) {
+    const auto [before, added] = runs[s];
+    const int32_t length = before + added;
+    tables.push_back(scrambledTable(blocks, next, (length + 15) / 16));
+    next += (length + 15) / 16;
+    Values qkv = rounded<T>(randomValues(length * width, 10 + s, 1.5f));
+    if (!floatCache) qkv = rounded<cuda::BFloat16>(qkv);
+    const std::vector<T> values = toType<T>(qkv);
+    std::vector<CachedAttentionRow> all;
+    for (int32_t t = 1; t <= length; ++t) all.push_back({tables[s].data(), t});
+    Buffer memory(*device, values.size() * sizeof(T));
+    device->copyFromHost(memory.data(), values.data(), values.size() * sizeof(T));
+    device->writeCache(cache, Tensor(memory.data(), type, {length, width}), all.data(), heads, kvHeads,
+                       headDim);
+    rows.insert(rows.end(), all.begin() + before, all.end());
+    stepValues.insert(stepValues.end(), values.begin() + before * width, values.end());
+    Values out(static_cast<size_t>(length * columns)), sums(static_cast<size_t>(length * heads));
+    const std::vector<int32_t> offsets = {0, length};
+    reference.attention(view(out, {length, columns}), view(sums, {length, heads}), view(qkv, {length, width}),
+                        offsets.data(), 1, heads, kvHeads, headDim);
+    expected.insert(expected.end(), out.begin() + before * columns, out.end());
+  }
+  const auto count = static_cast<int64_t>(rows.size());
+  Buffer stepMemory(*device, stepValues.size() * sizeof(T)),
+      outMemory(*device, static_cast<size_t>(count * columns) * sizeof(T));
+  device->copyFromHost(stepMemory.data(), stepValues.data(), stepValues.size() * sizeof(T));
+  device->cachedAttention(Tensor(outMemory.data(), type, {count, columns}), cache,
+                          Tensor(stepMemory.data(), type, {count, width}), rows.data(), heads, kvHeads,
+                          headDim);
+  std::vector<T> found(static_cast<size_t>(count * columns));
+  device->copyToHost(found.data(), outMemory.data(), found.size() * sizeof(T));
+  return relativeDifference(toFloats(found), expected);
+}
+
+}  // namespace
+
+TEST_CASE("cuda prefill: tiles are runs of one sequence, of up to 64 rows") {
+  const std::vector<int32_t> first = {0, 1, 2, 3, 4, 5}, second = {6, 7};
+  std::vector<CachedAttentionRow> rows;
+  for (int32_t t = 0; t < 70; ++t) rows.push_back({first.data(), 11 + t});
+  rows.push_back({second.data(), 5});  // decodes
+  for (int32_t t = 0; t < 7; ++t)
+    rows.push_back({second.data(), 7 + t});  // a short run, with a gap before it
+  for (int32_t t = 0; t < 8; ++t) rows.push_back({second.data(), 20 + t});
+  rows.push_back({nullptr, 0});
+  const std::vector<cuda::PrefillTile> tiles =
+      cuda::prefillTiles(rows.data(), static_cast<int64_t>(rows.size()));
+  REQUIRE(tiles.size() == 3);
+  const auto is = [](const cuda::PrefillTile& tile, int32_t row, int32_t position, int32_t count) {
+    return tile.firstRow == row && tile.firstPosition == position && tile.rows == count;
+  };
+  CHECK(is(tiles[0], 0, 10, 64));
+  CHECK(is(tiles[1], 64, 74, 6));
+  CHECK(is(tiles[2], 78, 19, 8));
+  std::vector<int32_t> single(rows.size());
+  CHECK(cuda::fillSingleLengths(rows.data(), static_cast<int64_t>(rows.size()), tiles, single.data()) == 13);
+  CHECK(single[70] == 5);
+  CHECK(single[77] == 13);
+  CHECK(single[0] == 0);
+  CHECK(single[80] == 0);
+}
+
+TEST_CASE("cuda prefill: rows in tiles and rows alone agree with attention of the whole sequences") {
+  // A new prompt; one that goes on behind others' tokens; single rows between; ends at, before and after the
+  // edge of a block, of a tile of keys and of a tile of queries.
+  const std::vector<Run> runs = {{0, 70}, {33, 1}, {100, 64}, {0, 8}, {16, 7}, {63, 9}, {300, 1}, {5, 130}};
+  uint64_t seed = 0;
+  for (const cuda::CachedHeads& shape : {cuda::CachedHeads{1, 1, 2},
+                                         {4, 2, 16},
+                                         {3, 1, 20},
+                                         {5, 1, 64},
+                                         {2, 2, 80},
+                                         {2, 1, 128},
+                                         {1, 1, 162}}) {
+    CAPTURE(shape.headDim);
+    emulation::setSeed(++seed);
+    CHECK(differenceFor<float>(runs, shape, true) < 3e-6);
+    CHECK(differenceFor<cuda::BFloat16>(runs, shape, false) < 1e-2);
+    if (shape.headDim <= 64) CHECK(differenceFor<float>(runs, shape, false) < 3e-6);
+  }
+}
