@@ -26,11 +26,11 @@ export interface PolicyOptions {
   trainable?: boolean
   /** CPU threads; default: every core of this process. */
   threads?: number
-  /** Memory for cached keys and values in bytes. Sequences beyond it wait. Default 128 MiB. */
+  /** Memory for cached keys and values in bytes. Sequences beyond it wait. Default 128 MiB; a fifth of a GPU's. */
   kvBudgetBytes?: number
   /** How keys and values are cached. 'bfloat16': the budget holds twice as many tokens. Default 'float32'. */
   kvPrecision?: Precision
-  /** Tokens of one generation step. Default 256. */
+  /** Tokens of one generation step. Default 256; 2048 on a GPU. */
   maxBatchRows?: number
   /** Run layers again in backward instead of keeping their activations: less memory, about a third more time. */
   recompute?: boolean

@@ -96,10 +96,12 @@ EngineOptions parseEngineOptions(const Napi::Value& value) {
       formats[parseChoice(object.Get("generationPrecision"), "generationPrecision",
                           {"float32", "bfloat16", "int8"}, options.model.precision == DType::BFloat16)];
   options.generation.kvPrecision = parsePrecision(object.Get("kvPrecision"), "kvPrecision", DType::Float32);
-  options.generation.kvBudgetBytes = static_cast<size_t>(parseInteger(
-      object, "kvBudgetBytes", static_cast<int64_t>(options.generation.kvBudgetBytes), 1, kAnyInteger));
-  options.generation.maxBatchRows =
-      parseInteger(object, "maxBatchRows", options.generation.maxBatchRows, 1, 1 << 20);
+  if (!object.Get("kvBudgetBytes").IsUndefined()) {
+    options.generation.kvBudgetBytes =
+        static_cast<size_t>(parseInteger(object, "kvBudgetBytes", 1, 1, kAnyInteger));
+  }
+  if (!object.Get("maxBatchRows").IsUndefined())
+    options.generation.maxBatchRows = parseInteger(object, "maxBatchRows", 1, 1, 1 << 20);
   const Napi::Value tokenBytes = object.Get("tokenBytes");
   if (tokenBytes.IsUndefined()) return options;
   if (!tokenBytes.IsArray()) throwType(object.Env(), "tokenBytes must be an array of Uint8Array");

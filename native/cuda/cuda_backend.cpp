@@ -94,6 +94,8 @@ void CudaBackend::zero(void* destination, size_t bytes) {
   if (bytes > 0) zeroDevice(stream_, destination, bytes);
 }
 
+GenerationDefaults CudaBackend::generationDefaults() { return {deviceMemory().totalBytes / 5, 2048}; }
+
 std::optional<size_t> CudaBackend::availableBytes() { return deviceMemory().freeBytes; }
 
 void* CudaBackend::workspace(size_t bytes) {

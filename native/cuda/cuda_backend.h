@@ -110,6 +110,8 @@ class CudaBackend final : public Backend {
 
   size_t linearLossWorkspace() const override;
 
+  // A fifth of the device's memory; rows that keep its matrix units busy with a prompt.
+  GenerationDefaults generationDefaults() override;
   // generation_ops.cpp. A packed weight is a plain copy in its format; Int8: panels (int8_panels.h).
   size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override;
   void packWeight(const PackedWeight& packed, const Tensor& weight) override;

@@ -16,8 +16,8 @@
 //              group, scales take three float operations for each register that two tensor instructions
 //              fill: that bounds these kernels at about half of the tensor cores' rate.
 // For many rows the alternative is to unpack the weights to bfloat16 and call cuBLAS. That moves 3 N * P
-// bytes first, which at 256 rows (the most of a step unless maxBatchRows says more) takes as long as the
-// product, and would sample prompts and replies from two different models.
+// bytes first (at 256 rows as long as the product takes), its products run no faster than these, and it would
+// sample prompts and replies from two different models.
 #include <cmath>
 #include <limits>
 

@@ -29,10 +29,10 @@ struct Generator::Impl {
       : backend(device),
         config(weights.config()),
         tokenBytes(std::move(bytesOfTokens)),
-        cache(device, config, options.kvBudgetBytes,
+        cache(device, config, options.kvBudgetBytes.value_or(device.generationDefaults().kvBudgetBytes),
               Decoder::cachePrecision(device, options.format, options.kvPrecision)),
         decoder(device, weights, options.adapter, options.format),
-        scheduler(cache, options.maxBatchRows) {}
+        scheduler(cache, options.maxBatchRows.value_or(device.generationDefaults().maxBatchRows)) {}
 
   // What callbacks are told once the step's state is settled: they may call the generator again.
   using Completions = std::vector<std::function<void()>>;
@@ -76,8 +76,8 @@ struct Generator::Impl {
 
 Generator::Generator(Backend& backend, const Parameters& parameters, const GenerationOptions& options,
                      std::vector<std::string> tokenBytes) {
-  require(options.maxBatchRows >= 1, "ERR_ARGUMENT",
-          "maxBatchRows must be at least 1, but is " + std::to_string(options.maxBatchRows));
+  require(!options.maxBatchRows || *options.maxBatchRows >= 1, "ERR_ARGUMENT",
+          "maxBatchRows must be at least 1, but is " + std::to_string(options.maxBatchRows.value_or(0)));
   require(static_cast<int64_t>(tokenBytes.size()) <= parameters.config().vocabSize, "ERR_ARGUMENT",
           "tokenBytes has " + std::to_string(tokenBytes.size()) + " entries, more than the vocabulary of " +
               std::to_string(parameters.config().vocabSize));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,8 +18,9 @@ namespace hdpo {
 using SequenceId = int64_t;
 
 struct GenerationOptions {
-  size_t kvBudgetBytes = size_t{128} << 20;     // at least one block per layer; sequences beyond it wait
-  int64_t maxBatchRows = 256;                   // rows (tokens) of one step, prefill included
+  // Without a value: Backend::generationDefaults.
+  std::optional<size_t> kvBudgetBytes;          // at least one block per layer; sequences beyond it wait
+  std::optional<int64_t> maxBatchRows;          // rows (tokens) of one step, prefill included
   PackedFormat format = PackedFormat::Float32;  // how the weights are read
   const Adapter* adapter = nullptr;             // added to them; outlives the generator
   // Of cached keys and values; BFloat16 takes half the memory. Where the decoder computes them in bfloat16

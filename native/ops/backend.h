@@ -79,6 +79,12 @@ struct DecodingStep {
   int64_t frequencies = 0;
 };
 
+// Of generation, where nothing else is asked for.
+struct GenerationDefaults {
+  size_t kvBudgetBytes = size_t{128} << 20;
+  int64_t maxBatchRows = 256;
+};
+
 // Rows [firstRow, firstRow + rows) of a fused projection's output, which one adapted module makes.
 struct AdapterBlock {
   int64_t firstRow = 0, rows = 0;
@@ -242,6 +248,7 @@ class Backend {
                                const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
                                int64_t headDim) = 0;
 
+  virtual GenerationDefaults generationDefaults() { return {}; }
   // Rows that a decoding step of `rows` should have: a backend that replays steps wants few sizes. Rows that
   // are added have token 0, position 0 and length 0; that backend's writeCache and cachedAttention skip them.
   virtual int64_t decodingRows(int64_t rows) const { return rows; }
