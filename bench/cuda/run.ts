@@ -62,6 +62,7 @@ async function main(): Promise<void> {
     ...(await bandwidthBound()),
     ...(await attention(peer)),
     await training(peer, ceilings.bfloat16FlopsPerSecond),
+    await prefill(ceilings.bfloat16FlopsPerSecond),
     await generation(1, 'bfloat16', peer, ceilings.copyBytesPerSecond),
     await withoutGraphs(() => generation(1, 'bfloat16', undefined, ceilings.copyBytesPerSecond)),
     await generation(64, 'bfloat16', undefined, ceilings.copyBytesPerSecond),
@@ -82,6 +83,8 @@ async function main(): Promise<void> {
 }
 
 const measure = (name: string, shape: SelfTestShape) => fromNative(addon.measureOp(device, name, shape))
+/** Of an op's rows in the self-test's table: the one with activations in bfloat16, which the CPU does not have. */
+const rounded = (name: string) => (device === 'cuda' ? `${name}, bfloat16` : name)
 
 function shapeOf(tokens: number, sequences: number, part: Partial<SelfTestShape> = {}): SelfTestShape {
   return {
@@ -100,9 +103,15 @@ function shapeOf(tokens: number, sequences: number, part: Partial<SelfTestShape>
 /** Hidden 4096, vocabulary 151,936, 8,192 tokens, bfloat16 weight: beside its three products alone. */
 async function fusedLoss(peer: GpuPeer | undefined): Promise<Line[]> {
   const shape = shapeOf(8192, 1, { hidden: 4096 / scale })
-  const loss = await measure('linearLoss, bfloat16 weight', shape)
+  const loss = await measure(
+    device === 'cuda' ? 'linearLoss, bfloat16 hidden and weight' : 'linearLoss, bfloat16 weight',
+    shape,
+  )
   // The same products: [tokens, hidden] x [hidden, vocabulary], and its two gradients of the same size.
-  const product = await measure('matmul x W^T, bfloat16 W', { ...shape, feedForward: model.vocabSize })
+  const product = await measure(device === 'cuda' ? 'matmul x W^T, bfloat16' : 'matmul x W^T, bfloat16 W', {
+    ...shape,
+    feedForward: model.vocabSize,
+  })
   const products = 3 * (product.seconds ?? 0)
   const ours = loss.seconds ?? 0
   return [
@@ -118,7 +127,7 @@ async function fusedLoss(peer: GpuPeer | undefined): Promise<Line[]> {
 
 async function bandwidthBound(): Promise<Line[]> {
   const lines: Line[] = []
-  for (const name of ['rmsNorm', 'swiglu', 'rotary', 'adamW']) {
+  for (const name of [...['rmsNorm', 'swiglu', 'rotary'].map(rounded), 'adamW']) {
     const { seconds = 0, shareOfCeiling = 0 } = await measure(name, shapeOf(16_384, 8))
     lines.push({
       name: `${name}, 16k tokens`,
@@ -136,10 +145,11 @@ async function attention(peer: GpuPeer | undefined): Promise<Line[]> {
   const theirs = { attention: peer?.attentionSeconds, attentionBackward: peer?.attentionBackwardSeconds }
   const lines: Line[] = []
   for (const name of ['attention', 'attentionBackward'] as const) {
-    const { seconds = 0 } = await measure(name, shapeOf(8192, 1))
+    const row = rounded(name)
+    const { seconds = 0 } = await measure(row, shapeOf(8192, 1))
     const other = theirs[name]
     lines.push({
-      name: `${name}, 8k tokens, float32`,
+      name: `${row}, 8k tokens`,
       ours: milliseconds(seconds),
       peer: other === undefined ? '-' : milliseconds(other),
       reached: other === undefined ? '-' : times(other / seconds),
@@ -181,6 +191,34 @@ async function training(peer: GpuPeer | undefined, productRate: number): Promise
       peer: peer ? `${Math.round(peer.trainTokensPerSecond).toLocaleString('en')} tokens/s` : '-',
       reached: `${share(reached)} of the products${peer ? `, ${times(rate / peer.trainTokensPerSecond)} PyTorch` : ''}`,
       wanted: '45%, 1.3x PyTorch',
+    }
+  })
+}
+
+/** Eight prompts of 2,048 tokens before anything is sampled. Products alone count. */
+async function prefill(productRate: number): Promise<Line> {
+  const length = 2048 / scale
+  const kvBudgetBytes = 9 * length * 4 * model.layers * model.kvHeads * model.headDim
+  return withEngine({ trainable: false, kvBudgetBytes }, async (engine) => {
+    const prompts = Array.from({ length: 8 }, (_, p) =>
+      Int32Array.from({ length }, (_, t) => ((p + 1) * (t + 7)) % model.vocabSize),
+    )
+    const run = async () => {
+      const ids = prompts.map((prompt) => engine.createSequence(prompt))
+      await Promise.all(ids.map((id) => fromNative(engine.prefill(id))))
+      for (const id of ids) engine.releaseSequence(id)
+    }
+    await run()
+    const start = performance.now()
+    await run()
+    const rate = (8 * length * 1000) / (performance.now() - start)
+    const layerParameters = engine.parameterCount - model.vocabSize * model.hiddenSize
+    return {
+      name: 'prefill, 8 prompts of 2,048 tokens',
+      ours: `${Math.round(rate).toLocaleString('en')} tokens/s`,
+      peer: '-',
+      reached: `${share((2 * layerParameters * rate) / productRate)} of the products`,
+      wanted: '-',
     }
   })
 }
