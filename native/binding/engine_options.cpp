@@ -188,7 +188,8 @@ OptimizerOptions parseOptimizerOptions(const Napi::Value& value) {
       static_cast<float>(parseNumber(object, "weightDecay", options.weightDecay, 0, kAnyFloat));
   options.maxGradientNorm =
       static_cast<float>(parseNumber(object, "maxGradientNorm", options.maxGradientNorm, 0, kAnyFloat));
-  options.microBatchTokens = parseInteger(object, "microBatchTokens", options.microBatchTokens, 1, 1 << 30);
+  if (!object.Get("microBatchTokens").IsUndefined())
+    options.microBatchTokens = parseInteger(object, "microBatchTokens", 1, 1, 1 << 30);
   return options;
 }
 

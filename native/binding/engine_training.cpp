@@ -89,7 +89,7 @@ Napi::Value Engine::logprobs(const Napi::CallbackInfo& info) {
         const Model model = !reference       ? core.model->model()
                             : core.reference ? Model(*core.reference)
                                              : core.model->reference();
-        core.learner->logprobs(model, tokens, offsets, temperature, OptimizerOptions{}.microBatchTokens,
+        core.learner->logprobs(model, tokens, offsets, temperature, core.backend->defaults().microBatchTokens,
                                result.logprobs.data(), result.entropies.data());
         return result;
       },

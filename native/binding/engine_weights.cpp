@@ -109,16 +109,17 @@ Napi::Value Engine::unmergeAdapter(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Engine::memoryPlan(const Napi::CallbackInfo& info) {
-  int64_t tokens = OptimizerOptions{}.microBatchTokens;
+  std::optional<int64_t> given;
   if (!info[0].IsUndefined()) {
     if (!info[0].IsNumber()) throwType(info.Env(), "microBatchTokens must be a number");
-    tokens = info[0].As<Napi::Number>().Int64Value();
-    if (tokens < 1 || tokens > int64_t{1} << 30)
+    given = info[0].As<Napi::Number>().Int64Value();
+    if (*given < 1 || *given > int64_t{1} << 30)
       throwRange(info.Env(), "microBatchTokens must be between 1 and 2^30");
   }
   return run(
       info.Env(),
-      [tokens](EngineCore& core) {
+      [given](EngineCore& core) {
+        const int64_t tokens = given.value_or(core.backend->defaults().microBatchTokens);
         const EngineOptions& options = core.options;
         const AdapterOptions* adapter = options.model.adapter ? &*options.model.adapter : nullptr;
         PlanResult result;

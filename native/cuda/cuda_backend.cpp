@@ -94,7 +94,7 @@ void CudaBackend::zero(void* destination, size_t bytes) {
   if (bytes > 0) zeroDevice(stream_, destination, bytes);
 }
 
-GenerationDefaults CudaBackend::generationDefaults() { return {deviceMemory().totalBytes / 5, 2048}; }
+DeviceDefaults CudaBackend::defaults() { return {deviceMemory().totalBytes / 5, 2048, 8192}; }
 
 std::optional<size_t> CudaBackend::availableBytes() { return deviceMemory().freeBytes; }
 

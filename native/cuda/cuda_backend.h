@@ -50,6 +50,10 @@ class CudaBackend final : public Backend {
   const char* name() const override { return "cuda"; }
   int threads() const override { return 1; }
 
+  // A fifth of the device's memory for cached keys and values; as many rows and tokens as keep its matrix
+  // units busy.
+  DeviceDefaults defaults() override;
+
   void* allocate(size_t bytes) override;
   void release(void* pointer) noexcept override;
   void copyFromHost(void* destination, const void* source, size_t bytes) override;
@@ -110,8 +114,6 @@ class CudaBackend final : public Backend {
 
   size_t linearLossWorkspace() const override;
 
-  // A fifth of the device's memory; rows that keep its matrix units busy with a prompt.
-  GenerationDefaults generationDefaults() override;
   // generation_ops.cpp. A packed weight is a plain copy in its format; Int8: panels (int8_panels.h).
   size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override;
   void packWeight(const PackedWeight& packed, const Tensor& weight) override;

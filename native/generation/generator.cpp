@@ -29,10 +29,10 @@ struct Generator::Impl {
       : backend(device),
         config(weights.config()),
         tokenBytes(std::move(bytesOfTokens)),
-        cache(device, config, options.kvBudgetBytes.value_or(device.generationDefaults().kvBudgetBytes),
+        cache(device, config, options.kvBudgetBytes.value_or(device.defaults().kvBudgetBytes),
               Decoder::cachePrecision(device, options.format, options.kvPrecision)),
         decoder(device, weights, options.adapter, options.format),
-        scheduler(cache, options.maxBatchRows.value_or(device.generationDefaults().maxBatchRows)) {}
+        scheduler(cache, options.maxBatchRows.value_or(device.defaults().maxBatchRows)) {}
 
   // What callbacks are told once the step's state is settled: they may call the generator again.
   using Completions = std::vector<std::function<void()>>;

@@ -18,7 +18,7 @@ namespace hdpo {
 using SequenceId = int64_t;
 
 struct GenerationOptions {
-  // Without a value: Backend::generationDefaults.
+  // Without a value: Backend::defaults.
   std::optional<size_t> kvBudgetBytes;          // at least one block per layer; sequences beyond it wait
   std::optional<int64_t> maxBatchRows;          // rows (tokens) of one step, prefill included
   PackedFormat format = PackedFormat::Float32;  // how the weights are read

@@ -111,7 +111,9 @@ StepResult Learner::step(const TrainingBatch& batch, Aggregation aggregation, co
                          const std::atomic<bool>* aborted) {
   require(!model_.merged(), "ERR_STATE", "unmerge the adapter before it is trained further");
   StepResult result;
-  result.sums = accumulate(batch, aggregation, loss, optimizer.microBatchTokens, supervised, aborted);
+  result.sums = accumulate(batch, aggregation, loss,
+                           optimizer.microBatchTokens.value_or(backend_.defaults().microBatchTokens),
+                           supervised, aborted);
   result.tokens = static_cast<int64_t>(batch.tokens.size());
   if (result.sums.tokens > 0)
     result.meanEntropy = result.sums.entropy / static_cast<double>(result.sums.tokens);
