@@ -1,7 +1,8 @@
 // Bias, QK-norm, rotary and the way into the cache, of one head in a few neighbouring lanes, each holding
 // pairs (i, i + E / 2): 16 bytes of either half where E allows (E / 2 a power of two of packs), otherwise
 // every 32nd pair. Four launches' work in one: at few rows a decoding step is as long as its launches are
-// many.
+// many. Values are rounded to T between the four, as the training forward has them in memory: logprobs of
+// sampling and of training are to differ by as little as can be.
 #include "cuda/cache_layout.h"
 #include "cuda/cached_heads.h"
 #include "cuda/element.h"
@@ -76,6 +77,11 @@ struct Pairs {
   }
 };
 
+template <typename T>
+__device__ float roundedTo(float value) {
+  return toFloat(fromFloat<T>(value));
+}
+
 template <typename T, typename C, bool packed>
 __global__ void __launch_bounds__(kThreads) placeHeads(Heads<T, C> given, int lanes) {
   using Own = Pairs<T, packed>;
@@ -93,8 +99,8 @@ __global__ void __launch_bounds__(kThreads) placeHeads(Heads<T, C> given, int la
 #pragma unroll
     for (int i = 0; i < Own::kCount; ++i) {
       if (Own::index(i, lane) >= half) continue;
-      x.first[i] += bias[Own::index(i, lane)];
-      x.second[i] += bias[half + Own::index(i, lane)];
+      x.first[i] = roundedTo<T>(x.first[i] + bias[Own::index(i, lane)]);
+      x.second[i] = roundedTo<T>(x.second[i] + bias[half + Own::index(i, lane)]);
     }
   }
   if (placement.queryNorm) {  // the same for the whole grid: every lane takes part in the sums
@@ -107,8 +113,8 @@ __global__ void __launch_bounds__(kThreads) placeHeads(Heads<T, C> given, int la
 #pragma unroll
     for (int i = 0; i < Own::kCount; ++i) {
       if (!positioned || Own::index(i, lane) >= half) continue;
-      x.first[i] *= inverse * weight[Own::index(i, lane)];
-      x.second[i] *= inverse * weight[half + Own::index(i, lane)];
+      x.first[i] = roundedTo<T>(x.first[i] * (inverse * weight[Own::index(i, lane)]));
+      x.second[i] = roundedTo<T>(x.second[i] * (inverse * weight[half + Own::index(i, lane)]));
     }
   }
   if (!active) return;

@@ -87,8 +87,16 @@ Values queriesOf(const std::vector<T>& qkv, const cuda::CachedHeads& shape) {
   return queries;
 }
 
+double shareOfEqual(const Values& left, const Values& right) {
+  size_t equal = 0;
+  for (size_t i = 0; i < left.size(); ++i) equal += left[i] == right[i];
+  return static_cast<double>(equal) / static_cast<double>(left.size());
+}
+
+// leastEqual: of the queries. Sums of squares are taken in another order, and may round a value the other
+// way.
 template <typename T, typename C>
-void checkAgainstSteps(double tolerance) {
+void checkAgainstSteps(double tolerance, double leastEqual) {
   for (const cuda::CachedHeads& shape : {cuda::CachedHeads{1, 1, 2},
                                          {4, 2, 16},
                                          {3, 1, 20},
@@ -105,7 +113,9 @@ void checkAgainstSteps(double tolerance) {
       Rows<T, C> found(shape), expected(shape);
       together(found, bias, norm);
       oneByOne(expected, bias, norm);
-      CHECK(relativeDifference(queriesOf(found.qkv, shape), queriesOf(expected.qkv, shape)) < tolerance);
+      const Values queries = queriesOf(found.qkv, shape), wanted = queriesOf(expected.qkv, shape);
+      CHECK(relativeDifference(queries, wanted) < tolerance);
+      CHECK(shareOfEqual(queries, wanted) >= leastEqual);
       CHECK(relativeDifference(toFloats(found.cache), toFloats(expected.cache)) < tolerance);
     }
   }
@@ -116,7 +126,7 @@ void checkAgainstSteps(double tolerance) {
 TEST_CASE(
     "cuda cacheHeads: bias, norm, rotary and cache in one launch are those of four; added rows write "
     "nothing") {
-  checkAgainstSteps<float, float>(3e-6);
-  checkAgainstSteps<float, cuda::BFloat16>(8e-3);
-  checkAgainstSteps<cuda::BFloat16, cuda::BFloat16>(2e-2);
+  checkAgainstSteps<float, float>(3e-6, 0);
+  checkAgainstSteps<float, cuda::BFloat16>(8e-3, 0);
+  checkAgainstSteps<cuda::BFloat16, cuda::BFloat16>(8e-3, 0.99);
 }
