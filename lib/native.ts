@@ -1,9 +1,7 @@
 // Loads the native addon and types what it exports. Nothing else in lib/ touches the addon's raw shape.
 // All methods that compute return promises: the work runs on the engine's own thread, in submission order.
-import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { addonPath, buildCommand } from './addon-path.js'
 import { HdpoError } from './errors.js'
 
 export interface ModelConfig {
@@ -436,22 +434,12 @@ export interface NativeAddon {
   buildInfo(): { compiler: string; instructionSet: string; onednn: string; cuda: boolean }
 }
 
-// A clone runs the TypeScript sources, an installed package what they compile to.
-const buildCommand = import.meta.url.endsWith('.ts') ? 'npm run build' : 'npx hdpo build'
-
 let addon: NativeAddon | undefined
 
 /** The addon, loaded on first use. Throws HdpoError ERR_ADDON with what to do when it is missing or does not load. */
 export function loadAddon(): NativeAddon {
   if (addon) return addon
-  const root = packageRoot()
-  const path = join(root, 'build', 'Release', 'hdpo.node')
-  if (!existsSync(path)) {
-    throw new HdpoError(
-      'ERR_ADDON',
-      `the native addon has not been built (looked for ${path}); run "${buildCommand}"`,
-    )
-  }
+  const path = addonPath()
   shareProcessors()
   try {
     addon = createRequire(import.meta.url)(path) as NativeAddon
@@ -475,11 +463,6 @@ export function loadAddon(): NativeAddon {
  */
 function shareProcessors(): void {
   if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= '1000'
-}
-
-// lib/native.ts when run from source, dist/native.js when installed: both one folder below package.json.
-function packageRoot(): string {
-  return join(dirname(fileURLToPath(import.meta.url)), '..')
 }
 
 /** Awaits native work; a failure becomes an HdpoError with the native code and a stack that shows who awaited. */

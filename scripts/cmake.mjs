@@ -3,12 +3,16 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { instructionSet, output, root, run } from './command.mjs'
 
-/** Builds one target of CMakeLists.txt. In CI warnings are errors. */
-export function buildWithCMake(target) {
+/** Builds one target of CMakeLists.txt in a folder below build/, with more of its options. In CI warnings are errors. */
+export function buildWithCMake(
+  target,
+  { folder: name = 'cmake', arch = instructionSet(), settings = {} } = {},
+) {
   const cmakeJs = join(root, 'node_modules', 'cmake-js', 'bin', 'cmake-js')
-  const folder = ['--out', join(root, 'build', 'cmake'), '--log-level', 'warn']
+  const folder = ['--out', join(root, 'build', name), '--log-level', 'warn']
   const options = [
-    `--CDHDPO_ARCH=${instructionSet()}`,
+    ...Object.entries(settings).map(([option, value]) => `--CD${option}=${value}`),
+    `--CDHDPO_ARCH=${arch}`,
     `--CDHDPO_WARNINGS_AS_ERRORS=${process.env.CI ? 'ON' : 'OFF'}`,
     `--CDHDPO_CUDA=${cudaSetting()}`,
   ]

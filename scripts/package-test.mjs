@@ -1,5 +1,5 @@
 // The published package as a user meets it: packed, installed into an empty folder without any install script, type-checked
-// against, built from source by the explicit command, used.
+// against, built from source by the explicit command, used; and installed beside the package that has the addon built.
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +17,8 @@ try {
 }
 `
 
+const install = ['install', '--no-audit', '--no-fund', '--prefer-offline']
+
 /** Resolves with the number of checks passed; throws SetUpError at the first that fails. */
 export async function packageTests() {
   const folder = mkdtempSync(join(tmpdir(), 'hdpo-package-'))
@@ -31,7 +33,7 @@ export async function packageTests() {
     run('npm', ['pack', '--pack-destination', folder])
     const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n')
-    run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`], { cwd: folder })
+    run('npm', [...install, `./${tarball}`], { cwd: folder })
     if (existsSync(join(folder, 'node_modules', 'hdpo', 'build'))) {
       throw new SetUpError('installing the package has built something: it must run no script')
     }
@@ -49,6 +51,20 @@ export async function packageTests() {
     await expectOutput('npx', ['hdpo', 'build'], /addon built/)
     await expectOutput(process.execPath, ['use.js'], /^0\.707 -0\.707$/m)
     await expectOutput('npx', ['hdpo', 'doctor'], /ok +Native addon/)
+
+    // Every x86-64 machine that runs this can run the oldest build; kernels for GPUs would take minutes to compile.
+    const oldest = ['--processors', 'x86-64-v3']
+    run(process.execPath, [join(root, 'scripts', 'prebuild.mjs'), ...oldest], { env: { HDPO_CUDA: 'OFF' } })
+    const prebuilt = join(root, 'build', 'prebuilt')
+    const tarballs = readdirSync(prebuilt).filter((name) => name.endsWith('.tgz'))
+    run('npm', [...install, ...tarballs.map((name) => join(prebuilt, name))], { cwd: folder })
+    if (existsSync(join(folder, 'node_modules', 'hdpo', 'build'))) {
+      throw new SetUpError(
+        'the addon that was built from source is still there: it would be loaded, not the prebuilt one',
+      )
+    }
+    await expectOutput(process.execPath, ['use.js'], /^0\.707 -0\.707$/m)
+    await expectOutput('npx', ['hdpo', 'doctor'], /ok +Native addon .*@hdpo.linux-x64.x86-64-v3/)
     return { passed, failed: 0, skipped: 0 }
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -21,6 +21,7 @@ const partOf = (path: string): string => (path.split('/')[1] as string).replace(
 // Folders and files of lib/, lowest first: each may import what stands above it here, never one of its own line.
 const layers = [
   ['errors', 'secrets', 'stop-signal'],
+  ['addon-path'],
   ['native', 'http'],
   ['kernels', 'judge', 'loggers'],
   ['hdpo', 'policy', 'tools'],
@@ -65,8 +66,13 @@ describe('lib/', () => {
     const wrong = files.filter((file) => partOf(file) === 'hdpo').flatMap(importsOf)
     const allowed = ['hdpo', 'native', 'kernels', 'errors']
     expect(wrong.filter((target) => !allowed.includes(partOf(target)))).toEqual([])
-    const loading = files.filter((file) => /\.node['"]/.test(read(file)) && file !== 'lib/native.ts')
-    expect(loading, 'lib/native.ts alone loads the addon').toEqual([])
+    const naming = files.filter((file) => /\.node['"]/.test(read(file)))
+    expect(naming, 'lib/addon-path.ts alone knows where the addon lies').toEqual(['lib/addon-path.ts'])
+    const asking = files.filter((file) => importsOf(file).some((target) => partOf(target) === 'addon-path'))
+    expect(asking.sort(), 'lib/native.ts alone loads it; hdpo doctor shows it').toEqual([
+      'lib/cli/doctor.ts',
+      'lib/native.ts',
+    ])
   })
 
   it('is not imported by a folder that it should not know', () => {

@@ -2,6 +2,7 @@
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import { type Command, Option } from 'commander'
+import { addonPath } from '../addon-path.js'
 import { type CudaStatus, fromNative, loadAddon } from '../native.js'
 import { examples } from './examples.js'
 import { runSelfChecks } from './self-check.js'
@@ -84,7 +85,7 @@ async function checkAddon(): Promise<Finding[]> {
   const { compiler, instructionSet, onednn } = addon.buildInfo()
   const checks = await runSelfChecks(addon.kernels)
   return [
-    { name: 'Native addon', value: `${compiler}, ${instructionSet}`, ok: true },
+    { name: 'Native addon', value: `${compiler}, ${instructionSet}, ${addonPath()}`, ok: true },
     { name: 'oneDNN', value: onednn, ok: true },
     { name: 'CUDA', value: describeCuda(addon.cudaStatus()), ok: true },
     ...checks.map(({ name, difference, allowed }) => ({
