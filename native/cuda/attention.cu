@@ -1,5 +1,6 @@
 // Packed causal attention on the tensor cores; shapes and equations: native/cpu/attention.cpp. No [T, T]
-// matrix exists: a block has a tile of rows and walks over tiles of the others, two in flight.
+// matrix exists: a block has a tile of rows and walks over tiles of the others, two in flight where
+// both fit.
 //   forward      a tile of queries walks over keys and values, with the online softmax
 //   dot          sum_e dO_e out_e of every row and head
 //   keys         dK, dV: a tile of keys walks over the queries of all heads of its group, scores transposed,
@@ -24,6 +25,10 @@ constexpr int kWarps = kAttentionWarps, kThreads = kAttentionThreads;
 // operand leave room for no more.
 template <typename T>
 constexpr int kWalkRows = sizeof(T) == 2 ? 32 : 16;
+// Of those tiles, how many are in shared memory at once: the next is on its way while one is used, where both
+// fit into the 99 KiB that a block has on GPUs for desktops.
+template <typename T, int width>
+constexpr int kWalkStages = sizeof(T) == 2 || width <= 64 ? 2 : 1;
 
 template <typename T>
 struct Attention {
@@ -74,7 +79,7 @@ int64_t tilesOf(const AttentionShape& shape) { return shape.tokens / kTileRows +
 
 template <typename T, int width>
 __global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
-  constexpr int kKeys = kForwardKeys<T>, kStride = width + kTilePad;
+  constexpr int kKeys = kForwardKeys<T, width>, kStride = width + kTilePad;
   // The longest walks first.
   const Tile tile = tileAt(given.offsets, given.sequences, static_cast<int>(gridDim.x - 1 - blockIdx.x));
   if (tile.length == 0) return;
@@ -130,8 +135,9 @@ __global__ void __launch_bounds__(kThreads) dot(Attention<T> given) {
 
 template <typename T, int width>
 constexpr size_t backwardSharedBytes() {
-  return 2 * tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kWalkRows<T>) +
-         4 * kWalkRows<T> * sizeof(float);
+  constexpr int kStages = kWalkStages<T, width>;
+  return 2 * tileBytes<T, width>(kTileRows) + 2 * kStages * tileBytes<T, width>(kWalkRows<T>) +
+         2 * kStages * kWalkRows<T> * sizeof(float);
 }
 
 // Scores [16, columns] -> probabilities, and their gradients (of the unscaled scores) in place of
@@ -160,7 +166,7 @@ __device__ inline void softmaxBackward(float (&scores)[columns / 8][4], float (&
 
 template <typename T, int width>
 __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
-  constexpr int kStride = width + kTilePad;
+  constexpr int kStride = width + kTilePad, kStages = kWalkStages<T, width>;
   const Tile tile = tileAt(given.offsets, given.sequences, static_cast<int>(blockIdx.x));
   if (tile.length == 0) return;
   const int kvHead = static_cast<int>(blockIdx.y), groupHeads = given.heads / given.kvHeads;
@@ -172,9 +178,9 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
 
   T* keyTile = sharedMemory<T>();
   T* valueTile = keyTile + kTileRows * kStride;
-  T* walkTiles = valueTile + kTileRows * kStride;  // [2][Q or dO][kWalkRows<T>][kStride]
-  float* rowValues =
-      reinterpret_cast<float*>(walkTiles + 4 * kWalkRows<T> * kStride);  // [2][L or dot][kWalkRows<T>]
+  T* walkTiles = valueTile + kTileRows * kStride;  // [kStages][Q or dO][kWalkRows<T>][kStride]
+  float* rowValues = reinterpret_cast<float*>(walkTiles + 2 * kStages * kWalkRows<T> *
+                                                              kStride);  // [kStages][L or dot][kWalkRows<T>]
 
   // Steps: the query tiles that see these keys, for one head after the other.
   const int firstQuery = tile.begin / kWalkRows<T> * kWalkRows<T>;
@@ -185,7 +191,7 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
               first = firstQuery + step % tilesOfHead * kWalkRows<T>;
     const int valid = tile.sequenceLength - first;
     const int64_t column = int64_t{head} * given.headDim;
-    T* target = walkTiles + step % 2 * 2 * kWalkRows<T> * kStride;
+    T* target = walkTiles + step % kStages * 2 * kWalkRows<T> * kStride;
     copyTile<T, kWalkRows<T>, width, kThreads>(target, base + first * rowStride + column, rowStride, valid,
                                                given.headDim, given.packed);
     copyTile<T, kWalkRows<T>, width, kThreads>(target + kWalkRows<T> * kStride,
@@ -193,7 +199,7 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
                                                given.headDim, given.packed);
     const int row = static_cast<int>(threadIdx.x);
     if (row < kWalkRows<T>) {
-      float* values = rowValues + step % 2 * 2 * kWalkRows<T>;
+      float* values = rowValues + step % kStages * 2 * kWalkRows<T>;
       const int64_t at = (tile.sequenceBegin + first + row) * given.heads + head;
       values[row] = row < valid ? given.logSumExp[at] : 0.0f;
       values[kWalkRows<T> + row] = row < valid ? given.dots[at] : 0.0f;
@@ -210,13 +216,13 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
   float gradKeys[width / 8][4] = {}, gradValues[width / 8][4] = {};
   const float unused[2] = {};
   for (int step = 0; step < walk; ++step) {
-    if (step + 1 < walk) copyQueries(step + 1);
+    if (kStages > 1 && step + 1 < walk) copyQueries(step + 1);
     commitCopies();
-    waitForCopies<1>();
+    waitForCopies<kStages - 1>();
     __syncthreads();
-    const T* queryTile = walkTiles + step % 2 * 2 * kWalkRows<T> * kStride;
+    const T* queryTile = walkTiles + step % kStages * 2 * kWalkRows<T> * kStride;
     const T* gradTile = queryTile + kWalkRows<T> * kStride;
-    const float* logSumExp = rowValues + step % 2 * 2 * kWalkRows<T>;
+    const float* logSumExp = rowValues + step % kStages * 2 * kWalkRows<T>;
     float scores[kWalkRows<T> / 8][4], gradients[kWalkRows<T> / 8][4];
     scoreProducts<T, width, kWalkRows<T>>(scores, keyTile + warpRow * kStride, queryTile);
     scoreProducts<T, width, kWalkRows<T>>(gradients, valueTile + warpRow * kStride, gradTile);
@@ -226,6 +232,7 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
     addWeighted<T, width, kWalkRows<T>>(gradValues, scores, gradTile);
     addWeighted<T, width, kWalkRows<T>>(gradKeys, gradients, queryTile);
     __syncthreads();  // the next copy goes where this tile was
+    if (kStages == 1 && step + 1 < walk) copyQueries(step + 1);
   }
   waitForCopies<0>();
   T* result = given.result + (tile.sequenceBegin + tile.begin) * rowStride;
@@ -238,7 +245,7 @@ __global__ void __launch_bounds__(kThreads) keys(Attention<T> given) {
 
 template <typename T, int width>
 __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
-  constexpr int kStride = width + kTilePad;
+  constexpr int kStride = width + kTilePad, kStages = kWalkStages<T, width>;
   const Tile tile = tileAt(given.offsets, given.sequences, static_cast<int>(gridDim.x - 1 - blockIdx.x));
   if (tile.length == 0) return;
   const int head = static_cast<int>(blockIdx.y), kvHead = head / (given.heads / given.kvHeads);
@@ -249,10 +256,10 @@ __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
 
   T* queryTile = sharedMemory<T>();
   T* gradTile = queryTile + kTileRows * kStride;
-  T* walkTiles = gradTile + kTileRows * kStride;  // [2][K or V][kWalkRows<T>][kStride]
+  T* walkTiles = gradTile + kTileRows * kStride;  // [kStages][K or V][kWalkRows<T>][kStride]
   const int visible = tile.begin + tile.length, walk = (visible + kWalkRows<T> - 1) / kWalkRows<T>;
   const auto copyKeys = [&](int step) {
-    T* target = walkTiles + step % 2 * 2 * kWalkRows<T> * kStride;
+    T* target = walkTiles + step % kStages * 2 * kWalkRows<T> * kStride;
     const int first = step * kWalkRows<T>, valid = visible - first;
     copyTile<T, kWalkRows<T>, width, kThreads>(target, keyRows + first * rowStride, rowStride, valid,
                                                given.headDim, given.packed);
@@ -279,11 +286,11 @@ __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
   }
   float gradQueries[width / 8][4] = {};
   for (int step = 0; step < walk; ++step) {
-    if (step + 1 < walk) copyKeys(step + 1);
+    if (kStages > 1 && step + 1 < walk) copyKeys(step + 1);
     commitCopies();
-    waitForCopies<1>();
+    waitForCopies<kStages - 1>();
     __syncthreads();
-    const T* keyTile = walkTiles + step % 2 * 2 * kWalkRows<T> * kStride;
+    const T* keyTile = walkTiles + step % kStages * 2 * kWalkRows<T> * kStride;
     float scores[kWalkRows<T> / 8][4], gradients[kWalkRows<T> / 8][4];
     scoreProducts<T, width, kWalkRows<T>>(scores, queryTile + warpRow * kStride, keyTile);
     scoreProducts<T, width, kWalkRows<T>>(gradients, gradTile + warpRow * kStride,
@@ -292,6 +299,7 @@ __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
                                          tile.sequenceLength, given.scale, nullptr, nullptr, logSumExp, dots);
     addWeighted<T, width, kWalkRows<T>>(gradQueries, gradients, keyTile);
     __syncthreads();  // the next copy goes where this tile was
+    if (kStages == 1 && step + 1 < walk) copyKeys(step + 1);
   }
   waitForCopies<0>();
   const float factors[2] = {given.scale, given.scale};

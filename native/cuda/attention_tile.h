@@ -9,9 +9,10 @@ namespace hdpo::cuda {
 
 constexpr int kAttentionWarps = 4, kAttentionThreads = kAttentionWarps * kWarp;
 constexpr int kTileRows = kAttentionWarps * 16;  // a warp has 16 rows of its block's tile
-// Keys of a tile that a forward block walks over: float has three times the registers in operands.
-template <typename T>
-constexpr int kForwardKeys = sizeof(T) == 2 ? 64 : 32;
+// Keys of a tile that a forward block walks over: float has three times the registers in operands, and wide
+// heads of it would take more shared memory than the 99 KiB that a block has on GPUs for desktops.
+template <typename T, int width>
+constexpr int kForwardKeys = sizeof(T) == 2 ? 64 : (width <= 64 ? 32 : 16);
 constexpr float kLog2E = 1.44269504088896341f;
 
 // scores[n] = rows of `left` times rows of `right`: 16 rows of the warp by `columns`.
@@ -102,7 +103,7 @@ constexpr size_t tileBytes(int rows) {
 
 template <typename T, int width>
 constexpr size_t forwardSharedBytes() {
-  return tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kForwardKeys<T>);
+  return tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kForwardKeys<T, width>);
 }
 
 // What a warp's 16 rows have come to: sums over values [16, width], weighted by 2^(scaled score - largest),
@@ -120,7 +121,7 @@ struct AttendedRows {
 template <typename T, int width, typename CopyKeys>
 __device__ inline void walkKeys(AttendedRows<width>& rows, const T* queryTile, T* keyTiles, int firstQuery,
                                 int walk, float scale, const CopyKeys& copyKeys) {
-  constexpr int kKeys = kForwardKeys<T>, kStride = width + kTilePad, kTile = 2 * kKeys * kStride;
+  constexpr int kKeys = kForwardKeys<T, width>, kStride = width + kTilePad, kTile = 2 * kKeys * kStride;
   const int g = laneIndex() / 4, t = laneIndex() % 4;
   copyKeys(0, keyTiles);
   commitCopies();

@@ -26,7 +26,7 @@ struct Prefill {
 // grid (tiles, heads)
 template <typename T, int width>
 __global__ void __launch_bounds__(kAttentionThreads, 2) attendTile(Prefill<T> given) {
-  constexpr int kKeys = kForwardKeys<T>, kStride = width + kTilePad;
+  constexpr int kKeys = kForwardKeys<T, width>, kStride = width + kTilePad;
   const PrefillTile tile = given.rows.tiles[blockIdx.x];
   const auto heads = static_cast<int>(given.shape.heads), headDim = static_cast<int>(given.shape.headDim);
   const int head = static_cast<int>(blockIdx.y),

@@ -43,10 +43,16 @@ struct alignas(16) Pack {
 
 template <typename T>
 __device__ inline Pack<T> loadPack(const T* address) {
+#if defined(HDPO_CUDA_EMULATION)
+  emulation::requireAligned(address, sizeof(Pack<T>));
+#endif
   return *reinterpret_cast<const Pack<T>*>(address);
 }
 template <typename T>
 __device__ inline void storePack(T* address, const Pack<T>& pack) {
+#if defined(HDPO_CUDA_EMULATION)
+  emulation::requireAligned(address, sizeof(Pack<T>));
+#endif
   *reinterpret_cast<Pack<T>*>(address) = pack;
 }
 

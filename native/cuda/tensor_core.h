@@ -129,6 +129,7 @@ __device__ inline void multiplyAdd(float (&d)[4], const FragmentA<T>& a, const F
 template <bool transposed>
 __device__ inline void loadMatrices(unsigned (&result)[4], const BFloat16* row) {
 #if defined(HDPO_CUDA_EMULATION)
+  emulation::requireAligned(row, 16);
   const unsigned char* all = emulation::exchange(kAllLanes, &row, sizeof(row));
   const int g = static_cast<int>(emulation::lane()) / 4, t = static_cast<int>(emulation::lane()) % 4;
   for (int m = 0; m < 4; ++m) {
@@ -222,6 +223,7 @@ __device__ inline void asA(FragmentA<T>& fragment, const float (&left)[4], const
 // 16 bytes from global to shared memory, or zeros; they are there after waitForCopies and a barrier.
 __device__ inline void copyAsync(void* shared, const void* global, bool valid) {
 #if defined(HDPO_CUDA_EMULATION)
+  emulation::requireAligned(global, 16);
   emulation::copyLater(shared, valid ? global : nullptr, 16);
 #else
   const auto address = static_cast<unsigned>(__cvta_generic_to_shared(shared));

@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kStackBytes = size_t{256} << 10;
 constexpr unsigned kMostThreads = 1024;
-constexpr size_t kMostSharedBytes = 227 << 10;  // of an H100's block
+constexpr size_t kMostSharedBytes = 99 << 10;  // of a block, on the GPUs that have least
 constexpr size_t kGuardBytes = 4096;
 constexpr unsigned char kGuard = 0xA5;
 
@@ -292,7 +292,14 @@ void endExchange(unsigned) {
   if (warp.left == 0) warp.arrived = 0;
 }
 
+void requireAligned(const void* address, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(address) % bytes != 0)
+    fail("an access of " + std::to_string(bytes) + " bytes at an address that is no multiple of that");
+}
+
 void copyLater(void* destination, const void* source, size_t bytes) {
+  requireAligned(destination, bytes);
+  requireAligned(source, bytes);
   auto& copies = device().running->copies;
   if (copies.empty()) copies.emplace_back();
   copies.back().push_back({destination, source, bytes});

@@ -7,6 +7,8 @@
 //     in mask
 //   - shared memory is filled with NaN before each block; a write beyond its end is an error
 //   - cp.async copies become visible at the wait and not before
+//   - accesses of several bytes at addresses that are no multiple of them are errors: of packs and of copies
+//   here, all others by the compiler's -fsanitize=alignment, which ends the process
 // There is one device and one host thread that uses it.
 #pragma once
 
@@ -80,6 +82,7 @@ const unsigned char* exchange(unsigned mask, const void* value, size_t bytes);
 void endExchange(unsigned mask);
 unsigned lane();
 
+void requireAligned(const void* address, size_t bytes);
 void copyLater(void* destination, const void* source, size_t bytes);  // null source: zeros
 void commitCopies();
 void waitForCopies(int groupsLeft);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "cuda/element.h"
 #include "cuda/reduce.h"
 
 using namespace hdpo;
@@ -52,6 +53,14 @@ __global__ void copiesWithoutWait(float* out, const float* in) {
   emulation::waitForCopies(0);
   out[blockDim.x + threadIdx.x] = shared[4 * threadIdx.x];
 }
+__global__ void copiesPacks(float* out, const float* in) {
+  storePack(out + 4 * threadIdx.x, loadPack(in + 4 * threadIdx.x));
+}
+__global__ void copiesToShared(const float* in) {
+  emulation::copyLater(sharedMemory<float>(), in, 16);
+  emulation::commitCopies();
+  emulation::waitForCopies(0);
+}
 __global__ void countBlocks(int* total) { atomicAdd(total, 1); }
 
 __global__ void reductions(double* sums, float* largest, const float* values) {
@@ -93,6 +102,27 @@ TEST_CASE(
   launch(readsShared, 1, 64, 64 * sizeof(float), nullptr, out.data());
   for (const float value : out) CHECK(std::isnan(value));
   CHECK(failureOf([] { launch(beyondShared, 2, 64, 64, nullptr); }) == "nothing");  // usable after an error
+}
+
+TEST_CASE("emulation: an access of 16 bytes at another address than a multiple of 16 is caught") {
+  alignas(16) float in[12] = {}, out[12] = {};
+  const auto failure = [&](float* to, const float* from) {
+    return failureOf([&] { launch(copiesPacks, 1, 2, 0, nullptr, to, from); });
+  };
+  const std::string message = "an access of 16 bytes at an address that is no multiple of that";
+  CHECK(failure(out, in) == "nothing");
+  CHECK(failure(out + 1, in) == message);
+  CHECK(failure(out, in + 2) == message);
+  const auto failureOfCopy = [&](const float* from) {
+    return failureOf([&] { launch(copiesToShared, 1, 1, 16, nullptr, from); });
+  };
+  CHECK(failureOfCopy(in) == "nothing");
+  CHECK(failureOfCopy(in + 1) == message);
+  // The block of every GPU that is supported has so much shared memory, and no more.
+  int total = 0;
+  launch(countBlocks, 1, 1, size_t{99} << 10, nullptr, &total);
+  CHECK(failureOf([&] { launch(countBlocks, 1, 1, (size_t{99} << 10) + 1, nullptr, &total); }) ==
+        "101377 bytes of shared memory");
 }
 
 TEST_CASE("emulation: asynchronous copies arrive at the wait, and every block of a grid runs once") {
