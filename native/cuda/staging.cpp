@@ -24,27 +24,40 @@ size_t sizeOf(std::initializer_list<Staging::Piece> pieces) {
 
 }  // namespace
 
-Staging::Staging(Stream stream) : stream_(stream) { grow(kFirstHalfBytes); }
-
-Staging::~Staging() {
-  releaseDevice(stream_, device_);
-  releasePinned(pinned_);
+Staging::Staging(Stream stream) : stream_(stream) {
+  try {
+    grow(kFirstHalfBytes);
+  } catch (...) {
+    release();
+    throw;
+  }
 }
 
+Staging::~Staging() { release(); }
+
+void Staging::release() noexcept {
+  for (char* memory : {outgrown_, device_}) {
+    if (memory) releaseDevice(stream_, memory);
+  }
+  if (pinned_) releasePinned(pinned_);
+}
+
+// Where it throws there is no ring, and the next upload makes one.
 void Staging::grow(size_t halfBytes) {
-  synchronise(stream_);  // nobody reads the old ring any more
-  if (device_) releaseDevice(stream_, device_);
+  synchronise(stream_);  // copies out of pinned memory have run
+  recent_.clear();
+  half_ = 0;
+  used_ = halfBytes_ = 0;
+  if (outgrown_) releaseDevice(stream_, outgrown_);
+  outgrown_ = device_;
   if (pinned_) releasePinned(pinned_);
   pinned_ = device_ = nullptr;
-  halfBytes_ = halfBytes;
   pinned_ = static_cast<char*>(allocatePinned(2 * halfBytes));
   device_ = static_cast<char*>(allocateDevice(stream_, 2 * halfBytes));
   require(
       device_ != nullptr, "ERR_OUT_OF_MEMORY",
       "the GPU has no " + std::to_string(2 * halfBytes) + " bytes left for arrays on their way to kernels");
-  half_ = 0;
-  used_ = 0;
-  recent_.clear();
+  halfBytes_ = halfBytes;
 }
 
 // Copies out of the other half's pinned memory must have run before it is written again; its device memory is
@@ -85,7 +98,7 @@ std::vector<const void*> Staging::addresses(const Block& block) const {
 std::vector<const void*> Staging::upload(std::initializer_list<Piece> pieces) {
   if (const Block* before = sameAsBefore(pieces)) return addresses(*before);
   const size_t bytes = sizeOf(pieces);
-  if (bytes > halfBytes_) grow(std::max(bytes, 2 * halfBytes_));
+  if (bytes > halfBytes_) grow(std::max({bytes, 2 * halfBytes_, kFirstHalfBytes}));
   if (used_ + bytes > halfBytes_) enterOtherHalf();
   Block block;
   block.offset = static_cast<size_t>(half_) * halfBytes_ + used_;

@@ -24,7 +24,7 @@ class Staging {
     size_t bytes;
   };
   // Device addresses of copies of the pieces, each 16-byte aligned, for kernels that are queued before the
-  // next upload. Throws ERR_OUT_OF_MEMORY.
+  // upload after the next: an op may send two. Throws ERR_OUT_OF_MEMORY.
   std::vector<const void*> upload(std::initializer_list<Piece> pieces);
 
   size_t bytes() const { return 2 * halfBytes_; }  // on the device, and as much pinned
@@ -36,6 +36,7 @@ class Staging {
   };
 
   void grow(size_t halfBytes);
+  void release() noexcept;
   void enterOtherHalf();
   const Block* sameAsBefore(std::initializer_list<Piece> pieces) const;
   std::vector<const void*> addresses(const Block& block) const;
@@ -45,6 +46,7 @@ class Staging {
   int half_ = 0;
   size_t used_ = 0;  // of the present half
   char *pinned_ = nullptr, *device_ = nullptr;
+  char* outgrown_ = nullptr;   // the ring on the device before this one: the upload before may lie there
   Mark marks_[2];              // set when a half is left: its copies have been queued before
   std::vector<Block> recent_;  // of the present half, the latest last
 };

@@ -163,3 +163,36 @@ TEST_CASE("CUDA staging: the ring goes round, grows, and sends the same arrays o
   CHECK(static_cast<const int32_t*>(grown[0])[2'999'999] == 7);
   CHECK(staging.bytes() > before);
 }
+
+TEST_CASE("CUDA staging: what an op sent first is still there when its second upload made the ring grow") {
+  cuda::Staging staging(nullptr);
+  for (const size_t count : {1'000'000, 4'000'000}) {
+    const std::vector<int32_t> few = {1, 2, 3}, many(count, 7);
+    const auto first = staging.upload({{few.data(), 12}});
+    const size_t before = staging.bytes();
+    const auto second = staging.upload({{many.data(), many.size() * 4}});
+    CHECK(staging.bytes() > before);
+    cuda::synchronise(nullptr);
+    const auto* kept = static_cast<const int32_t*>(first[0]);
+    CHECK(std::vector<int32_t>(kept, kept + 3) == few);
+    CHECK(static_cast<const int32_t*>(second[0])[count - 1] == 7);
+  }
+}
+
+TEST_CASE("CUDA staging: where the device has no room for a larger ring the next arrays get one") {
+  const std::vector<int32_t> few = {1, 2, 3}, many(1'000'000, 7);
+  const size_t held = emulation::deviceAllocations();
+  {
+    cuda::Staging staging(nullptr);
+    emulation::setDeviceMemory(size_t{3} << 20);
+    CHECK(contains(refusal([&] { staging.upload({{many.data(), many.size() * 4}}); }), "ERR_OUT_OF_MEMORY"));
+    emulation::setDeviceMemory(size_t{1} << 40);
+    const auto sent = staging.upload({{few.data(), 12}});
+    cuda::synchronise(nullptr);
+    CHECK(static_cast<const int32_t*>(sent[0])[2] == 3);
+  }
+  emulation::setDeviceMemory(size_t{1} << 20);
+  CHECK_THROWS_AS(cuda::Staging(nullptr), Error);
+  emulation::setDeviceMemory(size_t{1} << 40);
+  CHECK(emulation::deviceAllocations() == held);
+}

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -32,10 +33,17 @@ struct LateCopy {
   std::vector<unsigned char> content;  // of the source when the copy was queued
 };
 
+// What a mark waits for: so many late copies, counted from the first of all.
+struct Point {
+  uint64_t copies = 0;
+};
+
 struct Memory {
   size_t limit = size_t{1} << 40, used = 0;
   std::map<void*, size_t> allocations;
   std::vector<LateCopy> late;
+  uint64_t ran = 0;  // of all late copies so far
+  std::map<char*, size_t> pinned;
   std::unique_ptr<CUgraphExec_st> recording;
   int64_t graphs = 0;
   uint64_t graphLaunches = 0;
@@ -44,6 +52,28 @@ struct Memory {
 Memory& memory() {
   static Memory only;
   return only;
+}
+
+void runFirstLateCopies(size_t count) {
+  std::vector<LateCopy>& late = memory().late;
+  const auto end = late.begin() + static_cast<int64_t>(count);
+  const std::vector<LateCopy> now(std::make_move_iterator(late.begin()), std::make_move_iterator(end));
+  late.erase(late.begin(), end);
+  memory().ran += count;
+  for (const LateCopy& copy : now) {
+    const size_t bytes = copy.content.size();
+    if (std::memcmp(copy.source, copy.content.data(), bytes) != 0)
+      throw Error("ERR_EMULATION", "pinned memory was written before a copy out of it had run");
+    std::memcpy(copy.destination, copy.source, bytes);
+  }
+}
+
+void refuseBeforeCopies(const char* begin, size_t bytes) {
+  for (const LateCopy& copy : memory().late) {
+    const auto* source = static_cast<const char*>(copy.source);
+    if (source >= begin && source < begin + bytes)
+      throw Error("ERR_EMULATION", "pinned memory was released before a copy out of it had run");
+  }
 }
 
 // What CUDA refuses, or would do at another time than is meant.
@@ -59,14 +89,7 @@ size_t deviceAllocations() { return memory().allocations.size(); }
 int64_t graphs() { return memory().graphs; }
 uint64_t graphLaunches() { return memory().graphLaunches; }
 
-void runLateCopies() {
-  for (const LateCopy& copy : std::exchange(memory().late, {})) {
-    const size_t bytes = copy.content.size();
-    if (std::memcmp(copy.source, copy.content.data(), bytes) != 0)
-      throw Error("ERR_EMULATION", "pinned memory was written before a copy out of it had run");
-    std::memcpy(copy.destination, copy.source, bytes);
-  }
-}
+void runLateCopies() { runFirstLateCopies(memory().late.size()); }
 
 }  // namespace hdpo::emulation
 
@@ -99,12 +122,24 @@ void* allocateDevice(Stream, size_t bytes) {
 void releaseDevice(Stream, void* pointer) noexcept {
   refuseWhileRecording("releaseDevice");  // and so ends the process
   emulation::runLateCopies();
-  memory().used -= memory().allocations.at(pointer);
+  const size_t bytes = memory().allocations.at(pointer);
+  std::memset(pointer, 0xFF, bytes);  // whoever reads on gets what nobody means
+  asm volatile("" : : "r"(pointer) : "memory");
+  memory().used -= bytes;
   memory().allocations.erase(pointer);
   std::free(pointer);
 }
-void* allocatePinned(size_t bytes) { return std::malloc(bytes); }
-void releasePinned(void* pointer) noexcept { std::free(pointer); }
+void* allocatePinned(size_t bytes) {
+  auto* pointer = static_cast<char*>(std::malloc(bytes));
+  memory().pinned[pointer] = bytes;
+  return pointer;
+}
+void releasePinned(void* pointer) noexcept {
+  auto* begin = static_cast<char*>(pointer);
+  emulation::refuseBeforeCopies(begin, memory().pinned.at(begin));  // and so ends the process
+  memory().pinned.erase(begin);
+  std::free(pointer);
+}
 
 void copyToDevice(Stream, void* destination, const void* source, size_t bytes) {
   refuseWhileRecording("copyToDevice");
@@ -162,11 +197,18 @@ void launchGraph(Stream, const Graph& graph) {
 
 DeviceMemory deviceMemory() { return {memory().limit - memory().used, memory().limit}; }
 
-Mark::~Mark() = default;
-void Mark::set(Stream) {}
+// Of the late copies, those that were queued when it was set.
+Mark::~Mark() { delete static_cast<emulation::Point*>(event_); }
+void Mark::set(Stream) {
+  refuseWhileRecording("Mark::set");
+  if (!event_) event_ = new emulation::Point;
+  static_cast<emulation::Point*>(event_)->copies = memory().ran + memory().late.size();
+}
 void Mark::wait() {
   refuseWhileRecording("Mark::wait");
-  emulation::runLateCopies();
+  if (!event_) return;
+  const uint64_t copies = static_cast<const emulation::Point*>(event_)->copies;
+  if (copies > memory().ran) emulation::runFirstLateCopies(static_cast<size_t>(copies - memory().ran));
 }
 
 }  // namespace hdpo::cuda
