@@ -4,6 +4,7 @@
 //   1. scores of the stretch, neighbouring lanes sharing a key, 16 bytes each where E allows
 //   2. softmax of the stretch, a warp a head      3. weighted values
 // Rows of one stretch are then done; the others' stretches are added up by a second kernel.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -250,29 +251,21 @@ void launchForHeads(Stream stream, const Cached<T, C>& given) {
   return launchStretches<T, C, kMostGroupHeads, packed>(stream, given);
 }
 
-}  // namespace
-
-template <typename T, typename C>
-void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const CachedHeads& shape) {
-  Cached<T, C> given{};
-  given.cache = cache;
-  given.qkv = qkv;
-  given.rows = rows;
-  given.shape = shape;
-  const int64_t items = rows.rows * shape.kvHeads * shape.headDim;
-  launch(writeRows<T, C>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, given);
-}
-
-size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape) {
+// The first rows of these, as many as are attended to at a time.
+CachedRows firstRows(const CachedRows& rows, const CachedHeads& shape, size_t limit) {
+  CachedRows one = rows;
+  one.rows = 1;
   Workspace workspace;
-  describe<float, float>(workspace, rows, shape);
-  return workspace.bytes();
+  describe<float, float>(workspace, one, shape);
+  const auto most = static_cast<int64_t>(limit / std::max<size_t>(1, workspace.bytes()));
+  CachedRows first = rows;
+  first.rows = std::min(rows.rows, std::max<int64_t>(1, most));
+  return first;
 }
 
 template <typename T, typename C>
-void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
-                     const CachedHeads& shape, void* workspace) {
-  if (rows.rows == 0) return;
+void attendTo(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
+              const CachedHeads& shape, void* workspace) {
   Workspace memory(workspace);
   Cached<T, C> given = describe<T, C>(memory, rows, shape);
   given.out = out;
@@ -291,9 +284,45 @@ void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const 
   launch(addStretches<T, C>, static_cast<unsigned>(rows.rows * shape.heads), kThreads, 0, stream, given);
 }
 
-#define HDPO_INSTANTIATE(T, C)                                                           \
-  template void writeCache(Stream, C*, const T*, const CachedRows&, const CachedHeads&); \
-  template void cachedAttention(Stream, T*, const C*, const T*, const CachedRows&, const CachedHeads&, void*);
+}  // namespace
+
+template <typename T, typename C>
+void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const CachedHeads& shape) {
+  Cached<T, C> given{};
+  given.cache = cache;
+  given.qkv = qkv;
+  given.rows = rows;
+  given.shape = shape;
+  const int64_t items = rows.rows * shape.kvHeads * shape.headDim;
+  launch(writeRows<T, C>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, given);
+}
+
+size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape, size_t limit) {
+  Workspace workspace;
+  describe<float, float>(workspace, firstRows(rows, shape, limit), shape);
+  return workspace.bytes();
+}
+
+template <typename T, typename C>
+void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
+                     const CachedHeads& shape, void* workspace, size_t limit) {
+  const int64_t outWidth = shape.heads * shape.headDim,
+                width = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
+  CachedRows left = rows;
+  for (int64_t begin = 0; begin < rows.rows;) {
+    left.rows = rows.rows - begin;
+    left.blockTables = rows.blockTables + begin * rows.tableStride;
+    left.lengths = rows.lengths + begin;
+    const CachedRows now = firstRows(left, shape, limit);
+    attendTo<T, C>(stream, out + begin * outWidth, cache, qkv + begin * width, now, shape, workspace);
+    begin += now.rows;
+  }
+}
+
+#define HDPO_INSTANTIATE(T, C)                                                                         \
+  template void writeCache(Stream, C*, const T*, const CachedRows&, const CachedHeads&);               \
+  template void cachedAttention(Stream, T*, const C*, const T*, const CachedRows&, const CachedHeads&, \
+                                void*, size_t);
 HDPO_INSTANTIATE(float, float)
 HDPO_INSTANTIATE(float, BFloat16)
 HDPO_INSTANTIATE(BFloat16, BFloat16)

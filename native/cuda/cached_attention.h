@@ -42,9 +42,15 @@ struct CachedHeads {
 template <typename T, typename C>
 void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const CachedHeads& shape);
 
-size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape);
+// Sums of stretches that are kept at a time: rows beyond it (and one row at least) come in a launch of their
+// own. It is enough for tens of thousands of blocks.
+constexpr size_t kCachedAttentionBytes = size_t{64} << 20;
+
+// Given the same limit.
+size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape,
+                                     size_t limit = kCachedAttentionBytes);
 template <typename T, typename C>
 void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
-                     const CachedHeads& shape, void* workspace);
+                     const CachedHeads& shape, void* workspace, size_t limit = kCachedAttentionBytes);
 
 }  // namespace hdpo::cuda

@@ -11,7 +11,7 @@ namespace hdpo::cuda {
 namespace {
 
 // Beyond these a step takes longer than launching it: rows, and rows times stretches of the longest, which
-// rounding up may have made four times as many and each has a place in attention's workspace.
+// rounding up may have made four times as many, each with blocks of its own in attention's grids.
 constexpr int64_t kMostRows = 256, kMostParts = 16384;
 
 int64_t powerOfTwo(int64_t count) {

@@ -41,7 +41,7 @@ class Fixture {
     }
   }
 
-  Values attend(const std::vector<size_t>& sequences) {
+  Values attend(const std::vector<size_t>& sequences, size_t limit = cuda::kCachedAttentionBytes) {
     std::vector<int32_t> tables, lengths;
     Values qkv;
     int64_t longest = 0;
@@ -55,8 +55,9 @@ class Fixture {
     const cuda::CachedRows rows{count, tables.data(), stride_, lengths.data(), longest};
     const std::vector<T> in = toType<T>(qkv);
     std::vector<T> out(static_cast<size_t>(count * shape_.heads * shape_.headDim), cuda::fromFloat<T>(9));
-    Scratch workspace(cuda::cachedAttentionWorkspaceBytes(rows, shape_));
-    cuda::cachedAttention(nullptr, out.data(), cache_.data(), in.data(), rows, shape_, workspace.data());
+    Scratch workspace(cuda::cachedAttentionWorkspaceBytes(rows, shape_, limit));
+    cuda::cachedAttention(nullptr, out.data(), cache_.data(), in.data(), rows, shape_, workspace.data(),
+                          limit);
     return toFloats(out);
   }
 
@@ -116,6 +117,27 @@ TEST_CASE(
   checkCached<float, float>(3e-6);
   checkCached<float, cuda::BFloat16>(3e-6);
   checkCached<cuda::BFloat16, cuda::BFloat16>(8e-3);
+}
+
+TEST_CASE(
+    "cuda cachedAttention: rows that share a small workspace in turn have the bits of rows side by side") {
+  const cuda::CachedHeads shape{4, 2, 16};
+  Fixture<float, float> fixture(shape, {1, 300, 17, 256, 530});
+  const std::vector<size_t> everyone = {0, 1, 2, 3, 4};
+  const Values together = fixture.attend(everyone);
+  for (const size_t limit : {1, 2048, 4096}) CHECK(fixture.attend(everyone, limit) == together);
+}
+
+// A step of a GPU's default size, of which some rows have a long context.
+TEST_CASE("cuda cachedAttention: the workspace has a bound, however many and long the rows are") {
+  for (const cuda::CachedHeads& shape : {cuda::CachedHeads{16, 8, 128}, {64, 8, 128}}) {
+    CHECK(cuda::cachedAttentionWorkspaceBytes({2048, nullptr, 0, nullptr, 32'768}, shape) <= size_t{64}
+                                                                                                 << 20);
+    CHECK(cuda::cachedAttentionWorkspaceBytes({2048, nullptr, 0, nullptr, 32'768}, shape) >= size_t{60}
+                                                                                                 << 20);
+    const size_t one = cuda::cachedAttentionWorkspaceBytes({1, nullptr, 0, nullptr, 1 << 24}, shape);
+    CHECK(one >= 65'536 * static_cast<size_t>(shape.heads * shape.headDim) * sizeof(float));
+  }
 }
 
 TEST_CASE("cuda cachedAttention: a row of length 0 is neither read nor written") {
