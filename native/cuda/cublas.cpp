@@ -24,6 +24,9 @@ constexpr int kFloat32 = 0, kBFloat16 = 14;  // cudaDataType_t
 constexpr int kComputeFloat32 =
     68;  // cublasComputeType_t: float32 sums; TF32 only where a math mode asks for it
 constexpr int kDefaultAlgorithm = -1;
+// cublasMath_t: where inner sums are split, the parts too are added in float32 and not in the type of the
+// result.
+constexpr int kNoReducedPrecision = 16;
 constexpr int kMajorVersion = 0, kMinorVersion = 1, kPatchLevel = 2;  // libraryPropertyType
 
 const char* nameOf(Status status) {
@@ -62,6 +65,7 @@ struct CublasLibrary {
   Status (*destroy)(Handle);
   Status (*setStream)(Handle, void* stream);
   Status (*setWorkspace)(Handle, void* workspace, size_t bytes);
+  Status (*setMathMode)(Handle, int mode);
   Status (*getProperty)(int property, int* value);
   Status (*gemm)(Handle, int transposeA, int transposeB, int m, int n, int k, const void* alpha,
                  const void* a, int typeA, int strideA, const void* b, int typeB, int strideB,
@@ -124,6 +128,7 @@ CublasLibrary load() {
     resolve(library, path, "cublasDestroy_v2", found.destroy);
     resolve(library, path, "cublasSetStream_v2", found.setStream);
     resolve(library, path, "cublasSetWorkspace_v2", found.setWorkspace);
+    resolve(library, path, "cublasSetMathMode", found.setMathMode);
     resolve(library, path, "cublasGetProperty", found.getProperty);
     resolve(library, path, "cublasGemmEx", found.gemm);
     return found;
@@ -170,6 +175,7 @@ Cublas::Cublas(Stream stream, void* workspace, size_t workspaceBytes) {
   try {
     check(library.setStream(handle_, stream), "cublasSetStream");
     check(library.setWorkspace(handle_, workspace, workspaceBytes), "cublasSetWorkspace");
+    check(library.setMathMode(handle_, kNoReducedPrecision), "cublasSetMathMode");
   } catch (...) {
     library.destroy(handle_);
     throw;
