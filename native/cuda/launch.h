@@ -25,7 +25,10 @@ inline void check(cudaError_t status, const char* call) {
   throw Error("ERR_CUDA", std::string(call) + ": " + cudaGetErrorString(status));
 }
 
-inline std::string kernelName(const void* kernel) {
+inline std::string kernelName([[maybe_unused]] const void* kernel) {
+#if CUDART_VERSION < 12030
+  return "a kernel";
+#else
   const char* mangled = nullptr;
   if (cudaFuncGetName(&mangled, kernel) != cudaSuccess) return "a kernel";
   int status = 0;
@@ -33,6 +36,7 @@ inline std::string kernelName(const void* kernel) {
   const std::string name = plain ? plain : mangled;
   std::free(plain);
   return name;
+#endif
 }
 
 // What a launch may use without asking for more.
