@@ -9,7 +9,8 @@
 // Products. A float32 product runs in float32, without TF32. With a bfloat16 operand the other is rounded to
 // bfloat16; sums are float32, a result may be rounded. cuBLAS chooses an algorithm by shape, so that, unlike
 // on the CPU, a row's last bits may depend on how many rows are multiplied with it. Products with
-// int8 weights are ours, and their rows do not.
+// int8 weights are ours, and their rows do not. Attention over the cache takes runs of new tokens of a
+// sequence in tiles (cached_prefill.h), where rounding is other than that of single rows.
 //
 // Decoding. Steps of few rows are recorded and replayed (decoding_ops.cpp): while one is recorded no op may
 // wait, allocate, release or send an array that is not the step's; what does is ERR_INTERNAL.

@@ -1,7 +1,7 @@
 // The model's forward for generation: single rows against the paged cache, products with repacked weights.
 // Every row is computed in the same order whatever the batch, so that a sequence's logits are bit-identical
-// alone or among others (on CUDA up to cuBLAS's choice of an algorithm, cuda/cuda_backend.h). The residual
-// stream is float32; what lies between has the backend's activation type beside the packed weights, A.
+// alone or among others (not on CUDA, cuda/cuda_backend.h). The residual stream is float32; what lies between
+// has the backend's activation type beside the packed weights, A.
 #pragma once
 
 #include <cstdint>

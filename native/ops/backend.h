@@ -233,8 +233,8 @@ class Backend {
   // cached_attention.cpp: keys and values of every block of one layer, float32 or bfloat16: cache [blocks, 2,
   // K, E * kvBlockTokens] (the layout inside a block is the backend's). writeCache rounds row r's key and
   // value (of qkv [R, (H + 2K) * E] A) to position rows[r].length - 1; cachedAttention then reads them and
-  // computes in float32: out [R, H * E] A. Batch-invariant like packedMatmul. A cache is bfloat16 where A is:
-  // more precise than what is written to it, it would hold nothing more.
+  // computes in float32: out [R, H * E] A. Batch-invariant like packedMatmul (on CUDA: single rows). A cache
+  // is bfloat16 where A is: more precise than what is written to it, it would hold nothing more.
   virtual void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
                           int64_t heads, int64_t kvHeads, int64_t headDim) = 0;
   // The heads of qkv [R, (H + 2K) * E] A between their projection and cachedAttention, in one op: addBias,
