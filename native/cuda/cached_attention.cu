@@ -35,12 +35,16 @@ struct Cached {
   const T* qkv;
   CachedRows rows;
   CachedHeads shape;
-  int64_t stretches;  // of the longest row
-  float* sums;        // [R, stretches, H, E]
-  Stretch* parts;     // [R, stretches, H]
-  int lanes;          // that share a key
-  float scale;        // of scores, in powers of two
+  int64_t firstRow, rowCount;  // the part of the rows that a launch is for, n in all
+  int64_t stretches;           // of the longest row
+  float* sums;                 // [n, stretches, H, E]
+  Stretch* parts;              // [n, stretches, H]
+  int lanes;                   // that share a key
+  float scale;                 // of scores, in powers of two
 
+  __device__ int64_t rowAt(int64_t item) const {
+    return rows.tiles ? rows.singles[firstRow + item] : firstRow + item;
+  }
   __device__ int64_t width() const { return (shape.heads + 2 * shape.kvHeads) * shape.headDim; }
   __device__ int64_t keyAt(int64_t row, int64_t token, int64_t kvHead) const {
     return keyPlace(rows, shape, row, token, kvHead);
@@ -84,7 +88,7 @@ struct Share {
   }
 };
 
-// grid (rows * K, stretches, parts of the group's heads).
+// grid (n * K, stretches, parts of the group's heads).
 // Blocks that a processor should hold: more registers a thread than this leaves would not be used.
 template <int heads>
 constexpr int kResident = heads <= 2   ? 5
@@ -96,7 +100,7 @@ __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cach
   using Lanes = Share<C, packed>;
   constexpr int kCount = Lanes::kCount;
   const auto kvHeads = static_cast<unsigned>(given.shape.kvHeads);
-  const int64_t row = blockIdx.x / kvHeads, kvHead = blockIdx.x % kvHeads;
+  const int64_t item = blockIdx.x / kvHeads, row = given.rowAt(item), kvHead = blockIdx.x % kvHeads;
   const int64_t begin = int64_t{blockIdx.y} * kStretch, headDim = given.shape.headDim;
   const int64_t length = given.rows.lengths[row];
   if (begin >= length) return;
@@ -140,7 +144,7 @@ __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cach
   }
   __syncthreads();
   const int64_t part =
-      (row * given.stretches + blockIdx.y) * given.shape.heads + kvHead * groupHeads + firstHead;
+      (item * given.stretches + blockIdx.y) * given.shape.heads + kvHead * groupHeads + firstHead;
   for (int h = static_cast<int>(threadIdx.x) / kWarp; h < here; h += kWarps) {
     float* own = scores + h * kStretch;
     float largest = -std::numeric_limits<float>::infinity(), total = 0;
@@ -198,12 +202,12 @@ __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cach
 template <typename T, typename C>
 __global__ void __launch_bounds__(kThreads) addStretches(Cached<T, C> given) {
   const auto heads = static_cast<unsigned>(given.shape.heads);
-  const int64_t row = blockIdx.x / heads, head = blockIdx.x % heads;
+  const int64_t item = blockIdx.x / heads, row = given.rowAt(item), head = blockIdx.x % heads;
   const int64_t length = given.rows.lengths[row], headDim = given.shape.headDim;
   if (length <= kStretch) return;
   const int64_t count = (length + kStretch - 1) / kStretch;
   const auto partOf = [&](int64_t stretch) {
-    return (row * given.stretches + stretch) * given.shape.heads + head;
+    return (item * given.stretches + stretch) * given.shape.heads + head;
   };
   float largest = given.parts[partOf(0)].largest, total = 0;
   for (int64_t s = 1; s < count; ++s) largest = fmaxf(largest, given.parts[partOf(s)].largest);
@@ -220,14 +224,18 @@ __global__ void __launch_bounds__(kThreads) addStretches(Cached<T, C> given) {
   }
 }
 
+int64_t longestOf(const CachedRows& rows) { return rows.tiles ? rows.longestSingle : rows.longest; }
+
 template <typename T, typename C>
-Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const CachedHeads& shape) {
+Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const CachedHeads& shape,
+                      int64_t rowCount) {
   Cached<T, C> given{};
   given.rows = rows;
   given.shape = shape;
-  given.stretches = blocksOf(rows.longest, kStretch);
+  given.rowCount = rowCount;
+  given.stretches = blocksOf(longestOf(rows), kStretch);
   given.scale = static_cast<float>(kLog2E / std::sqrt(static_cast<double>(shape.headDim)));
-  const int64_t parts = rows.rows * given.stretches * shape.heads;
+  const int64_t parts = rowCount * given.stretches * shape.heads;
   given.parts = workspace.take<Stretch>(parts);
   if (given.stretches > 1) given.sums = workspace.take<float>(parts * shape.headDim);
   return given;
@@ -236,7 +244,7 @@ Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const Cached
 template <typename T, typename C, int heads, bool packed>
 void launchStretches(Stream stream, const Cached<T, C>& given) {
   const int64_t groupHeads = given.shape.heads / given.shape.kvHeads;
-  const dim3 grid(static_cast<unsigned>(given.rows.rows * given.shape.kvHeads),
+  const dim3 grid(static_cast<unsigned>(given.rowCount * given.shape.kvHeads),
                   static_cast<unsigned>(given.stretches), static_cast<unsigned>(blocksOf(groupHeads, heads)));
   constexpr size_t kSharedBytes = sizeof(float) * (heads * kStretch + kThreads * Share<C, packed>::kCount);
   launch(attendStretch<T, C, heads, packed>, grid, kThreads, kSharedBytes, stream, given);
@@ -251,37 +259,26 @@ void launchForHeads(Stream stream, const Cached<T, C>& given) {
   return launchStretches<T, C, kMostGroupHeads, packed>(stream, given);
 }
 
-// The first rows of these, as many as are attended to at a time.
-CachedRows firstRows(const CachedRows& rows, const CachedHeads& shape, size_t limit) {
-  CachedRows one = rows;
-  one.rows = 1;
-  Workspace workspace;
-  describe<float, float>(workspace, one, shape);
-  const auto most = static_cast<int64_t>(limit / std::max<size_t>(1, workspace.bytes()));
-  CachedRows first = rows;
-  first.rows = std::min(rows.rows, std::max<int64_t>(1, most));
-  return first;
+int64_t countOf(const CachedRows& rows) { return rows.tiles ? rows.singleCount : rows.rows; }
+
+// Rows that are attended to at a time.
+int64_t rowsAtOnce(const CachedRows& rows, const CachedHeads& shape, size_t limit) {
+  Workspace one;
+  describe<float, float>(one, rows, shape, 1);
+  const auto most = static_cast<int64_t>(limit / std::max<size_t>(1, one.bytes()));
+  return std::min(countOf(rows), std::max<int64_t>(1, most));
 }
 
 template <typename T, typename C>
-void attendTo(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
-              const CachedHeads& shape, void* workspace) {
-  Workspace memory(workspace);
-  Cached<T, C> given = describe<T, C>(memory, rows, shape);
-  given.out = out;
-  given.cache = cache;
-  given.qkv = qkv;
-  int lanes = 1;
-  while (lanes * kPack<C> < shape.headDim) lanes *= 2;
-  const bool packed = inPacks<C>(shape.headDim, cache) && lanes <= kWarp;
-  given.lanes = packed ? lanes : kWarp;
+void attend(Stream stream, const Cached<T, C>& given, bool packed) {
   if (packed) {
     launchForHeads<T, C, true>(stream, given);
   } else {
     launchForHeads<T, C, false>(stream, given);
   }
   if (given.stretches == 1) return;
-  launch(addStretches<T, C>, static_cast<unsigned>(rows.rows * shape.heads), kThreads, 0, stream, given);
+  launch(addStretches<T, C>, static_cast<unsigned>(given.rowCount * given.shape.heads), kThreads, 0, stream,
+         given);
 }
 
 }  // namespace
@@ -299,23 +296,27 @@ void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, c
 
 size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape, size_t limit) {
   Workspace workspace;
-  describe<float, float>(workspace, firstRows(rows, shape, limit), shape);
+  describe<float, float>(workspace, rows, shape, rowsAtOnce(rows, shape, limit));
   return workspace.bytes();
 }
 
 template <typename T, typename C>
 void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
                      const CachedHeads& shape, void* workspace, size_t limit) {
-  const int64_t outWidth = shape.heads * shape.headDim,
-                width = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
-  CachedRows left = rows;
-  for (int64_t begin = 0; begin < rows.rows;) {
-    left.rows = rows.rows - begin;
-    left.blockTables = rows.blockTables + begin * rows.tableStride;
-    left.lengths = rows.lengths + begin;
-    const CachedRows now = firstRows(left, shape, limit);
-    attendTo<T, C>(stream, out + begin * outWidth, cache, qkv + begin * width, now, shape, workspace);
-    begin += now.rows;
+  if (countOf(rows) == 0 || longestOf(rows) == 0) return;
+  const int64_t atOnce = rowsAtOnce(rows, shape, limit);
+  Workspace memory(workspace);
+  Cached<T, C> given = describe<T, C>(memory, rows, shape, atOnce);
+  given.out = out;
+  given.cache = cache;
+  given.qkv = qkv;
+  int lanes = 1;
+  while (lanes * kPack<C> < shape.headDim) lanes *= 2;
+  const bool packed = inPacks<C>(shape.headDim, cache) && lanes <= kWarp;
+  given.lanes = packed ? lanes : kWarp;
+  for (; given.firstRow < countOf(rows); given.firstRow += atOnce) {
+    given.rowCount = std::min(atOnce, countOf(rows) - given.firstRow);
+    attend(stream, given, packed);
   }
 }
 

@@ -24,12 +24,12 @@ struct CachedRows {
   int64_t tableStride = 0;
   const int32_t* lengths = nullptr;
   int64_t longest = 0;  // at least the largest length
-  // Rows that are attended to in tiles (cached_prefill.h), and `lengths` with 0 for these: null, and all rows
+  // Rows that are attended to in tiles (cached_prefill.h), and the numbers of the others. No tiles: all rows
   // are attended to one by one.
   const PrefillTile* tiles = nullptr;
   int64_t tileCount = 0;
-  const int32_t* singleLengths = nullptr;
-  int64_t longestSingle = 0;
+  const int32_t* singles = nullptr;
+  int64_t singleCount = 0, longestSingle = 0;
 };
 
 // Tokens that one block of a grid takes: the work that is launched goes by `longest` in these.
@@ -46,9 +46,10 @@ void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, c
 // own. It is enough for tens of thousands of blocks.
 constexpr size_t kCachedAttentionBytes = size_t{64} << 20;
 
-// Given the same limit.
+// For the same limit.
 size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape,
                                      size_t limit = kCachedAttentionBytes);
+// To rows one by one: to the singles where there are tiles.
 template <typename T, typename C>
 void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
                      const CachedHeads& shape, void* workspace, size_t limit = kCachedAttentionBytes);

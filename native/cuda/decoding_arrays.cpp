@@ -55,11 +55,17 @@ void fillCachedRows(const CachedAttentionRow* rows, int64_t count, int64_t strid
   }
 }
 
-int64_t fillSingleLengths(const CachedAttentionRow* rows, int64_t count,
-                          const std::vector<PrefillTile>& tiles, int32_t* lengths) {
-  for (int64_t r = 0; r < count; ++r) lengths[r] = rows[r].length;
-  for (const PrefillTile& tile : tiles) std::fill_n(lengths + tile.firstRow, tile.rows, 0);
-  return count == 0 ? 0 : *std::max_element(lengths, lengths + count);
+SingleRows singleRows(const CachedAttentionRow* rows, int64_t count, const std::vector<PrefillTile>& tiles) {
+  SingleRows singles;
+  size_t tile = 0;  // the first that does not end before this row
+  for (int64_t r = 0; r < count; ++r) {
+    while (tile < tiles.size() && tiles[tile].firstRow + tiles[tile].rows <= r) ++tile;
+    const bool tiled = tile < tiles.size() && tiles[tile].firstRow <= r;
+    if (tiled || rows[r].length == 0) continue;
+    singles.numbers.push_back(static_cast<int32_t>(r));
+    singles.longest = std::max<int64_t>(singles.longest, rows[r].length);
+  }
+  return singles;
 }
 
 DecodingArrays::~DecodingArrays() {
@@ -91,8 +97,10 @@ void DecodingArrays::send(const DecodingStep& step, int64_t longest, const std::
   const size_t rowBytes = bytesOf(step.rows), frequencyBytes = bytesOf(step.frequencies);
   const size_t frequencies = place(frequencyBytes), tokens = place(rowBytes), positions = place(rowBytes),
                lengths = place(rowBytes), tables = place(bytesOf(step.rows * stride));
-  const size_t tileBytes = tiles.size() * sizeof(PrefillTile);
-  const size_t single = place(tiles.empty() ? 0 : rowBytes), tilePlace = place(tileBytes);
+  const SingleRows singles = tiles.empty() ? SingleRows() : singleRows(step.cached, step.rows, tiles);
+  const size_t tileBytes = tiles.size() * sizeof(PrefillTile),
+               singleBytes = singles.numbers.size() * sizeof(int32_t);
+  const size_t singlePlace = place(singleBytes), tilePlace = place(tileBytes);
   reserve(bytes);
   copied_.wait();
   std::memcpy(pinned_ + frequencies, step.inverseFrequencies, frequencyBytes);
@@ -100,12 +108,8 @@ void DecodingArrays::send(const DecodingStep& step, int64_t longest, const std::
   std::memcpy(pinned_ + positions, step.positions, rowBytes);
   fillCachedRows(step.cached, step.rows, stride, reinterpret_cast<int32_t*>(pinned_ + tables),
                  reinterpret_cast<int32_t*>(pinned_ + lengths));
-  int64_t longestSingle = 0;
-  if (!tiles.empty()) {
-    longestSingle =
-        fillSingleLengths(step.cached, step.rows, tiles, reinterpret_cast<int32_t*>(pinned_ + single));
-    std::memcpy(pinned_ + tilePlace, tiles.data(), tileBytes);
-  }
+  if (singleBytes > 0) std::memcpy(pinned_ + singlePlace, singles.numbers.data(), singleBytes);
+  if (tileBytes > 0) std::memcpy(pinned_ + tilePlace, tiles.data(), tileBytes);
   copyToDeviceLater(stream_, device_.data(), pinned_, bytes);
   copied_.set(stream_);
   places_ = {{step.inverseFrequencies, frequencyBytes, frequencies},
@@ -117,8 +121,9 @@ void DecodingArrays::send(const DecodingStep& step, int64_t longest, const std::
   if (!tiles.empty()) {
     rows_.tiles = reinterpret_cast<const PrefillTile*>(device + tilePlace);
     rows_.tileCount = static_cast<int64_t>(tiles.size());
-    rows_.singleLengths = reinterpret_cast<const int32_t*>(device + single);
-    rows_.longestSingle = longestSingle;
+    rows_.singles = reinterpret_cast<const int32_t*>(device + singlePlace);
+    rows_.singleCount = static_cast<int64_t>(singles.numbers.size());
+    rows_.longestSingle = singles.longest;
   }
   rowsSource_ = step.cached;
 }

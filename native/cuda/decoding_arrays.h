@@ -16,12 +16,15 @@ namespace hdpo::cuda {
 // Block tables [count, stride], zeros behind a row's own blocks, and lengths [count].
 void fillCachedRows(const CachedAttentionRow* rows, int64_t count, int64_t stride, int32_t* tables,
                     int32_t* lengths);
-// Lengths [count] with 0 for the rows in tiles; returns the longest.
-int64_t fillSingleLengths(const CachedAttentionRow* rows, int64_t count,
-                          const std::vector<PrefillTile>& tiles, int32_t* lengths);
 int64_t longestOf(const CachedAttentionRow* rows, int64_t count);
 // Tiles of all runs of rows that are worth it.
 std::vector<PrefillTile> prefillTiles(const CachedAttentionRow* rows, int64_t count);
+// The numbers of rows that are in none of the tiles, and their longest.
+struct SingleRows {
+  std::vector<int32_t> numbers;
+  int64_t longest = 0;
+};
+SingleRows singleRows(const CachedAttentionRow* rows, int64_t count, const std::vector<PrefillTile>& tiles);
 int64_t tableStrideFor(int64_t longest);
 
 class DecodingArrays {

@@ -97,15 +97,17 @@ CachedRows CudaBackend::upload(const CachedAttentionRow* rows, int64_t count) {
       tables(static_cast<size_t>(count * result.tableStride));
   fillCachedRows(rows, count, result.tableStride, tables.data(), lengths.data());
   const std::vector<PrefillTile> tiles = prefillTiles(rows, count);
-  std::vector<int32_t> single(tiles.empty() ? 0 : lengths.size());
-  if (!tiles.empty()) result.longestSingle = fillSingleLengths(rows, count, tiles, single.data());
+  const SingleRows singles = tiles.empty() ? SingleRows() : singleRows(rows, count, tiles);
   const auto uploaded = upload({{tables.data(), tables.size() * sizeof(int32_t)},
                                 {lengths.data(), lengths.size() * sizeof(int32_t)},
-                                {single.data(), single.size() * sizeof(int32_t)},
+                                {singles.numbers.data(), singles.numbers.size() * sizeof(int32_t)},
                                 {tiles.data(), tiles.size() * sizeof(PrefillTile)}});
   result.blockTables = static_cast<const int32_t*>(uploaded[0]);
   result.lengths = static_cast<const int32_t*>(uploaded[1]);
-  result.singleLengths = static_cast<const int32_t*>(uploaded[2]);
+  if (tiles.empty()) return result;
+  result.singles = static_cast<const int32_t*>(uploaded[2]);
+  result.singleCount = static_cast<int64_t>(singles.numbers.size());
+  result.longestSingle = singles.longest;
   result.tiles = static_cast<const PrefillTile*>(uploaded[3]);
   result.tileCount = static_cast<int64_t>(tiles.size());
   return result;

@@ -125,21 +125,19 @@ void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const 
   const Scope scope(*this, "cachedAttention");
   const CachedHeads shape{heads, kvHeads, headDim};
   requireCachedHeads(heads, kvHeads, headDim);
-  CachedRows single = upload(rows, qkv.shape[0]);
-  if (single.tileCount > 0 && supportsPrefill(shape, qkv.dtype == cache.dtype)) {
+  CachedRows uploaded = upload(rows, qkv.shape[0]);
+  if (!supportsPrefill(shape, qkv.dtype == cache.dtype)) uploaded.tiles = nullptr;
+  if (uploaded.tiles) {
     withType(qkv.dtype, "cachedAttention", [&](auto element) {
       using T = decltype(element);
-      cachedPrefill<T>(stream_, dataOf<T>(out), dataOf<T>(cache), dataOf<T>(qkv), single, shape);
+      cachedPrefill<T>(stream_, dataOf<T>(out), dataOf<T>(cache), dataOf<T>(qkv), uploaded, shape);
     });
-    single.lengths = single.singleLengths;
-    single.longest = single.longestSingle;
   }
-  if (single.longest == 0) return;
-  void* memory = workspace(cachedAttentionWorkspaceBytes(single, shape));
+  void* memory = workspace(cachedAttentionWorkspaceBytes(uploaded, shape));
   withCacheTypes(qkv.dtype, cache.dtype, "cachedAttention", [&](auto element, auto cached) {
     using T = decltype(element);
     using C = decltype(cached);
-    cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), single, shape,
+    cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape,
                                 memory);
   });
 }

@@ -97,12 +97,34 @@ TEST_CASE("cuda prefill: tiles are runs of one sequence, of up to 64 rows") {
   CHECK(is(tiles[0], 0, 10, 64));
   CHECK(is(tiles[1], 64, 74, 6));
   CHECK(is(tiles[2], 78, 19, 8));
-  std::vector<int32_t> single(rows.size());
-  CHECK(cuda::fillSingleLengths(rows.data(), static_cast<int64_t>(rows.size()), tiles, single.data()) == 13);
-  CHECK(single[70] == 5);
-  CHECK(single[77] == 13);
-  CHECK(single[0] == 0);
-  CHECK(single[80] == 0);
+  const cuda::SingleRows singles = cuda::singleRows(rows.data(), static_cast<int64_t>(rows.size()), tiles);
+  CHECK(singles.numbers == std::vector<int32_t>{70, 71, 72, 73, 74, 75, 76, 77});
+  CHECK(singles.longest == 13);
+}
+
+TEST_CASE("cuda prefill: beside a long row that decodes, rows in tiles have no blocks of their own") {
+  const auto device = emulatedBackend();
+  const cuda::CachedHeads shape{2, 1, 8};
+  const std::vector<int32_t> table(64, 0);
+  std::vector<CachedAttentionRow> rows = {{table.data(), 1000}};
+  const auto blocksOfStep = [&] {
+    const auto count = static_cast<int64_t>(rows.size());
+    Buffer cache(*device, 2 * 8 * kvBlockTokens * sizeof(float)),
+        qkv(*device, rows.size() * 32 * sizeof(float)), out(*device, rows.size() * 16 * sizeof(float));
+    device->zero(cache.data(), cache.bytes());
+    device->zero(qkv.data(), qkv.bytes());
+    const uint64_t before = emulation::blocks();
+    device->cachedAttention(Tensor(out.f32(), {count, 16}), Tensor(cache.f32(), {1, 2, 1, 8 * kvBlockTokens}),
+                            Tensor(qkv.f32(), {count, 32}), rows.data(), 2, 1, 8);
+    return emulation::blocks() - before;
+  };
+  const uint64_t alone = blocksOfStep();
+  CHECK(alone == 4 + 2);  // its stretches, and its heads when they are added up
+  const std::vector<int32_t> prompt(8, 0);
+  for (int32_t t = 1; t <= 128; ++t) rows.push_back({prompt.data(), t});
+  CHECK(blocksOfStep() == alone + 2 * 2);  // two tiles for each head
+  rows.erase(rows.begin());
+  CHECK(blocksOfStep() == 2 * 2);
 }
 
 TEST_CASE("cuda prefill: rows in tiles and rows alone agree with attention of the whole sequences") {

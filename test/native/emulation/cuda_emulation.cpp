@@ -61,7 +61,7 @@ struct Device {
   const std::function<void()>* body = nullptr;
   std::exception_ptr error;
   unsigned threads = 0, atBarrier = 0, done = 0;
-  uint64_t random = 1, launches = 0;
+  uint64_t random = 1, launches = 0, blocks = 0;
   bool barriersWork = true;
   std::function<void()> beforeLaunch;
   std::function<void(std::function<void()>)> keep;
@@ -205,6 +205,7 @@ void shuffleOrder(std::vector<T>& values) {
 void setSeed(uint64_t seed) { device().random = seed * 0x9E3779B97F4A7C15ull | 1; }
 void setBarriersWork(bool work) { device().barriersWork = work; }
 uint64_t launches() { return device().launches; }
+uint64_t blocks() { return device().blocks; }
 void* sharedMemory() { return sharedBegin(); }
 
 void setBeforeLaunch(std::function<void()> action) { device().beforeLaunch = std::move(action); }
@@ -230,6 +231,7 @@ void runGrid(dim3 grid, dim3 block, size_t sharedBytes, const std::function<void
   ++d.launches;
   std::vector<uint64_t> blocks(uint64_t{grid.x} * grid.y * grid.z);
   std::iota(blocks.begin(), blocks.end(), uint64_t{0});
+  d.blocks += blocks.size();
   shuffleOrder(blocks);
   std::vector<unsigned> order(threads);
   std::iota(order.begin(), order.end(), 0u);

@@ -64,6 +64,7 @@ void setSeed(uint64_t seed);
 // While false, __syncthreads does nothing: tests of the emulation itself.
 void setBarriersWork(bool work);
 uint64_t launches();  // so far
+uint64_t blocks();    // of these
 // Called at the start of every launch: what the stream has queued before it.
 void setBeforeLaunch(std::function<void()> action);
 // What the stream is given: run now, or kept where it is being recorded (`keep` is set).
