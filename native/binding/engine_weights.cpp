@@ -124,8 +124,8 @@ Napi::Value Engine::memoryPlan(const Napi::CallbackInfo& info) {
         const AdapterOptions* adapter = options.model.adapter ? &*options.model.adapter : nullptr;
         PlanResult result;
         result.plan = planModel(options.config, options.model);
-        result.plan.generationWeights =
-            PackedWeights::bytes(*core.backend, options.config, adapter, options.generation.format);
+        result.plan.generationWeights = PackedWeights::bytes(
+            *core.backend, options.config, adapter, options.generation.format, options.model.precision);
         result.plan.kvCache = core.generator->stats().kvBytesBudget;
         if (options.model.trainable) {
           result.plan.activations = trainingActivationBytes(*core.backend, options.config, options.model,

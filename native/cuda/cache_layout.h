@@ -12,7 +12,8 @@ constexpr int kBlockTokens = static_cast<int>(kvBlockTokens);
 // Of the first element of the key of a row's token and head.
 __device__ inline int64_t keyPlace(const CachedRows& rows, const CachedHeads& shape, int64_t row,
                                    int64_t token, int64_t kvHead) {
-  const int64_t block = rows.blockTables[row * rows.tableStride + token / kBlockTokens];
+  const int64_t table = rows.tableOf ? rows.tableOf[row] : row;
+  const int64_t block = rows.blockTables[table * rows.tableStride + token / kBlockTokens];
   return ((block * 2 * shape.kvHeads + kvHead) * kBlockTokens + token % kBlockTokens) * shape.headDim;
 }
 // The value of the same token and head lies that much further.

@@ -16,14 +16,16 @@ struct PrefillTile {
 };
 constexpr int32_t kPrefillRows = 64;  // of a tile, at most
 
-// The rows of a step, in device memory: row r has its block numbers at blockTables + r * tableStride and
-// `lengths[r]` cached tokens, its own included. A row of length 0 is none: nothing of it is read or written.
+// The rows of a step, in device memory: row r has its block numbers at blockTables + tableOf[r] * tableStride
+// (tableOf null: r * tableStride) and `lengths[r]` cached tokens, its own included. A row of length 0 is
+// none: nothing of it is read or written.
 struct CachedRows {
   int64_t rows = 0;
   const int32_t* blockTables = nullptr;
   int64_t tableStride = 0;
   const int32_t* lengths = nullptr;
   int64_t longest = 0;  // at least the largest length
+  const int32_t* tableOf = nullptr;
   // Rows that are attended to in tiles (cached_prefill.h), and the numbers of the others. No tiles: all rows
   // are attended to one by one.
   const PrefillTile* tiles = nullptr;

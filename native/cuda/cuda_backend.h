@@ -116,6 +116,7 @@ class CudaBackend final : public Backend {
   size_t linearLossWorkspace() const override;
 
   // generation_ops.cpp. A packed weight is a plain copy in its format; Int8: panels (int8_panels.h).
+  bool packsInPlace(DType weight, PackedFormat format) const override;
   size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override;
   void packWeight(const PackedWeight& packed, const Tensor& weight) override;
   void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
@@ -129,7 +130,7 @@ class CudaBackend final : public Backend {
   bool sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) override;
 
   // decoding_ops.cpp
-  int64_t decodingRows(int64_t rows) const override;
+  int64_t decodingRows(const CachedAttentionRow* rows, int64_t count) const override;
   void decodingStep(const DecodingStep& step, const std::function<void()>& ops) override;
   const DecodingGraphs& decodingGraphs() const { return graphs_; }
 

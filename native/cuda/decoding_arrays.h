@@ -7,25 +7,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "cuda/cached_attention.h"
 #include "cuda/runtime.h"
+#include "cuda/step_rows.h"
 #include "ops/buffer.h"
 
 namespace hdpo::cuda {
-
-// Block tables [count, stride], zeros behind a row's own blocks, and lengths [count].
-void fillCachedRows(const CachedAttentionRow* rows, int64_t count, int64_t stride, int32_t* tables,
-                    int32_t* lengths);
-int64_t longestOf(const CachedAttentionRow* rows, int64_t count);
-// Tiles of all runs of rows that are worth it.
-std::vector<PrefillTile> prefillTiles(const CachedAttentionRow* rows, int64_t count);
-// The numbers of rows that are in none of the tiles, and their longest.
-struct SingleRows {
-  std::vector<int32_t> numbers;
-  int64_t longest = 0;
-};
-SingleRows singleRows(const CachedAttentionRow* rows, int64_t count, const std::vector<PrefillTile>& tiles);
-int64_t tableStrideFor(int64_t longest);
 
 class DecodingArrays {
  public:
@@ -35,9 +21,9 @@ class DecodingArrays {
   DecodingArrays(const DecodingArrays&) = delete;
   DecodingArrays& operator=(const DecodingArrays&) = delete;
 
-  // Sends the step's arrays, with block tables as wide as `longest` tokens need, at least its longest row's,
-  // and its tiles. They are found until forget(). Throws ERR_OUT_OF_MEMORY.
-  void send(const DecodingStep& step, int64_t longest, const std::vector<PrefillTile>& tiles);
+  // Sends the step's arrays and what its rows have become. They are found until forget(). Throws
+  // ERR_OUT_OF_MEMORY.
+  void send(const DecodingStep& step, const StepRows& rows);
   void forget() { places_.clear(), rowsSource_ = nullptr; }
 
   // Where a copy of `bytes` at the host's `source` lies; null: these are none of the step's arrays.

@@ -22,12 +22,14 @@ int64_t powerOfTwo(int64_t count) {
 
 bool CudaBackend::replays(int64_t rows) const { return graphsOn_ && rows > 0 && rows <= kMostRows; }
 
-int64_t CudaBackend::decodingRows(int64_t rows) const { return replays(rows) ? powerOfTwo(rows) : rows; }
+int64_t CudaBackend::decodingRows(const CachedAttentionRow* rows, int64_t count) const {
+  return replays(count) && prefillTiles(rows, count).empty() ? powerOfTwo(count) : count;
+}
 
 void CudaBackend::decodingStep(const DecodingStep& step, const std::function<void()>& ops) {
   const int64_t longest = longestOf(step.cached, step.rows),
                 stretches = powerOfTwo((longest + kCachedStretch - 1) / kCachedStretch);
-  const std::vector<PrefillTile> tiles = prefillTiles(step.cached, step.rows);
+  std::vector<PrefillTile> tiles = prefillTiles(step.cached, step.rows);
   const bool replayed =
       replays(step.rows) && step.rows * stretches <= kMostParts && tiles.empty() && !profiler().enabled();
   struct Forget {
@@ -35,7 +37,8 @@ void CudaBackend::decodingStep(const DecodingStep& step, const std::function<voi
     ~Forget() { arrays.forget(); }
   };
   const Forget forget{*arrays_};
-  arrays_->send(step, replayed ? stretches * kCachedStretch : longest, tiles);
+  const int64_t reach = replayed ? stretches * kCachedStretch : longest;
+  arrays_->send(step, stepRows(step.cached, step.rows, std::move(tiles), reach));
   if (!replayed) return ops();
   const DecodingKey key{step.decoder, step.cache, step.variant, step.rows, stretches};
   DecodingGraphs::Entry* known = graphs_.find(key);
@@ -89,28 +92,9 @@ std::vector<const void*> CudaBackend::upload(std::initializer_list<Staging::Piec
 
 CachedRows CudaBackend::upload(const CachedAttentionRow* rows, int64_t count) {
   if (const CachedRows* sent = arrays_->rowsOf(rows, count)) return *sent;
-  CachedRows result;
-  result.rows = count;
-  result.longest = longestOf(rows, count);
-  result.tableStride = tableStrideFor(result.longest);
-  std::vector<int32_t> lengths(static_cast<size_t>(count)),
-      tables(static_cast<size_t>(count * result.tableStride));
-  fillCachedRows(rows, count, result.tableStride, tables.data(), lengths.data());
-  const std::vector<PrefillTile> tiles = prefillTiles(rows, count);
-  const SingleRows singles = tiles.empty() ? SingleRows() : singleRows(rows, count, tiles);
-  const auto uploaded = upload({{tables.data(), tables.size() * sizeof(int32_t)},
-                                {lengths.data(), lengths.size() * sizeof(int32_t)},
-                                {singles.numbers.data(), singles.numbers.size() * sizeof(int32_t)},
-                                {tiles.data(), tiles.size() * sizeof(PrefillTile)}});
-  result.blockTables = static_cast<const int32_t*>(uploaded[0]);
-  result.lengths = static_cast<const int32_t*>(uploaded[1]);
-  if (tiles.empty()) return result;
-  result.singles = static_cast<const int32_t*>(uploaded[2]);
-  result.singleCount = static_cast<int64_t>(singles.numbers.size());
-  result.longestSingle = singles.longest;
-  result.tiles = static_cast<const PrefillTile*>(uploaded[3]);
-  result.tileCount = static_cast<int64_t>(tiles.size());
-  return result;
+  const StepRows step = stepRows(rows, count, prefillTiles(rows, count), longestOf(rows, count));
+  const auto pieces = step.pieces();
+  return step.on(upload({pieces[0], pieces[1], pieces[2], pieces[3], pieces[4]}));
 }
 
 }  // namespace hdpo::cuda

@@ -45,6 +45,10 @@ Tensor plainWeight(const PackedWeight& packed) {
 
 }  // namespace
 
+bool CudaBackend::packsInPlace(DType weight, PackedFormat format) const {
+  return format != PackedFormat::Int8 && typeOf(format) == weight;
+}
+
 size_t CudaBackend::packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) {
   if (format == PackedFormat::Int8) return packedInt8Bytes(outputs, inputs);
   return static_cast<size_t>(outputs * inputs) * sizeOf(typeOf(format));

@@ -35,7 +35,7 @@ DType Decoder::cachePrecision(const Backend& backend, PackedFormat format, DType
 
 // With the rows that the backend adds.
 DecoderRows Decoder::padded(const DecoderRows& rows) {
-  const int64_t count = backend_.decodingRows(rows.count);
+  const int64_t count = backend_.decodingRows(rows.cached, rows.count);
   if (count == rows.count) return rows;
   const auto extend = [&](auto& extended, const auto* given) {
     extended.assign(given, given + rows.count);

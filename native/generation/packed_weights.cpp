@@ -86,8 +86,10 @@ PackedWeights::PackedWeights(Backend& backend, const Parameters& weights, const 
     : backend_(backend), weights_(weights), adapter_(adapter), format_(format) {}
 
 size_t PackedWeights::bytes(Backend& backend, const ModelConfig& config, const AdapterOptions* adapter,
-                            PackedFormat format) {
-  return weightBytes(backend, config, format) +
+                            PackedFormat format, DType precision) {
+  const bool summed = adapter && format == PackedFormat::Float32;
+  const bool inPlace = !summed && backend.packsInPlace(precision, format);
+  return (inPlace ? 0 : weightBytes(backend, config, format)) +
          (adapter && format != PackedFormat::Float32 ? adapterBytes(backend, config, *adapter) : 0);
 }
 
@@ -102,11 +104,14 @@ void PackedWeights::refresh() {
   weightsPacked_ = adapterPacked_ = true;
 }
 
+// Where the backend multiplies with weights as they are, and no adapter is in them, they are not copied.
 void PackedWeights::packWeights() {
+  const Adapter* summed = inWeights() ? adapter_ : nullptr;
+  layers_.resize(weights_.layers.size());
+  if (!summed && backend_.packsInPlace(weights_.head.dtype, format_)) return useInPlace();
   weightMemory_.reserve(backend_, weightBytes(backend_, weights_.config(), format_));
   Shelf shelf(backend_, format_, weightMemory_.data());
-  MergedWeight merged(weights_, inWeights() ? adapter_ : nullptr);
-  layers_.resize(weights_.layers.size());
+  MergedWeight merged(weights_, summed);
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     for (const Projection projection : kProjections) {
       const Tensor& weight = weightOf(weights_.layers[layer], projection);
@@ -115,6 +120,19 @@ void PackedWeights::packWeights() {
     }
   }
   head_ = shelf.pack(weights_.head);
+}
+
+void PackedWeights::useInPlace() {
+  weightMemory_ = Buffer();  // of when an adapter was merged
+  const auto asItIs = [this](const Tensor& weight) {
+    return PackedWeight{weight.shape[0], weight.shape[1], weight.data, format_};
+  };
+  for (size_t layer = 0; layer < layers_.size(); ++layer) {
+    for (const Projection projection : kProjections) {
+      layers_[layer][static_cast<size_t>(projection)] = asItIs(weightOf(weights_.layers[layer], projection));
+    }
+  }
+  head_ = asItIs(weights_.head);
 }
 
 void PackedWeights::packAdapter() {

@@ -31,9 +31,9 @@ class PackedWeights {
   void project(const Tensor& y, const Tensor& x, int64_t layer, Projection projection);
   void logits(const Tensor& out, const Tensor& hidden) { backend_.packedMatmul(out, hidden, head_); }
 
-  // Memory that refresh() takes. adapter may be null.
+  // Memory that refresh() takes beside weights of `precision`, nothing merged. adapter may be null.
   static size_t bytes(Backend& backend, const ModelConfig& config, const AdapterOptions* adapter,
-                      PackedFormat format);
+                      PackedFormat format, DType precision);
 
  private:
   struct PackedAdapter {
@@ -42,6 +42,7 @@ class PackedWeights {
 
   bool inWeights() const { return merged_ || format_ == PackedFormat::Float32; }
   void packWeights();
+  void useInPlace();
   void packAdapter();
 
   Backend& backend_;

@@ -226,6 +226,11 @@ class Backend {
   // whatever the other rows are, so that a sequence's logits do not depend on its batch. x [rows, inputs]
   // and out [rows, outputs] float32, or A beside a packed weight that is not. packWeight takes weight
   // [outputs, inputs], float32 or bfloat16, to the format of `packed`.
+  // Whether weights of a type need no packing: a PackedWeight may then be the weight itself, where it lies.
+  virtual bool packsInPlace(DType weight, PackedFormat format) const {
+    static_cast<void>(weight), static_cast<void>(format);
+    return false;
+  }
   virtual size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) = 0;
   virtual void packWeight(const PackedWeight& packed, const Tensor& weight) = 0;
   virtual void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) = 0;
@@ -253,9 +258,13 @@ class Backend {
                                const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
                                int64_t headDim) = 0;
 
-  // Rows that a decoding step of `rows` should have: a backend that replays steps wants few sizes. Rows that
-  // are added have token 0, position 0 and length 0; that backend's writeCache and cachedAttention skip them.
-  virtual int64_t decodingRows(int64_t rows) const { return rows; }
+  // How many rows a decoding step of these should have: a backend that replays steps wants few sizes. Rows
+  // that are added have token 0, position 0 and length 0; that backend's writeCache and cachedAttention skip
+  // them.
+  virtual int64_t decodingRows(const CachedAttentionRow* rows, int64_t count) const {
+    static_cast<void>(rows);
+    return count;
+  }
   // Runs `ops`, which read no host memory but the arrays of `step`, or replays what an equal step ran.
   virtual void decodingStep(const DecodingStep& step, const std::function<void()>& ops) {
     static_cast<void>(step);

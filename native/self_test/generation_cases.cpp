@@ -136,7 +136,7 @@ OpCase decodingStep(const CaseShape& s) {
     return Tensor(call.memory[Cache].f32(), {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
   };
   given.prepare = [=](Backend& backend, Call& call) {
-    const int64_t rows = backend.decodingRows(s.sequences);
+    const int64_t rows = backend.decodingRows(sequences->last.data(), s.sequences);
     for (const int64_t count : {sequences->blocks * 2 * s.kvHeads * s.headDim * kvBlockTokens, rows * width,
                                 rows * columns, rows * s.hidden}) {
       call.memory.emplace_back(backend, static_cast<size_t>(count) * sizeof(float));
@@ -144,7 +144,7 @@ OpCase decodingStep(const CaseShape& s) {
     backend.writeCache(cacheOf(call), call[history], sequences->all.data(), s.heads, s.kvHeads, s.headDim);
   };
   given.run = [=, frequencies = inverseFrequencies(s.headDim)](Backend& backend, Call& call) {
-    const auto rows = static_cast<size_t>(backend.decodingRows(s.sequences));
+    const auto rows = static_cast<size_t>(backend.decodingRows(sequences->last.data(), s.sequences));
     const auto count = static_cast<int64_t>(rows);
     const Tensor qkv(call.memory[Qkv].f32(), {count, width});
     const Tensor attention(call.memory[Attention].f32(), {count, columns});

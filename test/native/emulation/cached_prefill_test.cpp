@@ -88,8 +88,8 @@ TEST_CASE("cuda prefill: tiles are runs of one sequence, of up to 64 rows") {
     rows.push_back({second.data(), 7 + t});  // a short run, with a gap before it
   for (int32_t t = 0; t < 8; ++t) rows.push_back({second.data(), 20 + t});
   rows.push_back({nullptr, 0});
-  const std::vector<cuda::PrefillTile> tiles =
-      cuda::prefillTiles(rows.data(), static_cast<int64_t>(rows.size()));
+  const auto count = static_cast<int64_t>(rows.size());
+  const std::vector<cuda::PrefillTile> tiles = cuda::prefillTiles(rows.data(), count);
   REQUIRE(tiles.size() == 3);
   const auto is = [](const cuda::PrefillTile& tile, int32_t row, int32_t position, int32_t count) {
     return tile.firstRow == row && tile.firstPosition == position && tile.rows == count;
@@ -97,14 +97,33 @@ TEST_CASE("cuda prefill: tiles are runs of one sequence, of up to 64 rows") {
   CHECK(is(tiles[0], 0, 10, 64));
   CHECK(is(tiles[1], 64, 74, 6));
   CHECK(is(tiles[2], 78, 19, 8));
-  const cuda::SingleRows singles = cuda::singleRows(rows.data(), static_cast<int64_t>(rows.size()), tiles);
-  CHECK(singles.numbers == std::vector<int32_t>{70, 71, 72, 73, 74, 75, 76, 77});
-  CHECK(singles.longest == 13);
+  const cuda::StepRows step = cuda::stepRows(rows.data(), count, tiles, 96);
+  CHECK(step.singles == std::vector<int32_t>{70, 71, 72, 73, 74, 75, 76, 77});
+  CHECK(step.longestSingle == 13);
+  CHECK(step.lengths[69] == 80);
+  CHECK(step.lengths[86] == 0);
+  // A table for each sequence, as long as its longest row's, and one for the row that is none.
+  CHECK(step.tables == std::vector<int32_t>{0, 1, 2, 3, 4, 0, 6, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  CHECK(step.tableOf[0] == 0);
+  CHECK(step.tableOf[69] == 0);
+  CHECK(step.tableOf[70] == 1);
+  CHECK(step.tableOf[85] == 1);
+  CHECK(step.tableOf[86] == 2);
+}
+
+TEST_CASE(
+    "cuda decoding: without a prompt every row has a table of its own, as wide as the step's longest may "
+    "be") {
+  const std::vector<int32_t> first = {4, 9}, second = {2};
+  const std::vector<CachedAttentionRow> rows = {{first.data(), 17}, {second.data(), 3}, {nullptr, 0}};
+  const cuda::StepRows step = cuda::stepRows(rows.data(), 3, {}, 48);
+  CHECK(step.tables == std::vector<int32_t>{4, 9, 0, 2, 0, 0, 0, 0, 0});
+  CHECK(step.tableOf.empty());
+  CHECK(step.singles.empty());
 }
 
 TEST_CASE("cuda prefill: beside a long row that decodes, rows in tiles have no blocks of their own") {
   const auto device = emulatedBackend();
-  const cuda::CachedHeads shape{2, 1, 8};
   const std::vector<int32_t> table(64, 0);
   std::vector<CachedAttentionRow> rows = {{table.data(), 1000}};
   const auto blocksOfStep = [&] {

@@ -9,6 +9,7 @@
 #include "cuda/dispatch.h"
 #include "cuda_emulation.h"
 #include "emulated_backend.h"
+#include "generation/packed_weights.h"
 #include "runtime_emulation.h"
 #include "self_test/runner.h"
 #include "training/memory_plan.h"
@@ -121,6 +122,39 @@ TEST_CASE(
             0.75 * static_cast<double>(expected.activationBytes));
     }
   }
+}
+
+TEST_CASE("CUDA backend: weights that are multiplied with as they are, are not held twice") {
+  const ModelConfig config = smallConfig();
+  const auto device = emulatedBackend();
+  const AdapterOptions options = [] {
+    AdapterOptions adapter;
+    adapter.rank = 2;
+    adapter.targets = {true, true, true, true, true, true, true};
+    return adapter;
+  }();
+  const auto grownBy = [&](DType precision, PackedFormat format, const Adapter* adapter, bool merged) {
+    const Parameters weights(*device, config, precision);
+    const size_t before = device->availableBytes().value();
+    PackedWeights packed(*device, weights, adapter, format);
+    packed.setMerged(merged);
+    packed.refresh();
+    return before - device->availableBytes().value();
+  };
+  const Adapter adapter(*device, config, options);
+  const auto planned = [&](PackedFormat format, DType precision) {
+    return PackedWeights::bytes(*device, config, nullptr, format, precision);
+  };
+  CHECK(grownBy(DType::BFloat16, PackedFormat::BFloat16, nullptr, false) == 0);
+  CHECK(grownBy(DType::Float32, PackedFormat::Float32, nullptr, false) == 0);
+  CHECK(planned(PackedFormat::BFloat16, DType::BFloat16) == 0);
+  CHECK(planned(PackedFormat::BFloat16, DType::Float32) > 0);
+  CHECK(grownBy(DType::Float32, PackedFormat::BFloat16, nullptr, false) ==
+        planned(PackedFormat::BFloat16, DType::Float32));
+  // With an adapter in them they are others.
+  CHECK(grownBy(DType::BFloat16, PackedFormat::BFloat16, &adapter, true) >=
+        planned(PackedFormat::BFloat16, DType::Float32));
+  CHECK(grownBy(DType::Float32, PackedFormat::Float32, &adapter, false) > 0);
 }
 
 TEST_CASE("CUDA backend: too little memory is an error that says what to lower, before the first step") {

@@ -292,9 +292,15 @@ TEST_CASE("CUDA decoding: many rows, a profile and HDPO_CUDA_GRAPHS=off run op b
   cuda::CudaBackend& backend = *decoding.backend;
   for (const auto& [rows, padded] : std::vector<std::pair<int64_t, int64_t>>{
            {0, 0}, {1, 1}, {2, 2}, {3, 4}, {5, 8}, {129, 256}, {256, 256}, {257, 257}}) {
-    CHECK(backend.decodingRows(rows) == padded);
-    CHECK(emulatedBackend(false)->decodingRows(rows) == rows);
+    const std::vector<CachedAttentionRow> alone(static_cast<size_t>(rows), {nullptr, 1});
+    CHECK(backend.decodingRows(alone.data(), rows) == padded);
+    CHECK(emulatedBackend(false)->decodingRows(alone.data(), rows) == rows);
   }
+  // A prompt's rows are not recorded: none are added.
+  std::vector<CachedAttentionRow> prompt;
+  const int32_t block = 0;
+  for (int32_t length = 1; length <= 9; ++length) prompt.push_back({&block, length});
+  CHECK(backend.decodingRows(prompt.data(), 9) == 9);
   const auto replaysOfSteps = [&](int64_t rows, int32_t length) {
     BareStep step(rows);
     const std::vector<int32_t> blocks(static_cast<size_t>(cuda::tableStrideFor(length)));
