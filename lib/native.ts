@@ -154,6 +154,8 @@ export interface MemoryPlan {
   /** Of a training step at the given tokens of one micro-batch. */
   activations: number
   kvCache: number
+  /** Of a generation step with as many rows as `maxBatchRows` lets it have. */
+  generationWorkspace: number
   total: number
   /** What the process holds now and what the system has free, for comparison. */
   resident: number

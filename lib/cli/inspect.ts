@@ -133,7 +133,7 @@ export function formatChoices(choices: readonly TrainingChoice[]): string {
       memory.weights,
       memory.training,
       memory.activations,
-      memory.generationWeights + memory.kvCache,
+      memory.generationWeights + memory.kvCache + memory.generationWorkspace,
       memory.total,
     ].map(gigabytes),
     fits,

@@ -11,6 +11,7 @@ export function formatMemoryPlan(plan: MemoryPlan): string {
     ['optimiser', plan.optimizer],
     ['activations and workspace', plan.activations],
     ['cached keys and values', plan.kvCache],
+    ['generation steps', plan.generationWorkspace],
   ] as const
   const held = parts.filter(([, bytes]) => bytes >= 5e6).map(([name, bytes]) => `${name} ${gigabytes(bytes)}`)
   const list = held.length > 0 ? ` (${held.join(', ')})` : ''

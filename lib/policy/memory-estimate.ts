@@ -21,6 +21,7 @@ export interface MemoryEstimate {
   training: number
   activations: number
   kvCache: number
+  generationWorkspace: number
   total: number
 }
 
@@ -43,8 +44,32 @@ export function estimateMemory(question: MemoryQuestion): MemoryEstimate {
   // A float32 value each: gradient and two moments; an adapter's own besides.
   const training = (lora ? 4 * trained : 0) + (trainable ? 12 * trained : 0)
   const activations = trainable ? activationBytes(question, microBatchTokens) : 0
-  const total = weights + generationWeights + training + activations + kvBudgetBytes
-  return { weights, generationWeights, training, activations, kvCache: kvBudgetBytes, total }
+  const generationWorkspace = stepBytes(question)
+  const total = weights + generationWeights + training + activations + kvBudgetBytes + generationWorkspace
+  return {
+    weights,
+    generationWeights,
+    training,
+    activations,
+    kvCache: kvBudgetBytes,
+    generationWorkspace,
+    total,
+  }
+}
+
+/** A generation step of 256 rows on a CPU, the logits of as many of them as 16 MiB hold. */
+function stepBytes({ config, lora, generationPrecision, precision }: MemoryQuestion): number {
+  const { hiddenSize, heads, kvHeads, headDim, intermediateSize, vocabSize } = config
+  const rows = 256
+  const queryKeyValue = (heads + 2 * kvHeads) * headDim
+  const besideWeights = lora !== undefined && (generationPrecision ?? precision) !== 'float32'
+  const adapter = besideWeights
+    ? Math.max(...fusedAdapters(config, lora).map(({ width }) => width)) +
+      Math.max(2 * intermediateSize, queryKeyValue)
+    : 0
+  const values = 3 * hiddenSize + queryKeyValue + heads * headDim + 3 * intermediateSize + adapter
+  const sampled = Math.min(rows, Math.max(1, Math.floor(2 ** 22 / vocabSize)))
+  return 4 * (rows * values + sampled * (2 * hiddenSize + vocabSize))
 }
 
 export interface ParameterCounts {

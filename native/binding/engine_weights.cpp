@@ -50,6 +50,7 @@ Napi::Value planObject(Napi::Env env, const PlanResult& result) {
   set("optimizer", result.plan.optimizer);
   set("activations", result.plan.activations);
   set("kvCache", result.plan.kvCache);
+  set("generationWorkspace", result.plan.generationWorkspace);
   set("total", result.plan.total());
   set("resident", result.resident);
   set("available", result.available);
@@ -127,6 +128,8 @@ Napi::Value Engine::memoryPlan(const Napi::CallbackInfo& info) {
         result.plan.generationWeights = PackedWeights::bytes(
             *core.backend, options.config, adapter, options.generation.format, options.model.precision);
         result.plan.kvCache = core.generator->stats().kvBytesBudget;
+        result.plan.generationWorkspace =
+            Generator::workspaceBytes(*core.backend, options.config, adapter, options.generation);
         if (options.model.trainable) {
           result.plan.activations = trainingActivationBytes(*core.backend, options.config, options.model,
                                                             options.recompute, tokens);

@@ -1,5 +1,8 @@
 #include "generation/decoder.h"
 
+#include <algorithm>
+
+#include "model/adapter_products.h"
 #include "model/rope.h"
 
 namespace hdpo {
@@ -31,6 +34,21 @@ Decoder::Decoder(Backend& backend, const Parameters& parameters, const Adapter* 
 
 DType Decoder::cachePrecision(const Backend& backend, PackedFormat format, DType wanted) {
   return activationType(backend, format) == DType::BFloat16 ? DType::BFloat16 : wanted;
+}
+
+size_t Decoder::workspaceBytes(const Backend& backend, const ModelConfig& config,
+                               const AdapterOptions* adapter, PackedFormat format, int64_t rows,
+                               int64_t sampled) {
+  const auto element = static_cast<int64_t>(sizeOf(activationType(backend, format)));
+  const int64_t width = config.hiddenSize;
+  int64_t activations =
+      width + config.qkvWidth() + config.heads * config.headDim + 3 * config.intermediateSize;
+  if (adapter && format != PackedFormat::Float32) {  // reduced, and an update of the widest projection
+    activations += adapterScratchSizes(config, *adapter).width +
+                   std::max(2 * config.intermediateSize, config.qkvWidth());
+  }
+  const int64_t streamBytes = 2 * width * 4, sampledBytes = width * (4 + element) + config.vocabSize * 4;
+  return static_cast<size_t>(rows * (streamBytes + activations * element) + sampled * sampledBytes);
 }
 
 // With the rows that the backend adds.

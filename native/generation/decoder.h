@@ -31,6 +31,11 @@ class Decoder {
   // Of a cache for this decoder: `wanted`, but bfloat16 where that is the type in which keys and values come.
   static DType cachePrecision(const Backend& backend, PackedFormat format, DType wanted);
 
+  // Of steps of `rows` rows, of which `sampled` at a time have logits; adapter may be null.
+  static size_t workspaceBytes(const Backend& backend, const ModelConfig& config,
+                               const AdapterOptions* adapter, PackedFormat format, int64_t rows,
+                               int64_t sampled);
+
   // Writes the rows' keys and values to the cache. Rows of one sequence may be in one call, in order.
   void forward(const DecoderRows& rows, const KvCache& cache);
   // Logits [count, V] of rows index[0..count) of the last forward, valid until the next call.

@@ -17,6 +17,10 @@ namespace {
 // Logits of one call of the head projection at most (one row at least).
 constexpr int64_t kLogitsBytes = int64_t{16} << 20;
 
+int64_t rowsOfLogits(const ModelConfig& config) {
+  return std::max<int64_t>(1, kLogitsBytes / static_cast<int64_t>(sizeof(float)) / config.vocabSize);
+}
+
 std::exception_ptr errorOf(const char* code, const std::string& message) {
   return std::make_exception_ptr(Error(code, message));
 }
@@ -85,6 +89,13 @@ Generator::Generator(Backend& backend, const Parameters& parameters, const Gener
 }
 
 Generator::~Generator() = default;
+
+size_t Generator::workspaceBytes(Backend& backend, const ModelConfig& config, const AdapterOptions* adapter,
+                                 const GenerationOptions& options) {
+  const int64_t rows = options.maxBatchRows.value_or(backend.defaults().maxBatchRows);
+  return Decoder::workspaceBytes(backend, config, adapter, options.format, rows,
+                                 std::min(rows, rowsOfLogits(config)));
+}
 
 void Generator::weightsChanged() {
   impl_->decoder.weights().weightsChanged();
@@ -312,8 +323,7 @@ void Generator::Impl::compute(const std::vector<Scheduler::Share>& shares, Compl
 
 void Generator::Impl::sampleRows(const std::vector<Scheduler::Share>& sampled,
                                  const std::vector<int32_t>& rows, Completions& completions) {
-  const int64_t vocabSize = config.vocabSize, count = static_cast<int64_t>(rows.size());
-  const int64_t chunk = std::max<int64_t>(1, kLogitsBytes / static_cast<int64_t>(sizeof(float)) / vocabSize);
+  const int64_t count = static_cast<int64_t>(rows.size()), chunk = rowsOfLogits(config);
   for (int64_t begin = 0; begin < count; begin += chunk) {
     const int64_t size = std::min(chunk, count - begin);
     const Tensor result = decoder.logits(rows.data() + begin, size);

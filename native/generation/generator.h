@@ -60,6 +60,10 @@ struct GenerationStats {
 
 class Generator {
  public:
+  // Of its steps: activations, sampled rows, logits.
+  static size_t workspaceBytes(Backend& backend, const ModelConfig& config, const AdapterOptions* adapter,
+                               const GenerationOptions& options);
+
   // tokenBytes[v]: the bytes token v decodes to (empty for special tokens), for stop strings. May be empty:
   // stop strings are refused then.
   Generator(Backend& backend, const Parameters& parameters, const GenerationOptions& options,

@@ -15,9 +15,11 @@ struct MemoryPlan {
   size_t gradients = 0, optimizer = 0;
   size_t activations = 0;  // of one micro-batch, the loss included
   size_t kvCache = 0;
+  size_t generationWorkspace = 0;  // of a step with as many rows as it may have
 
   size_t total() const {
-    return weights + generationWeights + adapters + gradients + optimizer + activations + kvCache;
+    return weights + generationWeights + adapters + gradients + optimizer + activations + kvCache +
+           generationWorkspace;
   }
 };
 

@@ -53,6 +53,7 @@ describe('estimateMemory', () => {
       expect(Math.abs(actual - planned)).toBeLessThanOrEqual(0.05 * planned)
     close(estimate.generationWeights, plan.generationWeights)
     close(estimate.activations, plan.activations)
+    expect(estimate.generationWorkspace).toBe(plan.generationWorkspace)
     close(estimate.total, plan.total)
   })
 })
