@@ -38,7 +38,7 @@ main(() => {
   makePackages(processors)
 })
 
-export function makePackages(processors) {
+function makePackages(processors) {
   ensureNodeModules()
   ensureSystemPackages(fullBuildPackages)
   for (const path of [platformFolder, packageFolder]) rmSync(path, { recursive: true, force: true })

@@ -67,6 +67,12 @@ int64_t parseInteger(const Napi::Object& object, const char* name, int64_t fallb
   return static_cast<int64_t>(given);
 }
 
+std::optional<int64_t> parseOptionalInteger(const Napi::Object& object, const char* name, int64_t low,
+                                            int64_t high) {
+  if (object.Get(name).IsUndefined()) return std::nullopt;
+  return parseInteger(object, name, low, low, high);
+}
+
 bool parseBoolean(const Napi::Object& object, const char* name, bool fallback) {
   const Napi::Value value = object.Get(name);
   return value.IsUndefined() ? fallback : value.ToBoolean().Value();

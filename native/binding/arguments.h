@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ std::string parseString(const Napi::Value& value, const char* name);
 double parseNumber(const Napi::Object& object, const char* name, double fallback, double low, double high);
 int64_t parseInteger(const Napi::Object& object, const char* name, int64_t fallback, int64_t low,
                      int64_t high);
+// Without a value where it is undefined.
+std::optional<int64_t> parseOptionalInteger(const Napi::Object& object, const char* name, int64_t low,
+                                            int64_t high);
 bool parseBoolean(const Napi::Object& object, const char* name, bool fallback);
 // One of `names`, by its place in them; `fallback` where it is undefined.
 size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names,

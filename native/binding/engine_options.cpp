@@ -96,12 +96,8 @@ EngineOptions parseEngineOptions(const Napi::Value& value) {
       formats[parseChoice(object.Get("generationPrecision"), "generationPrecision",
                           {"float32", "bfloat16", "int8"}, options.model.precision == DType::BFloat16)];
   options.generation.kvPrecision = parsePrecision(object.Get("kvPrecision"), "kvPrecision", DType::Float32);
-  if (!object.Get("kvBudgetBytes").IsUndefined()) {
-    options.generation.kvBudgetBytes =
-        static_cast<size_t>(parseInteger(object, "kvBudgetBytes", 1, 1, kAnyInteger));
-  }
-  if (!object.Get("maxBatchRows").IsUndefined())
-    options.generation.maxBatchRows = parseInteger(object, "maxBatchRows", 1, 1, 1 << 20);
+  options.generation.kvBudgetBytes = parseOptionalInteger(object, "kvBudgetBytes", 1, kAnyInteger);
+  options.generation.maxBatchRows = parseOptionalInteger(object, "maxBatchRows", 1, 1 << 20);
   const Napi::Value tokenBytes = object.Get("tokenBytes");
   if (tokenBytes.IsUndefined()) return options;
   if (!tokenBytes.IsArray()) throwType(object.Env(), "tokenBytes must be an array of Uint8Array");
@@ -188,8 +184,7 @@ OptimizerOptions parseOptimizerOptions(const Napi::Value& value) {
       static_cast<float>(parseNumber(object, "weightDecay", options.weightDecay, 0, kAnyFloat));
   options.maxGradientNorm =
       static_cast<float>(parseNumber(object, "maxGradientNorm", options.maxGradientNorm, 0, kAnyFloat));
-  if (!object.Get("microBatchTokens").IsUndefined())
-    options.microBatchTokens = parseInteger(object, "microBatchTokens", 1, 1, 1 << 30);
+  options.microBatchTokens = parseOptionalInteger(object, "microBatchTokens", 1, 1 << 30);
   return options;
 }
 

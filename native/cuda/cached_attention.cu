@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cach
         float sum = 0;
 #pragma unroll
         for (int i = 0; i < kCount; ++i) sum += queries[h][i] * key[i];
-        for (int with = given.lanes / 2; with > 0; with /= 2) sum += __shfl_xor_sync(kAllLanes, sum, with);
+        sum = groupSum(sum, given.lanes);
         if (lane == 0 && token < tokens) scores[h * kStretch + token] = sum;
       }
     }

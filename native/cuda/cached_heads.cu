@@ -107,8 +107,8 @@ __global__ void __launch_bounds__(kThreads) placeHeads(Heads<T, C> given, int la
     float squares = 0;
 #pragma unroll
     for (int i = 0; i < Own::kCount; ++i) squares += x.first[i] * x.first[i] + x.second[i] * x.second[i];
-    for (int with = lanes / 2; with > 0; with /= 2) squares += __shfl_xor_sync(kAllLanes, squares, with);
-    const float inverse = 1.0f / sqrtf(squares / static_cast<float>(headDim) + placement.epsilon);
+    const float inverse =
+        1.0f / sqrtf(groupSum(squares, lanes) / static_cast<float>(headDim) + placement.epsilon);
     const float* weight = head < heads ? placement.queryNorm : placement.keyNorm;
 #pragma unroll
     for (int i = 0; i < Own::kCount; ++i) {

@@ -107,8 +107,7 @@ Tensor CudaBackend::rounded(const Tensor& operand, Buffer& memory) {
   if (operand.dtype == DType::BFloat16) return operand;
   Tensor result = operand;
   result.dtype = DType::BFloat16;
-  memory.reserve(*this, result.bytes());
-  result.data = memory.data();
+  result = memory.holding(*this, result);
   cuda::convert(stream_, dataOf<BFloat16>(result), floats(operand), operand.count());
   return result;
 }

@@ -34,12 +34,6 @@ struct Heads {
 // Values of a head held by one lane: `packed` 16 bytes at lane * kPack, otherwise every 32nd value, up to 8.
 constexpr int kMostValues = 8;
 
-// Sum over `lanes` neighbouring lanes, a power of two; the whole warp takes part.
-__device__ inline float groupSum(float value, int lanes) {
-  for (int with = lanes / 2; with > 0; with /= 2) value += __shfl_xor_sync(kAllLanes, value, with);
-  return value;
-}
-
 template <typename T, bool packed>
 struct HeadValues {
   static constexpr int kCount = packed ? kPack<T> : kMostValues;

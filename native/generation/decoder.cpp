@@ -14,12 +14,8 @@ DType activationType(const Backend& backend, PackedFormat format) {
   return backend.activationType(format == PackedFormat::Float32 ? DType::Float32 : DType::BFloat16);
 }
 
-// [rows, columns] in a workspace that grows to hold it.
 Tensor in(Buffer& workspace, Backend& backend, int64_t rows, int64_t columns, DType type = DType::Float32) {
-  Tensor tensor(nullptr, type, {rows, columns});
-  workspace.reserve(backend, tensor.bytes());
-  tensor.data = workspace.data();
-  return tensor;
+  return workspace.holding(backend, Tensor(nullptr, type, {rows, columns}));
 }
 
 }  // namespace

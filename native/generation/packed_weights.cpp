@@ -161,11 +161,9 @@ void PackedWeights::project(const Tensor& y, const Tensor& x, int64_t layer, Pro
   backend_.packedMatmul(y, x, layers_[row][column]);
   if (!adapter_ || inWeights() || !adapter_->group(layer, projection)) return;
   const PackedAdapter& packed = adapters_[row][column];
-  Tensor reduced(nullptr, x.dtype, {x.shape[0], packed.down.outputs}), update = y;
-  reduced_.reserve(backend_, reduced.bytes());
-  update_.reserve(backend_, update.bytes());
-  reduced.data = reduced_.data();
-  update.data = update_.data();
+  const Tensor reduced =
+      reduced_.holding(backend_, Tensor(nullptr, x.dtype, {x.shape[0], packed.down.outputs}));
+  const Tensor update = update_.holding(backend_, y);
   backend_.packedMatmul(reduced, x, packed.down);
   backend_.packedMatmul(update, reduced, packed.spread);
   backend_.add(y, y, update);

@@ -51,10 +51,8 @@ Tensor MergedWeight::of(int64_t layer, Projection projection, const Tensor& weig
   const AdapterGroup& group = adapter_->group(layer, projection);
   if (!group) return weight;
   Backend& backend = weights_.backend();
-  sum_.reserve(backend, static_cast<size_t>(weight.count()) * sizeof(float));
-  spread_.reserve(backend, static_cast<size_t>(group.outputs * group.width()) * sizeof(float));
-  const Tensor sum(sum_.f32(), {weight.shape[0], weight.shape[1]});
-  const Tensor spread(spread_.f32(), {group.outputs, group.width()});
+  const Tensor sum = sum_.holding(backend, Tensor(nullptr, {weight.shape[0], weight.shape[1]}));
+  const Tensor spread = spread_.holding(backend, Tensor(nullptr, {group.outputs, group.width()}));
   backend.spreadBlocks(spread, group.up, group.blocks.data(), static_cast<int64_t>(group.blocks.size()),
                        adapter_->options().scale());
   backend.convert(sum, weight);

@@ -32,6 +32,12 @@ class Buffer {
     backend_ = &backend;
     bytes_ = bytes;
   }
+  // A tensor like `shape`, whose own data do not count, in this memory, grown to hold it.
+  Tensor holding(Backend& backend, Tensor shape) {
+    reserve(backend, shape.bytes());
+    shape.data = data_;
+    return shape;
+  }
   void* data() const { return data_; }
   float* f32() const { return static_cast<float*>(data_); }
   size_t bytes() const { return bytes_; }

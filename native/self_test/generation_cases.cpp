@@ -91,7 +91,7 @@ OpCase cachedAttention(const CaseShape& s) {
   return given;
 }
 
-// One new token of each sequence, raw heads in, attention out; the cache holds nothing else.
+// Every token of the sequences at once, raw heads in, attention out.
 template <DType precision, DType A = DType::Float32>
 OpCase cacheHeads(const CaseShape& s) {
   OpCase given;

@@ -171,10 +171,7 @@ PolicyLossSums Learner::accumulateSlice(const LossSequences& sequences, const Sl
                                  adapterGradients_ ? &*adapterGradients_ : nullptr);
   const Tensor hidden = transformer_.forward(model, packed, true);
   const auto like = [&](Buffer& buffer, int64_t count) {
-    Tensor tensor(nullptr, hidden.dtype, {count, hidden.shape[1]});
-    buffer.reserve(backend_, tensor.bytes());
-    tensor.data = buffer.data();
-    return tensor;
+    return buffer.holding(backend_, Tensor(nullptr, hidden.dtype, {count, hidden.shape[1]}));
   };
   const auto predictions = static_cast<int64_t>(rows.size());
   const Tensor predictors = like(predictors_, predictions),
