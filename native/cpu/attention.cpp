@@ -45,8 +45,8 @@ int64_t forwardScratch(const AttentionShape& shape, int64_t tokens) {
 
 // Online softmax of vector v over one block of keys: scores become weights, earlier sums are scaled to the
 // new maximum.
-void softmaxBlock(ForwardTile& work, const AttentionTile& tile, int v, int64_t firstKey,
-                  const Visibility& visibility) {
+[[gnu::noinline]] void softmaxBlock(ForwardTile& work, const AttentionTile& tile, int v, int64_t firstKey,
+                                    const Visibility& visibility) {
   float* scores = work.scores + v * kLanes;
   const VectorInt lastKey = tile.lastKeys(v, firstKey);
   const int64_t full = visibility.full[v], any = visibility.any[v];
@@ -156,8 +156,8 @@ void loadRowTerms(BackwardTile& work, const AttentionTile& tile, const float* ou
 
 // Vector v over one block of keys: s becomes P and dP becomes dS; 0 where a lane does not see the key, up to
 // `count`.
-void gradientBlock(BackwardTile& work, const AttentionTile& tile, int v, int64_t firstKey, int64_t count,
-                   const Visibility& visibility) {
+[[gnu::noinline]] void gradientBlock(BackwardTile& work, const AttentionTile& tile, int v, int64_t firstKey,
+                                     int64_t count, const Visibility& visibility) {
   float *weights = work.weights + v * kLanes, *gradScores = work.gradScores + v * kLanes;
   const VectorInt lastKey = tile.lastKeys(v, firstKey);
   const Vector logSumExp = work.logSumExp[v], outDotGrad = work.outDotGrad[v];

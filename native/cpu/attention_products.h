@@ -57,21 +57,8 @@ inline void scoreKeys(float* scores, const float* keys, int64_t stride, const fl
     float* block = scores + key * kTileRows + first * kLanes;
     const float* rows = keys + key * stride;
     const float* lanes = queries + first * kLanes;
-    switch (vectors - first) {
-#if defined(__AVX512F__)
-      case 4:
-        scoreBlock<4>(block, rows, stride, lanes, headDim);
-        break;
-      case 3:
-        scoreBlock<3>(block, rows, stride, lanes, headDim);
-        break;
-      case 2:
-        scoreBlock<2>(block, rows, stride, lanes, headDim);
-        break;
-#endif
-      default:
-        scoreBlock<1>(block, rows, stride, lanes, headDim);
-    }
+    withConstant<kTileVectors>(vectors - first,
+                               [&](auto count) { scoreBlock<count>(block, rows, stride, lanes, headDim); });
   }
 }
 
@@ -119,18 +106,9 @@ inline void weightedElements(float* out, const float* weights, const float* valu
 // out [E][kTileRows] += weights [keys][kTileRows] applied to values [keys][E].
 inline void addWeightedValues(float* out, const float* weights, const float* values, int64_t stride,
                               int64_t headDim, int vectors, const Visibility& visibility) {
-  switch (vectors) {
-#if defined(__AVX512F__)
-    case 4:
-      return weightedElements<4>(out, weights, values, stride, headDim, visibility);
-    case 3:
-      return weightedElements<3>(out, weights, values, stride, headDim, visibility);
-    case 2:
-      return weightedElements<2>(out, weights, values, stride, headDim, visibility);
-#endif
-    default:
-      return weightedElements<1>(out, weights, values, stride, headDim, visibility);
-  }
+  withConstant<kTileVectors>(vectors, [&](auto count) {
+    weightedElements<count>(out, weights, values, stride, headDim, visibility);
+  });
 }
 
 // out[key][Vectors of e] += sum over the rows [begin, end) of the tile of weights[key][row] * rows[row][e],
@@ -169,21 +147,9 @@ inline void addTransposed(float* out, const float* weights, const float* rows, i
                           int64_t end) {
   constexpr int64_t kWidest = kVectorsPerBlock * kLanes;
   for (int64_t e = 0; e < stride; e += kWidest) {
-    switch (std::min(kWidest, stride - e) / kLanes) {
-#if defined(__AVX512F__)
-      case 4:
-        transposedBlock<4>(out + e, weights, rows + e, stride, begin, end);
-        break;
-      case 3:
-        transposedBlock<3>(out + e, weights, rows + e, stride, begin, end);
-        break;
-      case 2:
-        transposedBlock<2>(out + e, weights, rows + e, stride, begin, end);
-        break;
-#endif
-      default:
-        transposedBlock<1>(out + e, weights, rows + e, stride, begin, end);
-    }
+    withConstant<kVectorsPerBlock>(std::min(kWidest, stride - e) / kLanes, [&](auto count) {
+      transposedBlock<count>(out + e, weights, rows + e, stride, begin, end);
+    });
   }
 }
 

@@ -9,27 +9,26 @@
 
 #include <cstring>
 
-#include "core/float_formats.h"
+#include "cpu/bfloat16.h"
 #include "cpu/vector.h"
 
 namespace hdpo {
 
 // Rows x vectors of sums of a product's tile in registers, beside as many vectors of weights and a broadcast
-// pair. Where weights come from memory, eight rows are what one pass over them serves. Without AVX-512 a
-// Vector is two registers.
+// value. Where weights come from memory, eight rows are what one pass over them serves.
+constexpr int kPairVectors = kVectorRegisters >= 32 ? 3 : 2;
 #if defined(__AVX512BF16__)
-constexpr int kPairVectors = 3;
 constexpr int64_t kPairTileRows = 8;
 #else
-constexpr int kPairVectors = kVectorsPerBlock > 1 ? 3 : 1;
-constexpr int64_t kPairTileRows = 6;              // both halves of pairs and weights take registers as well
+constexpr int64_t kPairTileRows = kVectorRegisters >= 32 ? 6 : 5;
 #endif
+constexpr int64_t kPairPanel = kLanes * kPairVectors;
 
-inline VectorInt loadBits(const uint16_t* from) {
-  VectorInt value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
+// x as addPairProducts takes it: rows of pairs, rounded to bfloat16.
+#if defined(__AVX512BF16__)
+
+typedef uint16_t PairElement;
+inline void roundElements(PairElement* to, const float* from, int64_t count) { narrow(to, from, count); }
 
 // Two inputs side by side in every lane.
 inline VectorInt broadcastPair(const uint16_t* from) {
@@ -40,43 +39,76 @@ inline VectorInt broadcastPair(const uint16_t* from) {
   return value;
 }
 
-// sum + x_0 * w_0 + x_1 * w_1 lane by lane: a lane of `weights` holds w_0 in its low half, one of `pair` x_0.
-inline Vector addProducts(Vector sum, VectorInt weights, VectorInt pair) {
-#if defined(__AVX512BF16__)
-  return reinterpret_cast<Vector>(_mm512_dpbf16_ps(
-      reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(pair), reinterpret_cast<__m512bh>(weights)));
-#else
-  const VectorInt upper = VectorInt{} - 0x10000;  // 0xFFFF0000
-  return sum + reinterpret_cast<Vector>(pair & upper) * reinterpret_cast<Vector>(weights & upper) +
-         reinterpret_cast<Vector>(pair << 16) * reinterpret_cast<Vector>(weights << 16);
-#endif
+// sums[r][v] += the products of pair p: a lane of the panel holds w_0 in its low half, one of `pair` x_0.
+template <int tileRows>
+inline __attribute__((always_inline)) void addPair(Vector (&sums)[tileRows][kPairVectors],
+                                                   const PairElement* x, const uint16_t* panel, int64_t p,
+                                                   int64_t pairs) {
+  VectorInt weights[kPairVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kPairVectors; ++v) weights[v] = loadBits(panel + (p * kPairPanel + v * kLanes) * 2);
+#pragma GCC unroll 8
+  for (int r = 0; r < tileRows; ++r) {
+    const VectorInt pair = broadcastPair(x + (r * pairs + p) * 2);
+#pragma GCC unroll 8
+    for (int v = 0; v < kPairVectors; ++v) {
+      sums[r][v] = reinterpret_cast<Vector>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sums[r][v]),
+                                                             reinterpret_cast<__m512bh>(pair),
+                                                             reinterpret_cast<__m512bh>(weights[v])));
+    }
+  }
 }
 
-constexpr int64_t kPairPanel = kLanes * kPairVectors;
+#else
+
+// In float32: broadcasting an element from memory takes no register beside the result.
+typedef float PairElement;
+inline void roundElements(PairElement* to, const float* from, int64_t count) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) to[i] = fromBFloat16(toBFloat16(from[i]));
+}
+
+// sums[r][v] += x_1 * w_1, then x_0 * w_0 of pair p. One half of the weights at a time: both would not fit
+// beside the sums.
+template <int tileRows>
+inline __attribute__((always_inline)) void addPair(Vector (&sums)[tileRows][kPairVectors],
+                                                   const PairElement* x, const uint16_t* panel, int64_t p,
+                                                   int64_t pairs) {
+#pragma GCC unroll 2
+  for (int half = 1; half >= 0; --half) {
+    Vector weights[kPairVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kPairVectors; ++v) {
+      const VectorInt bits = loadBits(panel + (p * kPairPanel + v * kLanes) * 2);
+      weights[v] = reinterpret_cast<Vector>(half == 1 ? bits & -0x10000 : bits << 16);
+      keepInRegister(weights[v]);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < tileRows; ++r) {
+      const float value = x[(r * pairs + p) * 2 + half];
+#pragma GCC unroll 8
+      for (int v = 0; v < kPairVectors; ++v) sums[r][v] += value * weights[v];
+    }
+  }
+}
+
+#endif
 
 // sums[r][v] += x[r] . panel over `pairs` pairs of inputs: x [tileRows, pairs, 2], panel
 // [pairs][kPairPanel][2]. fetchAhead: the panel comes from memory, and is fetched some pairs ahead.
 template <int tileRows>
 inline __attribute__((always_inline)) void addPairProducts(Vector (&sums)[tileRows][kPairVectors],
-                                                           const uint16_t* x, const uint16_t* panel,
+                                                           const PairElement* x, const uint16_t* panel,
                                                            int64_t pairs, bool fetchAhead) {
   constexpr int64_t kPrefetch = 48;  // pairs
   for (int64_t p = 0; p < pairs; ++p) {
-    VectorInt weights[kPairVectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < kPairVectors; ++v) weights[v] = loadBits(panel + (p * kPairPanel + v * kLanes) * 2);
     if (fetchAhead) {
 #pragma GCC unroll 8
       for (int v = 0; v < kPairVectors; ++v) {
         __builtin_prefetch(panel + ((p + kPrefetch) * kPairPanel + v * kLanes) * 2);
       }
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < tileRows; ++r) {
-      const VectorInt pair = broadcastPair(x + (r * pairs + p) * 2);
-#pragma GCC unroll 8
-      for (int v = 0; v < kPairVectors; ++v) sums[r][v] = addProducts(sums[r][v], weights[v], pair);
-    }
+    addPair<tileRows>(sums, x, panel, p, pairs);
   }
 }
 

@@ -48,91 +48,101 @@ struct Group {
 };
 
 // Heads that are computed together: each value of the cache that is loaded serves all of them.
-constexpr int64_t kMostHeads = kVectorsPerBlock >= 4 ? 4 : 2;
+constexpr int kMostHeads = kVectorRegisters >= 32 ? 4 : 2;
 
-// scores[h][block * 16 + token] = query[h] . key, for `blockCount` blocks beginning at `first`.
-template <int heads, int blockCount, typename C>
-void scoreBlocks(float* scores, int64_t stride, const float* queries, const Group<C>& group, int64_t first) {
+// scores[h][block * 16 + token] = query[h] . key, for as many tokens as `vectors` hold, from block `first`
+// on.
+template <int heads, int vectors, typename C>
+[[gnu::noinline]] void scoreBlocks(float* scores, int64_t stride, const float* queries, const Group<C>& group,
+                                   int64_t first) {
+  static_assert(vectors % kBlockVectors == 0);
   constexpr int together = kNeighbours<C>;
-  const C* keys[blockCount];
-  for (int b = 0; b < blockCount; ++b) keys[b] = group.keys(first + b);
-  Vector sums[heads][blockCount] = {};
+  const C* keys[vectors];  // of a vector's first token
+  for (int v = 0; v < vectors; ++v) {
+    keys[v] = group.keys(first + v / kBlockVectors) + v % kBlockVectors * kLanes * together;
+  }
+  Vector sums[heads][vectors] = {};
   for (int64_t e = 0; e < group.headDim; e += together) {
-    Vector key[blockCount][together];
+    // The values of the block will be read next; they lie too far away for the processor to guess.
+    if (group.fetchValues) {
 #pragma GCC unroll 4
-    for (int b = 0; b < blockCount; ++b) {
-      loadNeighbours(key[b], keys[b] + e * kBlock);
-      // The values of the block will be read next; they lie too far away for the processor to guess.
-      if (group.fetchValues) __builtin_prefetch(keys[b] + e * kBlock + group.valuesOffset);
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(keys[v] + e * kBlock + group.valuesOffset);
     }
 #pragma GCC unroll 2
     for (int n = 0; n < together; ++n) {
+      Vector key[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) key[v] = loadNeighbour(keys[v] + e * kBlock, n);
 #pragma GCC unroll 4
       for (int h = 0; h < heads; ++h) {
         const float query = queries[h * group.headDim + e + n];
 #pragma GCC unroll 4
-        for (int b = 0; b < blockCount; ++b) sums[h][b] += query * key[b][n];
+        for (int v = 0; v < vectors; ++v) sums[h][v] += query * key[v];
       }
     }
   }
 #pragma GCC unroll 4
   for (int h = 0; h < heads; ++h) {
 #pragma GCC unroll 4
-    for (int b = 0; b < blockCount; ++b) store(scores + h * stride + (first + b) * kBlock, sums[h][b]);
+    for (int v = 0; v < vectors; ++v) store(scores + h * stride + first * kBlock + v * kLanes, sums[h][v]);
   }
 }
 
 template <int heads, typename C>
 void score(float* scores, int64_t stride, const float* queries, const Group<C>& group) {
+  constexpr int64_t kTogether = 4 / kBlockVectors;  // blocks
   const int64_t blocks = (group.length + kBlock - 1) / kBlock;
   int64_t block = 0;
-  for (; block + 4 <= blocks; block += 4) scoreBlocks<heads, 4>(scores, stride, queries, group, block);
-  for (; block < blocks; ++block) scoreBlocks<heads, 1>(scores, stride, queries, group, block);
+  for (; block + kTogether <= blocks; block += kTogether) {
+    scoreBlocks<heads, 4>(scores, stride, queries, group, block);
+  }
+  for (; block < blocks; ++block) scoreBlocks<heads, kBlockVectors>(scores, stride, queries, group, block);
 }
 
 // scores -> exp(scale * (score - largest)) in place, 0 beyond the length; returns 1 / sum.
-float softmax(float* scores, int64_t length, float scale) {
+[[gnu::noinline]] float softmax(float* scores, int64_t length, float scale) {
   const int64_t padded = (length + kBlock - 1) / kBlock * kBlock;
   std::fill(scores + length, scores + padded, -std::numeric_limits<float>::infinity());
   Vector largestOfLane = load(scores);
-  for (int64_t i = kBlock; i < padded; i += kBlock) largestOfLane = maximum(largestOfLane, load(scores + i));
-  float lanes[kBlock];
+  for (int64_t i = kLanes; i < padded; i += kLanes) largestOfLane = maximum(largestOfLane, load(scores + i));
+  float lanes[kLanes];
   store(lanes, largestOfLane);
-  const Vector largest = broadcast(*std::max_element(lanes, lanes + kBlock));
+  const Vector largest = broadcast(*std::max_element(lanes, lanes + kLanes));
   Vector sums{};
-  for (int64_t i = 0; i < padded; i += kBlock) {
+  for (int64_t i = 0; i < padded; i += kLanes) {
     const Vector weights = exponentialOfNegative((load(scores + i) - largest) * scale);
     store(scores + i, weights);
     sums += weights;
   }
   store(lanes, sums);
-  for (int64_t width = kBlock / 2; width > 0; width /= 2) {
+  for (int64_t width = kLanes / 2; width > 0; width /= 2) {
     for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
   }
   return 1.0f / lanes[0];
 }
 
-// out[h] = inverseSums[h] * sum over tokens of weight * value, for `vectors` * 16 columns from `column` on.
-// Of one or two heads even and odd tokens are summed apart (two chains hide the latency of the additions).
+// out[h] = inverseSums[h] * sum over tokens of weight * value, for the columns of `vectors` from `column` on.
+// Where half of the registers hold twice the sums, even and odd tokens are summed apart: two chains hide the
+// latency of the additions.
 template <int heads, int vectors, typename C>
-void weighColumns(float* out, const float* weights, int64_t stride, const float* inverseSums,
-                  const Group<C>& group, int64_t column) {
-  constexpr int chains = heads <= 2 ? 2 : 1;
+[[gnu::noinline]] void weighColumns(float* out, const float* weights, int64_t stride,
+                                    const float* inverseSums, const Group<C>& group, int64_t column) {
+  constexpr int chains = 2 * heads * vectors <= kVectorRegisters / 2 ? 2 : 1;
   constexpr int together = kNeighbours<C>;
   Vector sums[chains][heads][vectors] = {};
   // `count` neighbours at most: one, where the second has not been written.
   const auto addTokens = [&](int chain, const C* values, int64_t token, int count)
       __attribute__((always_inline)) {
-    Vector value[vectors][together];
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) loadNeighbours(value[v], values + v * together * kLanes);
 #pragma GCC unroll 2
     for (int n = 0; n < count; ++n) {
+      Vector value[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) value[v] = loadNeighbour(values + v * together * kLanes, n);
 #pragma GCC unroll 4
       for (int h = 0; h < heads; ++h) {
         const float weight = weights[h * stride + token + n];
 #pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) sums[n == 0 ? chain : chains - 1][h][v] += weight * value[v][n];
+        for (int v = 0; v < vectors; ++v) sums[n == 0 ? chain : chains - 1][h][v] += weight * value[v];
       }
     }
   };
@@ -140,6 +150,7 @@ void weighColumns(float* out, const float* weights, int64_t stride, const float*
     const C* values = group.values(begin / kBlock) + column * together;
     const int64_t tokens = std::min(kBlock, group.length - begin);
     int64_t token = 0;
+#pragma GCC unroll 1  // unrolled, GCC leaves values on the stack
     for (; token + 2 <= tokens; token += 2) {
       addTokens(0, values + token * group.headDim, begin + token, together);
       if (together == 2) continue;
@@ -157,7 +168,7 @@ void weighColumns(float* out, const float* weights, int64_t stride, const float*
   }
 }
 
-// The columns of a head dimension that is no multiple of 16.
+// The columns of a head dimension that is no whole number of vectors.
 template <int heads, typename C>
 void weighRest(float* out, const float* weights, int64_t stride, const float* inverseSums,
                const Group<C>& group, int64_t column) {
@@ -205,13 +216,10 @@ void attendHead(float* out, const C* cache, const float* qkv, const CachedAttent
                  shape.kvHeads * shape.headValues(),  shape.headDim, true};
   const int64_t groupHeads = shape.heads / shape.kvHeads, end = (kvHead + 1) * groupHeads;
   for (int64_t head = kvHead * groupHeads; head < end;) {
-    const int64_t together = std::min(kMostHeads, end - head);
+    const int64_t together = std::min<int64_t>(kMostHeads, end - head);
     float* target = out + head * shape.headDim;
     const float* queries = qkv + head * shape.headDim;
-    if (together == 4) attend<4>(target, queries, group, scratch);
-    if (together == 3) attend<3>(target, queries, group, scratch);
-    if (together == 2) attend<2>(target, queries, group, scratch);
-    if (together == 1) attend<1>(target, queries, group, scratch);
+    withConstant<kMostHeads>(together, [&](auto count) { attend<count>(target, queries, group, scratch); });
     group.fetchValues = false;
     head += together;
   }

@@ -1,13 +1,12 @@
 // How a block of the cache holds the keys or the values of one head and sixteen tokens, and how vectors come
 // out of it.
-//   float32   keys [E][16 tokens], so that one vector holds an element of every token and no sum crosses
-//             lanes; values [16 tokens][E]
-//   bfloat16  the same with two neighbours side by side: keys [E / 2][16 tokens][2], values [8][E][2]. One
+//   float32   keys [E][16 tokens], so that vectors hold an element of every token and no sum crosses lanes;
+//   values [16 tokens][E] bfloat16  the same with two neighbours side by side: keys [E / 2][16 tokens][2],
+//   values [8][E][2]. One
 //             load makes two vectors, with a shift and a mask: half the memory for no more instructions
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "core/float_formats.h"
 #include "cpu/vector.h"
@@ -15,9 +14,9 @@
 
 namespace hdpo {
 
-static_assert(kvBlockTokens == kLanes);  // a vector holds one value of all tokens of a block
-
-typedef uint32_t VectorBits __attribute__((vector_size(64)));
+// Vectors that hold one value of all tokens of a block.
+constexpr int kBlockVectors = static_cast<int>(kvBlockTokens / kLanes);
+static_assert(kvBlockTokens % kLanes == 0);
 
 // C: float, or uint16_t for the bits of a bfloat16.
 template <typename C>
@@ -41,13 +40,12 @@ inline float fromCached(uint16_t value) { return fromBFloat16(value); }
 inline void toCached(float& cached, float value) { cached = value; }
 inline void toCached(uint16_t& cached, float value) { cached = toBFloat16(value); }
 
-// Vectors of neighbours: of elements e, e + 1 of keys, of tokens t, t + 1 of values.
-inline void loadNeighbours(Vector (&vectors)[1], const float* from) { vectors[0] = load(from); }
-inline void loadNeighbours(Vector (&vectors)[2], const uint16_t* from) {
-  VectorBits bits;
-  std::memcpy(&bits, from, sizeof(bits));
-  vectors[0] = reinterpret_cast<Vector>(bits << 16);
-  vectors[1] = reinterpret_cast<Vector>(bits & 0xFFFF0000u);
+// Neighbour n of a vector's worth of pairs: element e + n of keys, token t + n of values. Loading the pairs
+// again for the second is cheaper than the registers that both would take.
+inline Vector loadNeighbour(const float* from, int) { return load(from); }
+inline Vector loadNeighbour(const uint16_t* from, int n) {
+  const VectorInt bits = loadBits(from);
+  return reinterpret_cast<Vector>(n == 0 ? bits << 16 : bits & -0x10000);
 }
 
 // A token's keys of all heads, [K, E] from `key` on, and its values behind them, to the block [2, K, E * 16]

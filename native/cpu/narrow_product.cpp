@@ -11,6 +11,8 @@
 
 namespace hdpo {
 
+#if defined(__AVX512BF16__)
+
 namespace {
 
 constexpr int64_t kPanel = kPairPanel;
@@ -24,7 +26,7 @@ struct Product {
   int64_t columns, pairs;
 
   template <int tileRows>
-  void run(int64_t row, int64_t panel) const {
+  [[gnu::noinline]] void run(int64_t row, int64_t panel) const {
     const uint16_t* from = a + row * pairs * 2;
     const uint16_t* weight = panels + panel * pairs * 2 * kPanel;
     float* target = out + row * columns + panel * kPanel;
@@ -65,12 +67,7 @@ void packPanel(uint16_t* panel, const uint16_t* b, bool transposeB, int64_t begi
 }  // namespace
 
 bool narrowProductServes(int64_t rows, int64_t columns, int64_t inner) {
-#if defined(__AVX512BF16__)
   return inner <= kLongestInner && inner % 2 == 0 && rows >= kFewestRows && columns >= kFewestColumns;
-#else
-  static_cast<void>(rows), static_cast<void>(columns), static_cast<void>(inner);
-  return false;
-#endif
 }
 
 size_t narrowProductBytes(int64_t columns, int64_t inner) {
@@ -95,11 +92,22 @@ void addNarrowProduct(const Tensor& out, const uint16_t* a, const uint16_t* b, b
       const int64_t end = std::min(rows, (group + 1) * kGroupRows);
       for (int64_t panel = 0; panel < count; ++panel) {
         for (int64_t row = group * kGroupRows; row < end; row += kPairTileRows) {
-          withTileRows<kPairTileRows>(std::min(kPairTileRows, end - row), product, row, panel);
+          withConstant<kPairTileRows>(std::min(kPairTileRows, end - row),
+                                      [&](auto count) { product.run<count>(row, panel); });
         }
       }
     }
   }
 }
+
+#else
+
+bool narrowProductServes(int64_t, int64_t, int64_t) { return false; }
+size_t narrowProductBytes(int64_t, int64_t) { return 0; }
+void addNarrowProduct(const Tensor&, const uint16_t*, const uint16_t*, bool, int64_t, uint16_t*) {
+  assert(false);
+}
+
+#endif
 
 }  // namespace hdpo

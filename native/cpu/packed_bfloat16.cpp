@@ -2,8 +2,8 @@
 // sums in float32.
 //
 // Layout: data[panel][P / 2][kPanel][2], padded with zeros: what one AVX512-BF16 instruction takes is two
-// inputs side by side for each of 16 outputs (bfloat16_pairs.h). x is rounded once a call, rows [2 * ceil(P /
-// 2)].
+// inputs side by side for each of 16 outputs (bfloat16_pairs.h). x is rounded once per call, rows
+// [2 * ceil(P / 2)].
 #include <omp.h>
 
 #include <cassert>
@@ -25,26 +25,18 @@ constexpr int64_t kPanel = kPairPanel;
 
 struct Product {
   float* out;
-  const uint16_t *x, *panels;
+  const PairElement* x;  // rounded
+  const uint16_t* panels;
   int64_t rows, outputs, pairs;  // pairs of inputs
 
   template <int tileRows>
-  void run(int64_t row, int64_t panel) const {
-    const uint16_t* from = x + row * pairs * 2;
+  [[gnu::noinline]] void run(int64_t row, int64_t panel) const {
+    const PairElement* from = x + row * pairs * 2;
     const uint16_t* weight = panels + panel * pairs * 2 * kPanel;
     const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     addPairProducts<tileRows>(sums, from, weight, pairs, fetchAhead);
-    const int64_t width = std::min(kPanel, outputs - panel * kPanel);
-#pragma GCC unroll 8
-    for (int r = 0; r < tileRows; ++r) {
-      float* target = out + (row + r) * outputs + panel * kPanel;
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) {
-        const int64_t lanes = std::min(kLanes, width - v * kLanes);
-        if (lanes > 0) storePartial(target + v * kLanes, sums[r][v], lanes);
-      }
-    }
+    storeTile(out + row * outputs + panel * kPanel, outputs, outputs - panel * kPanel, sums);
   }
 };
 
@@ -83,16 +75,16 @@ void packBFloat16(const PackedWeight& packed, const Tensor& weight) {
 }
 
 size_t bfloat16OperandBytes(int64_t rows, int64_t inputs) {
-  return static_cast<size_t>(rows * divideUp(inputs, 2) * 2) * sizeof(uint16_t);
+  return static_cast<size_t>(rows * divideUp(inputs, 2) * 2) * sizeof(PairElement);
 }
 
 void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands) {
   const int64_t rows = x.shape[0], inputs = weight.inputs, pairs = divideUp(inputs, 2);
-  uint16_t* rounded = static_cast<uint16_t*>(operands);
+  PairElement* rounded = static_cast<PairElement*>(operands);
   const Product product{out.f32(), rounded,        static_cast<const uint16_t*>(weight.data),
                         rows,      weight.outputs, pairs};
   const auto roundRow = [&](int64_t row) {
-    narrow(rounded + row * pairs * 2, x.f32() + row * inputs, inputs);
+    roundElements(rounded + row * pairs * 2, x.f32() + row * inputs, inputs);
     if (inputs % 2 != 0) rounded[row * pairs * 2 + inputs] = 0;
   };
   const bool alone = rows * inputs <= kParallelElements;  // threads waiting for each other would take longer
@@ -105,7 +97,7 @@ void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& we
       for (int64_t row = 0; row < rows; ++row) roundRow(row);
     }
     const auto tile = [&](int64_t row, int64_t tileRows, int64_t panel) {
-      withTileRows<kTileRows>(tileRows, product, row, panel);
+      withConstant<kTileRows>(tileRows, [&](auto count) { product.run<count>(row, panel); });
     };
     forShareOfTiles<kTileRows>(rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(),
                                omp_get_num_threads(), tile);

@@ -10,7 +10,7 @@
 // 128 * sum of x's group, is where the sums begin. Padded with zeros.
 #include <omp.h>
 
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -31,7 +31,13 @@ namespace {
 
 constexpr int64_t kGroup = 64, kQuads = kGroup / 4;
 constexpr int kVectors = kVectorsPerBlock;
-constexpr int64_t kTileRows = 6;  // in registers: 6 x kVectors sums, as many weights, one broadcast value
+// In registers: kTileRows x kVectors sums and, without an instruction for four bytes, both halves of kVectors
+// weights and of a quad.
+#if defined(__AVX512VNNI__)
+constexpr int64_t kTileRows = 6;
+#else
+constexpr int64_t kTileRows = 4;
+#endif
 constexpr int64_t kPanel = kLanes * kVectors;
 constexpr int64_t kGroupBytes = kGroup * kPanel + kPanel * static_cast<int64_t>(sizeof(float));
 constexpr int64_t kPrefetch = 48;  // lines fetched ahead where a single tile reads the panel
@@ -68,58 +74,80 @@ float quantise(int8_t* q, const float* values) {
   return scale;
 }
 
-inline VectorInt loadBytes(const uint8_t* from) {
-  VectorInt value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
-
-// sum + products of four unsigned bytes of a lane of `weights` and the four signed bytes of `quad`. Exact: no
-// partial sum leaves int32.
-inline VectorInt addProducts(VectorInt sum, VectorInt weights, int32_t quad) {
+// Four inputs of a row side by side, as products take them, and sum + their products with the four unsigned
+// bytes of every lane of `weights`. Exact: no partial sum leaves int32.
 #if defined(__AVX512VNNI__)
+typedef int32_t Quad;
+inline Quad quadOf(const int8_t* q) {
+  Quad quad;
+  std::memcpy(&quad, q, sizeof(quad));
+  return quad;
+}
+inline VectorInt addProducts(VectorInt sum, VectorInt weights, Quad quad) {
   return reinterpret_cast<VectorInt>(_mm512_dpbusd_epi32(
       reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(weights), _mm512_set1_epi32(quad)));
-#elif defined(__AVX2__)
-  // Bytes 0, 2 and 1, 3 of every lane as 16-bit integers, two products a lane each.
-  const int32_t even = (quad << 8 >> 8 & 0xFF0000) | (quad & 0xFF), odd = quad >> 8 & 0xFF00FF;
-  const __m256i signedEven = _mm256_srai_epi16(_mm256_slli_epi16(_mm256_set1_epi32(even), 8), 8);
-  const __m256i signedOdd = _mm256_srai_epi16(_mm256_slli_epi16(_mm256_set1_epi32(odd), 8), 8);
-  __m256i halves[2], sums[2];
-  std::memcpy(halves, &weights, sizeof(weights));
-  std::memcpy(sums, &sum, sizeof(sum));
-  const __m256i low = _mm256_set1_epi32(0xFF00FF);
-  for (int i = 0; i < 2; ++i) {
-    const __m256i products = _mm256_add_epi32(
-        _mm256_madd_epi16(_mm256_and_si256(halves[i], low), signedEven),
-        _mm256_madd_epi16(_mm256_and_si256(_mm256_srli_epi16(halves[i], 8), low), signedOdd));
-    sums[i] = _mm256_add_epi32(sums[i], products);
-  }
-  std::memcpy(&sum, sums, sizeof(sum));
-  return sum;
+}
+#elif defined(__SSE2__)
+// Bytes 0, 2 and 1, 3 as 16-bit integers: one instruction multiplies two and adds their products.
+struct Quad {
+  int16_t even[2], odd[2];
+};
+inline Quad quadOf(const int8_t* q) { return {{q[0], q[2]}, {q[1], q[3]}}; }
+inline VectorInt broadcastPair(const int16_t* from) {
+  int32_t pair;
+  std::memcpy(&pair, from, sizeof(pair));
+  return VectorInt{} + pair;
+}
+inline VectorInt multiplyPairs(VectorInt a, VectorInt b) {
+#if defined(__AVX512BW__)
+  return reinterpret_cast<VectorInt>(
+      _mm512_madd_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  return reinterpret_cast<VectorInt>(
+      _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif !defined(__AVX512F__)
+  return reinterpret_cast<VectorInt>(
+      _mm_madd_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
 #else
+  return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+#endif
+}
+inline VectorInt addProducts(VectorInt sum, VectorInt weights, const Quad& quad) {
+  typedef uint16_t Halves __attribute__((vector_size(kVectorBytes)));
+  const VectorInt odd = reinterpret_cast<VectorInt>(reinterpret_cast<Halves>(weights) >> 8);
+  return sum + multiplyPairs(weights & 0x00FF00FF, broadcastPair(quad.even)) +
+         multiplyPairs(odd, broadcastPair(quad.odd));
+}
+#else
+typedef int32_t Quad;
+inline Quad quadOf(const int8_t* q) {
+  Quad quad;
+  std::memcpy(&quad, q, sizeof(quad));
+  return quad;
+}
+inline VectorInt addProducts(VectorInt sum, VectorInt weights, Quad quad) {
   for (int byte = 0; byte < 4; ++byte) {
     const int32_t value = static_cast<int8_t>(static_cast<uint32_t>(quad) >> (8 * byte));
     sum += (weights >> (8 * byte) & 255) * value;
   }
   return sum;
-#endif
 }
+#endif
 
 struct Product {
   float* out;
-  const int8_t* x;           // [R][groups][kGroup]
+  const Quad* x;             // [R][groups][kQuads]
   const GroupScale* scales;  // [R][groups]
   const uint8_t* panels;
   int64_t rows, outputs, groups;
 
   template <int tileRows>
-  void run(int64_t row, int64_t panel) const {
+  [[gnu::noinline]] void run(int64_t row, int64_t panel) const {
     const uint8_t* weight = panels + panel * groups * kGroupBytes;
     const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     for (int64_t group = 0; group < groups; ++group, weight += kGroupBytes) {
-      const int8_t* from = x + (row * groups + group) * kGroup;
+      const Quad* from = x + (row * groups + group) * kQuads;
       const GroupScale* scale = scales + row * groups + group;
       VectorInt exact[tileRows][kVectors];
 #pragma GCC unroll 8
@@ -130,7 +158,7 @@ struct Product {
       for (int64_t quad = 0; quad < kQuads; ++quad) {
         VectorInt weights[kVectors];
 #pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) weights[v] = loadBytes(weight + (quad * kPanel + v * kLanes) * 4);
+        for (int v = 0; v < kVectors; ++v) weights[v] = loadBits(weight + (quad * kPanel + v * kLanes) * 4);
         if (fetchAhead) {
 #pragma GCC unroll 8
           for (int v = 0; v < kVectors; ++v) {
@@ -139,8 +167,7 @@ struct Product {
         }
 #pragma GCC unroll 8
         for (int r = 0; r < tileRows; ++r) {
-          int32_t values;
-          std::memcpy(&values, from + r * groups * kGroup + quad * 4, sizeof(values));
+          const Quad& values = from[r * groups * kQuads + quad];
 #pragma GCC unroll 8
           for (int v = 0; v < kVectors; ++v) exact[r][v] = addProducts(exact[r][v], weights[v], values);
         }
@@ -155,16 +182,7 @@ struct Product {
         }
       }
     }
-    const int64_t width = std::min(kPanel, outputs - panel * kPanel);
-#pragma GCC unroll 8
-    for (int r = 0; r < tileRows; ++r) {
-      float* target = out + (row + r) * outputs + panel * kPanel;
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) {
-        const int64_t lanes = std::min(kLanes, width - v * kLanes);
-        if (lanes > 0) storePartial(target + v * kLanes, sums[r][v], lanes);
-      }
-    }
+    storeTile(out + row * outputs + panel * kPanel, outputs, outputs - panel * kPanel, sums);
   }
 };
 
@@ -208,15 +226,14 @@ void packInt8(const PackedWeight& packed, const Tensor& weight) {
 }
 
 size_t int8OperandBytes(int64_t rows, int64_t inputs) {
-  return static_cast<size_t>(rows * divideUp(inputs, kGroup)) *
-         (static_cast<size_t>(kGroup) + sizeof(GroupScale));
+  return static_cast<size_t>(rows * divideUp(inputs, kGroup)) * (kQuads * sizeof(Quad) + sizeof(GroupScale));
 }
 
 void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands) {
   const int64_t rows = x.shape[0], inputs = weight.inputs, groups = divideUp(inputs, kGroup);
-  int8_t* quantised = static_cast<int8_t*>(operands);
-  GroupScale* scales = reinterpret_cast<GroupScale*>(quantised + rows * groups * kGroup);
-  const Product product{out.f32(), quantised,      scales, static_cast<const uint8_t*>(weight.data),
+  Quad* quads = static_cast<Quad*>(operands);
+  GroupScale* scales = reinterpret_cast<GroupScale*>(quads + rows * groups * kQuads);
+  const Product product{out.f32(), quads,          scales, static_cast<const uint8_t*>(weight.data),
                         rows,      weight.outputs, groups};
   const auto quantiseGroup = [&](int64_t unit) {
     const int64_t row = unit / groups, begin = unit % groups * kGroup,
@@ -227,8 +244,9 @@ void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight
       std::copy_n(values, count, padded);
       values = padded;
     }
-    int8_t* q = quantised + unit * kGroup;
+    int8_t q[kGroup];
     const float scale = quantise(q, values);
+    for (int64_t quad = 0; quad < kQuads; ++quad) quads[unit * kQuads + quad] = quadOf(q + quad * 4);
     int32_t sum = 0;
     for (int64_t i = 0; i < kGroup; ++i) sum += q[i];
     scales[unit] = {scale, -128 * sum};
@@ -242,7 +260,7 @@ void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight
       for (int64_t unit = 0; unit < rows * groups; ++unit) quantiseGroup(unit);
     }
     const auto tile = [&](int64_t row, int64_t tileRows, int64_t panel) {
-      withTileRows<kTileRows>(tileRows, product, row, panel);
+      withConstant<kTileRows>(tileRows, [&](auto count) { product.run<count>(row, panel); });
     };
     forShareOfTiles<kTileRows>(rows, divideUp(weight.outputs, kPanel), omp_get_thread_num(),
                                omp_get_num_threads(), tile);

@@ -18,7 +18,6 @@ namespace hdpo {
 
 namespace {
 
-// Without AVX-512 a Vector is two registers.
 constexpr int kVectors = kVectorsPerBlock;
 constexpr int64_t kTileRows = 6;  // in registers: 6 x kVectors sums, as many weights, one broadcast value
 constexpr int64_t kPanel = kLanes * kVectors;
@@ -33,7 +32,7 @@ struct Product {
 
   // One tile: rows [row, row + tileRows) by one panel.
   template <int tileRows>
-  void run(int64_t row, int64_t panel) const {
+  [[gnu::noinline]] void run(int64_t row, int64_t panel) const {
     const float* from = x + row * inputs;
     const float* weight = panels + panel * kPanel * inputs;
     const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
@@ -52,16 +51,7 @@ struct Product {
         for (int v = 0; v < kVectors; ++v) sums[r][v] += value * weights[v];
       }
     }
-    const int64_t width = std::min(kPanel, outputs - panel * kPanel);
-#pragma GCC unroll 8
-    for (int r = 0; r < tileRows; ++r) {
-      float* target = out + (row + r) * outputs + panel * kPanel;
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) {
-        const int64_t lanes = std::min(kLanes, width - v * kLanes);
-        if (lanes > 0) storePartial(target + v * kLanes, sums[r][v], lanes);
-      }
-    }
+    storeTile(out + row * outputs + panel * kPanel, outputs, outputs - panel * kPanel, sums);
   }
 };
 
@@ -98,7 +88,7 @@ void multiplyFloat32(const Tensor& out, const Tensor& x, const PackedWeight& wei
   const Product product{out.f32(),  x.f32(),        static_cast<const float*>(weight.data),
                         x.shape[0], weight.outputs, weight.inputs};
   const auto tile = [&](int64_t row, int64_t tileRows, int64_t panel) {
-    withTileRows<kTileRows>(tileRows, product, row, panel);
+    withConstant<kTileRows>(tileRows, [&](auto count) { product.run<count>(row, panel); });
   };
 #pragma omp parallel if (product.rows * product.outputs * product.inputs > kParallelMultiplyAdds)
   forShareOfTiles<kTileRows>(product.rows, divideUp(product.outputs, kPanel), omp_get_thread_num(),

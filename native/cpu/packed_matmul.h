@@ -9,6 +9,7 @@
 
 #include "core/tensor.h"
 #include "cpu/parallel.h"
+#include "cpu/vector.h"
 #include "ops/backend.h"
 
 namespace hdpo {
@@ -32,13 +33,18 @@ void forShareOfTiles(int64_t rows, int64_t panels, int64_t thread, int64_t threa
   }
 }
 
-// work.run<n>(arguments...) with n = tileRows, from 1 to kMostRows, a constant to the compiler.
-template <int64_t kMostRows, class Work, class... Arguments>
-void withTileRows(int64_t tileRows, const Work& work, Arguments... arguments) {
-  if constexpr (kMostRows > 1) {
-    if (tileRows < kMostRows) return withTileRows<kMostRows - 1>(tileRows, work, arguments...);
+// A tile's sums to rows of `out` that are `stride` apart, the first `width` columns of them.
+template <int tileRows, int vectors>
+inline __attribute__((always_inline)) void storeTile(float* out, int64_t stride, int64_t width,
+                                                     const Vector (&sums)[tileRows][vectors]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < tileRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t lanes = std::min(kLanes, width - v * kLanes);
+      if (lanes > 0) storePartial(out + r * stride + v * kLanes, sums[r][v], lanes);
+    }
   }
-  work.template run<static_cast<int>(kMostRows)>(arguments...);
 }
 
 // packed_bfloat16.cpp. `operands` is memory for x, of the given size.

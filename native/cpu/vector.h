@@ -1,6 +1,7 @@
-// Sixteen float32 lanes as one value, through GCC's and Clang's vector extensions: one zmm register with
-// AVX-512, two ymm with AVX2, four of NEON's. Kernels that block registers by hand are written with it;
-// simple loops stay `#pragma omp simd`.
+// As many float32 lanes as one register holds, as one value, through GCC's and Clang's vector extensions: a
+// zmm with AVX-512, a ymm with AVX2, an xmm or NEON's register elsewhere. Never wider than the registers: GCC
+// takes operations on what is wider apart in memory, on the stack, at a fifth of the speed. Kernels that
+// block registers by hand are written with it; simple loops stay `#pragma omp simd`.
 //
 // Functions that take vectors by value are all inlined: the calling convention that GCC remarks on
 // (-Wno-psabi in compile-flags.txt) is never used.
@@ -8,36 +9,57 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 namespace hdpo {
 
-constexpr int64_t kLanes = 16;
-typedef float Vector __attribute__((vector_size(64)));
-typedef int32_t VectorInt __attribute__((vector_size(64)));
-
-// How many Vectors side by side a register block holds without spilling: 4 x 4 accumulators fit AVX-512's 32
-// registers.
 #if defined(__AVX512F__)
-constexpr int kVectorsPerBlock = 4;
+constexpr int64_t kVectorBytes = 64;
+constexpr int kVectorRegisters = 32;
+#elif defined(__AVX2__)
+constexpr int64_t kVectorBytes = 32;
+constexpr int kVectorRegisters = 16;
 #else
-constexpr int kVectorsPerBlock = 1;
+constexpr int64_t kVectorBytes = 16;
+constexpr int kVectorRegisters = 16;
 #endif
 
-inline Vector load(const float* from) {
-  Vector value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
+constexpr int64_t kLanes = kVectorBytes / static_cast<int64_t>(sizeof(float));
+typedef float Vector __attribute__((vector_size(kVectorBytes)));
+typedef int32_t VectorInt __attribute__((vector_size(kVectorBytes)));
+
+// How many Vectors side by side a register block holds without spilling: 4 x 4 accumulators fit 32 registers,
+// 6 x 2 fit 16.
+constexpr int kVectorsPerBlock = kVectorRegisters >= 32 ? 4 : 2;
+
+// work(n) with n = count, from 1 to kMost, a constant to the compiler.
+template <int kMost, class Work>
+inline void withConstant(int64_t count, const Work& work) {
+  if constexpr (kMost > 1) {
+    if (count < kMost) return withConstant<kMost - 1>(count, work);
+  }
+  work(std::integral_constant<int, kMost>());
 }
+
+// The same in memory, at any address. Read through these, not by memcpy to a variable: GCC at times leaves
+// that variable on the stack.
+typedef float VectorInMemory __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+typedef int32_t VectorIntInMemory __attribute__((vector_size(kVectorBytes), aligned(1), may_alias));
+
+inline Vector load(const float* from) { return *reinterpret_cast<const VectorInMemory*>(from); }
+inline VectorInt loadBits(const void* from) { return *static_cast<const VectorIntInMemory*>(from); }
+inline void store(float* to, Vector value) { *reinterpret_cast<VectorInMemory*>(to) = value; }
 // A value used several times: without this GCC would load it anew for every use, and loads are what limits
 // these kernels.
 template <class AnyVector>
 inline void keepInRegister([[maybe_unused]] AnyVector& value) {
 #if defined(__AVX512F__)
   asm("" : "+v"(value));
+#elif defined(__SSE2__)
+  asm("" : "+x"(value));
 #endif
 }
-inline void store(float* to, Vector value) { std::memcpy(to, &value, sizeof(value)); }
 inline Vector broadcast(float value) { return value - Vector{}; }
 // The first `count` lanes; the others are 0.
 inline Vector loadPartial(const float* from, int64_t count) {
@@ -106,9 +128,9 @@ inline Vector logarithm(Vector x) {
 // Lane exchange of transpose: lanes whose index has the bit `distance` change places between the two rows.
 template <int distance, bool high, size_t... lane>
 inline Vector exchange(Vector a, Vector b, std::index_sequence<lane...>) {
-  constexpr int bit = distance;
+  constexpr int bit = distance, other = kLanes;
   return __builtin_shufflevector(
-      a, b, ((lane & bit) ? (high ? 16 + lane : 16 + lane - bit) : (high ? lane + bit : lane))...);
+      a, b, ((lane & bit) ? (high ? other + lane : other + lane - bit) : (high ? lane + bit : lane))...);
 }
 template <int distance>
 inline void exchangeRows(Vector (&rows)[kLanes]) {
@@ -119,14 +141,10 @@ inline void exchangeRows(Vector (&rows)[kLanes]) {
     rows[i] = exchange<distance, false>(a, b, std::make_index_sequence<kLanes>());
     rows[i + distance] = exchange<distance, true>(a, b, std::make_index_sequence<kLanes>());
   }
+  if constexpr (distance > 1) exchangeRows<distance / 2>(rows);
 }
 
 // rows[i][j] <-> rows[j][i].
-inline void transpose(Vector (&rows)[kLanes]) {
-  exchangeRows<8>(rows);
-  exchangeRows<4>(rows);
-  exchangeRows<2>(rows);
-  exchangeRows<1>(rows);
-}
+inline void transpose(Vector (&rows)[kLanes]) { exchangeRows<kLanes / 2>(rows); }
 
 }  // namespace hdpo
