@@ -432,6 +432,11 @@ export interface NativeAddon {
     name: string,
     shape: SelfTestShape,
   ): Promise<SelfTestOp & { ceilings: NonNullable<SelfTestReport['ceilings']> }>
+  /**
+   * Bytes of a weight matrix as generation on this machine's CPU has it packed: the layout follows the instruction set that the addon
+   * was built for.
+   */
+  packedBytes(outputs: number, inputs: number, precision: GenerationPrecision): number
   /** Compiler, instruction set, oneDNN version, of this build. */
   buildInfo(): { compiler: string; instructionSet: string; onednn: string; cuda: boolean }
 }

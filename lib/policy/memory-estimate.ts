@@ -1,6 +1,13 @@
 // Memory of a model that has not been loaded, from its sizes alone. An engine's own memoryPlan() is exact; test/policy/
 // memory-estimate.test.ts holds the two together.
-import type { GenerationPrecision, LoraOptions, LoraTargetModule, ModelConfig, Precision } from '../native.js'
+import {
+  type GenerationPrecision,
+  type LoraOptions,
+  type LoraTargetModule,
+  loadAddon,
+  type ModelConfig,
+  type Precision,
+} from '../native.js'
 
 export interface MemoryQuestion {
   config: ModelConfig
@@ -26,8 +33,7 @@ export interface MemoryEstimate {
 }
 
 const loss = { workspaceBytes: 120 * 2 ** 20, rowsOfStates: 3 }
-// int8 with one float32 scale a row and group of 64 inputs.
-const bytesOf: Record<GenerationPrecision, number> = { float32: 4, bfloat16: 2, int8: 1 + 4 / 64 }
+const bytesOf: Record<Precision, number> = { float32: 4, bfloat16: 2 }
 
 export function estimateMemory(question: MemoryQuestion): MemoryEstimate {
   const { config, precision, lora, trainable, microBatchTokens = 2048 } = question
@@ -38,9 +44,9 @@ export function estimateMemory(question: MemoryQuestion): MemoryEstimate {
   const weights = counts.matrices * bytesOf[precision] + counts.vectors * 4 + (hasMasters ? 4 * all : 0)
   const trained = lora ? countAdapter(config, lora) : all
   const generationWeights =
-    packedMatrices(config, generationPrecision) * bytesOf[generationPrecision] +
+    packedMatrices(config, generationPrecision) +
     // Float32 weights are merged for generation; beside narrower ones the adapter has its own, in bfloat16.
-    (lora && generationPrecision !== 'float32' ? 2 * packedAdapter(config, lora) : 0)
+    (lora && generationPrecision !== 'float32' ? packedAdapter(config, lora) : 0)
   // A float32 value each: gradient and two moments; an adapter's own besides.
   const training = (lora ? 4 * trained : 0) + (trainable ? 12 * trained : 0)
   const activations = trainable ? activationBytes(question, microBatchTokens) : 0
@@ -134,27 +140,26 @@ function fusedAdapters(config: ModelConfig, { rank, targetModules }: LoraOptions
   return fused.filter(({ width }) => width > 0)
 }
 
-/** Rows as they are packed for generation: in bfloat16 in panels of 48 (native/cpu/packed_bfloat16.cpp). */
-const panelRows: Record<GenerationPrecision, number> = { float32: 64, bfloat16: 48, int8: 64 }
-const packedRows = (rows: number, precision: GenerationPrecision): number =>
-  Math.ceil(rows / panelRows[precision]) * panelRows[precision]
-
-/** Weights of a model, packed. */
-function packedMatrices(config: ModelConfig, precision: GenerationPrecision): number {
-  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, layers, vocabSize } = config
-  const size = (rows: number, columns: number) => packedRows(rows, precision) * columns
-  const layer =
-    size((heads + 2 * kvHeads) * headDim, hiddenSize) +
-    size(hiddenSize, heads * headDim) +
-    size(2 * intermediateSize, hiddenSize) +
-    size(hiddenSize, intermediateSize)
-  return layers * layer + size(vocabSize, hiddenSize)
+/** Bytes of a weight as generation has it packed, at a cache line of its own. */
+function packed(outputs: number, inputs: number, precision: GenerationPrecision): number {
+  return Math.ceil(loadAddon().packedBytes(outputs, inputs, precision) / 64) * 64
 }
 
+/** Bytes of a model's weights, packed. */
+function packedMatrices(config: ModelConfig, precision: GenerationPrecision): number {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, layers, vocabSize } = config
+  const layer =
+    packed((heads + 2 * kvHeads) * headDim, hiddenSize, precision) +
+    packed(hiddenSize, heads * headDim, precision) +
+    packed(2 * intermediateSize, hiddenSize, precision) +
+    packed(hiddenSize, intermediateSize, precision)
+  return layers * layer + packed(vocabSize, hiddenSize, precision)
+}
+
+/** In bfloat16 beside weights of any precision. */
 function packedAdapter(config: ModelConfig, lora: LoraOptions): number {
   const ofLayer = fusedAdapters(config, lora).map(
-    ({ inputs, outputs, width }) =>
-      packedRows(width, 'bfloat16') * inputs + packedRows(outputs, 'bfloat16') * width,
+    ({ inputs, outputs, width }) => packed(width, inputs, 'bfloat16') + packed(outputs, width, 'bfloat16'),
   )
   return config.layers * ofLayer.reduce((sum, count) => sum + count, 0)
 }

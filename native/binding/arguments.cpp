@@ -1,5 +1,6 @@
 #include "binding/arguments.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <new>
@@ -88,6 +89,14 @@ size_t parseChoice(const Napi::Value& value, const char* name, const std::vector
     allowed += (i ? ", '" : "'") + std::string(names[i]) + "'";
   }
   throwType(value.Env(), std::string(name) + " must be one of " + allowed);
+}
+
+PackedFormat parsePackedFormat(const Napi::Value& value, const char* name, PackedFormat fallback) {
+  constexpr std::array<PackedFormat, 3> formats = {PackedFormat::Float32, PackedFormat::BFloat16,
+                                                   PackedFormat::Int8};
+  const size_t place =
+      static_cast<size_t>(std::find(formats.begin(), formats.end(), fallback) - formats.begin());
+  return formats[parseChoice(value, name, {"float32", "bfloat16", "int8"}, place)];
 }
 
 Device parseDevice(const Napi::Value& value) {

@@ -39,6 +39,8 @@ bool parseBoolean(const Napi::Object& object, const char* name, bool fallback);
 // One of `names`, by its place in them; `fallback` where it is undefined.
 size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names,
                    size_t fallback);
+// What generation packs weights as, 'float32', 'bfloat16' or 'int8'; `fallback` where it is undefined.
+PackedFormat parsePackedFormat(const Napi::Value& value, const char* name, PackedFormat fallback);
 // Undefined: the CPU.
 Device parseDevice(const Napi::Value& value);
 

@@ -160,10 +160,25 @@ Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
       });
 }
 
+// (outputs, inputs, precision): bytes of a weight that generation on this machine's CPU has packed. The
+// layout follows the instruction set of the build.
+Napi::Value packedBytesOf(const Napi::CallbackInfo& info) {
+  const auto size = [&info](size_t index, const char* name) {
+    const int64_t value = info[index].IsNumber() ? info[index].As<Napi::Number>().Int64Value() : 0;
+    if (value < 1 || value > int64_t{1} << 30)
+      throwRange(info.Env(), std::string(name) + " must be 1 to 2^30");
+    return value;
+  };
+  const int64_t outputs = size(0, "outputs"), inputs = size(1, "inputs");
+  const PackedFormat format = parsePackedFormat(info[2], "precision", PackedFormat::Float32);
+  return Napi::Number::New(info.Env(), static_cast<double>(packedBytesOnCpu(outputs, inputs, format)));
+}
+
 }  // namespace
 
 void exportDevices(Napi::Env env, Napi::Object exports) {
   const auto thread = std::make_shared<KernelThread>(env);
+  exports.Set("packedBytes", Napi::Function::New(env, packedBytesOf, "packedBytes"));
   exports.Set("cudaStatus", Napi::Function::New(env, cudaStatusOf, "cudaStatus"));
   exports.Set(
       "selfTest",

@@ -1,6 +1,5 @@
 // What JS passes to an engine, turned into plain structs. lib/ has checked it for people; here everything is
 // checked again that could make native code read out of bounds or run for ever.
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -90,11 +89,9 @@ EngineOptions parseEngineOptions(const Napi::Value& value) {
   options.model.trainable = parseBoolean(object, "trainable", true);
   const Napi::Value lora = object.Get("lora");
   if (!lora.IsUndefined()) options.model.adapter = parseAdapterOptions(lora);
-  constexpr std::array<PackedFormat, 3> formats = {PackedFormat::Float32, PackedFormat::BFloat16,
-                                                   PackedFormat::Int8};
-  options.generation.format =
-      formats[parseChoice(object.Get("generationPrecision"), "generationPrecision",
-                          {"float32", "bfloat16", "int8"}, options.model.precision == DType::BFloat16)];
+  options.generation.format = parsePackedFormat(
+      object.Get("generationPrecision"), "generationPrecision",
+      options.model.precision == DType::BFloat16 ? PackedFormat::BFloat16 : PackedFormat::Float32);
   options.generation.kvPrecision = parsePrecision(object.Get("kvPrecision"), "kvPrecision", DType::Float32);
   options.generation.kvBudgetBytes = parseOptionalInteger(object, "kvBudgetBytes", 1, kAnyInteger);
   options.generation.maxBatchRows = parseOptionalInteger(object, "maxBatchRows", 1, 1 << 20);

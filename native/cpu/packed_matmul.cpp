@@ -97,7 +97,7 @@ void multiplyFloat32(const Tensor& out, const Tensor& x, const PackedWeight& wei
 
 }  // namespace
 
-size_t CpuBackend::packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) {
+size_t packedBytesOnCpu(int64_t outputs, int64_t inputs, PackedFormat format) {
   switch (format) {
     case PackedFormat::BFloat16:
       return packedBFloat16Bytes(outputs, inputs);
@@ -106,6 +106,10 @@ size_t CpuBackend::packedBytes(int64_t outputs, int64_t inputs, PackedFormat for
     default:
       return packedFloat32Bytes(outputs, inputs);
   }
+}
+
+size_t CpuBackend::packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) {
+  return packedBytesOnCpu(outputs, inputs, format);
 }
 
 void CpuBackend::packWeight(const PackedWeight& packed, const Tensor& weight) {

@@ -288,4 +288,7 @@ class Backend {
 // instruction set.
 std::unique_ptr<Backend> createCpuBackend(int threads);
 
+// Backend::packedBytes of the CPU's, without one.
+size_t packedBytesOnCpu(int64_t outputs, int64_t inputs, PackedFormat format);
+
 }  // namespace hdpo
