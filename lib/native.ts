@@ -437,6 +437,8 @@ export interface NativeAddon {
    * was built for.
    */
   packedBytes(outputs: number, inputs: number, precision: GenerationPrecision): number
+  /** From here on threads wait for work as the machine allows: spinning while it is idle, asleep while others want its cores. */
+  adaptThreadWaiting(): void
   /** Compiler, instruction set, oneDNN version, of this build. */
   buildInfo(): { compiler: string; instructionSet: string; onednn: string; cuda: boolean }
 }
@@ -447,9 +449,10 @@ let addon: NativeAddon | undefined
 export function loadAddon(): NativeAddon {
   if (addon) return addon
   const path = addonPath()
-  shareProcessors()
+  const adapt = threadsAdapt()
   try {
     addon = createRequire(import.meta.url)(path) as NativeAddon
+    if (adapt) addon.adaptThreadWaiting()
   } catch (error) {
     throw new HdpoError(
       'ERR_ADDON',
@@ -463,13 +466,15 @@ export function loadAddon(): NativeAddon {
 }
 
 /**
- * GNU OpenMP's threads spin for milliseconds before they sleep, for which others wait when more runs on the machine than hdpo:
- * a server that trains beside its requests slowed down tenfold. 1,000 turns, some tens of microseconds, bridge the gaps between ops
- * (a fifth faster than none on an idle machine) and cost nothing that could be measured on a busy one. The library reads this
- * once, when the addon loads it; in a worker thread, whose process.env is a copy, it keeps its default.
+ * Whether threads wait as the machine allows, spinning where it is idle and asleep where it is not (native/cpu/thread_waiting.h):
+ * unless the environment says how. GNU OpenMP reads its number of turns once, when the addon loads it; 20,000 are some tenths of a
+ * millisecond, which bridges what lies between two ops. In a worker thread, whose process.env is a copy, it keeps its default.
  */
-function shareProcessors(): void {
-  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= '1000'
+function threadsAdapt(): boolean {
+  const { OMP_WAIT_POLICY, GOMP_SPINCOUNT } = process.env
+  if (OMP_WAIT_POLICY !== undefined || GOMP_SPINCOUNT !== undefined) return false
+  process.env.GOMP_SPINCOUNT = '20000'
+  return true
 }
 
 /** Awaits native work; a failure becomes an HdpoError with the native code and a stack that shows who awaited. */

@@ -4,5 +4,7 @@ import { join } from 'node:path'
 import { root } from './command.mjs'
 
 export function compileFlags() {
-  return readFileSync(join(root, 'native', 'compile-flags.txt'), 'utf8').split('\n').filter(Boolean)
+  return readFileSync(join(root, 'native', 'compile-flags.txt'), 'utf8')
+    .split('\n')
+    .filter(Boolean)
 }

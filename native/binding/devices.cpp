@@ -178,6 +178,9 @@ Napi::Value packedBytesOf(const Napi::CallbackInfo& info) {
 
 void exportDevices(Napi::Env env, Napi::Object exports) {
   const auto thread = std::make_shared<KernelThread>(env);
+  exports.Set("adaptThreadWaiting",
+              Napi::Function::New(
+                  env, [](const Napi::CallbackInfo&) { adaptThreadWaiting(); }, "adaptThreadWaiting"));
   exports.Set("packedBytes", Napi::Function::New(env, packedBytesOf, "packedBytes"));
   exports.Set("cudaStatus", Napi::Function::New(env, cudaStatusOf, "cudaStatus"));
   exports.Set(

@@ -45,7 +45,9 @@ std::unique_ptr<Backend> createCpuBackend(int threads) {
 }
 
 CpuBackend::CpuBackend(int threads)
-    : threads_(threads > 0 ? threads : omp_get_num_procs()), products_(*this, processorHasBFloat16()) {
+    : threads_(threads > 0 ? threads : omp_get_num_procs()),
+      waiting_(threads_ > 1 ? ThreadWaiting::ofProcess() : nullptr),
+      products_(*this, processorHasBFloat16()) {
   // Applies to the calling thread's parallel regions, oneDNN's included: the engine thread creates its own
   // backend.
   omp_set_num_threads(threads_);

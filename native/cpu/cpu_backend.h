@@ -2,9 +2,11 @@
 // everything else. Each override is defined in the file of its kernel family.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "cpu/matrix_product.h"
+#include "cpu/thread_waiting.h"
 #include "ops/backend.h"
 #include "ops/buffer.h"
 
@@ -82,6 +84,7 @@ class CpuBackend final : public Backend {
   const float* rotaryTable(int64_t positions, int64_t headDim, const float* inverseFrequencies);
 
   int threads_;
+  std::shared_ptr<ThreadWaiting> waiting_;  // null where nobody asked for it, or there is one thread
   RotaryTable rotary_;
   MatrixProducts products_;
   Buffer scratch_;   // temporary memory of the op that runs

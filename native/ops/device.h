@@ -37,4 +37,8 @@ std::unique_ptr<Backend> createCudaBackend();
 // Auto: CUDA where it works, otherwise the CPU. threads: as createCpuBackend has them.
 std::unique_ptr<Backend> createBackend(Device device, int threads);
 
+// From here on the CPU's threads wait for work as the machine allows (cpu/thread_waiting.h), by GNU OpenMP's
+// number of turns where it is idle. For who has set GOMP_SPINCOUNT to one for idle machines.
+void adaptThreadWaiting();
+
 }  // namespace hdpo
