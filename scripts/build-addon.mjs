@@ -39,8 +39,12 @@ function stampOf(cuda) {
     ? /^(flags|Features).*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0]
     : cpus()[0]?.model
   const packages = lockedPackages()
-  const headers = ['node-addon-api', 'node-api-headers'].map((name) => packages[`node_modules/${name}`].version)
+  const headers = ['node-addon-api', 'node-api-headers'].map(
+    (name) => packages[`node_modules/${name}`].version,
+  )
   const compilers = [output('c++', ['--version']), cuda.compiler?.version]
-  hash.update(JSON.stringify([arch(), process.versions.modules, processor, compilers, headers, instructionSet()]))
+  hash.update(
+    JSON.stringify([arch(), process.versions.modules, processor, compilers, headers, instructionSet()]),
+  )
   return hash.digest('hex')
 }

@@ -22,7 +22,10 @@ export function decideCuda({ setting = cudaSetting(), driver = signOfDriver, com
   }
   const nvcc = compiler()
   if (nvcc !== undefined) {
-    return { compiler: nvcc, line: `CUDA kernels: compiled by ${nvcc.path} (${seen}; HDPO_CUDA=OFF leaves them out)` }
+    return {
+      compiler: nvcc,
+      line: `CUDA kernels: compiled by ${nvcc.path} (${seen}; HDPO_CUDA=OFF leaves them out)`,
+    }
   }
   const lack = 'no nvcc of CUDA 12 or later on the PATH, in CUDA_HOME or in /usr/local/cuda/bin'
   if (setting === 'ON') throw new SetUpError(`HDPO_CUDA is ON, but there is ${lack}`)
@@ -31,7 +34,9 @@ export function decideCuda({ setting = cudaSetting(), driver = signOfDriver, com
 
 /** Whatever a driver leaves where programs look for one. */
 function signOfDriver() {
-  const path = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'].find((place) => existsSync(place))
+  const path = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'].find((place) =>
+    existsSync(place),
+  )
   if (path !== undefined) return path
   const libraries = output('ldconfig', ['-p']) ?? output('/sbin/ldconfig', ['-p']) ?? ''
   return /\blibcuda\.so\.1\b.* => (\S+)/.exec(libraries)?.[1]

@@ -23,7 +23,9 @@ export async function sanitizedNativeTests() {
 
 async function runDoctest(program, env) {
   // Other stages want the cores that threads would spin on between two small kernels.
-  const { code, text } = await capture(join(root, program), [], { env: { OMP_WAIT_POLICY: 'passive', ...env } })
+  const { code, text } = await capture(join(root, program), [], {
+    env: { OMP_WAIT_POLICY: 'passive', ...env },
+  })
   // The runner's own last lines: [doctest] test cases: 12 | 12 passed | 0 failed | 0 skipped
   const counts = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped/.exec(text)
   if (!counts) return { passed: 0, failed: 1, skipped: 0 } // it crashed before it could count

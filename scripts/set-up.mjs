@@ -39,7 +39,8 @@ export async function setUp({ packages = fullBuildPackages, addon = true, rebuil
 /** One that fails ends the others, but not apt-get, which would leave packages half installed. */
 async function carryOut(plan, cuda) {
   const failure = new AbortController()
-  const execute = (command, args, options) => runQuietly(command, args, { ...options, signal: failure.signal })
+  const execute = (command, args, options) =>
+    runQuietly(command, args, { ...options, signal: failure.signal })
   const packages = report('system packages', plan.packages.length > 0, () =>
     installSystemPackages(plan.packages, runQuietly),
   )
