@@ -8,16 +8,14 @@
     {
       'target_name': 'hdpo',
       'sources': [
-        '<!@(cat native/sources.txt)',
-        '<!@(cat native/no_cuda/sources.txt)',
-        '<!@(cat native/binding/sources.txt)',
+        '<!@(node scripts/united-sources.mjs native/sources.txt native/no_cuda/sources.txt native/binding/sources.txt)',
       ],
       'include_dirs': ['native', '<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['HDPO_INSTRUCTION_SET="<(hdpo_arch)"'],
       'cflags!': ['-fno-omit-frame-pointer'],
       # Node's own defaults: an older standard, no exceptions, no run-time types.
       'cflags_cc!': ['-std=gnu++17', '-std=gnu++20', '-fno-exceptions', '-fno-rtti'],
-      'cflags_cc': ['-std=c++20', '-DNDEBUG', '-Wno-restrict', '<!@(cat native/compile-flags.txt)', '-march=<(hdpo_arch)'],
+      'cflags_cc': ['-std=c++20', '-O3', '-DNDEBUG', '-Wno-restrict', '<!@(cat native/compile-flags.txt)', '-march=<(hdpo_arch)'],
       'ldflags': ['-fopenmp'],
       'libraries': ['-ldnnl'],
     },

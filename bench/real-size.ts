@@ -41,12 +41,12 @@ export interface RealSizeOptions {
   peer: PeerChoice
 }
 
-export function compareRealSize({ threads, profile, peer }: RealSizeOptions): void {
+export async function compareRealSize({ threads, profile, peer }: RealSizeOptions): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'hdpo-real-size-'))
   try {
     const weights = join(folder, 'model.safetensors')
     const common = { shape: realShape, threads, precision: 'bfloat16' as const }
-    buildWithCMake('hdpo_rates')
+    await buildWithCMake('hdpo_rates')
     const before = measureRates(threads)
     const rounded = runPart('bfloat16: weights, prefill, decoding', {
       ...common,

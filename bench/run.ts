@@ -30,7 +30,7 @@ if (values.peer !== undefined && !values['real-size']) throw new TypeError('--pe
 
 console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${threads} threads, Node ${process.version}\n`)
 if (values['real-size']) {
-  compareRealSize({ threads, profile: values.profile, peer: peerChoice() })
+  await compareRealSize({ threads, profile: values.profile, peer: peerChoice() })
 } else {
   await compareSmallModels()
 }

@@ -4,41 +4,47 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { arch, cpus } from 'node:os'
 import { join } from 'node:path'
 import { addonPath, tryAddon } from './addon.mjs'
-import { buildWithCMake, cudaCompiler } from './cmake.mjs'
-import { instructionSet, output, root } from './command.mjs'
-import { ensureSystemPackages, fullBuildPackages } from './system-packages.mjs'
+import { buildWithCMake } from './cmake.mjs'
+import { instructionSet, output, root, run } from './command.mjs'
+import { lockedPackages } from './node-modules.mjs'
 
 const stampPath = join(root, 'build', 'Release', 'hdpo.stamp')
 
-export function ensureAddon({ rebuild = false } = {}) {
-  if (!rebuild && existsSync(addonPath) && readStamp() === expectedStamp()) return
-  ensureSystemPackages(fullBuildPackages)
-  console.log('hdpo: building the native addon')
+export function addonIsCurrent(cuda) {
+  return existsSync(addonPath) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stampOf(cuda)
+}
+
+/** Compiles the core at once, and what needs npm's headers when `headers` has resolved. */
+export async function buildAddon({ cuda, headers, execute = run }) {
   rmSync(stampPath, { force: true })
-  const stamp = expectedStamp()
-  buildWithCMake('hdpo_addon')
+  const stamp = stampOf(cuda)
+  await buildWithCMake('hdpo_core', { cuda, execute })
+  await headers
+  await buildWithCMake('hdpo_addon', { cuda, execute })
   tryAddon()
   writeFileSync(stampPath, stamp)
 }
 
-function readStamp() {
-  return existsSync(stampPath) ? readFileSync(stampPath, 'utf8') : undefined
-}
-
-/** A hash of all that the addon is made from. */
-function expectedStamp() {
+/** A hash of all that the addon is made from. No path is: an addon in a folder that was moved is still current. */
+function stampOf(cuda) {
   const sources = readdirSync(join(root, 'native'), { recursive: true })
     .filter((path) => /\.(cpp|cu|h|txt)$/.test(path))
     .sort()
     .map((path) => join('native', path))
   const hash = createHash('sha256')
-  for (const path of [...sources, 'CMakeLists.txt', 'node_modules/node-addon-api/package.json']) {
+  for (const path of [...sources, 'CMakeLists.txt']) {
     hash.update(`\n${path}\n`).update(readFileSync(join(root, path)))
   }
   const processor = existsSync('/proc/cpuinfo')
     ? /^(flags|Features).*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0]
     : cpus()[0]?.model
-  const compilers = [output('c++', ['--version']), cudaCompiler()]
-  hash.update(JSON.stringify([arch(), process.versions.modules, processor, compilers, instructionSet()]))
+  const packages = lockedPackages()
+  const headers = ['node-addon-api', 'node-api-headers'].map(
+    (name) => packages[`node_modules/${name}`].version,
+  )
+  const compilers = [output('c++', ['--version']), cuda.compiler?.version]
+  hash.update(
+    JSON.stringify([arch(), process.versions.modules, processor, compilers, headers, instructionSet()]),
+  )
   return hash.digest('hex')
 }

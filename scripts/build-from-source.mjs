@@ -1,17 +1,19 @@
 // What `hdpo build` runs: compiles the addon with node-gyp for this machine, in an installed package or a clone.
 // The instruction set: HDPO_ARCH, as g++ -march takes it.
-import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { tryAddon } from './addon.mjs'
 import { instructionSet, main, root, run } from './command.mjs'
-import { ensureSystemPackages, sourceInstallPackages } from './system-packages.mjs'
+import { nodeHeadersFolder } from './node-headers.mjs'
+import { requireSystemPackages, sourceInstallPackages } from './system-packages.mjs'
 
 const nodeGypVersion = '11.5.0'
 
 main(() => {
-  ensureSystemPackages(sourceInstallPackages, { mayInstall: false })
-  nodeGyp('configure', '--loglevel=warn', ...nodeHeaders(), '--', `-Dhdpo_arch=${instructionSet()}`)
+  requireSystemPackages(sourceInstallPackages)
+  const headers = nodeHeadersFolder()
+  const nodedir = headers === undefined ? [] : [`--nodedir=${headers}`]
+  nodeGyp('configure', '--loglevel=warn', ...nodedir, '--', `-Dhdpo_arch=${instructionSet()}`)
   nodeGyp('build', '--loglevel=warn', '--jobs', 'max')
   tryAddon()
 })
@@ -25,10 +27,4 @@ function nodeGyp(...args) {
     if (error.code !== 'MODULE_NOT_FOUND') throw error
     run('npm', ['exec', '--yes', `--package=node-gyp@${nodeGypVersion}`, '--', 'node-gyp', ...args])
   }
-}
-
-/** Node's own headers where they came with it; node-gyp downloads them otherwise. */
-function nodeHeaders() {
-  const prefix = dirname(dirname(process.execPath))
-  return existsSync(join(prefix, 'include', 'node', 'common.gypi')) ? [`--nodedir=${prefix}`] : []
 }

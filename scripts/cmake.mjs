@@ -1,35 +1,50 @@
-// The full build, through cmake-js, in build/cmake.
+// The full build, through CMake, in folders below build/.
+import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { instructionSet, output, root, run } from './command.mjs'
+import { decideCuda } from './cuda-setting.mjs'
 
-/** Builds one target of CMakeLists.txt in a folder below build/, with more of its options. In CI warnings are errors. */
-export function buildWithCMake(
+/**
+ * Builds one target of CMakeLists.txt in a folder below build/, with more of its options. In CI warnings are errors.
+ * `execute` runs a command, as `run` does.
+ */
+export async function buildWithCMake(
   target,
-  { folder: name = 'cmake', arch = instructionSet(), settings = {} } = {},
+  { folder = 'cmake', arch = instructionSet(), cuda = decideCuda(), settings = {}, execute = run } = {},
 ) {
-  const cmakeJs = join(root, 'node_modules', 'cmake-js', 'bin', 'cmake-js')
-  const folder = ['--out', join(root, 'build', name), '--log-level', 'warn']
-  const options = [
-    ...Object.entries(settings).map(([option, value]) => `--CD${option}=${value}`),
-    `--CDHDPO_ARCH=${arch}`,
-    `--CDHDPO_WARNINGS_AS_ERRORS=${process.env.CI ? 'ON' : 'OFF'}`,
-    `--CDHDPO_CUDA=${cudaSetting()}`,
-  ]
+  const options = {
+    CMAKE_BUILD_TYPE: 'Release',
+    HDPO_ARCH: arch,
+    HDPO_WARNINGS_AS_ERRORS: process.env.CI ? 'ON' : 'OFF',
+    HDPO_CUDA: cuda.compiler ? 'ON' : 'OFF',
+    ...(cuda.compiler && { CMAKE_CUDA_COMPILER: cuda.compiler.path }),
+    ...settings,
+  }
+  const build = join(root, 'build', folder)
+  await configure(root, build, options, execute)
   const parallel = ['--parallel', String(availableParallelism())]
-  run(process.execPath, [cmakeJs, 'configure', ...folder, ...options])
-  run(process.execPath, [cmakeJs, 'build', ...folder, '--target', target, ...parallel])
+  await execute('cmake', ['--build', build, '--target', target, ...parallel])
 }
 
-/** What nvcc says of itself; undefined where CMakeLists.txt finds none. HDPO_CUDA: AUTO (where there is nvcc), ON or OFF. */
-export function cudaCompiler() {
-  if (cudaSetting() === 'OFF') return undefined
-  const { CUDA_HOME, CUDA_PATH } = process.env
-  const folders = [CUDA_HOME, CUDA_PATH, '/usr/local/cuda'].filter(Boolean)
-  const places = ['nvcc', ...folders.map((folder) => join(folder, 'bin', 'nvcc'))]
-  return places.map((nvcc) => output(nvcc, ['--version'])).find((version) => version !== undefined)
+/** Configures a build folder; one that another source folder has left here (the checkout was moved or copied) is made anew. */
+export async function configure(source, build, options, execute = run) {
+  if (configuredElsewhere(source, build)) rmSync(build, { recursive: true })
+  const fresh = !existsSync(join(build, 'CMakeCache.txt'))
+  const generator = fresh && output('ninja', ['--version']) !== undefined ? ['-G', 'Ninja'] : []
+  const definitions = Object.entries(options).map(([name, value]) => `-D${name}=${value}`)
+  await execute('cmake', ['-S', source, '-B', build, ...generator, ...definitions])
 }
 
-function cudaSetting() {
-  return process.env.HDPO_CUDA || 'AUTO'
+// CMake's cache is full of absolute paths, and CMake refuses one that does not fit.
+function configuredElsewhere(source, build) {
+  const cache = join(build, 'CMakeCache.txt')
+  if (!existsSync(cache)) return false
+  const text = readFileSync(cache, 'utf8')
+  const recorded = (name) => new RegExp(`^${name}:INTERNAL=(.*)$`, 'm').exec(text)?.[1]
+  return !(isSame(recorded('CMAKE_HOME_DIRECTORY'), source) && isSame(recorded('CMAKE_CACHEFILE_DIR'), build))
+}
+
+function isSame(recorded, path) {
+  return recorded !== undefined && existsSync(recorded) && realpathSync(recorded) === realpathSync(path)
 }

@@ -24,6 +24,20 @@ export function run(command, args, { env, cwd = root } = {}) {
     throw new SetUpError(`"${line}" ended with ${result.signal ?? `exit code ${result.status}`}`)
 }
 
+/** Runs to the end with its output kept back: it is in the SetUpError when it cannot start or fails. */
+export async function runQuietly(command, args, { env, cwd = root, signal } = {}) {
+  const whole = [command, ...args].join(' ')
+  let result
+  try {
+    result = await capture(command, args, { env, cwd, signal, quiet: true })
+  } catch (error) {
+    throw new SetUpError(`cannot run "${whole}": ${error.message}`)
+  }
+  if (result.code !== 0) {
+    throw new SetUpError(`"${whole}" ended with exit code ${result.code}:\n${result.text.trimEnd()}`)
+  }
+}
+
 /** Standard output, or undefined when the command is missing or fails. */
 export function output(command, args, input) {
   const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', input })
@@ -41,9 +55,10 @@ export async function main(body) {
 }
 
 /** Runs with its output both shown here as it comes (unless `quiet`) and returned, with the exit code (null: ended by a signal). */
-export async function capture(command, args, { env, cwd = root, quiet = false } = {}) {
+export async function capture(command, args, { env, cwd = root, quiet = false, signal } = {}) {
   const child = spawn(command, args, {
     cwd,
+    signal,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })

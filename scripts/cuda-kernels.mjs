@@ -1,25 +1,18 @@
 // Compiles every CUDA kernel for the GPUs that binaries are built for, warnings as errors, and reads ptxas's report: a kernel
 // that keeps registers in memory fails. Needs nvcc and no GPU. Reports are kept in build/cuda-kernels and made anew when a
 // source has changed.
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { capture, main, root } from './command.mjs'
+import { findNvcc } from './cuda-setting.mjs'
 
 const architectures = ['sm_80', 'sm_90a']
 const flags = [
   ...['-std=c++20', '-O3', '--expt-relaxed-constexpr', '-Werror', 'all-warnings'],
   ...['-Xcompiler', '-Wall,-Wextra,-Wno-restrict', '-Xptxas', '-v'],
 ]
-
-/** nvcc, or undefined. */
-export function findNvcc() {
-  const folders = [process.env.CUDA_HOME, process.env.CUDA_PATH, '/usr/local/cuda'].filter(Boolean)
-  const candidates = ['nvcc', ...folders.map((folder) => join(folder, 'bin', 'nvcc'))]
-  return candidates.find((nvcc) => spawnSync(nvcc, ['--version']).status === 0)
-}
 
 /** The kernels of a report: [{ name, registers, spilledBytes }]. */
 export function readReport(text) {
@@ -71,9 +64,9 @@ async function reportOf(nvcc, file, architecture, changed) {
 export async function cudaKernels() {
   const files = readdirSync(join(root, 'native', 'cuda')).filter((file) => file.endsWith('.cu'))
   const jobs = files.flatMap((file) => architectures.map((architecture) => ({ file, architecture })))
-  const nvcc = findNvcc()
+  const nvcc = findNvcc()?.path
   if (!nvcc) {
-    console.log('no nvcc: CUDA kernels are not compiled')
+    console.log('no nvcc of CUDA 12 or later: CUDA kernels are not compiled')
     return { passed: 0, failed: 0, skipped: jobs.length }
   }
   const changed = Math.max(...['native/cuda', 'native/core', 'native/ops'].map(newest))

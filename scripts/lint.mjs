@@ -3,12 +3,11 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { main, root, run } from './command.mjs'
-import { ensureNodeModules } from './node-modules.mjs'
-import { ensureSystemPackages, testPackages } from './system-packages.mjs'
+import { setUp } from './set-up.mjs'
+import { testPackages } from './system-packages.mjs'
 
-export function lint({ write = false } = {}) {
-  ensureNodeModules()
-  ensureSystemPackages(testPackages)
+export async function lint({ write = false } = {}) {
+  await setUp({ packages: testPackages, addon: false })
   const installed = (name) => join(root, 'node_modules', '.bin', name)
   run(installed('biome'), ['check', '--error-on-warnings', ...(write ? ['--write'] : [])])
   run('clang-format', [...(write ? ['-i'] : ['--dry-run', '-Werror']), ...nativeFiles()])

@@ -1,25 +1,49 @@
 // Installs the npm dependencies when node_modules does not hold what package-lock.json asks for.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root, run } from './command.mjs'
+import { root, run, SetUpError } from './command.mjs'
+import { nodeHeadersFolder } from './node-headers.mjs'
 
-export function ensureNodeModules() {
-  if (matchesLock()) return
-  console.log('hdpo: installing npm dependencies (npm ci)')
-  run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'])
+const sqlite = join(root, 'node_modules', 'better-sqlite3', 'build', 'Release', 'better_sqlite3.node')
+
+/** Of what npm installs, better-sqlite3 alone has a script that matters, which may compile for a minute: see buildSqlite. */
+export async function installNodeModules(execute = run) {
+  await execute('npm', ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'])
 }
 
 // npm leaves the list of what it has installed in node_modules.
-function matchesLock() {
+export function nodeModulesMatchLock() {
   const installedPath = join(root, 'node_modules', '.package-lock.json')
   if (!existsSync(installedPath)) return false
   const installed = JSON.parse(readFileSync(installedPath, 'utf8')).packages
-  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
-  return Object.entries(packages).every(
+  return Object.entries(lockedPackages()).every(
     ([path, { version, optional, peer }]) =>
       // Optional packages are those of other platforms.
       path === '' ||
       installed[path]?.version === version ||
       ((optional || peer) && installed[path] === undefined),
   )
+}
+
+export function lockedPackages() {
+  return JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
+}
+
+/** Whether this Node needs better-sqlite3 (node:sqlite came with 22.13) and has none that is built, or none once modules are `anew`. */
+export function sqliteIsMissing({ anew }) {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  const bringsSqlite = major > 22 || (major === 22 && minor >= 13)
+  return !bringsSqlite && (anew || !existsSync(sqlite))
+}
+
+/** Downloads better-sqlite3's addon, or compiles it: lightly optimised, which takes half as long, as it only indexes runs. */
+export async function buildSqlite(execute = run) {
+  const headers = nodeHeadersFolder()
+  const env = { CFLAGS: '-O1', CXXFLAGS: '-O1', ...(headers && { npm_config_nodedir: headers }) }
+  try {
+    await execute('npm', ['rebuild', 'better-sqlite3'], { env })
+  } catch (error) {
+    if (!(error instanceof SetUpError)) throw error
+    console.error(`hdpo: no better-sqlite3: runs train, but are not indexed for hdpo ui. ${error.message}`)
+  }
 }

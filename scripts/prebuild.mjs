@@ -14,8 +14,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildWithCMake } from './cmake.mjs'
 import { main, output, root, run, SetUpError } from './command.mjs'
-import { ensureNodeModules } from './node-modules.mjs'
-import { ensureSystemPackages, fullBuildPackages } from './system-packages.mjs'
+import { decideCuda } from './cuda-setting.mjs'
+import { setUp } from './set-up.mjs'
 
 const folder = join(root, 'build', 'prebuilt')
 const platformFolder = join(folder, 'linux-x64'),
@@ -35,24 +35,31 @@ main(() => {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new SetUpError(`packs addons of Linux on x64, this is ${process.platform} on ${process.arch}`)
   }
-  makePackages(processors)
+  return makePackages(processors)
 })
 
-function makePackages(processors) {
-  ensureNodeModules()
-  ensureSystemPackages(fullBuildPackages)
+async function makePackages(processors) {
+  await setUp({ addon: false })
+  // The machines that the addon is for may have a driver, whatever this one has.
+  const cuda = decideCuda({ driver: () => 'for other machines' })
+  console.log(`hdpo: ${cuda.line}`)
   for (const path of [platformFolder, packageFolder]) rmSync(path, { recursive: true, force: true })
-  for (const name of processors) buildAddon(name)
+  for (const name of processors) await buildAddon(name, cuda)
   bundleLibraries(join(platformFolder, processors[0], 'hdpo.node'))
   describePlatformPackage(processors)
   stagePackage()
   for (const path of [platformFolder, packageFolder]) run('npm', ['pack', '--pack-destination', folder, path])
 }
 
-function buildAddon(name) {
+async function buildAddon(name, cuda) {
   console.log(`hdpo: building the addon for ${name}`)
   const settings = { HDPO_PREBUILT: 'ON', HDPO_ADDON_FOLDER: join(platformFolder, name) }
-  buildWithCMake('hdpo_addon', { folder: join('prebuilt', `cmake-${name}`), arch: name, settings })
+  await buildWithCMake('hdpo_addon', {
+    folder: join('prebuilt', `cmake-${name}`),
+    arch: name,
+    cuda,
+    settings,
+  })
 }
 
 /** Copies of them lie one folder above the addons, which look for them there, and what Debian says of their licences. */

@@ -18,20 +18,30 @@ export const fullBuildPackages = ['g++', 'make', 'cmake', 'libdnnl-dev']
 export const sourceInstallPackages = ['g++', 'make', 'python3', 'libdnnl-dev']
 export const testPackages = [...fullBuildPackages, 'python3', 'doctest-dev', 'clang-format', 'chromium']
 
-/** Throws SetUpError with what to type when some are missing and may not be installed, or not by this user. */
-export function ensureSystemPackages(packages, { mayInstall = true } = {}) {
-  const missing = packages.filter((name) => !isPresent[name]())
+export function missingPackages(packages) {
+  return packages.filter((name) => !isPresent[name]())
+}
+
+/** Throws SetUpError with what to type when there are missing ones and this user may not install them. */
+export async function installSystemPackages(missing, execute = run) {
   if (missing.length === 0) return
-  if (!mayInstall || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) {
-    const names = missing.join(' ')
-    throw new SetUpError(`missing: ${names}. Debian and Ubuntu: sudo apt-get install ${names}`)
-  }
-  console.log(`hdpo: installing ${missing.join(', ')} with apt-get`)
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) throw whatToType(missing)
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
-  run('apt-get', ['update', '--quiet'], { env })
-  run('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], { env })
-  const still = missing.filter((name) => !isPresent[name]())
+  await execute('apt-get', ['update', '--quiet'], { env })
+  await execute('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], { env })
+  const still = missingPackages(missing)
   if (still.length > 0) throw new SetUpError(`still missing after apt-get install: ${still.join(', ')}`)
+}
+
+/** Throws SetUpError with what to type when some are missing. */
+export function requireSystemPackages(packages) {
+  const missing = missingPackages(packages)
+  if (missing.length > 0) throw whatToType(missing)
+}
+
+function whatToType(missing) {
+  const names = missing.join(' ')
+  return new SetUpError(`missing: ${names}. Debian and Ubuntu: sudo apt-get install ${names}`)
 }
 
 function hasCommand(name) {

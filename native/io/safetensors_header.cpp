@@ -271,7 +271,10 @@ std::string writeSafetensorsHeader(const SafetensorsHeader& header) {
   for (const SafetensorsHeader::Tensor& tensor : header.tensors) {
     separate();
     text += quoted(tensor.name) + ":{\"dtype\":" + quoted(tensor.dtype) + ",\"shape\":[";
-    for (size_t i = 0; i < tensor.shape.size(); ++i) text += (i ? "," : "") + std::to_string(tensor.shape[i]);
+    for (size_t i = 0; i < tensor.shape.size(); ++i) {
+      if (i > 0) text += ",";
+      text += std::to_string(tensor.shape[i]);
+    }
     text += "],\"data_offsets\":[" + std::to_string(tensor.begin) + "," + std::to_string(tensor.end) + "]}";
   }
   return text + "}";

@@ -2,17 +2,15 @@
 // projection fused with it.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <memory>
 
 #include "core/random.h"
 #include "self_test/cases.h"
+#include "self_test/poison.h"
 
 namespace hdpo::self_test {
 
 namespace {
-
-constexpr float kPoison = std::numeric_limits<float>::quiet_NaN();
 
 // Groups of eight in a scrambled order, ids of both signs, some groups all right, all wrong or with equal
 // calls.

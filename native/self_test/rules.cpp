@@ -1,16 +1,14 @@
 #include "self_test/rules.h"
 
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include "core/random.h"
+#include "self_test/poison.h"
 
 namespace hdpo::self_test {
 
 namespace {
-
-constexpr float kPoison = std::numeric_limits<float>::quiet_NaN();
 
 // Three sequences whose tokens lie inside both clips, beyond each, beyond the dual clip and beyond the clamp
 // of the ratio's exponent, with advantages of both signs; every seventh token is not the policy's.

@@ -203,17 +203,18 @@ TEST_CASE("model weights: a step or a model that memory does not hold is refused
   huge.intermediateSize = 1 << 20;
   CHECK(contains(refusal([&] { ModelWeights(*backend, huge, {}); }), "set precision: 'bfloat16'"));
 
-  // Few parameters, but activations of a petabyte: a long batch over very many heads.
+  // Few parameters, but activations of terabytes: a long batch through a very wide feed-forward.
   ModelConfig broad = smallConfig();
   broad.maxPositions = 1 << 30;
+  broad.intermediateSize = 1 << 16;
   OwningLearner learner(*backend, broad);
   TrainingBatch batch;
-  batch.tokens.assign(size_t{1} << 27, 1);
+  batch.tokens.assign(size_t{1} << 22, 1);
   batch.mask.assign(batch.tokens.size(), 1);
   batch.mask[0] = 0;
-  batch.offsets = {0, 1 << 27};
+  batch.offsets = {0, 1 << 22};
   const std::string refused = refusal([&] { learner.supervisedStep(batch, {}, nullptr); });
-  CHECK(contains(refused, "ERR_MEMORY a training step with micro-batches of 134217728 tokens"));
+  CHECK(contains(refused, "ERR_MEMORY a training step with micro-batches of 4194304 tokens"));
   CHECK(contains(refused, "lower microBatchTokens"));
   CHECK(contains(refused, "recompute: true"));
   CHECK(learner.optimizerStep() == 0);

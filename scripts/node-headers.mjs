@@ -1,0 +1,9 @@
+// Node's own headers where they came with it: node-gyp downloads them otherwise.
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+/** The folder that holds include/node; undefined where there is none. */
+export function nodeHeadersFolder() {
+  const prefix = dirname(dirname(process.execPath))
+  return existsSync(join(prefix, 'include', 'node', 'common.gypi')) ? prefix : undefined
+}

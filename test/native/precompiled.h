@@ -1,0 +1,12 @@
+// What nearly every test includes, read by the compiler once.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "op_test.h"
+#include "training_batches.h"
