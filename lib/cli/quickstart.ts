@@ -3,14 +3,16 @@ import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Device } from '../native.js'
 import { type BuiltInFamily, builtInFamilies } from '../tasks/built-in-families.js'
-import { type QuickstartObserver, type QuickstartResult, runQuickstart } from '../trainer/quickstart-run.js'
+import { describeColdStart } from '../trainer/quickstart-cold-start.js'
+import type { QuickstartObserver } from '../trainer/quickstart-progress.js'
+import { type QuickstartResult, runQuickstart } from '../trainer/quickstart-run.js'
 import { quickstartSettings } from '../trainer/quickstart-settings.js'
 import { comparisonRows, redundantFold } from '../trainer/report.js'
 import { examples } from './examples.js'
 import { deviceOption, wholeNumber } from './flags.js'
 import { listenForInterrupt } from './interrupt.js'
 import { policyOptions } from './policy-options.js'
-import { describeStep, describeSupervisedStep, Eta } from './progress.js'
+import { describeStep, describeSupervisedStep } from './progress.js'
 import { requireDevice } from './require-device.js'
 import { startCommand } from './start-command.js'
 import { duration, formatTable } from './table.js'
@@ -21,6 +23,7 @@ interface QuickstartFlags {
   seed: number
   output: string
   steps?: number
+  fromScratch?: boolean
   device: Device
   threads?: number
   resume?: boolean
@@ -44,6 +47,7 @@ export function addQuickstartCommand(program: Command): void {
       `HDPO steps (default: ${quickstartSettings.atlas.train.steps}, cities ${quickstartSettings.cities.train.steps})`,
       wholeNumber(1),
     )
+    .option('--from-scratch', 'train the cold start too, where one comes with hdpo (atlas, seed 0)')
     .addOption(deviceOption())
     .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
     .option('--resume', 'go on where an interrupted quickstart stopped')
@@ -70,10 +74,11 @@ async function quickstart(flags: QuickstartFlags): Promise<void> {
       seed: flags.seed,
       output: resolve(flags.output),
       steps,
+      fromScratch: flags.fromScratch === true,
       policy: policyOptions(flags),
       resume: flags.resume === true,
       signal: interrupt.signal,
-      observer: new TerminalObserver(terminal, steps),
+      observer: new TerminalObserver(terminal),
     })
     terminal.done()
     if (result) terminal.line(describeResult(result, (performance.now() - start) / 1000))
@@ -83,48 +88,67 @@ async function quickstart(flags: QuickstartFlags): Promise<void> {
   }
 }
 
-export function resumeCommand(
-  flags: Pick<QuickstartFlags, 'environment' | 'seed' | 'output' | 'device'>,
-): string {
-  const device = flags.device === 'cpu' ? '' : ` --device ${flags.device}`
-  return `${startCommand} quickstart --resume --environment ${flags.environment} --seed ${flags.seed} --output ${flags.output}${device}`
+type StartedWith = Pick<
+  QuickstartFlags,
+  'environment' | 'seed' | 'output' | 'steps' | 'fromScratch' | 'device'
+>
+
+export function resumeCommand(flags: StartedWith): string {
+  const { environment, seed, output, steps, fromScratch, device } = flags
+  return [
+    `${startCommand} quickstart --resume --environment ${environment} --seed ${seed} --output ${output}`,
+    ...(steps === undefined ? [] : [`--steps ${steps}`]),
+    ...(fromScratch ? ['--from-scratch'] : []),
+    ...(device === 'cpu' ? [] : [`--device ${device}`]),
+  ].join(' ')
 }
 
-class TerminalObserver implements QuickstartObserver {
-  #eta: Eta | undefined
+// Lines in a log: often enough to see that it goes on, seldom enough not to bury the rest.
+const secondsBetweenLines = 10
 
-  constructor(
-    private readonly terminal: Terminal,
-    private readonly steps: number,
-  ) {}
+class TerminalObserver implements QuickstartObserver {
+  #lastLine = performance.now()
+
+  constructor(private readonly terminal: Terminal) {}
+
+  forecast(stages: Parameters<QuickstartObserver['forecast']>[0]): void {
+    const total = stages.reduce((sum, { seconds }) => sum + seconds, 0)
+    const parts = stages.map(({ title, seconds }) => `${title} ${duration(seconds)}`)
+    this.terminal.line(`About ${duration(total)} on this machine: ${parts.join(', ')}`)
+  }
 
   stage(description: string): void {
     this.terminal.done()
     this.terminal.line(description)
-    this.#eta = undefined
+    this.#lastLine = performance.now()
   }
 
-  coldStartStep(metrics: Parameters<QuickstartObserver['coldStartStep']>[0], steps: number): void {
-    this.#eta ??= new Eta(steps)
-    const eta = this.#eta.after(metrics.step)
-    // A line for each of some hundred steps would bury the rest of a log.
-    if (this.terminal.interactive || metrics.step % 25 === 0 || metrics.step === steps) {
-      this.terminal.status(describeSupervisedStep(metrics, steps, eta))
-    }
+  coldStartStep(...[metrics, steps, remaining]: Parameters<QuickstartObserver['coldStartStep']>): void {
+    this.#often(describeSupervisedStep(metrics, steps, duration(remaining)), metrics.step === steps)
   }
 
-  trainStep(metrics: Parameters<QuickstartObserver['trainStep']>[0], steps: number): void {
-    this.#eta ??= new Eta(this.steps)
-    this.terminal.status(describeStep(metrics, steps, this.#eta.after(metrics.step)))
+  questionsAsked(done: number, of: number, remaining: number): void {
+    this.#often(`question ${done}/${of}  eta ${duration(remaining)}`, false)
+  }
+
+  trainStep(...[metrics, steps, remaining]: Parameters<QuickstartObserver['trainStep']>): void {
+    this.terminal.status(describeStep(metrics, steps, duration(remaining)))
   }
 
   note(line: string): void {
     this.terminal.line(line)
   }
+
+  #often(status: string, always: boolean): void {
+    const now = performance.now()
+    if (!this.terminal.interactive && !always && now - this.#lastLine < 1000 * secondsBetweenLines) return
+    this.#lastLine = now
+    this.terminal.status(status)
+  }
 }
 
 export function describeResult(
-  { environment, report, reportPath, policyPath }: QuickstartResult,
+  { environment, report, reportPath, policyPath, coldStart }: QuickstartResult,
   seconds: number,
 ): string {
   const { before, after } = report
@@ -139,6 +163,12 @@ export function describeResult(
       .filter(([, spent]) => spent >= 0.5)
       .map(([stage, spent]) => `${stage} ${duration(spent)}`)
       .join(', ')}.`,
+    ...(coldStart.shipped
+      ? [
+          `The cold start ${describeColdStart(coldStart)}. Train it too: ` +
+            `${startCommand} quickstart --from-scratch --output runs/scratch`,
+        ]
+      : []),
     `Charts: ${reportPath}`,
     `Talk to it: ${startCommand} chat ${policyPath} --environment ${environment}`,
   ].join('\n')

@@ -32,6 +32,8 @@ export interface EvaluateOptions {
   /** Tasks under way at once. Default 64. */
   concurrency?: number
   signal?: AbortSignal
+  /** After each task, with how many are done. */
+  onTask?: (done: number) => void
 }
 
 /**
@@ -75,6 +77,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const play = playerOf(options)
   checkCount('samples', samples)
   checkCount('concurrency', concurrency)
+  let done = 0
   const scored = await mapConcurrent(tasks, concurrency, async (task, index) => {
     signal?.throwIfAborted()
     const group = await play(task, {
@@ -83,7 +86,9 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       seed: deriveSeed(seed, 'evaluate', index),
       ...(signal && { signal }),
     })
-    return scoreTrajectories(group, task, reward)
+    const graded = await scoreTrajectories(group, task, reward)
+    options.onTask?.(++done)
+    return graded
   })
   signal?.throwIfAborted()
   const parts = scored.map(partitionGraded)

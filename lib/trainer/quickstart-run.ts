@@ -1,5 +1,5 @@
 // The whole story on the built-in task: cold start, what does it know, HDPO, what has changed. Every number
-// is measured.
+// is measured; the policy of the cold start may have come with hdpo.
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../errors.js'
@@ -9,13 +9,25 @@ import type { Task } from '../rollout/types.js'
 import { type BuiltInFamily, builtInFamilies } from '../tasks/built-in-families.js'
 import type { TaskFamily } from '../tasks/task-family.js'
 import { type EvaluationSummary, evaluate, type Knowledge, measureKnown, summarize } from './evaluate.js'
+import { Forecast } from './forecast.js'
 import { curveTasks, type KeptKnowledge, keepKnowledge, toKnowledge } from './kept-knowledge.js'
-import type { StepMetrics, SupervisedMetrics } from './metrics.js'
+import { measureMachineSpeed } from './machine-speed.js'
+import type { StepMetrics } from './metrics.js'
+import {
+  type ColdStartResult,
+  coldStartFolder,
+  createPolicy,
+  describeColdStart,
+  trainColdStart,
+  unpackShippedPolicy,
+} from './quickstart-cold-start.js'
+import { forecastQuickstart, type QuickstartStage, stageTitles } from './quickstart-forecast.js'
+import { keepIdentity, type QuickstartIdentity, quickstartIdentity } from './quickstart-identity.js'
+import { type QuickstartObserver, QuickstartProgress } from './quickstart-progress.js'
 import { type QuickstartSettings, quickstartSettings } from './quickstart-settings.js'
 import { type Report, renderReport } from './report.js'
 import { readMetrics } from './run-folder.js'
 import { Stages } from './stages.js'
-import { SupervisedTrainer } from './supervised-trainer.js'
 import { Trainer } from './trainer.js'
 
 export interface QuickstartOptions {
@@ -27,6 +39,8 @@ export interface QuickstartOptions {
   output: string
   /** Reinforcement-learning steps; default: those of the settings. */
   steps?: number
+  /** Train the cold start here even where it comes with hdpo (atlas, seed 0). Default false. */
+  fromScratch?: boolean
   policy?: PolicyOptions
   resume?: boolean
   /** Finish the running step, save and stop. */
@@ -35,21 +49,13 @@ export interface QuickstartOptions {
   observer: QuickstartObserver
 }
 
-export interface QuickstartObserver {
-  /** A stage begins. */
-  stage(description: string): void
-  coldStartStep(metrics: SupervisedMetrics, steps: number): void
-  trainStep(metrics: StepMetrics, steps: number): void
-  /** Something worth a line that stays. */
-  note(line: string): void
-}
-
 export interface QuickstartResult {
   environment: BuiltInFamily
   report: Report
   reportPath: string
   policyPath: string
   knowledge: Knowledge
+  coldStart: ColdStartResult
 }
 
 /** Undefined when `signal` stopped it: what was done is saved, and `resume` goes on from there. */
@@ -81,30 +87,27 @@ class QuickstartRun {
   readonly #seed: number
 
   #loaded: Policy | undefined
+  #progress: QuickstartProgress | undefined
 
   private constructor(
     private readonly options: QuickstartOptions,
+    private readonly identity: QuickstartIdentity,
     private readonly stages: Stages,
     private readonly family: TaskFamily,
   ) {
-    this.#settings = options.settings ?? quickstartSettings[options.environment ?? 'atlas']
+    this.#settings = options.settings ?? quickstartSettings[identity.environment]
     this.#steps = options.steps ?? this.#settings.train.steps
     this.#seed = options.seed
   }
 
   static async open(options: QuickstartOptions): Promise<QuickstartRun> {
-    const stages = await Stages.open(options.output, options.resume === true)
+    const { environment = 'atlas', seed, fromScratch = false, output } = options
+    const settings = options.settings ?? quickstartSettings[environment]
+    const identity = quickstartIdentity({ environment, seed, fromScratch }, settings)
+    const stages = await Stages.open(output, options.resume === true)
     // The first stage also refuses a folder that holds another run.
-    const now = { environment: options.environment ?? ('atlas' as const), seed: options.seed }
-    const started = await stages.run('options', async () => now)
-    for (const key of ['environment', 'seed'] as const) {
-      if (started[key] === now[key]) continue
-      throw new HdpoError(
-        'ERR_RESUME',
-        `${key} was ${started[key]} when ${options.output} was started and is ${now[key]} now`,
-      )
-    }
-    return new QuickstartRun(options, stages, builtInFamilies[now.environment]({ seed: now.seed }))
+    await keepIdentity(stages, identity, output)
+    return new QuickstartRun(options, identity, stages, builtInFamilies[environment]({ seed }))
   }
 
   async close(): Promise<void> {
@@ -115,7 +118,8 @@ class QuickstartRun {
   async run(): Promise<QuickstartResult> {
     const { family, stages, options } = this
     options.observer.note(family.describe())
-    await stages.run('cold-start', () => this.#coldStart())
+    this.#progress = await this.#lookAhead()
+    const coldStart = await stages.run('cold-start', () => this.#coldStart())
     const policy = await this.#load(this.#coldPolicyPath)
     const knowledge = toKnowledge(await stages.run('knowledge', () => this.#measureKnowledge()))
     options.observer.note(
@@ -133,57 +137,73 @@ class QuickstartRun {
       after: after.all,
       curveStart: before.curve,
       metrics: await readMetrics<StepMetrics>(this.#trainPath),
-      seconds: stages.seconds,
-      facts: this.#facts(knowledge),
+      seconds: this.#seconds(coldStart),
+      facts: this.#facts(knowledge, coldStart),
     }
     const reportPath = join(options.output, 'report.html')
     await writeFileAtomic(reportPath, renderReport(report))
     return {
-      environment: options.environment ?? 'atlas',
+      environment: this.identity.environment,
       report,
       reportPath,
       policyPath: this.#trainedPolicyPath,
       knowledge,
+      coldStart,
     }
   }
 
-  async #coldStart(): Promise<{ steps: number }> {
-    const { family, options } = this
-    options.observer.stage('Cold start: supervised training on tool traces')
-    const policy = await Policy.create({
-      ...options.policy,
-      config: family.model,
-      tokenizer: family.tokenizer,
-      template: family.template,
-      seed: deriveSeed(this.#seed, 'weights'),
-    })
-    this.#loaded = policy
-    options.observer.note(`policy of ${(policy.parameterCount / 1e6).toFixed(2)} million parameters`)
-    const trainer = new SupervisedTrainer({
-      ...this.#settings.coldStart,
-      policy,
-      conversations: await family.coldStart(),
-      tools: family.tools,
-      output: join(options.output, 'cold-start'),
-      index: false,
-      seed: deriveSeed(this.#seed, 'cold-start'),
-      onWarning: (message) => options.observer.note(`warning: ${message}`),
-    })
-    let last = 0
-    for await (const { step, metrics } of trainer.run(this.#runOptions())) {
-      options.observer.coldStartStep(metrics, trainer.steps)
-      last = step
+  /** Measures the machine and says how long the stages that are not done yet will take. */
+  async #lookAhead(): Promise<QuickstartProgress> {
+    const { stages, family, options } = this
+    const { environment, seed, fromScratch } = this.identity
+    const ahead = (Object.keys(stageTitles) as QuickstartStage[]).filter(
+      (stage) => !stages.isKept(stage) && (stage !== 'cold-start' || fromScratch),
+    )
+    if (ahead.length === 0) return new QuickstartProgress(options.observer, new Forecast([]))
+    const policy = await createPolicy(family, options.policy)
+    const speed = await measureMachineSpeed(policy).finally(() => policy.close())
+    if (ahead.includes('cold-start') && !options.fromScratch) {
+      options.observer.note(
+        `${environment} with seed ${seed}: no cold start comes with hdpo, it is trained first`,
+      )
     }
-    if (options.signal?.aborted && last < trainer.steps) throw new Stopped()
-    await policy.save(this.#coldPolicyPath)
-    return { steps: trainer.steps }
+    const plan = {
+      environment,
+      settings: this.#settings,
+      steps: this.#steps,
+      heldOut: family.heldOutTasks.length,
+    }
+    return new QuickstartProgress(options.observer, forecastQuickstart(plan, speed, ahead))
+  }
+
+  async #coldStart(): Promise<ColdStartResult> {
+    const { family, options, identity } = this
+    const { run: output, policy: policyFolder } = coldStartFolder(options.output)
+    if (!identity.fromScratch) {
+      options.observer.stage('Cold start: the policy that comes with hdpo')
+      return unpackShippedPolicy(identity.environment, family, policyFolder, options.policy)
+    }
+    const progress = this.#begin('cold-start', 'Cold start: supervised training on tool traces')
+    const result = await trainColdStart({
+      family,
+      settings: this.#settings.coldStart,
+      seed: this.#seed,
+      ...(options.policy && { policy: options.policy }),
+      output,
+      policyFolder,
+      run: this.#runOptions(),
+      onWarning: (message) => options.observer.note(`warning: ${message}`),
+      onStep: (metrics, steps) => progress.coldStartStep(metrics, steps),
+    })
+    if (!result) throw new Stopped()
+    return result
   }
 
   async #measureKnowledge(): Promise<KeptKnowledge> {
-    this.#begin('Measuring what the policy knows without tools')
+    const progress = this.#begin('knowledge', 'Measuring what the policy knows without tools')
     const knowledge = await measureKnown({
       ...this.#asking(),
-      tasks: this.family.heldOutTasks,
+      ...this.#heldOut(progress),
       samples: this.#settings.knownSamples,
       seed: deriveSeed(this.#seed, 'knowledge'),
     })
@@ -195,10 +215,10 @@ class QuickstartRun {
     curve: readonly Task[],
     when: 'before' | 'after',
   ): Promise<HeldOutSummaries> {
-    this.#begin(`Held-out questions with tools, ${when} HDPO`)
+    const progress = this.#begin(when, `Held-out questions with tools, ${when} HDPO`)
     const { summary, groups } = await evaluate({
       ...this.#asking(),
-      tasks: this.family.heldOutTasks,
+      ...this.#heldOut(progress),
       knowledge,
       samples: this.#settings.evaluationSamples,
       seed: deriveSeed(this.#seed, 'evaluation'),
@@ -210,7 +230,7 @@ class QuickstartRun {
 
   async #train(knowledge: Knowledge, curve: readonly Task[]): Promise<{ steps: number }> {
     const { options } = this
-    options.observer.stage('HDPO')
+    const progress = this.#begin('train', 'HDPO')
     const { train } = this.#settings
     const trainer = new Trainer({
       ...train,
@@ -226,7 +246,7 @@ class QuickstartRun {
     })
     let last = 0
     for await (const { step, metrics } of trainer.run(this.#runOptions())) {
-      options.observer.trainStep(metrics, this.#steps)
+      progress.trainStep(metrics, this.#steps)
       last = step
     }
     if (options.signal?.aborted && last < this.#steps) throw new Stopped()
@@ -260,6 +280,11 @@ class QuickstartRun {
     }
   }
 
+  #heldOut(progress: QuickstartProgress) {
+    const tasks = this.family.heldOutTasks
+    return { tasks, onTask: (done: number) => progress.questionsAsked(done, tasks.length) }
+  }
+
   #runOptions() {
     return {
       resume: this.options.resume === true,
@@ -267,15 +292,30 @@ class QuickstartRun {
     }
   }
 
-  #begin(description: string): void {
+  #begin(stage: QuickstartStage, description: string): QuickstartProgress {
     if (this.options.signal?.aborted) throw new Stopped()
-    this.options.observer.stage(description)
+    if (!this.#progress) throw new HdpoError('ERR_STATE', 'the quickstart has not looked ahead')
+    this.#progress.begin(stage, description)
+    return this.#progress
   }
 
-  #facts(knowledge: Knowledge): Record<string, string> {
+  /** By what people call the stages. */
+  #seconds({ shipped }: ColdStartResult): Record<string, number> {
+    const { 'cold-start': coldStart = 0, options: _, ...others } = this.stages.seconds
+    return {
+      [shipped ? 'cold start (shipped)' : 'cold start']: coldStart,
+      ...Object.fromEntries(
+        Object.entries(others).map(([name, seconds]) => [stageTitles[name as QuickstartStage], seconds]),
+      ),
+    }
+  }
+
+  #facts(knowledge: Knowledge, coldStart: ColdStartResult): Record<string, string> {
     return {
       seed: String(this.#seed),
       parameters: String(this.#policy.parameterCount),
+      'cold start': describeColdStart(coldStart),
+      ...(coldStart.shipped && { 'made by': coldStart.shipped.commands.join(', then ') }),
       'known held-out questions': String(knowledge.known.size),
       'needed held-out questions': String(knowledge.needed.size),
       'HDPO steps': String(this.#steps),
@@ -284,7 +324,7 @@ class QuickstartRun {
   }
 
   get #coldPolicyPath(): string {
-    return join(this.options.output, 'cold-start', 'policy')
+    return coldStartFolder(this.options.output).policy
   }
   get #trainPath(): string {
     return join(this.options.output, 'hdpo')

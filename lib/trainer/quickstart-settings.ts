@@ -36,25 +36,30 @@ const atlas: QuickstartSettings = {
     },
   },
   train: {
-    algorithm: { name: 'hdpo', accuracyWeight: 1, efficiencyWeight: 0.15 },
+    algorithm: { name: 'hdpo', accuracyWeight: 1, efficiencyWeight: 0.2 },
     groupSize: 16,
     promptsPerStep: 32,
     miniBatches: 2,
-    steps: 180,
+    steps: 100,
     optimizer: { learningRate: 4e-4, schedule: 'cosine', finalLearningRateShare: 0.1 },
   },
   rollout: { temperature: 1 },
   knownSamples: 8,
   evaluationSamples: 4,
-  curve: { every: 5, questions: 64 },
+  curve: { every: 10, questions: 64 },
 }
 
 // More to learn by heart and to tell apart: a longer cold start over more questions, each seen less often.
 const cities: QuickstartSettings = {
   ...atlas,
   coldStart: { ...atlas.coldStart, epochs: 14, tokensPerStep: 4096 },
-  train: { ...atlas.train, steps: 150 },
+  train: {
+    ...atlas.train,
+    algorithm: { name: 'hdpo', accuracyWeight: 1, efficiencyWeight: 0.15 },
+    steps: 150,
+  },
   evaluationSamples: 2,
+  curve: { every: 5, questions: 64 },
 }
 
 export const quickstartSettings: Record<BuiltInFamily, QuickstartSettings> = { atlas, cities }

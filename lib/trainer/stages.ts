@@ -25,9 +25,14 @@ export class Stages {
     return new Stages(folder, resume)
   }
 
+  /** Whether an earlier process ended it. */
+  isKept(name: string): boolean {
+    return existsSync(this.#pathOf(name))
+  }
+
   /** `work`, or what it returned before. A stage that throws keeps nothing. */
   async run<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
-    const path = join(this.folder, `${name}.json`)
+    const path = this.#pathOf(name)
     if (existsSync(path)) {
       if (!this.resume) throw runExists(this.folder)
       const kept = JSON.parse(await readFile(path, 'utf8')) as Kept<Result>
@@ -40,5 +45,9 @@ export class Stages {
     this.seconds[name] = seconds
     await writeFileAtomic(path, `${JSON.stringify({ seconds, result } satisfies Kept<Result>, null, 2)}\n`)
     return result
+  }
+
+  #pathOf(name: string): string {
+    return join(this.folder, `${name}.json`)
   }
 }
