@@ -2,10 +2,10 @@
 // that keeps registers in memory fails. Needs nvcc and no GPU. Reports are kept in build/cuda-kernels and made anew when a
 // source has changed.
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { capture, main, root } from './command.mjs'
+import { countChecks } from './count-checks.mjs'
 import { findNvcc } from './cuda-setting.mjs'
 
 const architectures = ['sm_80', 'sm_90a']
@@ -70,16 +70,7 @@ export async function cudaKernels() {
     return { passed: 0, failed: 0, skipped: jobs.length }
   }
   const changed = Math.max(...['native/cuda', 'native/core', 'native/ops'].map(newest))
-  const counts = { passed: 0, failed: 0, skipped: 0 }
-  const queue = [...jobs]
-  const worker = async () => {
-    for (let job = queue.shift(); job; job = queue.shift()) {
-      const passed = await checkFile(nvcc, job, changed)
-      counts[passed ? 'passed' : 'failed'] += 1
-    }
-  }
-  await Promise.all(Array.from({ length: availableParallelism() }, worker))
-  return counts
+  return countChecks(jobs, (job) => checkFile(nvcc, job, changed))
 }
 
 async function checkFile(nvcc, { file, architecture }, changed) {

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { capture, root, SetUpError } from './command.mjs'
+import { cpuKernels } from './cpu-kernels.mjs'
 import { cudaKernels } from './cuda-kernels.mjs'
 import { lint } from './lint.mjs'
 import { emulatedCudaTests, nativeTests, sanitizedNativeTests } from './native-tests.mjs'
@@ -15,6 +16,7 @@ const stages = {
   lint: () => lint(),
   native: nativeTests,
   emulation: emulatedCudaTests,
+  'cpu-kernels': cpuKernels,
   'cuda-kernels': cudaKernels,
   sanitizers: sanitizedNativeTests,
   typescript: typescriptTests,

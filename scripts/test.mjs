@@ -1,5 +1,5 @@
-// npm test: set-up, then style and types, native tests, CUDA's kernels emulated and through nvcc, native tests under sanitizers,
-// TypeScript tests, the packed package. The last line counts all tests of all stages; a stage that fails is the reason for exit
+// npm test: set-up, then style and types, native tests, CUDA's kernels emulated, the assembly of the CPU's kernels, CUDA's through
+// nvcc, native tests under sanitizers, TypeScript tests, the packed package. The last line counts all tests of all stages; a stage that fails is the reason for exit
 // code 1, and no further one is begun. `npm test -- NAME...` runs those stages alone.
 //
 // A stage is a process of its own (test-stage.mjs), and its output is printed whole when it ends.
@@ -15,7 +15,7 @@ const groups = [
   [['set-up']],
   [
     ['lint', 'native', 'emulation'],
-    ['cuda-kernels', 'sanitizers', 'package'],
+    ['cpu-kernels', 'cuda-kernels', 'sanitizers', 'package'],
   ],
   [['typescript']],
 ]
