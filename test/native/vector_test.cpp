@@ -20,7 +20,7 @@ TEST_CASE("exponentialOfNegative: within 2 ulp of float64, and what happens at t
   CHECK(exponentialOfNegative(broadcast(0.0f))[3] == 1.0f);
   CHECK(exponentialOfNegative(broadcast(-87.4f))[0] == 0.0f);
   CHECK(exponentialOfNegative(broadcast(-std::numeric_limits<float>::infinity()))[0] == 0.0f);
-  CHECK(std::isnan(exponentialOfNegative(broadcast(std::nanf("")))[15]));
+  CHECK(std::isnan(exponentialOfNegative(broadcast(std::nanf("")))[kLanes - 1]));
 }
 
 TEST_CASE("logarithm: within 2 ulp or 2^-24 of float64, from the smallest normal number to the largest") {
@@ -35,7 +35,7 @@ TEST_CASE("logarithm: within 2 ulp or 2^-24 of float64, from the smallest normal
   }
   CHECK(worst < 1);
   CHECK(logarithm(broadcast(1.0f))[0] == 0.0f);
-  CHECK(std::isnan(logarithm(broadcast(std::nanf("")))[7]));
+  CHECK(std::isnan(logarithm(broadcast(std::nanf("")))[kLanes - 1]));
 }
 
 TEST_CASE("transpose exchanges rows and lanes") {
