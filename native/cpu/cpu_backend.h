@@ -15,6 +15,7 @@ namespace hdpo {
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(int threads);
+  ~CpuBackend() override;
   const char* name() const override { return "cpu"; }
   int threads() const override { return threads_; }
 

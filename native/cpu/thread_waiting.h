@@ -49,7 +49,7 @@ class Crowding {
  public:
   // Returns whether threads should sleep.
   bool add(bool crowded) {
-    constexpr double kWeight = 0.1, kSleep = 0.3, kSpin = 0.02;
+    constexpr double kWeight = 0.1, kSleep = 0.3, kSpin = 0.1;
     share_ += kWeight * ((crowded ? 1 : 0) - share_);
     if (share_ > kSleep) asleep_ = true;
     if (share_ < kSpin) asleep_ = false;
@@ -57,7 +57,7 @@ class Crowding {
   }
 
  private:
-  double share_ = 0.1;  // asleep until some samples have shown that nobody is held up
+  double share_ = 0.3;  // asleep until some samples have shown that nobody is held up
   bool asleep_ = true;
 };
 
