@@ -16,7 +16,7 @@ void CpuBackend::dropout(const Tensor& out, const Tensor& rows, const DropoutMas
   const double share = double{mask.probability} * 4294967296.0;
   const auto threshold = static_cast<uint32_t>(share);
   const float scale = 1 / (1 - mask.probability);
-#pragma omp parallel for schedule(static) num_threads(threads_) if (rows.count() > kParallelElements)
+#pragma omp parallel for schedule(static) num_threads(threads_) if (rows.count() > parallelElements())
   for (int64_t row = 0; row < rows.shape[0]; ++row) {
     const float* from = rows.f32() + row * columns;
     float* to = out.f32() + row * columns;

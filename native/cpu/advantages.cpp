@@ -230,7 +230,7 @@ void CpuBackend::groupAdvantages(const GroupAdvantagesInput& input, const GroupA
   assert(input.rollouts >= 0 && input.rollouts <= INT32_MAX);
   Profiler::Scope scope(profiler(), "groupAdvantages");
   if (input.rollouts == 0) return;
-  const int threads = input.rollouts > kParallelElements ? threads_ : 1;
+  const int threads = input.rollouts > parallelElements() ? threads_ : 1;
   const int bits = std::bit_width(static_cast<uint64_t>(input.rollouts / kRolloutsPerBucket));
   const Buffer buffer(*this, static_cast<size_t>(input.rollouts) * sizeof(Rollout));
   const auto [rollouts, starts] =

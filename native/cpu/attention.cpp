@@ -233,7 +233,7 @@ void CpuBackend::attention(const Tensor& out, const Tensor& logSumExp, const Ten
                                                      headsPerItem(sequences, threads_, shape));
   const int64_t tokens = longest(offsets, sequences), perThread = forwardScratch(shape, tokens);
   scratch_.reserve(*this, static_cast<size_t>(threads_ * perThread) * sizeof(float));
-#pragma omp parallel for schedule(dynamic, 1) if (qkv.count() > kParallelElements)
+#pragma omp parallel for schedule(dynamic, 1) if (qkv.count() > parallelElements())
   for (size_t index = 0; index < items.size(); ++index) {
     const AttentionItem& item = items[index];
     AttentionScratch scratch(scratch_.f32() + omp_get_thread_num() * perThread);
@@ -264,7 +264,7 @@ void CpuBackend::attentionBackward(const Tensor& gradQkv, const Tensor& gradOut,
       workItems(offsets, sequences, shape, std::max<int64_t>(1, tokens * shape.group),
                 headsPerItem(sequences, threads_, shape));
   scratch_.reserve(*this, static_cast<size_t>(threads_ * perThread) * sizeof(float));
-#pragma omp parallel for schedule(dynamic, 1) if (qkv.count() > kParallelElements)
+#pragma omp parallel for schedule(dynamic, 1) if (qkv.count() > parallelElements())
   for (size_t index = 0; index < items.size(); ++index) {
     const AttentionItem& item = items[index];
     AttentionScratch scratch(scratch_.f32() + omp_get_thread_num() * perThread);

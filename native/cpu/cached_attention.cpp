@@ -23,9 +23,6 @@ namespace {
 
 constexpr int64_t kBlock = kvBlockTokens;
 
-// Key elements written; they are scattered, one cache line each.
-constexpr int64_t kParallelKeyElements = int64_t{1} << 15;
-
 struct Shape {
   int64_t heads, kvHeads, headDim;
   int64_t width() const { return (heads + 2 * kvHeads) * headDim; }
@@ -231,7 +228,7 @@ int64_t cost(const CachedAttentionRow& row) { return row.length + kBlock; }
 template <typename C>
 void writeRows(C* cache, const Tensor& qkv, const CachedAttentionRow* rows, const Shape& shape) {
   const int64_t count = qkv.shape[0];
-#pragma omp parallel for schedule(static) if (count * shape.kvHeads * shape.headDim > kParallelKeyElements)
+#pragma omp parallel for schedule(static) if (count * shape.kvHeads * shape.headDim > parallelKeyElements())
   for (int64_t r = 0; r < count; ++r) {
     const int64_t position = rows[r].length - 1;
     writeToBlock(cache + rows[r].blocks[position / kBlock] * shape.blockValues(),
@@ -283,7 +280,7 @@ void CpuBackend::cachedAttention(const Tensor& out, const Tensor& cache, const T
   Profiler::Scope scope(profiler(), "cachedAttention", 2.0 * static_cast<double>(multiplyAdds));
   assert(cache.count() == cache.shape[0] * shape.blockValues() && qkv.count() == count * shape.width());
   assert(out.count() == count * heads * headDim);
-#pragma omp parallel if (multiplyAdds > kParallelMultiplyAdds / 4)
+#pragma omp parallel if (multiplyAdds > parallelMultiplyAdds() / 4)
   {
     if (cache.dtype == DType::BFloat16) {
       attendShare(out.f32(), cache.bf16(), qkv, rows, shape, total);

@@ -53,8 +53,8 @@ CpuBackend::CpuBackend(int threads)
   omp_set_num_threads(threads_);
 }
 
-// The calling thread's pool ends with its backend, not with the thread: GNU OpenMP counts it until then, and would
-// let the threads of the next engine sleep between ops as if both ran (thread_waiting.h).
+// The calling thread's pool ends with its backend, not with the thread: GNU OpenMP counts it until then, and
+// would let the threads of the next engine sleep between ops as if both ran (thread_waiting.h).
 CpuBackend::~CpuBackend() { omp_pause_resource_all(omp_pause_soft); }
 
 // Large buffers lie on huge pages where the system grants them: with small ones the strided accesses of

@@ -18,7 +18,7 @@ void CpuBackend::convert(const Tensor& out, const Tensor& in) {
     return;
   }
   constexpr int64_t kPart = int64_t{1} << 14;
-#pragma omp parallel for schedule(static) if (count > kParallelElements)
+#pragma omp parallel for schedule(static) if (count > parallelElements())
   for (int64_t begin = 0; begin < count; begin += kPart) {
     const int64_t length = std::min(kPart, count - begin);
     if (out.dtype == DType::BFloat16) {
@@ -35,7 +35,7 @@ void CpuBackend::add(const Tensor& out, const Tensor& a, const Tensor& b) {
   assert(a.count() == count && b.count() == count);
   float* sum = out.f32();
   const float *left = a.f32(), *right = b.f32();
-#pragma omp parallel for simd schedule(static) if (parallel : count > kParallelElements)
+#pragma omp parallel for simd schedule(static) if (parallel : count > parallelElements())
   for (int64_t i = 0; i < count; ++i) sum[i] = left[i] + right[i];
 }
 
@@ -44,7 +44,7 @@ void CpuBackend::addBias(const Tensor& rows, const Tensor& bias) {
   const int64_t count = rows.shape[0], columns = rows.shape[1];
   assert(bias.count() == columns);
   const float* offset = bias.f32();
-#pragma omp parallel for schedule(static) if (rows.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (rows.count() > parallelElements())
   for (int64_t row = 0; row < count; ++row) {
     float* values = rows.f32() + row * columns;
 #pragma omp simd
@@ -59,7 +59,7 @@ void CpuBackend::biasBackward(const Tensor& gradBias, const Tensor& gradRows) {
   constexpr int64_t kColumns = 64;
   const int64_t rows = gradRows.shape[0], columns = gradRows.shape[1];
   assert(gradBias.count() == columns);
-#pragma omp parallel for schedule(static) if (gradRows.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (gradRows.count() > parallelElements())
   for (int64_t begin = 0; begin < columns; begin += kColumns) {
     const int64_t count = std::min(kColumns, columns - begin);
     float sums[kColumns] = {};
@@ -76,7 +76,7 @@ void CpuBackend::gatherRows(const Tensor& out, const Tensor& rows, const int32_t
   Profiler::Scope scope(profiler(), "gatherRows");
   const int64_t count = out.shape[0], columns = out.shape[1];
   assert(rows.shape[1] == columns);
-#pragma omp parallel for schedule(static) if (out.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (out.count() > parallelElements())
   for (int64_t i = 0; i < count; ++i) {
     assert(index[i] >= 0 && index[i] < rows.shape[0]);
     std::memcpy(out.f32() + i * columns, rows.f32() + index[i] * columns,
@@ -89,7 +89,7 @@ void CpuBackend::scatterRows(const Tensor& out, const Tensor& rows, const int32_
   const int64_t count = rows.shape[0], columns = rows.shape[1];
   assert(out.shape[1] == columns);
   std::memset(out.data, 0, out.bytes());
-#pragma omp parallel for schedule(static) if (rows.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (rows.count() > parallelElements())
   for (int64_t i = 0; i < count; ++i) {
     assert(index[i] >= 0 && index[i] < out.shape[0]);
     std::memcpy(out.f32() + index[i] * columns, rows.f32() + i * columns,

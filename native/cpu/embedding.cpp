@@ -14,7 +14,7 @@ void CpuBackend::embedding(const Tensor& out, const Tensor& table, const int32_t
   Profiler::Scope scope(profiler(), "embedding");
   const int64_t rows = out.shape[0], columns = out.shape[1];
   assert(table.shape[1] == columns);
-#pragma omp parallel for schedule(static) if (out.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (out.count() > parallelElements())
   for (int64_t row = 0; row < rows; ++row) {
     assert(tokens[row] >= 0 && tokens[row] < table.shape[0]);
     float* values = out.f32() + row * columns;
@@ -34,7 +34,7 @@ void CpuBackend::embeddingBackward(const Tensor& gradTable, const Tensor& gradOu
   assert(gradTable.shape[1] == columns);
   const int64_t slice = std::max<int64_t>(16, (columns / threads_ + 15) / 16 * 16);  // whole cache lines
   const int64_t slices = (columns + slice - 1) / slice;
-#pragma omp parallel for schedule(static) if (gradOut.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (gradOut.count() > parallelElements())
   for (int64_t part = 0; part < slices; ++part) {
     const int64_t begin = part * slice, count = std::min(slice, columns - begin);
     for (int64_t row = 0; row < rows; ++row) {

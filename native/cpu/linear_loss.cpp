@@ -133,7 +133,8 @@ class LossBlock {
  private:
   template <class Row>
   void forRows(int64_t elements, const Row& row) const {
-#pragma omp parallel for schedule(static) num_threads(call_.threads) if (rows_ * elements > kParallelElements)
+#pragma omp parallel for schedule(static) \
+    num_threads(call_.threads) if (rows_ * elements > parallelElements())
     for (int64_t r = 0; r < rows_; ++r) row(r);
   }
   template <class Tile>

@@ -52,7 +52,7 @@ void sgemm(float* out, int64_t outStride, const float* a, int64_t strideA, bool 
 template <class Convert>
 void inParts(int64_t count, const Convert& convert) {
   constexpr int64_t kPart = int64_t{1} << 14;
-#pragma omp parallel for schedule(static) if (count > kParallelElements)
+#pragma omp parallel for schedule(static) if (count > parallelElements())
   for (int64_t begin = 0; begin < count; begin += kPart) convert(begin, std::min(kPart, count - begin));
 }
 

@@ -79,7 +79,7 @@ void addNarrowProduct(const Tensor& out, const uint16_t* a, const uint16_t* b, b
   const int64_t rows = out.shape[0], columns = out.shape[1], count = divideUp(columns, kPanel);
   assert(inner % 2 == 0);
   const Product product{out.f32(), a, panels, columns, inner / 2};
-#pragma omp parallel if (out.count() > kParallelElements)
+#pragma omp parallel if (out.count() > parallelElements())
   {
 #pragma omp for schedule(static)
     for (int64_t panel = 0; panel < count; ++panel) {

@@ -19,7 +19,7 @@ double CpuBackend::sumOfSquares(const Tensor& values) {
   const int64_t count = values.count(), blocks = (count + kBlock - 1) / kBlock;
   const float* value = values.f32();
   std::vector<double> partials(static_cast<size_t>(blocks));
-#pragma omp parallel for schedule(static) if (count > kParallelElements)
+#pragma omp parallel for schedule(static) if (count > parallelElements())
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t end = std::min(count, (block + 1) * kBlock);
     double sum = 0;
@@ -50,7 +50,7 @@ void CpuBackend::adamW(const Tensor& weight, const Tensor& gradient, const Tenso
   const float decay = static_cast<float>(rate * options.weightDecay);
   float *w = weight.f32(), *m = momentum.f32(), *v = variance.f32();
   const float* g = gradient.f32();
-#pragma omp parallel for simd schedule(static) if (parallel : count > kParallelElements)
+#pragma omp parallel for simd schedule(static) if (parallel : count > parallelElements())
   for (int64_t i = 0; i < count; ++i) {
     const float grad = g[i] * gradientScale;
     const float first = beta1 * m[i] + newShare1 * grad;

@@ -53,7 +53,7 @@ void packBFloat16(const PackedWeight& packed, const Tensor& weight) {
   const int64_t panels = divideUp(outputs, kPanel), pairs = divideUp(inputs, 2),
                 blocks = divideUp(pairs * 2, kBlock);
   uint16_t* data = static_cast<uint16_t*>(packed.data);
-#pragma omp parallel for schedule(static) collapse(2) if (outputs * inputs > kParallelMultiplyAdds)
+#pragma omp parallel for schedule(static) collapse(2) if (outputs * inputs > parallelMultiplyAdds())
   for (int64_t panel = 0; panel < panels; ++panel) {
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t begin = block * kBlock, end = std::min(pairs * 2, begin + kBlock);
@@ -87,10 +87,10 @@ void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& we
     roundElements(rounded + row * pairs * 2, x.f32() + row * inputs, inputs);
     if (inputs % 2 != 0) rounded[row * pairs * 2 + inputs] = 0;
   };
-  const bool alone = rows * inputs <= kParallelElements;  // threads waiting for each other would take longer
+  const bool alone = rows * inputs <= parallelElements();  // threads waiting for each other would take longer
   for (int64_t row = 0; alone && row < rows; ++row) roundRow(row);
-#pragma omp parallel if (weight.outputs * inputs > kParallelWeights || \
-                         rows * weight.outputs * inputs > kParallelMultiplyAdds)
+#pragma omp parallel if (weight.outputs * inputs > parallelWeights() || \
+                         rows * weight.outputs * inputs > parallelMultiplyAdds())
   {
     if (!alone) {
 #pragma omp for schedule(static)

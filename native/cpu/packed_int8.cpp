@@ -217,7 +217,7 @@ void packInt8(const PackedWeight& packed, const Tensor& weight) {
   const int64_t panels = divideUp(packed.outputs, kPanel), groups = divideUp(packed.inputs, kGroup);
   uint8_t* data = static_cast<uint8_t*>(packed.data);
 #pragma omp parallel for schedule(static) \
-    collapse(2) if (packed.outputs * packed.inputs > kParallelMultiplyAdds)
+    collapse(2) if (packed.outputs * packed.inputs > parallelMultiplyAdds())
   for (int64_t panel = 0; panel < panels; ++panel) {
     for (int64_t group = 0; group < groups; ++group) {
       packGroup(data + (panel * groups + group) * kGroupBytes, packed, weight, panel, group);
@@ -251,9 +251,9 @@ void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight
     for (int64_t i = 0; i < kGroup; ++i) sum += q[i];
     scales[unit] = {scale, -128 * sum};
   };
-  const bool alone = rows * inputs <= kParallelElements;  // threads waiting for each other would take longer
+  const bool alone = rows * inputs <= parallelElements();  // threads waiting for each other would take longer
   for (int64_t unit = 0; alone && unit < rows * groups; ++unit) quantiseGroup(unit);
-#pragma omp parallel if (rows * weight.outputs * inputs > kParallelMultiplyAdds)
+#pragma omp parallel if (rows * weight.outputs * inputs > parallelMultiplyAdds())
   {
     if (!alone) {
 #pragma omp for schedule(static)

@@ -65,7 +65,7 @@ void packFloat32(const PackedWeight& packed, const Tensor& weight) {
   constexpr int64_t kBlock = 16;  // inputs: a cache line read, kBlock lines of the panel written
   const int64_t panels = divideUp(outputs, kPanel), blocks = divideUp(inputs, kBlock);
   float* data = static_cast<float*>(packed.data);
-#pragma omp parallel for schedule(static) collapse(2) if (outputs * inputs > kParallelMultiplyAdds)
+#pragma omp parallel for schedule(static) collapse(2) if (outputs * inputs > parallelMultiplyAdds())
   for (int64_t panel = 0; panel < panels; ++panel) {
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t begin = block * kBlock, end = std::min(inputs, begin + kBlock);
@@ -90,7 +90,7 @@ void multiplyFloat32(const Tensor& out, const Tensor& x, const PackedWeight& wei
   const auto tile = [&](int64_t row, int64_t tileRows, int64_t panel) {
     withConstant<kTileRows>(tileRows, [&](auto count) { product.run<count>(row, panel); });
   };
-#pragma omp parallel if (product.rows * product.outputs * product.inputs > kParallelMultiplyAdds)
+#pragma omp parallel if (product.rows * product.outputs * product.inputs > parallelMultiplyAdds())
   forShareOfTiles<kTileRows>(product.rows, divideUp(product.outputs, kPanel), omp_get_thread_num(),
                              omp_get_num_threads(), tile);
 }

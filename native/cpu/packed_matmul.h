@@ -14,10 +14,6 @@
 
 namespace hdpo {
 
-// Weights of a product that come from memory, not from the caches: reading more of them than this takes one
-// core as long as kParallelMultiplyAdds take it. For two bytes a weight.
-constexpr int64_t kParallelWeights = int64_t{1} << 19;
-
 inline int64_t divideUp(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 // Calls tile(row, tileRows, panel) for share `thread` of `threads` of all tiles, panel by panel: a panel is

@@ -1,17 +1,26 @@
-// When an op is worth several threads.
+// When an op is worth several threads: smaller ones run on the calling thread. No result depends on it.
+//
+// Where the other threads sleep between ops (thread_waiting.h) waking them takes 30 to 60 microseconds in a
+// virtual machine; where they spin, some. Below is about as much work for one core: 50 microseconds, or 10.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+
+#include "cpu/vector.h"
 
 namespace hdpo {
 
-// Smaller ops run on the calling thread. Between ops the other threads sleep (lib/native.ts says why), and
-// waking them takes 30 to 60 microseconds in a virtual machine: what follows is about as much work for one
-// core.
+// Whether the threads spin now; thread_waiting.cpp says so.
+extern std::atomic<bool> threadsSpin;
 
 // Elements touched.
-constexpr int64_t kParallelElements = int64_t{1} << 17;
+inline int64_t parallelElements() { return int64_t{1} << (threadsSpin ? 15 : 17); }
 // Multiply-adds whose operands lie in the caches.
-constexpr int64_t kParallelMultiplyAdds = int64_t{1} << 22;
+inline int64_t parallelMultiplyAdds() { return kLanes << (threadsSpin ? 17 : 18); }
+// Weights of two bytes that come from memory, not from the caches.
+inline int64_t parallelWeights() { return int64_t{1} << (threadsSpin ? 17 : 19); }
+// Key elements written to a cache; they are scattered, one cache line each.
+inline int64_t parallelKeyElements() { return int64_t{1} << (threadsSpin ? 13 : 15); }
 
 }  // namespace hdpo

@@ -81,7 +81,7 @@ PolicyLossSums CpuBackend::policyLoss(const PolicyLossInput& input, const Policy
   const double inverseTemperature = 1 / double{input.options.temperature};
   std::vector<TokenLoss> losses(static_cast<size_t>(tokens));
   std::vector<double> scratch(static_cast<size_t>(vocabSize * threads_));
-#pragma omp parallel num_threads(threads_) if (tokens * vocabSize > kParallelElements)
+#pragma omp parallel num_threads(threads_) if (tokens * vocabSize > parallelElements())
   {
     double* probabilities = scratch.data() + vocabSize * omp_get_thread_num();
 #pragma omp for schedule(static)

@@ -56,7 +56,7 @@ void CpuBackend::rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor
   float* result = y.f32();
   float* kept = inverseRms ? inverseRms.f32() : nullptr;
   const float *in = x.f32(), *scale = weight.f32();
-#pragma omp parallel for schedule(static) if (x.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (x.count() > parallelElements())
   for (int64_t row = 0; row < rows; ++row) {
     const float inverse = normaliseRow(result + row * columns, in + row * columns, scale, columns, epsilon);
     if (kept) kept[row] = inverse;
@@ -73,7 +73,7 @@ void CpuBackend::rmsNormBackward(const Tensor& gradX, bool accumulate, const Ten
   const int64_t partials = (rows + kRowsPerPartial - 1) / kRowsPerPartial;
   std::vector<float> partialSums(static_cast<size_t>(partials * columns), 0.0f);
   const auto backwardOfRow = accumulate ? rowBackward<true> : rowBackward<false>;
-#pragma omp parallel for schedule(static) if (x.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (x.count() > parallelElements())
   for (int64_t partial = 0; partial < partials; ++partial) {
     float* sums = partialSums.data() + partial * columns;
     const int64_t end = std::min(rows, (partial + 1) * kRowsPerPartial);

@@ -46,7 +46,7 @@ void CpuBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const
       rotaryTable(int64_t{*std::max_element(positions, positions + rows)} + 1, headDim, inverseFrequencies);
   const float sign = static_cast<float>(direction);
   float* data = qkv.f32();
-#pragma omp parallel for schedule(static) if (rotated > kParallelElements)
+#pragma omp parallel for schedule(static) if (rotated > parallelElements())
   for (int64_t row = 0; row < rows; ++row) {
     const float* cosine = table + positions[row] * headDim;
     const float* sine = cosine + half;

@@ -43,7 +43,7 @@ void CpuBackend::swiglu(const Tensor& out, const Tensor& gateUp) {
   Profiler::Scope scope(profiler(), "swiglu", 4.0 * static_cast<double>(out.count()));
   const int64_t rows = out.shape[0], width = out.shape[1], whole = width / kLanes * kLanes;
   assert(gateUp.count() == 2 * out.count());
-#pragma omp parallel for schedule(static) if (out.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (out.count() > parallelElements())
   for (int64_t row = 0; row < rows; ++row) {
     const float *gate = gateUp.f32() + row * 2 * width, *up = gate + width;
     float* product = out.f32() + row * width;
@@ -57,7 +57,7 @@ void CpuBackend::swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut,
   Profiler::Scope scope(profiler(), "swigluBackward", 10.0 * static_cast<double>(gradOut.count()));
   const int64_t rows = gradOut.shape[0], width = gradOut.shape[1], whole = width / kLanes * kLanes;
   assert(gateUp.count() == 2 * gradOut.count() && gradGateUp.count() == gateUp.count());
-#pragma omp parallel for schedule(static) if (gradOut.count() > kParallelElements)
+#pragma omp parallel for schedule(static) if (gradOut.count() > parallelElements())
   for (int64_t row = 0; row < rows; ++row) {
     const float *gate = gateUp.f32() + row * 2 * width, *up = gate + width,
                 *grad = gradOut.f32() + row * width;

@@ -12,9 +12,12 @@
 #include <cstdio>
 #include <ctime>
 
+#include "cpu/parallel.h"
 #include "ops/device.h"
 
 namespace hdpo {
+
+std::atomic<bool> threadsSpin{false};
 
 namespace {
 
@@ -128,23 +131,33 @@ bool ThreadWaiting::stopped(double seconds) {
 }
 
 void ThreadWaiting::watch() {
+  // What the last watcher has seen is where the next begins; it may be ending still.
+  static std::mutex watching;
+  static Crowding crowding;
+  std::lock_guard<std::mutex> lock(watching);
+  std::unique_ptr<IdlePool> pool;
+  const auto apply = [&pool](bool asleep) {
+    threadsSpin = !asleep;
+    if (asleep && !pool) pool = std::make_unique<IdlePool>();
+    if (!asleep) pool.reset();
+  };
   const int cores = comparableCores();
-  auto pool = std::make_unique<IdlePool>();
-  Crowding crowding;
+  apply(cores == 0 || crowding.asleep());
   double interval = kShortest, used = processorSeconds();
   char text[128];
   while (!stopped(interval)) {
     if (cores == 0 || !readLoadAverage(text)) {
-      interval = kLongest * 3600;  // nothing will tell: threads sleep
+      apply(true);  // nothing tells
+      interval = kLongest * 3600;
       continue;
     }
     const double now = processorSeconds(), busy = (now - used) / interval;
     used = now;
     interval = busy > kActive ? kShortest : std::min(2 * interval, kLongest);
-    const bool sleep = crowding.add(isCrowded(text, cores));
-    if (sleep && !pool) pool = std::make_unique<IdlePool>();
-    if (!sleep) pool.reset();
+    crowding.add(isCrowded(text, cores));
+    apply(crowding.asleep());
   }
+  threadsSpin = false;
 }
 
 }  // namespace hdpo

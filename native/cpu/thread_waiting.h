@@ -47,14 +47,14 @@ bool isCrowded(const char* loadAverage, int cores);
 // again once hardly any was.
 class Crowding {
  public:
-  // Returns whether threads should sleep.
-  bool add(bool crowded) {
+  void add(bool crowded) {
     constexpr double kWeight = 0.1, kSleep = 0.3, kSpin = 0.1;
     share_ += kWeight * ((crowded ? 1 : 0) - share_);
     if (share_ > kSleep) asleep_ = true;
     if (share_ < kSpin) asleep_ = false;
-    return asleep_;
   }
+  // Whether threads should sleep.
+  bool asleep() const { return asleep_; }
 
  private:
   double share_ = 0.3;  // asleep until some samples have shown that nobody is held up

@@ -17,19 +17,29 @@ TEST_CASE("a machine is crowded when more wants to run than it has cores, the re
 
 TEST_CASE("threads sleep at first, spin on a quiet machine, and sleep soon after others want its cores") {
   Crowding crowding;
-  int quiet = 1;
-  while (crowding.add(false)) REQUIRE(++quiet < 100);
+  const auto samplesUntil = [&crowding](bool asleep, bool crowded) {
+    int samples = 0;
+    for (; crowding.asleep() != asleep; ++samples) {
+      REQUIRE(samples < 100);
+      crowding.add(crowded);
+    }
+    return samples;
+  };
+  const int quiet = samplesUntil(false, false);
   CHECK(quiet > 5);
-  CHECK(quiet < 25);                // half a second at 50 samples a second
-  CHECK_FALSE(crowding.add(true));  // one process that starts and ends
-  int crowded = 1;
-  while (!crowding.add(true)) REQUIRE(++crowded < 100);
-  CHECK(crowded < 5);
+  CHECK(quiet < 25);  // half a second at 50 samples a second
+  crowding.add(true);
+  CHECK_FALSE(crowding.asleep());  // one process that starts and ends
+  CHECK(samplesUntil(true, true) < 5);
   // One sample in five: neither quiet enough to spin again, nor, had threads been spinning, a reason to
   // sleep.
-  for (int i = 0; i < 200; ++i) CHECK(crowding.add(i % 5 == 0));
-  while (crowding.add(false)) REQUIRE(++quiet < 200);
-  for (int i = 0; i < 200; ++i) CHECK_FALSE(crowding.add(i % 5 == 0));
+  for (const bool asleep : {true, false}) {
+    samplesUntil(asleep, asleep);
+    for (int i = 0; i < 200; ++i) {
+      crowding.add(i % 5 == 0);
+      CHECK(crowding.asleep() == asleep);
+    }
+  }
 }
 
 TEST_CASE("one watcher serves all backends of a process and ends with the last") {
