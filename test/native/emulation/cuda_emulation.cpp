@@ -47,6 +47,7 @@ struct Fiber {
 // The meeting of a warp's lanes: all hand over, all read, then the slots are free again.
 struct Warp {
   unsigned mask = 0, arrived = 0, left = 0;
+  unsigned early = 0;  // lanes that are at their next meeting before this one is over
   alignas(16) unsigned char slots[32 * kLaneBytes];
 };
 
@@ -74,10 +75,9 @@ struct Device {
   }
 };
 
-Device& device() {
-  static Device* const only = new Device;  // lives to the end: fibers never unwind
-  return *only;
-}
+Device& theDevice = *new Device;  // lives to the end: fibers never unwind
+
+Device& device() { return theDevice; }
 
 unsigned char* sharedBegin() {
   const auto address = reinterpret_cast<uintptr_t>(device().shared.data());
@@ -92,6 +92,12 @@ void toScheduler() {
 void makeReady(Fiber& fiber) {
   fiber.state = State::Ready;
   device().ready.push_back(fiber.number);
+}
+
+void makeLanesReady(unsigned warp, unsigned lanes) {
+  for (unsigned l = 0; l < 32; ++l) {
+    if (lanes >> l & 1) makeReady(device().fibers[warp * 32 + l]);
+  }
 }
 
 void releaseBarrierIfComplete() {
@@ -158,7 +164,7 @@ void abandonBlock() {
     fiber.state = State::Done;
     fiber.copies.clear();
   }
-  for (Warp& warp : d.warps) warp.mask = warp.arrived = warp.left = 0;
+  for (Warp& warp : d.warps) warp.mask = warp.arrived = warp.left = warp.early = 0;
 }
 
 void runBlock(dim3 block, const std::vector<unsigned>& order) {
@@ -177,7 +183,7 @@ void runBlock(dim3 block, const std::vector<unsigned>& order) {
     makeReady(fiber);
   }
   while (!d.ready.empty() && !d.error) {
-    const size_t pick = d.draw() % d.ready.size();
+    const size_t pick = (d.draw() >> 32) * d.ready.size() >> 32;
     const unsigned number = d.ready[pick];
     d.ready[pick] = d.ready.back();
     d.ready.pop_back();
@@ -268,7 +274,8 @@ const unsigned char* exchange(unsigned mask, const void* value, size_t bytes) {
   if (!(mask & bit)) fail("a warp operation by a lane that is not in its mask");
   // Wait until everyone has read what was exchanged before.
   while (warp.left != 0) {
-    makeReady(self);
+    warp.early |= bit;
+    self.state = State::AtExchange;
     toScheduler();
   }
   if (warp.arrived == 0) warp.mask = mask;
@@ -277,10 +284,7 @@ const unsigned char* exchange(unsigned mask, const void* value, size_t bytes) {
   warp.arrived |= bit;
   if (warp.arrived == warp.mask) {
     warp.left = warp.mask;
-    const unsigned first = self.number / 32 * 32;
-    for (unsigned l = 0; l < 32; ++l) {
-      if ((warp.mask >> l & 1) && l != lane()) makeReady(d.fibers[first + l]);
-    }
+    makeLanesReady(self.number / 32, warp.mask & ~bit);
     return warp.slots;
   }
   self.state = State::AtExchange;
@@ -289,9 +293,12 @@ const unsigned char* exchange(unsigned mask, const void* value, size_t bytes) {
 }
 
 void endExchange(unsigned) {
-  Warp& warp = device().warps[device().running->number / 32];
+  const unsigned number = device().running->number / 32;
+  Warp& warp = device().warps[number];
   warp.left &= ~(1u << lane());
-  if (warp.left == 0) warp.arrived = 0;
+  if (warp.left != 0) return;
+  warp.arrived = 0;
+  makeLanesReady(number, std::exchange(warp.early, 0));
 }
 
 void requireAligned(const void* address, size_t bytes) {
