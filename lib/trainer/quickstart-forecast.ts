@@ -27,8 +27,8 @@ interface Work {
 }
 
 const work: Record<BuiltInFamily, Work> = {
-  atlas: { conversations: 210_000, fromMemory: 13, withTools: 25, trained: 14 },
-  cities: { conversations: 570_000, fromMemory: 13, withTools: 25, trained: 14 },
+  atlas: { conversations: 210_000, fromMemory: 20, withTools: 35, trained: 13 },
+  cities: { conversations: 570_000, fromMemory: 20, withTools: 35, trained: 13 },
 }
 
 export interface QuickstartPlan {

@@ -30,7 +30,7 @@ export async function keepIdentity(stages: Stages, now: QuickstartIdentity, outp
     throw new HdpoError(
       'ERR_RESUME',
       `${key} was ${started[key]} when ${output} was started and is ${now[key]} now; ` +
-        `resume it ${howItWas(key, started)}, or choose another folder (output)`,
+        `resume it ${howItWas(key, started)}, or choose another folder (--output)`,
     )
   }
 }
