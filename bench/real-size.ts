@@ -6,20 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { formatTable } from '../lib/cli/table.js'
-import { buildWithCMake } from '../scripts/cmake.mjs'
-import { root } from '../scripts/command.mjs'
+import { bestRates, buildRates, type MachineRates, measureRates } from './machine-rates.js'
 import type { PartArguments, PartFigures } from './real-size-part.js'
 import { realShape } from './shapes.js'
 import { figure, runPython, torchFlags } from './torch-peer.js'
 
 const prefillTokens = 1024
 const batches = [1, 8, 32]
-
-interface Rates {
-  float32Gflops: number
-  bfloat16Gflops: number
-  readGigabytesPerSecond: number
-}
 
 interface Sizes {
   /** All parameters; with tied embeddings the head's are the embedding's. */
@@ -46,7 +39,8 @@ export async function compareRealSize({ threads, profile, peer }: RealSizeOption
   try {
     const weights = join(folder, 'model.safetensors')
     const common = { shape: realShape, threads, precision: 'bfloat16' as const }
-    await buildWithCMake('hdpo_rates')
+    await buildRates()
+    tell('this machine: matrix products, memory')
     const before = measureRates(threads)
     const rounded = runPart('bfloat16: weights, prefill, decoding', {
       ...common,
@@ -74,7 +68,8 @@ export async function compareRealSize({ threads, profile, peer }: RealSizeOption
       weights,
       train: 'full',
     })
-    const rates = best(before, measureRates(threads))
+    tell('this machine again')
+    const rates = bestRates(before, measureRates(threads))
     console.log(
       `${realShape.name}, random weights; this machine: ${rates.bfloat16Gflops.toFixed(0)} GFLOP/s in bfloat16, ` +
         `${rates.float32Gflops.toFixed(0)} in float32, ${rates.readGigabytesPerSecond.toFixed(0)} GB/s\n`,
@@ -106,7 +101,7 @@ export async function compareRealSize({ threads, profile, peer }: RealSizeOption
 function generationRows(
   format: string,
   figures: PartFigures,
-  rates: Rates,
+  rates: MachineRates,
   bytesPerWeight: number,
   peers: Peers,
 ): string[][] {
@@ -142,7 +137,7 @@ function generationRows(
 function trainingRow(
   name: string,
   figures: PartFigures,
-  rates: Rates,
+  rates: MachineRates,
   products: number,
   peers: Peers = {},
 ): string[] {
@@ -163,20 +158,6 @@ function sizes(): Sizes {
   const attention = (2 * heads + 2 * kvHeads) * headDim * hiddenSize
   const layerParameters = layers * (attention + 3 * hiddenSize * intermediateSize)
   return { layerParameters, parameters: layerParameters + vocabSize * hiddenSize }
-}
-
-function measureRates(threads: number): Rates {
-  tell('this machine: matrix products, memory')
-  const program = join(root, 'build', 'cmake', 'hdpo_rates')
-  return JSON.parse(execFileSync(program, [String(threads)], { encoding: 'utf8' })) as Rates
-}
-
-function best(one: Rates, other: Rates): Rates {
-  return {
-    float32Gflops: Math.max(one.float32Gflops, other.float32Gflops),
-    bfloat16Gflops: Math.max(one.bfloat16Gflops, other.bfloat16Gflops),
-    readGigabytesPerSecond: Math.max(one.readGigabytesPerSecond, other.readGigabytesPerSecond),
-  }
 }
 
 /** On standard error: some measurements take minutes. */

@@ -7,6 +7,7 @@ import { formatTable } from '../lib/cli/table.js'
 import { measureAdvantages } from './advantages.js'
 import { measureGeneration } from './generation.js'
 import { measureLinearLoss } from './linear-loss.js'
+import { bestRates, buildRates, measureRates } from './machine-rates.js'
 import { compareRealSize, type PeerChoice, peerChoices } from './real-size.js'
 import { type Shape, shapes } from './shapes.js'
 import { figure, type PeerFigures, runPython, runTorchPeer } from './torch-peer.js'
@@ -45,10 +46,21 @@ function peerChoice(): PeerChoice {
 }
 
 async function compareSmallModels(): Promise<void> {
-  const rows: string[][] = []
-  for (const shape of shapes) rows.push(...(await compare(shape)))
-  rows.push(await compareAdvantages())
-  console.log(formatTable(['', 'hdpo', 'PyTorch', 'ratio'], rows))
+  await buildRates()
+  const before = measureRates(threads)
+  const measured: Row[] = []
+  for (const shape of shapes) measured.push(...(await compare(shape)))
+  const advantages = await compareAdvantages()
+  const { float32Gflops } = bestRates(before, measureRates(threads))
+  console.log(`matrix products on this machine, float32 (oneDNN): ${float32Gflops.toFixed(0)} GFLOP/s\n`)
+  const rows = measured.map(({ name, ours, theirs, flopsPerToken }) => [
+    name,
+    Math.round(ours).toLocaleString('en'),
+    percent((ours * flopsPerToken) / (float32Gflops * 1e9)),
+    theirs === undefined ? '-' : Math.round(theirs).toLocaleString('en'),
+    theirs === undefined ? '-' : `${(ours / theirs).toFixed(2)}x`,
+  ])
+  console.log(formatTable(['tokens/s', 'hdpo', 'of products', 'PyTorch', 'ratio'], [...rows, advantages]))
   const { milliseconds, matmulMilliseconds, workspaceBytes, shape } = await measureLinearLoss(threads)
   console.log(
     `\nfused loss, ${shape}: ${milliseconds.toFixed(0)} ms beside ${matmulMilliseconds.toFixed(0)} ms for its three matrix ` +
@@ -56,34 +68,40 @@ async function compareSmallModels(): Promise<void> {
   )
 }
 
-async function compare(shape: Shape): Promise<string[][]> {
+interface Row {
+  name: string
+  ours: number
+  theirs?: number
+  /** Of the parameters' products alone. */
+  flopsPerToken: number
+}
+
+async function compare(shape: Shape): Promise<Row[]> {
   const before = runTorchPeer(shape, threads)
   const training = await measureTraining(shape, threads)
-  const generation = await measureGeneration(shape, shape.batch, threads)
+  const generation = async (batch: number) => ({
+    name: `${shape.name}: generation, batch ${batch}`,
+    ours: await measureGeneration(shape, batch, threads),
+    flopsPerToken: 2 * training.parameters,
+  })
+  const together = await generation(shape.batch)
   const peer = better(before, runTorchPeer(shape, threads))
   if (values.profile) console.log(`${shape.name}, one training step:\n${formatProfile(training.profile)}\n`)
-  const speed = (name: string, ours: number, theirs: number): string[] => [
-    `${shape.name}: ${name}, tokens/s`,
-    Math.round(ours).toLocaleString('en'),
-    Math.round(theirs).toLocaleString('en'),
-    `${(ours / theirs).toFixed(2)}x`,
-  ]
-  const alone = async (batch: number): Promise<string[]> => [
-    `${shape.name}: generation, batch ${batch}, tokens/s`,
-    Math.round(await measureGeneration(shape, batch, threads)).toLocaleString('en'),
-    '-',
-    '-',
-  ]
   return [
-    speed(
-      `training step (${training.gflops.toFixed(0)} GFLOP/s as 6NT)`,
-      training.tokensPerSecond,
-      peer.trainTokensPerSecond,
-    ),
-    speed(`generation, batch ${shape.batch}`, generation, peer.generateTokensPerSecond),
-    await alone(1),
-    await alone(256),
+    {
+      name: `${shape.name}: training step`,
+      ours: training.tokensPerSecond,
+      theirs: peer.trainTokensPerSecond,
+      flopsPerToken: 6 * training.parameters,
+    },
+    { ...together, theirs: peer.generateTokensPerSecond },
+    await generation(1),
+    await generation(256),
   ]
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)}%`
 }
 
 function better(one: PeerFigures, other: PeerFigures): PeerFigures {
@@ -105,6 +123,7 @@ async function compareAdvantages(): Promise<string[]> {
   return [
     'advantages of a million rollouts, ms',
     ours.toFixed(1),
+    '-',
     theirs.toFixed(1),
     `${(theirs / ours).toFixed(2)}x`,
   ]
