@@ -40,7 +40,7 @@ const atlas: QuickstartSettings = {
     groupSize: 16,
     promptsPerStep: 32,
     miniBatches: 2,
-    steps: 100,
+    steps: 130,
     optimizer: { learningRate: 4e-4, schedule: 'cosine', finalLearningRateShare: 0.1 },
   },
   rollout: { temperature: 1 },
