@@ -76,18 +76,7 @@ float quantise(int8_t* q, const float* values) {
 
 // Four inputs of a row side by side, as products take them, and sum + their products with the four unsigned
 // bytes of every lane of `weights`. Exact: no partial sum leaves int32.
-#if defined(__AVX512VNNI__)
-typedef int32_t Quad;
-inline Quad quadOf(const int8_t* q) {
-  Quad quad;
-  std::memcpy(&quad, q, sizeof(quad));
-  return quad;
-}
-inline VectorInt addProducts(VectorInt sum, VectorInt weights, Quad quad) {
-  return reinterpret_cast<VectorInt>(_mm512_dpbusd_epi32(
-      reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(weights), _mm512_set1_epi32(quad)));
-}
-#elif defined(__SSE2__)
+#if defined(__SSE2__) && !defined(__AVX512VNNI__)
 // Bytes 0, 2 and 1, 3 as 16-bit integers: one instruction multiplies two and adds their products.
 struct Quad {
   int16_t even[2], odd[2];
@@ -126,11 +115,16 @@ inline Quad quadOf(const int8_t* q) {
   return quad;
 }
 inline VectorInt addProducts(VectorInt sum, VectorInt weights, Quad quad) {
+#if defined(__AVX512VNNI__)
+  return reinterpret_cast<VectorInt>(_mm512_dpbusd_epi32(
+      reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(weights), _mm512_set1_epi32(quad)));
+#else
   for (int byte = 0; byte < 4; ++byte) {
     const int32_t value = static_cast<int8_t>(static_cast<uint32_t>(quad) >> (8 * byte));
     sum += (weights >> (8 * byte) & 255) * value;
   }
   return sum;
+#endif
 }
 #endif
 
