@@ -1,9 +1,11 @@
 // How a block of the cache holds the keys or the values of one head and sixteen tokens, and how vectors come
 // out of it.
-//   float32   keys [E][16 tokens], so that vectors hold an element of every token and no sum crosses lanes;
-//   values [16 tokens][E] bfloat16  the same with two neighbours side by side: keys [E / 2][16 tokens][2],
-//   values [8][E][2]. One
-//             load makes two vectors, with a shift and a mask: half the memory for no more instructions
+//
+// float32: keys [E][16 tokens], so that vectors hold an element of every token and no sum crosses lanes;
+// values [16 tokens][E].
+//
+// bfloat16: the same with two neighbours side by side, keys [E / 2][16 tokens][2], values [8][E][2]. A load
+// makes either neighbour's vector with a shift or a mask, from half the memory.
 #pragma once
 
 #include <cstdint>

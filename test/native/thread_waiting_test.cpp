@@ -3,6 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <thread>
+#include <vector>
+
 #include "ops/device.h"
 
 using namespace hdpo;
@@ -54,3 +61,26 @@ TEST_CASE("one watcher serves all backends of a process and ends with the last")
   CHECK(watched.expired());
   CHECK(ThreadWaiting::ofProcess());
 }
+
+#if defined(__linux__)
+TEST_CASE("a backend's threads end with it, though the thread that it ran on goes on") {
+  const auto threadsOfProcess = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  std::thread([&] {
+    const auto before = threadsOfProcess();
+    {
+      const std::unique_ptr<Backend> backend = createCpuBackend(3);
+      constexpr int64_t kCount = int64_t{1} << 20;
+      std::vector<float> values(kCount, 1.0f);
+      const Tensor tensor(values.data(), {kCount});
+      backend->add(tensor, tensor, tensor);
+      CHECK(threadsOfProcess() >= before + 2);
+    }
+    for (int i = 0; i < 500 && threadsOfProcess() > before; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    CHECK(threadsOfProcess() <= before);
+  }).join();
+}
+#endif
