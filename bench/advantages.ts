@@ -1,5 +1,5 @@
 // Milliseconds for both advantages of a million rollouts in groups of 16, in random order.
-import { kernels } from '../lib/kernels.js'
+import { kernels } from '../lib/native/kernels.js'
 import { median } from './training.js'
 
 const groupSize = 16

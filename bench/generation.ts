@@ -1,5 +1,5 @@
 // Tokens per second of sampling: all sequences at once through the public sequence handles, prompts already prefilled.
-import { fromNative, loadAddon } from '../lib/native.js'
+import { fromNative, loadAddon } from '../lib/native/addon.js'
 import { NativeSequence } from '../lib/policy/sequence.js'
 import { prompt, type Shape } from './shapes.js'
 import { median } from './training.js'

@@ -1,5 +1,5 @@
 // The fused last projection and loss at the size of a real vocabulary: time, and the memory it takes beyond inputs and gradients.
-import { fromNative, loadAddon } from '../lib/native.js'
+import { fromNative, loadAddon } from '../lib/native/addon.js'
 
 const tokens = 1024
 const hiddenSize = 256

@@ -6,7 +6,7 @@ import {
   loadAddon,
   type NativeEngine,
   type ProfileEntry,
-} from '../lib/native.js'
+} from '../lib/native/addon.js'
 import { NativeSequence } from '../lib/policy/sequence.js'
 import type { Shape } from './shapes.js'
 import { median, randomBatch } from './training.js'

@@ -2,8 +2,8 @@
 // The peer runs before and after: a noisy neighbour shows as two different figures, of which the better one counts.
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { formatProfile } from '../lib/cli/profile-table.js'
-import { formatTable } from '../lib/cli/table.js'
+import { formatProfile } from '../lib/cli/terminal/profile-table.js'
+import { formatTable } from '../lib/cli/terminal/table.js'
 import { measureAdvantages } from './advantages.js'
 import { measureGeneration } from './generation.js'
 import { measureLinearLoss } from './linear-loss.js'

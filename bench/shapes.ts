@@ -1,5 +1,5 @@
 // The sizes that speed benchmarks run at, as the engine and as the PyTorch peer name them.
-import type { ModelConfig } from '../lib/native.js'
+import type { ModelConfig } from '../lib/native/addon.js'
 
 export interface Shape {
   name: string

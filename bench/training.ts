@@ -5,7 +5,7 @@ import {
   type NativeEngine,
   type PolicyBatch,
   type ProfileEntry,
-} from '../lib/native.js'
+} from '../lib/native/addon.js'
 import type { Shape } from './shapes.js'
 
 const warmUpSteps = 3

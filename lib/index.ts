@@ -1,26 +1,29 @@
 // The public API of hdpo, by name. What is not here may change from one version to the next.
 
+// Policies: model, tokenizer and chat template in one folder.
+export { HdpoError } from './core/errors.js'
+// Secrets stay out of what is written and of what a policy reads.
+export { addSecret, addSecretVariables, redact } from './core/secrets.js'
 // Training and evaluation.
 export { type CurateOptions, type CurationSummary, curate } from './curation/curate.js'
-// Policies: model, tokenizer and chat template in one folder.
-export { HdpoError } from './errors.js'
 // An agent of your own, for `hdpo eval --agent`.
 export type { AgentQuestion, AgentReply, EvaluatedAgent } from './evaluation/agent-rollout.js'
-export { type ExportOptions, exportRun } from './export/export-run.js'
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  type EvaluationSummary,
+  evaluate,
+  measureKnown,
+} from './evaluation/evaluate.js'
+export type { Knowledge } from './evaluation/knowledge.js'
+// Tasks and data sets.
+export { type AtlasOptions, createAtlas } from './families/atlas/atlas.js'
+export { type CitiesOptions, createCities } from './families/cities/cities.js'
+export type { TaskFamily } from './families/task-family.js'
 // The algorithm and its kernels.
-export {
-  type AlgorithmName,
-  type AlgorithmOptions,
-  algorithmNames,
-  assignAdvantages,
-} from './hdpo/algorithms.js'
-export {
-  type GroupAdvantages,
-  type GroupAdvantagesInput,
-  kernels,
-  type LinearPolicyLossInput,
-  type PolicyLossInput,
-} from './kernels.js'
+export { assignAdvantages } from './hdpo/algorithms.js'
+export { type AlgorithmName, type AlgorithmOptions, algorithmNames } from './hdpo/options.js'
+export type { ListenOptions } from './http/listen.js'
 // Where metrics go, beside the run folder.
 export { type MlflowOptions, mlflow } from './loggers/mlflow.js'
 export { type PrometheusLogger, type PrometheusOptions, prometheus } from './loggers/prometheus.js'
@@ -45,7 +48,14 @@ export type {
   ProfileEntry,
   RopeScaling,
   StepResult,
-} from './native.js'
+} from './native/addon.js'
+export {
+  type GroupAdvantages,
+  type GroupAdvantagesInput,
+  kernels,
+  type LinearPolicyLossInput,
+  type PolicyLossInput,
+} from './native/kernels.js'
 export { type ChatTemplateSource, createChatTemplate } from './policy/chat-template.js'
 export type { LoraSettings } from './policy/lora.js'
 export type { TrainingRecord } from './policy/model-card.js'
@@ -101,8 +111,7 @@ export type {
   Trajectory,
   UngradedTrajectory,
 } from './rollout/types.js'
-// Secrets stay out of what is written and of what a policy reads.
-export { addSecret, addSecretVariables, redact } from './secrets/secrets.js'
+export { type ExportOptions, exportRun } from './run/export/export-run.js'
 export {
   type Agent,
   type AgentContext,
@@ -115,15 +124,10 @@ export {
   type Rollout,
   type StartRolloutOptions,
 } from './server/create-server.js'
-export type { ListenOptions } from './server/listen.js'
 export type { ServerOptions } from './server/server-options.js'
-// Tasks and data sets.
-export { type AtlasOptions, createAtlas } from './tasks/atlas/atlas.js'
-export { type CitiesOptions, createCities } from './tasks/cities/cities.js'
 export { jsonl } from './tasks/jsonl.js'
 export { type OpenTasks, type OpenTasksOptions, openTasks } from './tasks/open-tasks.js'
 export { parquetRows } from './tasks/parquet.js'
-export type { TaskFamily } from './tasks/task-family.js'
 export type { TaskList } from './tasks/task-list.js'
 // Tools: plain functions, those of others, sandboxed code, search.
 export { type AiSdkOptions, type AiSdkTool, fromAiSdk } from './tools/ai-sdk.js'
@@ -154,14 +158,6 @@ export {
   type ReadConversationsOptions,
   readConversations,
 } from './traces/read-conversations.js'
-export {
-  type EvaluateOptions,
-  type Evaluation,
-  type EvaluationSummary,
-  evaluate,
-  type Knowledge,
-  measureKnown,
-} from './trainer/evaluate.js'
 export type { StepMetrics, SupervisedMetrics } from './trainer/metrics.js'
 export {
   type RecordedRollouts,

@@ -1,16 +1,16 @@
-// Trains atlas's tokenizer and writes it as lib/tasks/atlas/tokenizer.json (Hugging Face format):
+// Trains atlas's tokenizer and writes it as lib/families/atlas/tokenizer.json (Hugging Face format):
 //   npx tsx scripts/atlas-tokenizer.ts
 // The texts are atlas's own, of every country and in every wording, so they depend on no seed. Same data, same file.
 import { fileURLToPath } from 'node:url'
-import { countries } from '../lib/tasks/atlas/countries.js'
-import { formatSheet } from '../lib/tasks/atlas/fact-sheets.js'
-import { type Comparison, comparisonQuestion, factQuestion } from '../lib/tasks/atlas/questions.js'
+import { countries } from '../lib/families/atlas/countries.js'
+import { formatSheet } from '../lib/families/atlas/fact-sheets.js'
+import { type Comparison, comparisonQuestion, factQuestion } from '../lib/families/atlas/questions.js'
 import { scaffolding, writeTaskTokenizer } from './task-tokenizer.js'
 
 const vocabSize = 2048
 // An answer is seen about this often as a question about it: in calls' results, in answers, and learnt by heart.
 const answerWeight = 8
-const output = fileURLToPath(new URL('../lib/tasks/atlas/tokenizer.json', import.meta.url))
+const output = fileURLToPath(new URL('../lib/families/atlas/tokenizer.json', import.meta.url))
 
 function texts(): string[] {
   const facts = countries.flatMap((country) => [

@@ -1,21 +1,21 @@
-// Trains the tokenizer of cities and writes it as lib/tasks/cities/tokenizer.json (Hugging Face format):
+// Trains the tokenizer of cities and writes it as lib/families/cities/tokenizer.json (Hugging Face format):
 //   npx tsx scripts/cities-tokenizer.ts
 // The texts are the family's own, of every city and country and in every wording, so they depend on no seed. Same data, same file.
 import { fileURLToPath } from 'node:url'
-import { countries } from '../lib/tasks/atlas/countries.js'
-import { attributes, cities } from '../lib/tasks/cities/data.js'
+import { countries } from '../lib/families/atlas/countries.js'
+import { attributes, cities } from '../lib/families/cities/data.js'
 import {
   cityQuestion,
   comparisonFamilies,
   comparisonQuestion,
   countryAttributes,
   twoStepQuestion,
-} from '../lib/tasks/cities/questions.js'
-import { citySheets } from '../lib/tasks/cities/search.js'
+} from '../lib/families/cities/questions.js'
+import { citySheets } from '../lib/families/cities/search.js'
 import { scaffolding, writeTaskTokenizer } from './task-tokenizer.js'
 
 const vocabSize = 4096
-const output = fileURLToPath(new URL('../lib/tasks/cities/tokenizer.json', import.meta.url))
+const output = fileURLToPath(new URL('../lib/families/cities/tokenizer.json', import.meta.url))
 
 function texts(): string[] {
   const [one, other] = cities()

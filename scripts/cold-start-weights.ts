@@ -1,24 +1,24 @@
 // Takes the cold start of a quickstart that trained it as the one that comes with hdpo:
 //   npm run quickstart -- --from-scratch --output runs/scratch
 //   npm run cold-start-weights -- runs/scratch
-// Writes lib/tasks/<environment>/cold-start.safetensors, in bfloat16, and cold-start.json beside it. Training gives other last bits on
+// Writes lib/families/<environment>/cold-start.safetensors, in bfloat16, and cold-start.json beside it. Training gives other last bits on
 // other processors, so the file cannot be made again bit for bit everywhere; what it was made of can be checked everywhere, and is
-// (test/trainer/cold-start-recipe.test.ts).
+// (test/experiment/cold-start-recipe.test.ts).
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
-import { Policy } from '../lib/policy/policy.js'
-import { builtInFamilies } from '../lib/tasks/built-in-families.js'
+import { coldStartRecipe } from '../lib/experiment/cold-start-recipe.js'
+import { type ColdStartResult, coldStartFolder } from '../lib/experiment/quickstart/cold-start.js'
+import type { QuickstartIdentity } from '../lib/experiment/quickstart/identity.js'
+import { quickstartSettings } from '../lib/experiment/quickstart/settings.js'
+import { builtInFamilies } from '../lib/families/built-in-families.js'
 import {
   isColdStartShipped,
   type ShippedColdStart,
   sha256Of,
   shippedColdStartPaths,
-} from '../lib/tasks/shipped-cold-start.js'
-import { coldStartRecipe } from '../lib/trainer/cold-start-recipe.js'
-import { type ColdStartResult, coldStartFolder } from '../lib/trainer/quickstart-cold-start.js'
-import type { QuickstartIdentity } from '../lib/trainer/quickstart-identity.js'
-import { quickstartSettings } from '../lib/trainer/quickstart-settings.js'
+} from '../lib/families/shipped-cold-start.js'
+import { Policy } from '../lib/policy/policy.js'
 
 const [run] = process.argv.slice(2)
 if (run === undefined) throw new Error('give the folder of a quickstart --from-scratch, e.g. runs/scratch')

@@ -1,7 +1,7 @@
 // A byte-level BPE tokenizer (Hugging Face's tokenizer.json) for a built-in task family. Same texts, same file.
 import { writeFileSync } from 'node:fs'
+import { noResults } from '../lib/families/sheet-search.js'
 import { bytesToCharacters } from '../lib/policy/byte-alphabet.js'
-import { noResults } from '../lib/tasks/sheet-search.js'
 import { trainBytePairs } from './byte-pair-encoding.js'
 
 // As in Qwen's tokenizers, what the policy writes on purpose (calls, answers) is no special token: it has text.

@@ -15,69 +15,86 @@ function filesUnder(folder: string, pattern: RegExp): string[] {
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-/** 'lib/policy/policy.ts' -> 'policy', 'lib/native.ts' -> 'native'. */
+/** 'lib/policy/calls/hermes.ts' -> 'policy', 'lib/index.ts' -> 'index', 'native/cuda/rope.cu' -> 'cuda'. */
 const partOf = (path: string): string => (path.split('/')[1] as string).replace(/\.[jt]s$/, '')
 
-// Folders and files of lib/, lowest first: each may import what stands above it here, never one of its own line.
-const layers = [
-  ['errors', 'secrets', 'stop-signal'],
-  ['addon-path'],
+// The rooms of lib/ and its entries, lowest floor first: each may import from the floors that stand above it here, never from
+// another room of its own floor.
+const floors = [
+  ['core'],
   ['native', 'http'],
-  ['kernels', 'judge', 'loggers'],
-  ['hdpo', 'policy', 'tools'],
+  ['hdpo', 'policy', 'tools', 'loggers'],
   ['rollout'],
-  ['rewards', 'server', 'store'],
-  ['tasks', 'export'],
-  ['traces'],
+  ['rewards', 'tasks', 'server'],
+  ['families', 'traces', 'evaluation', 'run'],
   ['trainer'],
-  ['curation', 'compare', 'evaluation', 'ui'],
-  ['index'],
-  ['cli'],
+  ['experiment', 'curation', 'ui'],
+  ['index', 'kernels', 'cli'],
 ]
-const layerOf = (part: string): number => layers.findIndex((layer) => layer.includes(part))
+const floorOf = (part: string): number => floors.findIndex((floor) => floor.includes(part))
 
 function importsOf(path: string): string[] {
   return [...read(path).matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, target]) =>
-    normalize(join(dirname(path), target as string)),
+    normalize(join(dirname(path), target as string)).replace(/\.js$/, '.ts'),
   )
+}
+
+/** Files that import each other, types included, in the order of the circle: the first one found of each. */
+function circles(files: readonly string[]): string[] {
+  const finished = new Set<string>()
+  const found: string[] = []
+  const visit = (file: string, path: readonly string[]): void => {
+    const begin = path.indexOf(file)
+    if (begin >= 0) found.push([...path.slice(begin), file].join(' -> '))
+    if (begin >= 0 || finished.has(file)) return
+    for (const target of importsOf(file)) visit(target, [...path, file])
+    finished.add(file)
+  }
+  for (const file of files) visit(file, [])
+  return found
 }
 
 describe('lib/', () => {
   const files = filesUnder('lib', /\.ts$/)
 
-  it('has a layer for every folder', () => {
+  it('has a floor for every room', () => {
     const parts = new Set(files.map(partOf))
-    const unplaced = [...parts].filter((part) => layerOf(part) < 0)
-    expect(unplaced, 'place these in `layers` of test/house.test.ts').toEqual([])
+    const unplaced = [...parts].filter((part) => floorOf(part) < 0)
+    expect(unplaced, 'place these in `floors` of test/house.test.ts').toEqual([])
   })
 
-  it('imports from lower layers alone', () => {
+  it('imports from lower floors alone', () => {
     const wrong = files.flatMap((file) =>
       importsOf(file)
         .filter(
-          (target) => partOf(target) !== partOf(file) && layerOf(partOf(target)) >= layerOf(partOf(file)),
+          (target) => partOf(target) !== partOf(file) && floorOf(partOf(target)) >= floorOf(partOf(file)),
         )
         .map((target) => `${file} imports ${target}`),
     )
     expect(wrong).toEqual([])
   })
 
-  it('reaches the addon and the algorithm through native.ts', () => {
+  it('imports nothing in a circle, types neither', () => {
+    expect(circles(files)).toEqual([])
+  })
+
+  it('reaches the addon in native/ alone, the algorithm through its kernels', () => {
     const wrong = files.filter((file) => partOf(file) === 'hdpo').flatMap(importsOf)
-    const allowed = ['hdpo', 'native', 'kernels', 'errors']
+    const allowed = ['hdpo', 'native', 'core']
     expect(wrong.filter((target) => !allowed.includes(partOf(target)))).toEqual([])
+    const path = 'lib/native/addon-path.ts'
     const naming = files.filter((file) => /\.node['"]/.test(read(file)))
-    expect(naming, 'lib/addon-path.ts alone knows where the addon lies').toEqual(['lib/addon-path.ts'])
-    const asking = files.filter((file) => importsOf(file).some((target) => partOf(target) === 'addon-path'))
-    expect(asking.sort(), 'lib/native.ts alone loads it; hdpo doctor shows it').toEqual([
-      'lib/cli/doctor.ts',
-      'lib/native.ts',
+    expect(naming, `${path} alone knows where the addon lies`).toEqual([path])
+    const asking = files.filter((file) => importsOf(file).includes(path))
+    expect(asking.sort(), 'lib/native/addon.ts alone loads it; hdpo doctor shows it').toEqual([
+      'lib/cli/commands/doctor.ts',
+      'lib/native/addon.ts',
     ])
   })
 
-  it('is not imported by a folder that it should not know', () => {
+  it('imports nothing from outside, which would be missing in the published package', () => {
     const wrong = files.filter((file) => importsOf(file).some((target) => !target.startsWith('lib/')))
-    expect(wrong, 'imports from outside lib/ would be missing in the published package').toEqual([])
+    expect(wrong).toEqual([])
   })
 })
 

@@ -1,8 +1,8 @@
 // npm run bench:cuda [-- --device cpu --small]: hdpo's figures on a GPU, beside PyTorch where there is one in the same run.
 // Prints a table and, with --json, what it is made of. --device cpu --small tries the script itself where there is no GPU.
 import { parseArgs } from 'node:util'
-import { formatTable } from '../../lib/cli/table.js'
-import { fromNative, loadAddon, type ModelConfig, type SelfTestShape } from '../../lib/native.js'
+import { formatTable } from '../../lib/cli/terminal/table.js'
+import { fromNative, loadAddon, type ModelConfig, type SelfTestShape } from '../../lib/native/addon.js'
 import { randomBatch } from '../training.js'
 import { type GpuPeer, runTorchGpuPeer } from './torch-gpu-peer.js'
 

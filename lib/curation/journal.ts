@@ -4,15 +4,9 @@ import { existsSync } from 'node:fs'
 import { appendFile, readFile, rm } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
 import writeFileAtomic from 'write-file-atomic'
-import { HdpoError } from '../errors.js'
-import { redactValue } from '../secrets/secrets.js'
-import type { Review } from './review-trace.js'
-
-export interface ReviewedTrace {
-  review: Review
-  /** Its question is some task's. */
-  matched: boolean
-}
+import { HdpoError } from '../core/errors.js'
+import { redactValue } from '../core/secrets.js'
+import type { ReviewedTrace } from './reviewed-trace.js'
 
 /** The first line, then one for each part of the tasks, then one for each trace. Right shares: null where ungraded. */
 type Line =

@@ -1,19 +1,10 @@
 // What the policy answers by itself, task by task, for data sets of any size.
-import { deriveSeed } from '../rollout/seed.js'
+import { deriveSeed } from '../core/seed.js'
+import { type EvaluateOptions, measureKnown } from '../evaluation/evaluate.js'
 import type { Task } from '../rollout/types.js'
 import { type TaskList, taskAt } from '../tasks/task-list.js'
-import { type EvaluateOptions, measureKnown } from '../trainer/evaluate.js'
 import type { CurationJournal } from './journal.js'
-
-/** 'known': right in every sample without tools; 'needed': in none. 'ungraded': the reward could not grade a sample. */
-export type KnowledgeMark = 'known' | 'partly' | 'needed' | 'ungraded'
-
-export interface MarkedTask {
-  task: Task
-  mark: KnowledgeMark
-  /** Share of right samples; undefined where ungraded. */
-  rightShare: number | undefined
-}
+import type { KnowledgeMark, MarkedTask } from './marked-task.js'
 
 // Rollouts are kept until their part is measured, and a killed curation measures its last part again.
 const tasksAtOnce = 64

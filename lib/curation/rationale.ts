@@ -1,7 +1,8 @@
 // A judge's view of a tool trace: were the calls needed and sensible?
-import type { Judge } from '../judge/judge.js'
-import { verdictInstruction } from '../judge/verdict.js'
+
 import type { Message } from '../policy/types.js'
+import type { Judge } from '../rewards/judge/judge.js'
+import { verdictInstruction } from '../rewards/judge/verdict.js'
 
 export const rationaleRubric =
   'The tool use is sensible when every call was needed to answer the question reliably (not common knowledge, not simple ' +

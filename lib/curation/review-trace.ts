@@ -1,13 +1,14 @@
 // Whether a tool trace is fit for the cold start, by the three steps of the HDPO paper and the answer where it can be checked.
-import type { Judge } from '../judge/judge.js'
+
+import { findAnswers } from '../policy/calls/markup.js'
 import type { Message } from '../policy/types.js'
+import type { Judge } from '../rewards/judge/judge.js'
 import { type RewardOptions, Ungraded } from '../rewards/rewards.js'
-import { findAnswers } from '../rollout/markup.js'
 import type { RolloutOptions } from '../rollout/options.js'
 import type { Task } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
 import type { ImportedConversation } from '../traces/conversation.js'
-import type { MarkedTask } from './known-tasks.js'
+import type { MarkedTask } from './marked-task.js'
 import { judgeRationale } from './rationale.js'
 import { findFailingCall } from './replay.js'
 

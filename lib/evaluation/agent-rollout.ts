@@ -1,6 +1,6 @@
 // One rollout of somebody's own agent, with its own tools: a function that is asked and says what it did.
 import { z } from 'zod'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import type { Message } from '../policy/types.js'
 import { type Task, type ToolCallRecord, toolCallOutcomes } from '../rollout/types.js'
 import { type PlayedRollout, playedRollout } from './played-rollout.js'

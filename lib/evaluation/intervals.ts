@@ -1,5 +1,5 @@
 // Measures of an evaluation with confidence intervals. Rollouts of one question are alike, so questions are what is resampled.
-import { Random } from '../tasks/random.js'
+import { Random } from '../core/random.js'
 
 /** A ratio of sums over questions: right rollouts to rollouts, calls to right answers ... */
 export interface QuestionSums {

@@ -2,8 +2,8 @@
 import { isCorrect } from '../rewards/rewards.js'
 import { toolCost, toolSeconds } from '../rollout/call-cost.js'
 import type { ScoredTrajectory } from '../rollout/types.js'
-import type { Knowledge } from '../trainer/evaluate.js'
 import { type Interval, type QuestionSums, quantile, ratioInterval } from './intervals.js'
+import type { Knowledge } from './knowledge.js'
 import type { PlayedRollout } from './played-rollout.js'
 
 /** Of a million tokens, in whatever currency. */

@@ -1,5 +1,5 @@
 // Rollouts that were played by text, not by tokens: what an evaluation needs of them, and nothing that could be trained on.
-import { findAnswers, isWellFormed } from '../rollout/markup.js'
+import { findAnswers, isWellFormed } from '../policy/calls/markup.js'
 import type { Trajectory } from '../rollout/types.js'
 
 export interface PlayedRollout extends Trajectory {

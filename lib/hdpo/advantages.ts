@@ -1,6 +1,6 @@
 // Advantages of each algorithm (docs/algorithm.md, "Two advantages" and "Baselines"), all through the one native kernel.
-import { kernels } from '../kernels.js'
-import type { AlgorithmName, ResolvedAlgorithm } from './algorithms.js'
+import { kernels } from '../native/kernels.js'
+import type { AlgorithmName, ResolvedAlgorithm } from './options.js'
 import type { RolloutArrays } from './rollouts.js'
 
 export interface AdvantageArrays {

@@ -1,8 +1,8 @@
 // HTTP requests to services that refuse, stall and break: time-out per attempt, exponential back-off with jitter, Retry-After.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HdpoError } from '../errors.js'
-import { redact } from '../secrets/secrets.js'
-import { withStopSignal } from '../stop-signal.js'
+import { HdpoError } from '../core/errors.js'
+import { redact } from '../core/secrets.js'
+import { withStopSignal } from '../core/stop-signal.js'
 
 export interface RetryOptions {
   /** Attempts after the first one. Default 4. */

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
+import { redact } from '../core/secrets.js'
 import { AttemptError, fetchWithRetries, type RetryOptions } from '../http/fetch-with-retries.js'
-import { redact } from '../secrets/secrets.js'
 import { flattenConfig } from './flatten-config.js'
 import type { LoggedRun, RunLogger } from './types.js'
 

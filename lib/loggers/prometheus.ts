@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Gauge, Registry } from 'prom-client'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import type { RunLogger } from './types.js'
 
 export interface PrometheusOptions {

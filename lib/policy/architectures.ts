@@ -1,5 +1,5 @@
 // The architectures of config.json that the native model computes, and the keys of each that it does not.
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 
 export type Json = Record<string, unknown>
 

@@ -1,10 +1,11 @@
 // A Jinja chat template as token lists. A rollout's sequence only ever grows: prompt(), then what the policy sampled, then
 // observation(), and so on. supervised() is built of the same pieces, so that training sees the tokens a rollout sees.
 import { Template } from '@huggingface/jinja'
-import { HdpoError } from '../errors.js'
-import { withCallIds } from './call-ids.js'
+import { HdpoError } from '../core/errors.js'
+import { withCallIds } from './calls/call-ids.js'
+import type { ToolFormat } from './calls/format-names.js'
+import { detectToolFormat } from './calls/tool-format.js'
 import { strftimeNow } from './strftime-now.js'
-import { detectToolFormat, type ToolFormat } from './tool-format.js'
 import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
 
 export interface ChatTemplateSource {

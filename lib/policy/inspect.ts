@@ -1,14 +1,14 @@
 // What a policy folder is, from its files alone: no weights are read, nothing native is loaded.
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { LoraOptions, ModelConfig } from '../native.js'
+import type { LoraOptions, ModelConfig } from '../native/addon.js'
+import type { ToolFormat } from './calls/format-names.js'
 import { createChatTemplate } from './chat-template.js'
 import { adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
 import { countParameters } from './memory-estimate.js'
 import { readPolicyFolder, textPartsOf } from './policy-folder.js'
 import { readSafetensorsHeader } from './safetensors-header.js'
 import { loadTokenizer } from './tokenizer.js'
-import type { ToolFormat } from './tool-format.js'
 
 export interface PolicyDescription {
   path: string

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import { inspect } from 'node:util'
-import { HdpoError } from '../errors.js'
-import type { LoraOptions, LoraTargetModule } from '../native.js'
+import { HdpoError } from '../core/errors.js'
+import type { LoraOptions, LoraTargetModule } from '../native/addon.js'
 import { refusal } from './architectures.js'
 import { readJson } from './policy-folder.js'
 

@@ -7,7 +7,7 @@ import {
   loadAddon,
   type ModelConfig,
   type Precision,
-} from '../native.js'
+} from '../native/addon.js'
 
 export interface MemoryQuestion {
   config: ModelConfig

@@ -1,8 +1,8 @@
 // config.json of a Hugging Face folder <-> ModelConfig. Keys that would change the maths and are not implemented are refused.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { HdpoError } from '../errors.js'
-import type { ModelConfig, Precision, RopeScaling } from '../native.js'
+import { HdpoError } from '../core/errors.js'
+import type { ModelConfig, Precision, RopeScaling } from '../native/addon.js'
 import {
   architectureOf,
   architectures,

@@ -9,9 +9,9 @@ import {
   type LoraOptions,
   type Precision,
   precisions,
-} from '../native.js'
+} from '../native/addon.js'
+import { type ToolFormat, toolFormats } from './calls/format-names.js'
 import { type LoraSettings, resolveLora } from './lora.js'
-import { type ToolFormat, toolFormats } from './tool-format.js'
 
 export interface PolicyOptions {
   /** Default 'cpu'; 'auto' takes a GPU where there is one. */

@@ -1,7 +1,7 @@
 // Policy = native model and engine + tokenizer + chat template, and the folder all three are kept in (Hugging Face layout).
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import {
   fromNative,
   type GenerationPrecision,
@@ -18,7 +18,7 @@ import {
   type Precision,
   type ProfileEntry,
   type StepResult,
-} from '../native.js'
+} from '../native/addon.js'
 import { type ChatTemplateSource, createChatTemplate } from './chat-template.js'
 import { type AdapterFolder, adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
 import { type PolicyFolder, readPolicyFolder, textPartsOf } from './policy-folder.js'

@@ -1,6 +1,6 @@
 // What a safetensors file says of its tensors, without reading them.
 import { open } from 'node:fs/promises'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 
 export interface TensorEntry {
   /** 'F32', 'BF16', ... */

@@ -1,8 +1,8 @@
 // What a policy writes into a folder besides weights: config.json, tokenizer, template, generation settings, model card.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { HdpoError } from '../errors.js'
-import type { LoraOptions, ModelConfig, Precision } from '../native.js'
+import { HdpoError } from '../core/errors.js'
+import type { LoraOptions, ModelConfig, Precision } from '../native/addon.js'
 import type { Json } from './architectures.js'
 import { type ChatTemplateSource, endTokensOf } from './chat-template.js'
 import { generationConfigOf, oneOrMore } from './generation-config.js'

@@ -2,7 +2,7 @@
 // one text, or as a list of named ones of which "tool_use" is for conversations with tools.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import type { ChatTemplateSource } from './chat-template.js'
 
 type Json = Record<string, unknown>

@@ -1,5 +1,5 @@
 // What kind of tokenizer a tokenizer.json holds: how its entries are bytes, and how it marks the beginning of a text.
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import { charactersToBytes } from './byte-alphabet.js'
 
 export type Json = Record<string, unknown>

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import {
   entryBytes,
   type Json,

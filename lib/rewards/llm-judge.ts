@@ -1,7 +1,7 @@
-import { Judge, type JudgeStatistics } from '../judge/judge.js'
-import type { JudgeOptions } from '../judge/options.js'
-import { verdictInstruction } from '../judge/verdict.js'
 import type { Task } from '../rollout/types.js'
+import { Judge, type JudgeStatistics } from './judge/judge.js'
+import type { JudgeOptions } from './judge/options.js'
+import { verdictInstruction } from './judge/verdict.js'
 import type { AnswerReward } from './types.js'
 import { ungraded } from './ungraded.js'
 

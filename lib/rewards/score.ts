@@ -1,6 +1,6 @@
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
+import { redact } from '../core/secrets.js'
 import type { ScoredTrajectory, Task, Trajectory, UngradedTrajectory } from '../rollout/types.js'
-import { redact } from '../secrets/secrets.js'
 import type { AnswerReward, RewardOptions } from './types.js'
 import { Ungraded } from './ungraded.js'
 

@@ -3,26 +3,27 @@
 // Token in, token out: sampled tokens are decoded to find calls and answers, and never encoded again. Every
 // call that the policy attempts is run and counted, malformed ones and those of a turn that a cap cuts short
 // included: T leaves nothing out.
-import { withCallIds } from '../policy/call-ids.js'
-import { endTokensOf } from '../policy/chat-template.js'
-import { toolFormatOf } from '../policy/tool-format.js'
-import type { Message, RolloutPolicy, Sample, SamplingOptions, Sequence, ToolCall } from '../policy/types.js'
-import { withStopSignal } from '../stop-signal.js'
-import type { Tool } from '../tools/types.js'
-import { findAnswers, isWellFormed } from './markup.js'
-import type { RolloutOptions } from './options.js'
-import { runToolCall } from './run-tool-call.js'
-import { checkSeed } from './seed.js'
-import { createSetting, type Setting } from './setting.js'
-import { rolloutSpan } from './spans.js'
-import { afterThinking, endsInThought } from './thoughts.js'
-import { TokenRecord } from './token-record.js'
+
+import { checkSeed } from '../core/seed.js'
+import { withStopSignal } from '../core/stop-signal.js'
+import { withCallIds } from '../policy/calls/call-ids.js'
+import { findAnswers, isWellFormed } from '../policy/calls/markup.js'
+import { afterThinking, endsInThought } from '../policy/calls/thoughts.js'
 import {
   type ParsedToolCall,
   parseToolCalls,
   type TurnReading,
   withoutToolCalls,
-} from './tool-call-parser.js'
+} from '../policy/calls/tool-call-parser.js'
+import { toolFormatOf } from '../policy/calls/tool-format.js'
+import { endTokensOf } from '../policy/chat-template.js'
+import type { Message, RolloutPolicy, Sample, SamplingOptions, Sequence, ToolCall } from '../policy/types.js'
+import type { Tool } from '../tools/types.js'
+import type { RolloutOptions } from './options.js'
+import { runToolCall } from './run-tool-call.js'
+import { createSetting, type Setting } from './setting.js'
+import { rolloutSpan } from './spans.js'
+import { TokenRecord } from './token-record.js'
 import type { Task, ToolCallRecord, Trajectory } from './types.js'
 
 export type { RolloutOptions }

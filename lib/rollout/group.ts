@@ -1,10 +1,11 @@
 // The rollouts of one prompt: prefilled once, forked for each.
+
+import { checkSeed, deriveSeed } from '../core/seed.js'
+import { withStopSignal } from '../core/stop-signal.js'
 import type { RolloutPolicy, Sequence } from '../policy/types.js'
-import { withStopSignal } from '../stop-signal.js'
 import type { Tool } from '../tools/types.js'
 import { playEpisode } from './episode.js'
 import type { RolloutOptions } from './options.js'
-import { checkSeed, deriveSeed } from './seed.js'
 import { createSetting } from './setting.js'
 import type { Task, Trajectory } from './types.js'
 

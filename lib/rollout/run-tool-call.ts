@@ -1,14 +1,15 @@
 // One call of a tool, whatever becomes of it, as a record. Nothing that a policy or a tool does wrong throws
 // here.
+
+import { redact } from '../core/secrets.js'
+import type { ParsedToolCall } from '../policy/calls/tool-call-parser.js'
 import type { Message } from '../policy/types.js'
-import { redact } from '../secrets/secrets.js'
 import { ToolInputError } from '../tools/tool-input-error.js'
 import { ToolTimeoutError } from '../tools/tool-timeout-error.js'
 import type { Tool } from '../tools/types.js'
 import { costOfCall } from './call-cost.js'
 import { formatResult, truncate } from './observation.js'
 import { toolCallSpan } from './spans.js'
-import type { ParsedToolCall } from './tool-call-parser.js'
 import { toolLimit } from './tool-limit.js'
 import type { ToolCallOutcome, ToolCallRecord } from './types.js'
 

@@ -1,11 +1,11 @@
 // What all rollouts of a task share, checked before any of them starts.
-import { HdpoError } from '../errors.js'
-import { toolFormatOf } from '../policy/tool-format.js'
+import { HdpoError } from '../core/errors.js'
+import { callMarks } from '../policy/calls/call-marks.js'
+import { endsInThought, forcedToSay } from '../policy/calls/thoughts.js'
+import { toolFormatOf } from '../policy/calls/tool-format.js'
 import type { RolloutPolicy, ToolDescription } from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
-import { callMarks } from './call-marks.js'
 import { type ResolvedRolloutOptions, type RolloutOptions, resolveRolloutOptions } from './options.js'
-import { endsInThought, forcedToSay } from './thoughts.js'
 import type { Task } from './types.js'
 
 export interface Setting {

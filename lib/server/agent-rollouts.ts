@@ -1,12 +1,12 @@
 // Groups of rollouts played by an agent of the user's own, against a server of the policy: a Trainer's `runGroup`.
 import pLimit from 'p-limit'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
+import { deriveSeed } from '../core/seed.js'
+import { withStopSignal } from '../core/stop-signal.js'
 import type { GroupOptions, RunGroup } from '../rollout/group.js'
-import { deriveSeed } from '../rollout/seed.js'
 import type { Outcome, Task, Trajectory } from '../rollout/types.js'
-import { withStopSignal } from '../stop-signal.js'
 import type { AgentServer, Rollout } from './create-server.js'
-import type { RolloutLimits } from './served-rollout.js'
+import type { RolloutLimits } from './rollout-definition.js'
 
 export interface AgentContext {
   task: Task

@@ -1,9 +1,10 @@
 // Messages of a request -> messages of a conversation, each with a key by which a history is recognised when the
 // client sends it again. Clients re-serialise what they got: they parse and print a call's arguments, trim text,
 // give calls other ids. So keys are made of what a message means, never of how it was written.
+
+import { isRecord } from '../core/is-record.js'
+import { invalid } from '../http/api-error.js'
 import type { Message, ToolCall } from '../policy/types.js'
-import { invalid } from './api-error.js'
-import { isRecord } from './is-record.js'
 
 export interface ChatMessage {
   message: Message

@@ -2,10 +2,10 @@
 // its value asks for what happens anyway.
 import { inspect } from 'node:util'
 import { z } from 'zod'
+import { isRecord } from '../core/is-record.js'
+import { ApiError, invalid } from '../http/api-error.js'
 import type { SamplingOptions, ToolDescription } from '../policy/types.js'
-import { ApiError, invalid } from './api-error.js'
 import { type ChatMessage, canonical, parseMessages } from './chat-message.js'
-import { isRecord } from './is-record.js'
 
 export interface CompletionRequest {
   model: string

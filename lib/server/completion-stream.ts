@@ -1,5 +1,5 @@
 // A completion as server-sent events.
-import { toApiError } from './api-error.js'
+import { toApiError } from '../http/api-error.js'
 import type { Completion } from './completion.js'
 import type { ResponseWriter } from './completion-response.js'
 

@@ -1,6 +1,6 @@
+import { ApiError } from '../http/api-error.js'
 import type { RolloutPolicy } from '../policy/types.js'
 import type { ActiveRequests } from './active-requests.js'
-import { ApiError } from './api-error.js'
 import type { PromptCache } from './prompt-cache.js'
 import type { RolloutRegistry } from './rollout-registry.js'
 import type { ResolvedServerOptions } from './server-options.js'
@@ -19,8 +19,6 @@ export interface HandlerContext {
   /** Unix seconds. */
   created: number
 }
-
-export type FetchHandler = (request: Request) => Promise<Response>
 
 /** A route that takes one method. */
 export function answer(

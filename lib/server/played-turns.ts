@@ -1,11 +1,11 @@
 // What the policy said and called in a rollout, over all its token sequences, in the order in which it was said.
 
-import { findAnswers, isWellFormed, tagsBalance } from '../rollout/markup.js'
-import { parseToolCalls, type TurnReading } from '../rollout/tool-call-parser.js'
+import { findAnswers, isWellFormed, tagsBalance } from '../policy/calls/markup.js'
+import { parseToolCalls, type TurnReading } from '../policy/calls/tool-call-parser.js'
 import type { Outcome, SamplingRecord, ToolCallRecord, Trajectory } from '../rollout/types.js'
 import type { ChatMessage } from './chat-message.js'
+import type { RolloutDefinition } from './rollout-definition.js'
 import type { RolloutSegment } from './rollout-segment.js'
-import type { RolloutDefinition } from './served-rollout.js'
 
 export interface PlayedTurn {
   segment: RolloutSegment

@@ -1,7 +1,8 @@
 // Which token sequence a request continues. A request carries the whole conversation; where a sequence of the rollout is
 // a prefix of it, the policy is given only what is new.
+
+import { ApiError } from '../http/api-error.js'
 import type { Message, RolloutPolicy } from '../policy/types.js'
-import { ApiError } from './api-error.js'
 import type { ChatMessage } from './chat-message.js'
 import type { CompletionRequest } from './completion-request.js'
 import type { PromptCache } from './prompt-cache.js'

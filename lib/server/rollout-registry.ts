@@ -1,12 +1,13 @@
 // The rollouts under way: found by id or key, given up when their agent falls silent, forgotten when they end.
 import { randomUUID } from 'node:crypto'
+import { ApiError } from '../http/api-error.js'
+import { createRolloutKey, digest } from '../http/authorization.js'
 import type { RolloutPolicy } from '../policy/types.js'
 import type { Outcome, Trajectory } from '../rollout/types.js'
-import { ApiError } from './api-error.js'
-import { createRolloutKey, digest } from './authorization.js'
 import { checkOutcome } from './outcome.js'
 import type { PromptCache } from './prompt-cache.js'
-import { type RolloutDefinition, rolloutEnded, ServedRollout } from './served-rollout.js'
+import type { RolloutDefinition } from './rollout-definition.js'
+import { rolloutEnded, ServedRollout } from './served-rollout.js'
 
 export interface RegistryOptions {
   policy: RolloutPolicy

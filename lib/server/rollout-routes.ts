@@ -4,13 +4,13 @@
 //   POST /hdpo/rollouts/:id/abandon  {}
 //   GET  /hdpo/metrics
 import { z } from 'zod'
+import { ApiError, invalid } from '../http/api-error.js'
+import type { Caller } from '../http/authorization.js'
+import { readJsonBody } from '../http/read-body.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
 import type { Outcome } from '../rollout/types.js'
-import { ApiError, invalid } from './api-error.js'
-import type { Caller } from './authorization.js'
 import { answer, type HandlerContext } from './handler-context.js'
 import { checkOutcome } from './outcome.js'
-import { readJsonBody } from './read-body.js'
 import type { ServedRollout } from './served-rollout.js'
 
 const startSchema = z.strictObject({

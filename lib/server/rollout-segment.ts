@@ -1,7 +1,8 @@
 // A token sequence of a rollout and the conversation that it is. It grows turn by turn while its client sends the
 // history back; what the policy sampled is kept as tokens and never encoded again.
+
+import { endsInThought, tokensOfOpening } from '../policy/calls/thoughts.js'
 import type { Message, RolloutPolicy, Sequence } from '../policy/types.js'
-import { endsInThought, tokensOfOpening } from '../rollout/thoughts.js'
 import { TokenRecord } from '../rollout/token-record.js'
 import type { TokenSequence } from '../rollout/types.js'
 import type { SampledTurn } from './sample-turn.js'

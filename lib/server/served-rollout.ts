@@ -1,32 +1,16 @@
 // One rollout of an agent that calls this server: its requests, put together by their histories, and how it ended.
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
+import { ApiError } from '../http/api-error.js'
 import type { RolloutPolicy } from '../policy/types.js'
-import type { Outcome, Task, Trajectory } from '../rollout/types.js'
-import { ApiError } from './api-error.js'
-import type { CompletionRequest, RequestedSampling } from './completion-request.js'
+import type { Outcome, Trajectory } from '../rollout/types.js'
+import type { CompletionRequest } from './completion-request.js'
 import { type PlayedTurn, PlayedTurns } from './played-turns.js'
 import type { PromptCache } from './prompt-cache.js'
+import type { RolloutDefinition } from './rollout-definition.js'
 import { RolloutHistory } from './rollout-history.js'
 import type { Splits } from './rollout-segment.js'
 import { type ForcedBeginning, type Reply, RolloutTurn } from './rollout-turn.js'
 import type { SampledTurn } from './sample-turn.js'
-
-/** What holds for a rollout whatever its agent asks for. */
-export interface RolloutLimits {
-  /** Wins over the requests': all rollouts that are trained must be sampled as the trainer takes them to be. */
-  sampling?: Pick<RequestedSampling, 'temperature' | 'topP' | 'topK' | 'minP' | 'seed'>
-  /** Tokens after the first prompt. */
-  maxTokens?: number
-  /** Tokens that the policy may sample in one turn. */
-  maxTurnTokens?: number
-  /** 'none': the policy cannot call tools, whatever the requests say. Default 'auto': as the requests say. */
-  toolChoice?: 'auto' | 'none'
-}
-
-export interface RolloutDefinition extends RolloutLimits {
-  id: string
-  task: Pick<Task, 'id' | 'metadata'>
-}
 
 export class ServedRollout {
   /** Completions that were begun and not delivered. */

@@ -1,6 +1,6 @@
 // Tasks from a JSONL file, all in memory. openTasks reads larger ones, and other kinds.
 import { readFileSync } from 'node:fs'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import type { Task } from '../rollout/types.js'
 import { type RowOptions, toTask } from './task-row.js'
 import { UniqueIds } from './unique-ids.js'

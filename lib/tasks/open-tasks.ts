@@ -1,7 +1,7 @@
 // Any data set as a task list of any size: every row is read once, checked, mapped, and kept in a temporary file from which
 // tasks are read back by position. Memory stays small, an order over all tasks is possible, a resumed run sees the same ones.
 import { tmpdir } from 'node:os'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import type { Task } from '../rollout/types.js'
 import { failAt } from './jsonl.js'
 import { type RowSource, readRows } from './rows.js'

@@ -1,7 +1,7 @@
 // Rows of a Parquet file (what Hugging Face data sets are), a slice of a row group in memory at a time.
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 
 // hyparquet decodes the pages that a slice touches; more at a time is no faster.
 const rowsAtOnce = 1024

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import { parseJsonLine } from './jsonl.js'
 import { parquetRows } from './parquet.js'
 

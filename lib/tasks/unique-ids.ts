@@ -1,4 +1,4 @@
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 
 /** Refuses an id that comes twice: trajectories, knowledge and metrics go by it. */
 export class UniqueIds {

@@ -1,7 +1,7 @@
 // Tools of the Vercel AI SDK, as tools of a rollout. The SDK is not imported: its tools are plain objects, and what
 // is asked of them here has been the same since its version 5.
 import { randomUUID } from 'node:crypto'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import { toAiSdkMessages } from './ai-sdk-messages.js'
 import { type InputSchema, resolveInputSchema } from './input-schema.js'
 import { ToolInputError } from './tool-input-error.js'

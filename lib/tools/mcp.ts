@@ -2,7 +2,7 @@
 
 import { inspect } from 'node:util'
 import type { Tool as McpTool } from '@modelcontextprotocol/client'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import { resolveInputSchema } from './input-schema.js'
 import type { McpEndpoint, McpProgram } from './mcp/address.js'
 import type { LinkSettings, McpLink } from './mcp/link.js'

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import { type CodeTool, codeTool } from './sandbox/code-tool.js'
 import { InterpreterProcess } from './sandbox/interpreter-process.js'
 import { type InterpreterProgram, launchCommand, sandboxFolder } from './sandbox/launch.js'

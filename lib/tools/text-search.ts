@@ -1,7 +1,7 @@
 // Full-text search over a user's own documents, in memory (BM25, minisearch): an index, and the tool over it.
 import MiniSearch from 'minisearch'
 import { z } from 'zod'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import { defineTool } from './define-tool.js'
 import { type Passage, toPassages } from './text-search/passages.js'
 import { type DocumentFields, readDocuments, type TextDocument } from './text-search/read-documents.js'

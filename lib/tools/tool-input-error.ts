@@ -1,4 +1,4 @@
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 
 /**
  * The arguments of a call do not fit the tool's input. The message is written for the policy that made the

@@ -1,6 +1,6 @@
 // A result that is more than text. Policies read text only so far: images have their place in a result, and
 // whoever returns one is told that it does not reach the policy.
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 
 export interface ToolImage {
   /** Encoded as `mediaType` says. */

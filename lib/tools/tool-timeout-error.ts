@@ -1,4 +1,4 @@
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 
 /**
  * A tool's own limit of time ended the call: the rollout counts it as a timeout. The message is written for

@@ -1,5 +1,5 @@
 // A conversation from somewhere else, made into what supervised training takes.
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import type { Message, ToolDescription } from '../policy/types.js'
 
 /** As in trainer/supervised-trainer.ts. */

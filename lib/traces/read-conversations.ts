@@ -1,7 +1,7 @@
 // Conversations for supervised training out of files: hdpo's own, OpenAI's format, OpenTelemetry exports.
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import type { Message } from '../policy/types.js'
 import { parseJsonLine } from '../tasks/jsonl.js'
 import { readRows } from '../tasks/rows.js'

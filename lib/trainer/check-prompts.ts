@@ -1,7 +1,7 @@
 // Every prompt of a run rendered before the first step: a template that fails on one, or one that leaves no room for a reply, is
 // said at once and not after hours.
 import { setImmediate } from 'node:timers/promises'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
 import type { RolloutPolicy } from '../policy/types.js'
 import type { RolloutOptions } from '../rollout/options.js'
 import { createSetting } from '../rollout/setting.js'

@@ -1,7 +1,8 @@
 // Which examples a step trains on: an endless walk through shuffled epochs, addressed by position, so that
 // any step can be looked up without the steps before it.
-import { deriveSeed } from '../rollout/seed.js'
-import { permutation } from './permutation.js'
+
+import { permutation } from '../core/permutation.js'
+import { deriveSeed } from '../core/seed.js'
 
 export class PromptOrder {
   #epoch = -1

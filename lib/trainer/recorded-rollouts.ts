@@ -4,14 +4,14 @@
 // which is its importance weight, clipped as always. That holds near the policy that sampled: rollouts that it has moved too far
 // from are left ungraded, and say so.
 import { z } from 'zod'
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
+import { checkCount, checkPositive } from '../core/option-checks.js'
 import type { RunGroup } from '../rollout/group.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
 import { type Task, type TokenSequence, type Trajectory, trajectoryEnds } from '../rollout/types.js'
 import { readRows } from '../tasks/rows.js'
 import { type TaskList, taskAt } from '../tasks/task-list.js'
 import { packSequences } from './batch.js'
-import { checkCount, checkPositive } from './option-checks.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface RecordedRolloutsOptions {

@@ -1,6 +1,7 @@
 // Learning rate of a step: linear warm-up, then constant or a half cosine down to `finalLearningRateShare` of
 // the peak.
-import type { OptimizerOptions } from '../native.js'
+import { checkCount, checkNotNegative, checkOneOf, checkPositive } from '../core/option-checks.js'
+import type { OptimizerOptions } from '../native/addon.js'
 
 export const scheduleNames = ['constant', 'cosine'] as const
 export type ScheduleName = (typeof scheduleNames)[number]
@@ -30,4 +31,11 @@ export function learningRateAt(step: number, steps: number, options: TrainerOpti
 export function optimizerAt(step: number, steps: number, options: TrainerOptimizerOptions): OptimizerOptions {
   const { schedule: _, warmupSteps: __, finalLearningRateShare: ___, ...native } = options
   return { ...native, learningRate: learningRateAt(step, steps, options) }
+}
+
+export function checkOptimizerOptions(optimizer: TrainerOptimizerOptions): void {
+  checkPositive('optimizer.learningRate', optimizer.learningRate)
+  if (optimizer.schedule !== undefined) checkOneOf('optimizer.schedule', optimizer.schedule, scheduleNames)
+  checkCount('optimizer.warmupSteps', optimizer.warmupSteps ?? 0, 0)
+  checkNotNegative('optimizer.finalLearningRateShare', optimizer.finalLearningRateShare ?? 0)
 }

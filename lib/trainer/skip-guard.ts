@@ -1,7 +1,8 @@
 // Counts steps that changed nothing: their loss or gradient was not finite, or no rollout could be graded. Too many
 // in a row end the run, because the policy no longer learns and the cause (data, learning rate, a judge that is down)
 // will not go away by itself.
-import { HdpoError } from '../errors.js'
+import { HdpoError } from '../core/errors.js'
+import type { SkipState } from '../run/run-state.js'
 
 export interface SkipReason {
   /** Of the error that ends the run. */
@@ -54,9 +55,4 @@ export class SkipGuard {
         `${this.#reason.text}; ${kept}`,
     )
   }
-}
-
-export interface SkipState {
-  inARow: number
-  total: number
 }

@@ -1,17 +1,18 @@
 // Supervised training on conversations: the cold start before reinforcement learning. Only what the assistant
 // writes is trained.
+
+import { checkCount, checkPositive, withoutUndefined } from '../core/option-checks.js'
+import { timed } from '../core/seconds.js'
 import type { RunLogger } from '../loggers/types.js'
-import { toolFormatOf } from '../policy/tool-format.js'
+import { callMarks } from '../policy/calls/call-marks.js'
+import { toolFormatOf } from '../policy/calls/tool-format.js'
 import type { Message, ToolDescription } from '../policy/types.js'
-import { callMarks } from '../rollout/call-marks.js'
+import { fingerprint, type RunState } from '../run/run-state.js'
 import { type MaskedSequence, packSequences } from './batch.js'
 import type { SupervisedMetrics } from './metrics.js'
-import { checkCount, checkOptimizerOptions, checkPositive, withoutUndefined } from './option-checks.js'
 import { PromptOrder } from './prompt-order.js'
 import { type Progress, type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
-import { fingerprint, type RunState } from './run-state.js'
-import { optimizerAt, type TrainerOptimizerOptions } from './schedule.js'
-import { timed } from './seconds.js'
+import { checkOptimizerOptions, optimizerAt, type TrainerOptimizerOptions } from './schedule.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface Conversation {

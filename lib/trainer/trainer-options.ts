@@ -1,7 +1,16 @@
 // What a Trainer takes, and the checks it makes before any work starts.
-import { type AlgorithmOptions, algorithmNames } from '../hdpo/algorithms.js'
+
+import {
+  checkCount,
+  checkNotNegative,
+  checkOneOf,
+  checkPositive,
+  withoutUndefined,
+} from '../core/option-checks.js'
+import type { Knowledge } from '../evaluation/knowledge.js'
+import { type AlgorithmOptions, algorithmNames } from '../hdpo/options.js'
 import type { RunLogger } from '../loggers/types.js'
-import type { PolicyLossOptions } from '../native.js'
+import type { PolicyLossOptions } from '../native/addon.js'
 import type { RewardOptions } from '../rewards/rewards.js'
 import { type RunGroup, runGroup } from '../rollout/group.js'
 import {
@@ -12,16 +21,8 @@ import {
 import type { Task } from '../rollout/types.js'
 import type { TaskList } from '../tasks/task-list.js'
 import type { Tool } from '../tools/types.js'
-import type { Knowledge } from './evaluate.js'
-import {
-  checkCount,
-  checkNotNegative,
-  checkOneOf,
-  checkOptimizerOptions,
-  checkPositive,
-  withoutUndefined,
-} from './option-checks.js'
 import type { TrainerOptimizerOptions } from './schedule.js'
+import { checkOptimizerOptions } from './schedule.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface TrainerOptions {

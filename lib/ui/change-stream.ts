@@ -1,5 +1,5 @@
 // Server-sent events: the state of all runs, whenever one has changed. One timer for each open page; a look costs two stats a run.
-import type { UiContext } from './ui-handler.js'
+import type { UiContext } from './ui-context.js'
 
 export function changeStream({ runs, interval, warn }: UiContext, signal: AbortSignal): Response {
   const encoder = new TextEncoder()

@@ -3,8 +3,8 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadTokenizer } from '../policy/tokenizer.js'
 import type { Tokenizer } from '../policy/types.js'
-import type { IndexProgress } from '../store/index-run.js'
-import { RunStore } from '../store/run-store.js'
+import type { IndexProgress } from '../run/store/index-run.js'
+import { RunStore } from '../run/store/run-store.js'
 
 // Longest that one slice of indexing holds the event loop, plus one file.
 const sliceMilliseconds = 30

@@ -1,23 +1,15 @@
 // Routes of the dashboard, from a web Request to a Response. All of them only read.
-import { ApiError, toApiError } from '../server/api-error.js'
-import { authorize } from '../server/authorization.js'
-import type { FetchHandler } from '../server/handler-context.js'
-import { configText, loadRunLoss } from '../store/run-loss.js'
-import type { RolloutFilter } from '../store/run-store.js'
+import { ApiError, toApiError } from '../http/api-error.js'
+import { authorize } from '../http/authorization.js'
+import type { FetchHandler } from '../http/node-listener.js'
+import { configText, loadRunLoss } from '../run/store/run-loss.js'
+import type { RolloutFilter } from '../run/store/run-store.js'
 import { changeStream } from './change-stream.js'
 import type { OpenRun } from './open-run.js'
 import { pageFile } from './page-files.js'
 import { runsExposition } from './run-exposition.js'
-import type { RunList } from './run-list.js'
 import { showTokens } from './token-view.js'
-
-export interface UiContext {
-  runs: RunList
-  token: string | undefined
-  /** Milliseconds between looks at the run folders for pages that are open. */
-  interval: number
-  warn: (message: string) => void
-}
+import type { UiContext } from './ui-context.js'
 
 const cookieName = 'hdpo-ui'
 // A request waits so long for the newest of a run to be indexed, then answers with what there is.

@@ -1,10 +1,10 @@
 // The dashboard: a page over the run folders, live while they train. It reads files and never talks to a trainer.
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { HdpoError } from '../errors.js'
-import { addSecret } from '../secrets/secrets.js'
-import { type ListenOptions, listen } from '../server/listen.js'
-import { nodeListener } from '../server/node-listener.js'
+import { HdpoError } from '../core/errors.js'
+import { addSecret } from '../core/secrets.js'
+import { type ListenOptions, listen } from '../http/listen.js'
+import { nodeListener } from '../http/node-listener.js'
 import { RunList } from './run-list.js'
 import { createUiHandler } from './ui-handler.js'
 

@@ -1,4 +1,4 @@
-// The public kernels: what lib/kernels.ts calls. Large float arrays are read in place and results written
+// The public kernels: what lib/native/kernels.ts calls. Large float arrays are read in place and results written
 // straight into the JS arrays that the promise resolves to; whatever indexes memory (targets, masks, lengths)
 // is copied and checked first.
 #include <memory>

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, test } from 'vitest'
-import { findPrebuilt, processorFlags } from '../../lib/addon-path.js'
+import { findPrebuilt, processorFlags } from '../../lib/native/addon-path.js'
 import list from '../../native/prebuilt.json' with { type: 'json' }
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))

@@ -9,7 +9,7 @@ import {
   loadAddon,
   type ModelConfig,
   type NativeEngine,
-} from '../../lib/native.js'
+} from '../../lib/native/addon.js'
 
 const config: ModelConfig = {
   vocabSize: 40,

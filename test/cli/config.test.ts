@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { checkConfig, loadConfig } from '../../lib/cli/config.js'
-import { trainSchema } from '../../lib/cli/config-schema.js'
+import { checkConfig, loadConfig } from '../../lib/cli/config/config.js'
+import { trainSchema } from '../../lib/cli/config/config-schema.js'
 
 const valid = {
   policy: 'policy',

@@ -1,8 +1,8 @@
 // What hdpo doctor says of devices, and the self-test on the real addon.
 import { describe, expect, it } from 'vitest'
-import { describeCuda } from '../../lib/cli/doctor.js'
-import { formatSelfTest, passed } from '../../lib/cli/self-test.js'
-import { fromNative, loadAddon, type ModelConfig, type SelfTestReport } from '../../lib/native.js'
+import { describeCuda } from '../../lib/cli/commands/doctor.js'
+import { formatSelfTest, passed } from '../../lib/cli/commands/self-test.js'
+import { fromNative, loadAddon, type ModelConfig, type SelfTestReport } from '../../lib/native/addon.js'
 
 const addon = loadAddon()
 const status = addon.cudaStatus()

@@ -8,9 +8,9 @@ import {
   resolveConversations,
   resolveEnvironment,
   resolveTools,
-} from '../../lib/cli/environment.js'
+} from '../../lib/cli/config/environment.js'
+import { redact } from '../../lib/core/secrets.js'
 import type { Task, Trajectory } from '../../lib/rollout/types.js'
-import { redact } from '../../lib/secrets/secrets.js'
 import { takeTasks } from '../../lib/tasks/task-list.js'
 import type { Tool } from '../../lib/tools/types.js'
 

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { listenForInterrupt } from '../../lib/cli/interrupt.js'
+import { listenForInterrupt } from '../../lib/cli/terminal/interrupt.js'
 
 class FakeProcess extends EventEmitter {
   exits: number[] = []

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { formatMemoryPlan } from '../../lib/cli/memory-line.js'
+import { formatMemoryPlan } from '../../lib/cli/terminal/memory-line.js'
 
 it('names what takes room, and no more', () => {
   const plan = {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { formatProfile } from '../../lib/cli/profile-table.js'
+import { formatProfile } from '../../lib/cli/terminal/profile-table.js'
 
 it('shows ops by their share, largest first', () => {
   const lines = formatProfile([

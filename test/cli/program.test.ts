@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createProgram, describeError } from '../../lib/cli/program.js'
-import { HdpoError } from '../../lib/errors.js'
+import { HdpoError } from '../../lib/core/errors.js'
 
 describe('hdpo', () => {
   const program = createProgram()

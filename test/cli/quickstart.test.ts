@@ -4,11 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { describeResult, resumeCommand } from '../../lib/cli/commands/quickstart.js'
 import { createProgram } from '../../lib/cli/program.js'
-import { describeResult, resumeCommand } from '../../lib/cli/quickstart.js'
-import { loadAddon } from '../../lib/native.js'
-import type { ShippedColdStart } from '../../lib/tasks/shipped-cold-start.js'
-import { summarize } from '../../lib/trainer/evaluate.js'
+import { summarize } from '../../lib/evaluation/evaluate.js'
+import type { ShippedColdStart } from '../../lib/families/shipped-cold-start.js'
+import { loadAddon } from '../../lib/native/addon.js'
 
 const { usable, missing } = loadAddon().cudaStatus()
 

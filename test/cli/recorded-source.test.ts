@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { trainSchema } from '../../lib/cli/config-schema.js'
-import { trainEnvironment } from '../../lib/cli/recorded-source.js'
+import { trainSchema } from '../../lib/cli/config/config-schema.js'
+import { trainEnvironment } from '../../lib/cli/config/recorded-source.js'
 
 const config = (more: object) =>
   trainSchema.parse({

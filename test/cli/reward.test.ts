@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RewardConfig } from '../../lib/cli/data-schema.js'
-import { resolveReward } from '../../lib/cli/reward.js'
+import type { RewardConfig } from '../../lib/cli/config/data-schema.js'
+import { resolveReward } from '../../lib/cli/config/reward.js'
 import type { Task, Trajectory } from '../../lib/rollout/types.js'
 
 let folder: string

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { type ServeFlags, startServing } from '../../lib/cli/serve.js'
+import { type ServeFlags, startServing } from '../../lib/cli/commands/serve.js'
 import { ask, post } from '../server/conversations.js'
 import { ServedPolicy } from '../server/served-policy.js'
 

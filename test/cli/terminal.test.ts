@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { duration, formatTable } from '../../lib/cli/table.js'
-import { Terminal } from '../../lib/cli/terminal.js'
+import { duration, formatTable } from '../../lib/cli/terminal/table.js'
+import { Terminal } from '../../lib/cli/terminal/terminal.js'
 
 function record(isTTY: boolean) {
   const written: string[] = []

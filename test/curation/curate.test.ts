@@ -7,7 +7,7 @@ import type { Message } from '../../lib/policy/types.js'
 import { ungraded } from '../../lib/rewards/rewards.js'
 import { defineTool } from '../../lib/tools/define-tool.js'
 import type { Tool } from '../../lib/tools/types.js'
-import { complete, MisbehavingEndpoint, say } from '../judge/misbehaving-endpoint.js'
+import { complete, MisbehavingEndpoint, say } from '../rewards/misbehaving-endpoint.js'
 import { rightIf42, tasks } from '../trainer/scripted-environment.js'
 import { ScriptedPolicy } from '../trainer/scripted-policy.js'
 

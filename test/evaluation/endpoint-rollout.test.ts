@@ -4,7 +4,7 @@ import { ChatEndpoint } from '../../lib/evaluation/chat-endpoint.js'
 import { endpointRollout } from '../../lib/evaluation/endpoint-rollout.js'
 import type { Task } from '../../lib/rollout/types.js'
 import type { Tool } from '../../lib/tools/types.js'
-import { MisbehavingEndpoint, send } from '../judge/misbehaving-endpoint.js'
+import { MisbehavingEndpoint, send } from '../rewards/misbehaving-endpoint.js'
 import { call, serve } from '../server/conversations.js'
 import type { Script } from '../server/served-policy.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { Random } from '../../lib/core/random.js'
 import { quantile, ratioInterval, wilson } from '../../lib/evaluation/intervals.js'
-import { Random } from '../../lib/tasks/random.js'
 
 const shares = (values: number[]) => values.map((numerator) => ({ numerator, denominator: 1 }))
 

@@ -1,10 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  type AlgorithmOptions,
-  algorithmNames,
-  assignAdvantages,
-  lossWeights,
-} from '../../lib/hdpo/algorithms.js'
+import { assignAdvantages, lossWeights } from '../../lib/hdpo/algorithms.js'
+import { type AlgorithmOptions, algorithmNames } from '../../lib/hdpo/options.js'
 
 const rollout = (id: string, answerReward: number, formatReward: number, calls: number) => ({
   id,

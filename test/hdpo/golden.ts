@@ -1,7 +1,7 @@
 // The reference values of test/golden: inputs and float64 results for every rule of docs/algorithm.md.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { GroupAdvantages, GroupAdvantagesInput, PolicyLossInput } from '../../lib/kernels.js'
+import type { GroupAdvantages, GroupAdvantagesInput, PolicyLossInput } from '../../lib/native/kernels.js'
 
 type NumbersOf<Result> = { [Key in keyof Result]: Result[Key] extends number ? number : number[] }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { kernels } from '../../lib/kernels.js'
+import { kernels } from '../../lib/native/kernels.js'
 import { advantagesCases, largestDifference } from './golden.js'
 
 const rollouts = {

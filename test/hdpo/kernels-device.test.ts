@@ -1,12 +1,12 @@
 // The kernels' option `device`. Where there is a GPU, the golden files hold on it too.
 import { describe, expect, it } from 'vitest'
+import { loadAddon } from '../../lib/native/addon.js'
 import {
   type GroupAdvantagesInput,
   kernels,
   type LinearPolicyLossInput,
   type PolicyLossInput,
-} from '../../lib/kernels.js'
-import { loadAddon } from '../../lib/native.js'
+} from '../../lib/native/kernels.js'
 import {
   advantagesCases,
   largestDifference,

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
-import { kernels, type PolicyLossInput } from '../../lib/kernels.js'
+import { kernels, type PolicyLossInput } from '../../lib/native/kernels.js'
 import {
   largestDifference,
   largestRelativeDifference,

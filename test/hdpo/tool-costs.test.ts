@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { assignAdvantages } from '../../lib/hdpo/algorithms.js'
-import { kernels } from '../../lib/kernels.js'
+import { kernels } from '../../lib/native/kernels.js'
 
 const input = { groupIds: [1, 1, 1, 1], accuracyRewards: [1, 1, 1, 0], correct: [1, 1, 1, 0] }
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { fetchWithRetries, retryAfter } from '../../lib/http/fetch-with-retries.js'
-import { MisbehavingEndpoint, send } from '../judge/misbehaving-endpoint.js'
+import { MisbehavingEndpoint, send } from '../rewards/misbehaving-endpoint.js'
 
 it('reads Retry-After as seconds or a date', () => {
   const now = Date.parse('Wed, 21 Oct 2026 07:28:00 GMT')

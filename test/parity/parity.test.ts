@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadAddon, type NativeEngine } from '../../lib/native.js'
+import { loadAddon, type NativeEngine } from '../../lib/native/addon.js'
 import { parseModelConfig } from '../../lib/policy/model-config.js'
 import { readFloats } from '../policy/read-safetensors.js'
 

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { taskTemplate } from '../../lib/families/chat-template.js'
 import { createChatTemplate } from '../../lib/policy/chat-template.js'
 import { loadTokenizer } from '../../lib/policy/tokenizer.js'
 import type { Message, ToolDescription } from '../../lib/policy/types.js'
-import { taskTemplate } from '../../lib/tasks/chat-template.js'
 
-const path = new URL('../../lib/tasks/atlas/tokenizer.json', import.meta.url)
+const path = new URL('../../lib/families/atlas/tokenizer.json', import.meta.url)
 const tokenizer = loadTokenizer({
   tokenizer: JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>,
 })

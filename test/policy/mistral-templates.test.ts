@@ -1,12 +1,12 @@
 // Mistral's chat templates over a SentencePiece vocabulary: Llama 2's own with Mistral's control tokens.
 import { describe, expect, it } from 'vitest'
-import { callId, withCallIds } from '../../lib/policy/call-ids.js'
+import { callId, withCallIds } from '../../lib/policy/calls/call-ids.js'
+import { parseToolCalls } from '../../lib/policy/calls/tool-call-parser.js'
 import { type ChatTemplateSource, createChatTemplate } from '../../lib/policy/chat-template.js'
 import { loadTokenizer } from '../../lib/policy/tokenizer.js'
 import type { Message, ToolDescription } from '../../lib/policy/types.js'
 import { runEpisode } from '../../lib/rollout/episode.js'
 import { createSetting } from '../../lib/rollout/setting.js'
-import { parseToolCalls } from '../../lib/rollout/tool-call-parser.js'
 import { defineTool } from '../../lib/tools/define-tool.js'
 import { ScriptedPolicy, template as scriptedTemplate, turns } from '../rollout/scripted-policy.js'
 import {

@@ -1,9 +1,9 @@
 // Small models in folders as Hugging Face has them: random weights, real tokenizers.
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { loadAddon } from '../../lib/native.js'
+import { taskTemplate } from '../../lib/families/chat-template.js'
+import { loadAddon } from '../../lib/native/addon.js'
 import { parseModelConfig } from '../../lib/policy/model-config.js'
-import { taskTemplate } from '../../lib/tasks/chat-template.js'
 import { type PublishedTokenizer, publishedTokenizerFolder } from './published-tokenizer.js'
 
 export const tinyQwen3 = {
@@ -59,7 +59,7 @@ export async function writeModelFolder(folder: string, options: ModelFolderOptio
 
 export function writeTokenizer(folder: string, tokenizer: PublishedTokenizer | 'atlas'): void {
   if (tokenizer === 'atlas') {
-    const path = new URL('../../lib/tasks/atlas/tokenizer.json', import.meta.url)
+    const path = new URL('../../lib/families/atlas/tokenizer.json', import.meta.url)
     copyFileSync(path, join(folder, 'tokenizer.json'))
     const { template, endOfTurn } = taskTemplate
     const config = { chat_template: template, eos_token: endOfTurn }

@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadAddon } from '../../lib/native.js'
+import { loadAddon } from '../../lib/native/addon.js'
 import { Policy, type PolicyOptions } from '../../lib/policy/policy.js'
 import { SupervisedTrainer } from '../../lib/trainer/supervised-trainer.js'
 import { tinyAtlas, tinyQwen3, writeModelFolder, writeTokenizer } from './model-folders.js'

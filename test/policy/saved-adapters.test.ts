@@ -5,10 +5,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { taskTemplate } from '../../lib/families/chat-template.js'
 import type { LoraSettings } from '../../lib/policy/lora.js'
 import { Policy, type PolicyOptions } from '../../lib/policy/policy.js'
 import { readTokenizerFiles } from '../../lib/policy/tokenizer.js'
-import { taskTemplate } from '../../lib/tasks/chat-template.js'
 import { writeModelFolder } from './model-folders.js'
 import { publishedConfigs, publishedShapes } from './published-configs.js'
 import { readSafetensors } from './read-safetensors.js'
@@ -125,7 +125,7 @@ describe('where readers would be misled', () => {
     const rest = { maxPositions: 256, ropeTheta: 1e4, rmsNormEpsilon: 1e-5, tieEmbeddings: true }
     const definition = {
       config: { ...config, ...rest, qkvBias: false, qkNorm: false },
-      tokenizer: readTokenizerFiles(join(import.meta.dirname, '../../lib/tasks/atlas')),
+      tokenizer: readTokenizerFiles(join(import.meta.dirname, '../../lib/families/atlas')),
       template: taskTemplate,
       lora: { rank: 2 },
       threads: 1,

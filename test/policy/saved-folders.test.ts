@@ -14,10 +14,10 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { taskTemplate } from '../../lib/families/chat-template.js'
 import { parseModelConfig } from '../../lib/policy/model-config.js'
 import { Policy, type PolicyDefinition } from '../../lib/policy/policy.js'
 import { readTokenizerFiles } from '../../lib/policy/tokenizer.js'
-import { taskTemplate } from '../../lib/tasks/chat-template.js'
 import { writeModelFolder } from './model-folders.js'
 import { publishedConfigs, publishedShapes } from './published-configs.js'
 import { readSafetensors } from './read-safetensors.js'
@@ -138,7 +138,7 @@ describe('a policy that was made from parts', () => {
   const base = { ...publishedConfigs['Qwen 3'], num_hidden_layers: 1 }
   const definition = (type: string): PolicyDefinition => ({
     config: parseModelConfig({ ...base, model_type: type, architectures: undefined }, type),
-    tokenizer: readTokenizerFiles(join(import.meta.dirname, '../../lib/tasks/atlas')),
+    tokenizer: readTokenizerFiles(join(import.meta.dirname, '../../lib/families/atlas')),
     template: {
       ...taskTemplate,
       toolTemplate: `${taskTemplate.template}{# tools #}`,

@@ -21,7 +21,7 @@ it('is English whatever the language of the process, in a template too', () => {
     import { readFileSync } from 'node:fs'
     import { createChatTemplate } from '${new URL('chat-template.ts', source)}'
     import { loadTokenizer } from '${new URL('tokenizer.ts', source)}'
-    const path = new URL('../tasks/atlas/tokenizer.json', '${source}')
+    const path = new URL('../families/atlas/tokenizer.json', '${source}')
     const tokenizer = loadTokenizer({ tokenizer: JSON.parse(readFileSync(path, 'utf8')) })
     const template = '{{ strftime_now("%b %B") }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}'
     const tokens = createChatTemplate({ template }, tokenizer).prompt([{ role: 'user', content: '' }], [])

@@ -2,11 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { countries } from '../../lib/families/atlas/countries.js'
+import { formatSheet } from '../../lib/families/atlas/fact-sheets.js'
 import { loadTokenizer } from '../../lib/policy/tokenizer.js'
-import { countries } from '../../lib/tasks/atlas/countries.js'
-import { formatSheet } from '../../lib/tasks/atlas/fact-sheets.js'
 
-const path = new URL('../../lib/tasks/atlas/tokenizer.json', import.meta.url)
+const path = new URL('../../lib/families/atlas/tokenizer.json', import.meta.url)
 const json = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
 const tokenizer = loadTokenizer({ tokenizer: json })
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { llmJudge, partitionGraded, scoreTrajectories } from '../../lib/rewards/rewards.js'
 import type { Task, Trajectory } from '../../lib/rollout/types.js'
-import { MisbehavingEndpoint, say, send } from '../judge/misbehaving-endpoint.js'
+import { MisbehavingEndpoint, say, send } from './misbehaving-endpoint.js'
 
 let endpoint: MisbehavingEndpoint
 beforeAll(async () => {

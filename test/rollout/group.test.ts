@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { deriveSeed } from '../../lib/core/seed.js'
 import { runGroup } from '../../lib/rollout/group.js'
-import { deriveSeed } from '../../lib/rollout/seed.js'
 import { ScriptedPolicy, template, tokenizer } from './scripted-policy.js'
 import { add, call, never, task, tool } from './tools.js'
 

@@ -1,7 +1,7 @@
 // Llama 3.x's and Mistral's calls, and thoughts, which hold no calls in any format.
 import { describe, expect, it } from 'vitest'
-import { afterThinking } from '../../lib/rollout/thoughts.js'
-import { parseToolCalls, withoutToolCalls } from '../../lib/rollout/tool-call-parser.js'
+import { afterThinking } from '../../lib/policy/calls/thoughts.js'
+import { parseToolCalls, withoutToolCalls } from '../../lib/policy/calls/tool-call-parser.js'
 
 const call = { kind: 'call', name: 'search', arguments: { query: 'a {"} b' } }
 const written = '{"name": "search", "parameters": {"query": "a {\\"} b"}}'

@@ -1,10 +1,10 @@
 // The server over a real policy, small and random: what goes over HTTP is what the engine sampled, and what the policy trains on.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createAtlas } from '../../lib/families/atlas/atlas.js'
 import { Policy } from '../../lib/policy/policy.js'
 import { tokenSequences } from '../../lib/rollout/token-sequences.js'
 import type { TokenSequence } from '../../lib/rollout/types.js'
 import { type AgentServer, createServer } from '../../lib/server/create-server.js'
-import { createAtlas } from '../../lib/tasks/atlas/atlas.js'
 import { packPolicyBatch } from '../../lib/trainer/batch.js'
 import { lookupTool, post } from './conversations.js'
 

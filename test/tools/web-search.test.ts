@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { HdpoError } from '../../lib/errors.js'
+import { HdpoError } from '../../lib/core/errors.js'
+import { redact } from '../../lib/core/secrets.js'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
-import { redact } from '../../lib/secrets/secrets.js'
 import { type WebSearchOptions, type WebSearchProvider, webSearchTool } from '../../lib/tools/web-search.js'
 
 const keys = { serper: 'serper-key-0123', serpapi: 'serpapi-key-0123', brave: 'brave-key-0123' }

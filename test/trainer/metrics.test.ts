@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { StepResult } from '../../lib/native.js'
+import { rolloutMetrics } from '../../lib/evaluation/metrics.js'
+import type { StepResult } from '../../lib/native/addon.js'
 import type { ScoredTrajectory, ToolCallOutcome } from '../../lib/rollout/types.js'
-import { lossMetrics, rolloutMetrics } from '../../lib/trainer/metrics.js'
+import { lossMetrics } from '../../lib/trainer/metrics.js'
 
 function rollout(
   right: number,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { deriveSeed } from '../../lib/rollout/seed.js'
-import { permutation } from '../../lib/trainer/permutation.js'
+import { permutation } from '../../lib/core/permutation.js'
+import { deriveSeed } from '../../lib/core/seed.js'
 import { PromptOrder } from '../../lib/trainer/prompt-order.js'
 
 describe('PromptOrder', () => {

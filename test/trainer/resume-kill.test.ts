@@ -10,8 +10,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readMetrics } from '../../lib/run/run-folder.js'
 import type { StepMetrics } from '../../lib/trainer/metrics.js'
-import { readMetrics } from '../../lib/trainer/run-folder.js'
 
 const root = join(import.meta.dirname, '..', '..')
 // A bare 'tsx' would be looked for in the run's folder.

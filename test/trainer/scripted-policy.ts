@@ -9,7 +9,7 @@ import type {
   PolicyBatch,
   PolicyLossOptions,
   StepResult,
-} from '../../lib/native.js'
+} from '../../lib/native/addon.js'
 import type {
   ChatTemplate,
   Message,

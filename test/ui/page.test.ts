@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { startUi, type UiServer } from '../../lib/ui/ui-server.js'
-import { recordedRollout, writeRun, writeStep } from '../store/recorded-run.js'
+import { recordedRollout, writeRun, writeStep } from '../run/store/recorded-run.js'
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
   existsSync,

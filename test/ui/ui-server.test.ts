@@ -2,9 +2,9 @@ import { appendFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { rolloutId } from '../../lib/store/rollout-record.js'
+import { rolloutId } from '../../lib/run/store/rollout-record.js'
 import { startUi, type UiOptions, type UiServer } from '../../lib/ui/ui-server.js'
-import { writeRun, writeStep } from '../store/recorded-run.js'
+import { writeRun, writeStep } from '../run/store/recorded-run.js'
 
 let folder: string
 let ui: UiServer | undefined

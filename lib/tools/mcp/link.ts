@@ -8,8 +8,8 @@ import {
   SdkError,
   SdkErrorCode,
 } from '@modelcontextprotocol/client'
-import { HdpoError } from '../../errors.js'
-import { withStopSignal } from '../../stop-signal.js'
+import { HdpoError } from '../../core/errors.js'
+import { withStopSignal } from '../../core/stop-signal.js'
 import { ToolTimeoutError } from '../tool-timeout-error.js'
 import { addressName, type McpEndpoint, type McpProgram, openTransport } from './address.js'
 

@@ -2,7 +2,7 @@
 // sends is not trusted: it may be any bytes, any number of them, or nothing.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
-import { HdpoError } from '../../errors.js'
+import { HdpoError } from '../../core/errors.js'
 import { ToolTimeoutError } from '../tool-timeout-error.js'
 import type { Command } from './launch.js'
 import type { SandboxLimits } from './options.js'

@@ -10,7 +10,7 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { HdpoError } from '../../errors.js'
+import { HdpoError } from '../../core/errors.js'
 import type { SandboxLimits } from './options.js'
 
 export interface InterpreterProgram {

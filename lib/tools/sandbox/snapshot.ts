@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
-import { HdpoError } from '../../errors.js'
+import { HdpoError } from '../../core/errors.js'
 import type { Command } from './launch.js'
 
 /** Runs `command`, which writes a snapshot to its descriptor 3. Returns a descriptor, for the caller to close. */

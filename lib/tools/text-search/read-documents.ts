@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { extname, join, relative, sep } from 'node:path'
 import { createInterface } from 'node:readline'
-import { HdpoError } from '../../errors.js'
+import { HdpoError } from '../../core/errors.js'
 
 export interface TextDocument {
   /** Unique; what a result is cited by. */

@@ -1,0 +1,150 @@
+// hdpo sft: supervised training from a config file, the cold start before `hdpo train`.
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { HdpoError } from '../../core/errors.js'
+import { addSecretVariables } from '../../core/secrets.js'
+import type { ModelConfig } from '../../native/addon.js'
+import { Policy } from '../../policy/policy.js'
+import { loadTokenizer, readTokenizerFiles } from '../../policy/tokenizer.js'
+import type { Environment } from '../../trainer/environment.js'
+import { SupervisedTrainer } from '../../trainer/supervised-trainer.js'
+import { loadConfig } from '../config/config.js'
+import { type SftConfig, sftSchema } from '../config/config-schema.js'
+import { closeTools, loadEnvironment, resolveConversations, resolveTools } from '../config/environment.js'
+import { resolveLoggers } from '../config/loggers.js'
+import { policyOptions, splitPolicyKeys } from '../config/policy-options.js'
+import { examples } from '../terminal/examples.js'
+import { describeSupervisedStep } from '../terminal/progress.js'
+import { Terminal } from '../terminal/terminal.js'
+import { runTraining } from './run-training.js'
+
+interface SftFlags {
+  resume?: boolean
+  output?: string
+}
+
+export function addSftCommand(program: Command): void {
+  program
+    .command('sft')
+    .description('supervised training on conversations')
+    .argument('<config>', 'YAML or TypeScript file')
+    .option('--resume', "go on from the run folder's newest whole checkpoint")
+    .option('--output <folder>', 'run folder, instead of the one in the config')
+    .addHelpText('after', examples('hdpo sft cold-start.yaml', 'hdpo sft cold-start.yaml --resume'))
+    .action(runSft)
+}
+
+async function runSft(path: string, flags: SftFlags): Promise<void> {
+  const { config, folder } = await loadConfig(path, sftSchema)
+  const output = resolve(flags.output ?? resolve(folder, config.output))
+  const context = { seed: config.seed ?? 0, folder }
+  const environment =
+    config.environment === undefined ? undefined : await loadEnvironment(config.environment, context)
+  const source = config.conversations ?? environment?.conversations
+  if (!source) {
+    throw new HdpoError('ERR_CONFIG', `${path}: conversations must be given, or an environment that has some`)
+  }
+  addSecretVariables(config.secrets ?? [])
+  const terminal = new Terminal()
+  const conversations = await resolveConversations(source, folder, (message) =>
+    terminal.line(`warning: ${message}`),
+  )
+  const tools = config.tools ? await resolveTools(config.tools, folder) : (environment?.tools ?? [])
+  const policy = await openPolicy(config, path, folder, environment)
+  try {
+    const { policy: _, model: __, environment: ___, secrets: ____, loggers, ...rest } = config
+    const { settings } = splitPolicyKeys(rest)
+    const trainer = new SupervisedTrainer({
+      ...settings,
+      policy,
+      conversations,
+      tools,
+      output,
+      config,
+      ...(loggers && { loggers: resolveLoggers(loggers, folder) }),
+      onWarning: (message) => terminal.line(`warning: ${message}`),
+    })
+    await runTraining({
+      policy,
+      steps: trainer.steps,
+      output,
+      resume: flags.resume === true,
+      terminal,
+      run: (options) => trainer.run(options),
+      describe: ({ metrics }, eta) => describeSupervisedStep(metrics, trainer.steps, eta),
+      record: (steps) => ({
+        method: 'supervised',
+        steps,
+        settings: { conversations: conversations.length, 'learning rate': config.optimizer.learningRate },
+      }),
+    })
+  } finally {
+    await policy.close()
+    await closeTools(tools)
+  }
+}
+
+/** The policy to go on from, or a fresh one of the sizes in the config. */
+async function openPolicy(
+  config: SftConfig,
+  path: string,
+  folder: string,
+  environment: Environment | undefined,
+): Promise<Policy> {
+  const { policy, model } = config
+  if ((policy === undefined) === (model === undefined)) {
+    throw new HdpoError(
+      'ERR_CONFIG',
+      `${path}: exactly one of policy (a folder) and model (a folder, or sizes of a fresh one) must be given`,
+    )
+  }
+  const start = policy ?? model
+  if (typeof start !== 'object')
+    return Policy.load(resolve(folder, start as string), policyOptions(config, folder))
+  const { tokenizer: tokenizerFolder, ...sizes } = start
+  const files = tokenizerFolder
+    ? readTokenizerFiles(resolve(folder, tokenizerFolder))
+    : environment?.tokenizer
+  if (!files) {
+    throw new HdpoError('ERR_CONFIG', `${path}: model.tokenizer must be given: a folder with tokenizer.json`)
+  }
+  const template = files.config?.chat_template
+  const source =
+    typeof template === 'string'
+      ? { template, endOfTurn: String(files.config?.eos_token ?? '<|im_end|>') }
+      : environment?.template
+  if (!source) {
+    throw new HdpoError(
+      'ERR_CONFIG',
+      `${path}: tokenizer_config.json in model.tokenizer has no chat_template`,
+    )
+  }
+  return Policy.create({
+    ...policyOptions(config, folder),
+    config: freshModel(sizes, loadTokenizer(files).vocabSize),
+    tokenizer: files,
+    template: source,
+    seed: config.seed ?? 0,
+  })
+}
+
+type ModelSizes = Omit<Exclude<NonNullable<SftConfig['model']>, string>, 'tokenizer'>
+
+function freshModel(sizes: ModelSizes, vocabSize: number): ModelConfig {
+  const { hiddenSize, heads } = sizes
+  return {
+    vocabSize,
+    hiddenSize,
+    layers: sizes.layers,
+    heads,
+    kvHeads: sizes.kvHeads ?? heads,
+    headDim: sizes.headDim ?? hiddenSize / heads,
+    intermediateSize: sizes.intermediateSize,
+    maxPositions: sizes.maxPositions,
+    ropeTheta: sizes.ropeTheta ?? 10000,
+    rmsNormEpsilon: sizes.rmsNormEpsilon ?? 1e-6,
+    tieEmbeddings: sizes.tieEmbeddings ?? true,
+    qkvBias: sizes.qkvBias ?? false,
+    qkNorm: sizes.qkNorm ?? true,
+  }
+}

@@ -1,0 +1,47 @@
+// What the model card of a trained policy says of its training, from the config and the evaluations of the run.
+
+import type { EvaluationSummary } from '../../evaluation/evaluate.js'
+import type { TrainingRecord } from '../../policy/model-card.js'
+import type { TrainConfig } from '../config/config-schema.js'
+
+/** The measurements worth comparing, by what the card calls them. */
+const measured: readonly [string, keyof EvaluationSummary][] = [
+  ['accuracy on held-out questions', 'accuracy'],
+  ['calls per rollout', 'callsPerRollout'],
+  ['redundant call rate', 'redundantCallRate'],
+  ['needed call rate', 'neededCallRate'],
+]
+
+/** `before` and `after`: the same evaluation before the first step and at the last one that had any. */
+export function trainingRecord(
+  config: TrainConfig,
+  steps: number,
+  before: Partial<EvaluationSummary> | undefined,
+  after: Partial<EvaluationSummary> | undefined,
+): TrainingRecord {
+  const { algorithm, optimizer, lora } = config
+  const { name, ...weights } = algorithm
+  return {
+    method: name,
+    steps,
+    settings: {
+      ...weights,
+      'rollouts of a question': config.groupSize,
+      'questions of a step': config.promptsPerStep,
+      'learning rate': optimizer.learningRate,
+      ...(lora && { 'LoRA rank': lora.rank }),
+      ...(config.environment !== undefined && { environment: config.environment }),
+    },
+    ...(before && { before: measurements(before) }),
+    ...(after && { after: measurements(after) }),
+  }
+}
+
+function measurements(summary: Partial<EvaluationSummary>): Record<string, number> {
+  return Object.fromEntries(
+    measured.flatMap(([name, key]) => {
+      const value = summary[key]
+      return typeof value === 'number' ? [[name, value]] : []
+    }),
+  )
+}

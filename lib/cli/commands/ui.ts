@@ -1,0 +1,57 @@
+// hdpo ui: the dashboard of the runs in a folder.
+import { randomBytes } from 'node:crypto'
+import { type Command, InvalidArgumentError } from 'commander'
+import { isLoopback } from '../../http/listen.js'
+import { startUi } from '../../ui/ui-server.js'
+import { examples } from '../terminal/examples.js'
+import { wholeNumber } from '../terminal/flags.js'
+
+interface UiFlags {
+  host: string
+  port: number
+  token?: string
+}
+
+export function addUiCommand(program: Command): void {
+  program
+    .command('ui')
+    .description('look at runs in the browser: curves, comparisons, every trajectory')
+    .argument('[folder]', 'a run folder, or one with run folders in it', 'runs')
+    .option('--host <address>', 'anything but loopback needs a token', '127.0.0.1')
+    .option('--port <number>', '0: any that is free', port, 7860)
+    .option(
+      '--token <secret>',
+      'what the page needs (better in the environment: HDPO_TOKEN; default off loopback: a random one)',
+    )
+    .addHelpText(
+      'after',
+      examples('hdpo ui', 'hdpo ui runs/quickstart', 'HDPO_TOKEN=... hdpo ui --host 0.0.0.0'),
+    )
+    .action(runUi)
+}
+
+async function runUi(folder: string, flags: UiFlags): Promise<void> {
+  const given = flags.token ?? process.env.HDPO_TOKEN
+  const token = given ?? (isLoopback(flags.host) ? undefined : randomBytes(24).toString('base64url'))
+  const ui = await startUi({
+    folder,
+    host: flags.host,
+    port: flags.port,
+    ...(token !== undefined && { token }),
+    onWarning: (message) => console.error(`warning: ${message}`),
+  })
+  console.log(ui.runs.length === 0 ? `no runs in ${folder} yet` : `runs: ${ui.runs.join(', ')}`)
+  // One that the user chose is not written to the terminal.
+  console.log(given === undefined && token !== undefined ? `${ui.url}/?token=${token}` : ui.url)
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', () => resolve())
+    process.once('SIGTERM', () => resolve())
+  })
+  await ui.close()
+}
+
+function port(text: string): number {
+  const value = wholeNumber(0)(text)
+  if (value > 65535) throw new InvalidArgumentError('It must be a port, 0 to 65535.')
+  return value
+}

@@ -1,0 +1,44 @@
+// The task families that come with hdpo, by name, as environments.
+import { z } from 'zod'
+import { createAtlas } from '../../families/atlas/atlas.js'
+import { createCities } from '../../families/cities/cities.js'
+import type { TaskFamily } from '../../families/task-family.js'
+import type { Environment } from '../../trainer/environment.js'
+import { checkConfig } from './config.js'
+
+/** `environmentSettings` of a config, for every built-in family. */
+const settingsSchema = z.strictObject({
+  heldOutShare: z.number().gt(0).lt(1).exactOptional(),
+  answerNoise: z.number().min(0).max(1).exactOptional(),
+})
+
+const citiesSettingsSchema = settingsSchema.extend({ count: z.int().exactOptional() })
+
+export const builtInEnvironments: Record<string, (context: EnvironmentContext) => Environment> = {
+  atlas: ({ seed, settings = {} }) =>
+    fromFamily(createAtlas({ seed, ...checkConfig(settings, settingsSchema, 'environmentSettings') })),
+  cities: ({ seed, settings = {} }) =>
+    fromFamily(createCities({ seed, ...checkConfig(settings, citiesSettingsSchema, 'environmentSettings') })),
+}
+
+function fromFamily(family: TaskFamily): Environment {
+  return {
+    tools: family.tools,
+    tasks: family.trainTasks,
+    heldOutTasks: family.heldOutTasks,
+    reward: family.reward,
+    evaluationReward: family.evaluationReward,
+    conversations: () => family.coldStart(),
+    tokenizer: family.tokenizer,
+    template: family.template,
+    model: family.model,
+  }
+}
+
+export interface EnvironmentContext {
+  seed: number
+  /** `environmentSettings` of the config. */
+  settings?: Readonly<Record<string, unknown>>
+  /** Relative paths start here. */
+  folder: string
+}

@@ -1,0 +1,9 @@
+// A GPU that is asked for by name and is not there ends a command before it has written anything.
+import { HdpoError } from '../../core/errors.js'
+import { type Device, loadAddon } from '../../native/addon.js'
+
+export function requireDevice(device: Device): void {
+  if (device !== 'cuda') return
+  const { usable, missing } = loadAddon().cudaStatus()
+  if (!usable) throw new HdpoError('ERR_DEVICE', `--device cuda: ${missing}`)
+}

@@ -1,0 +1,99 @@
+// Keeps secrets out of what is written and of what a policy reads. A secret belongs to the process (its environment holds
+// it), so the registry does too. Known are: environment variables whose names say that they hold one, values added with
+// addSecret, and well-known token formats. Each value is also found URL-encoded and in base64.
+import { secretFormats } from './secret-formats.js'
+
+export const redacted = '[redacted]'
+
+// Shorter values would be found inside innocent words.
+const shortestSecret = 8
+const secretName = /(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH)(?:_|$)/i
+
+const added = new Set<string>()
+let compiled: { environment: string; pattern: RegExp } | undefined
+
+/** Names of the environment's variables that hold a secret, as far as their names tell. */
+export function secretVariables(environment: NodeJS.ProcessEnv = process.env): string[] {
+  return Object.keys(environment).filter((name) => secretName.test(name) && isLongEnough(environment[name]))
+}
+
+/** From now on `value` is replaced wherever redact() looks. Values under 8 characters are refused: they would hide words. */
+export function addSecret(value: string, name = 'secret'): void {
+  if (typeof value !== 'string') throw new TypeError(`${name}: must be text, got ${typeof value}`)
+  if (!isLongEnough(value)) {
+    throw new RangeError(`${name}: must have at least ${shortestSecret} characters, got ${value.length}`)
+  }
+  added.add(value)
+  compiled = undefined
+}
+
+/** Adds the values of environment variables. Throws a RangeError for one that is not set: a typing mistake would leak it. */
+export function addSecretVariables(names: readonly string[], environment = process.env): void {
+  for (const name of names) {
+    const value = environment[name]
+    if (value === undefined) throw new RangeError(`secrets: the environment has no variable "${name}"`)
+    addSecret(value, `secrets: the variable "${name}"`)
+  }
+}
+
+/** `text` with every known secret replaced by "[redacted]". */
+export function redact(text: string): string {
+  return text.replace(secretPattern(), redacted)
+}
+
+/** A JSON value (or anything JSON.stringify takes) with every string in it redacted, keys included. */
+export function redactValue<Value>(value: Value): Value {
+  return replaceIn(value, secretPattern()) as Value
+}
+
+/** Whether redactValue would change anything. */
+export function containsSecret(value: unknown): boolean {
+  return foundIn(value, secretPattern())
+}
+
+function foundIn(value: unknown, pattern: RegExp): boolean {
+  // search() ignores where the last match of a global pattern was.
+  if (typeof value === 'string') return value.search(pattern) !== -1
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
+  if (Array.isArray(value)) return value.some((inner) => foundIn(inner, pattern))
+  return Object.entries(value).some(([key, inner]) => foundIn(key, pattern) || foundIn(inner, pattern))
+}
+
+function replaceIn(value: unknown, pattern: RegExp): unknown {
+  if (typeof value === 'string') return value.replace(pattern, redacted)
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  if (Array.isArray(value)) return value.map((inner) => replaceIn(inner, pattern))
+  const entries = Object.entries(value).map(([key, inner]) => [
+    key.replace(pattern, redacted),
+    replaceIn(inner, pattern),
+  ])
+  return Object.fromEntries(entries)
+}
+
+function secretPattern(): RegExp {
+  const values = [...new Set([...secretVariables().map((name) => process.env[name] as string), ...added])]
+  const environment = values.join('\0')
+  if (compiled?.environment === environment) return compiled.pattern
+  // Longest first, so that no secret is cut by one that it contains.
+  const forms = values.flatMap(formsOf).sort((a, b) => b.length - a.length)
+  compiled = {
+    environment,
+    pattern: new RegExp([...forms.map(escapePattern), ...secretFormats].join('|'), 'g'),
+  }
+  return compiled.pattern
+}
+
+function formsOf(value: string): string[] {
+  const bytes = Buffer.from(value)
+  return [
+    ...new Set([value, encodeURIComponent(value), bytes.toString('base64'), bytes.toString('base64url')]),
+  ]
+}
+
+function isLongEnough(value: string | undefined): boolean {
+  return value !== undefined && value.trim().length >= shortestSecret
+}
+
+function escapePattern(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+}

@@ -1,0 +1,67 @@
+// One process at a time works in a job's folder: whoever was left behind by a killed comparison finishes its step and saves
+// before the next one goes on from there.
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HdpoError } from '../../core/errors.js'
+
+export interface JobLock {
+  release(): Promise<void>
+}
+
+export interface LockOptions {
+  /** Milliseconds to wait for a process that holds the folder. */
+  patience: number
+  signal: AbortSignal
+}
+
+/** Rejects with ERR_COMPARE where another process keeps the folder for longer than `patience`. */
+export async function lockJob(folder: string, { patience, signal }: LockOptions): Promise<JobLock> {
+  await mkdir(folder, { recursive: true })
+  const path = join(folder, 'pid')
+  const deadline = performance.now() + patience
+  for (;;) {
+    if (await write(path)) return { release: () => rm(path, { force: true }) }
+    const holder = await holderOf(path)
+    if (holder !== undefined && !isAlive(holder)) {
+      await rm(path, { force: true })
+    } else if (performance.now() > deadline) {
+      throw new HdpoError(
+        'ERR_COMPARE',
+        `${folder} is in use by process ${holder}; end it, or delete ${path} where that is no process of a comparison`,
+      )
+    } else {
+      await sleep(100, undefined, { signal })
+    }
+  }
+}
+
+/** False where the file is there. */
+async function write(path: string): Promise<boolean> {
+  try {
+    await writeFile(path, String(process.pid), { flag: 'wx' })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** Undefined where the file is gone again, or its writer has not got as far as the number. */
+async function holderOf(path: string): Promise<number | undefined> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return ''
+    throw error
+  })
+  return text === '' ? undefined : Number(text)
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // Somebody else's process is one all the same.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

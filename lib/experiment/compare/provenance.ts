@@ -1,0 +1,38 @@
+// With what a result was made: version, commit, Node, processor.
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { Provenance } from './result.js'
+
+const run = promisify(execFile)
+const packageFolder = fileURLToPath(new URL('../../..', import.meta.url))
+
+export async function describeProvenance(): Promise<Provenance> {
+  const { version } = JSON.parse(readFileSync(`${packageFolder}/package.json`, 'utf8')) as { version: string }
+  const commit = await gitCommit()
+  return {
+    version,
+    ...(commit !== undefined && { commit }),
+    node: process.version,
+    processor: `${cpus()[0]?.model ?? process.arch}, ${cpus().length} cores`,
+  }
+}
+
+/** Undefined outside of a checkout of hdpo, as in an installed package. */
+async function gitCommit(): Promise<string | undefined> {
+  try {
+    const options = { cwd: packageFolder }
+    const [{ stdout: top }, { stdout: commit }, { stdout: changes }] = await Promise.all([
+      run('git', ['rev-parse', '--show-toplevel'], options),
+      run('git', ['rev-parse', '--short', 'HEAD'], options),
+      run('git', ['status', '--porcelain', '--untracked-files=no'], options),
+    ])
+    if (`${top.trim()}/` !== packageFolder) return undefined
+    return commit.trim() + (changes.trim() === '' ? '' : '-dirty')
+  } catch {
+    // No git, or no checkout: nothing to say.
+    return undefined
+  }
+}

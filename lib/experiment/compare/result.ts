@@ -1,0 +1,89 @@
+// What jobs leave behind: result.json of a seed's start and of each cell.
+import { readFile } from 'node:fs/promises'
+import writeFileAtomic from 'write-file-atomic'
+import { HdpoError } from '../../core/errors.js'
+import type { EvaluationSummary } from '../../evaluation/evaluate.js'
+import type { KeptKnowledge } from '../../evaluation/knowledge.js'
+import type { StepMetrics } from '../../trainer/metrics.js'
+import { type Cell, type Job, resultPath } from './grid.js'
+
+/** Of a policy on the held-out questions, graded without noise. Rates are 0 to 1. */
+export interface Measures {
+  accuracy: number
+  callsPerRollout: number
+  callShare: number
+  redundantCallRate?: number
+  neededCallRate?: number
+}
+
+export interface StartResult {
+  seed: number
+  parameters: number
+  knowledge: KeptKnowledge
+  knownQuestions: number
+  neededQuestions: number
+  /** Before reinforcement learning. */
+  before: Measures
+  /** On the questions of the curves. */
+  curveBefore: Measures
+  seconds: number
+}
+
+export interface CellResult {
+  cell: Cell
+  after: Measures
+  /** On the questions of the curves, at step 0 too. */
+  curve: ({ step: number } & Measures)[]
+  /** Of the training rollouts, graded as training was. */
+  training: { step: number; accuracy: number; callsPerRollout: number; qualifyingRatio: number }[]
+  /** Wall clock, of the process that finished it. */
+  seconds: number
+  provenance: Provenance
+}
+
+/** What a result was made with. */
+export interface Provenance {
+  version: string
+  /** Of the git checkout, '-dirty' where files differ from it; absent in an installed package. */
+  commit?: string
+  node: string
+  processor: string
+}
+
+export function measuresOf(summary: EvaluationSummary): Measures {
+  const { accuracy, callsPerRollout, callShare, redundantCallRate, neededCallRate } = summary
+  return {
+    accuracy,
+    callsPerRollout,
+    callShare,
+    ...(redundantCallRate !== undefined && { redundantCallRate }),
+    ...(neededCallRate !== undefined && { neededCallRate }),
+  }
+}
+
+export function curveOf(curveBefore: Measures, metrics: readonly StepMetrics[]): CellResult['curve'] {
+  const evaluated = metrics.flatMap(({ step, evaluation }) =>
+    evaluation ? [{ step, ...measuresOf(evaluation) }] : [],
+  )
+  return [{ step: 0, ...curveBefore }, ...evaluated]
+}
+
+export async function writeResult(output: string, job: Job, result: StartResult | CellResult): Promise<void> {
+  await writeFileAtomic(resultPath(output, job), `${JSON.stringify(result, null, 1)}\n`)
+}
+
+/** Undefined where the job has not finished. */
+export async function readResult<Result extends StartResult | CellResult>(
+  output: string,
+  job: Job,
+): Promise<Result | undefined> {
+  const path = resultPath(output, job)
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Result
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new HdpoError('ERR_RUN_FOLDER', `${path} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,59 @@
+// What the quickstart tells while it runs: every sign of progress comes with the seconds until all of it is done.
+
+import type { StepMetrics, SupervisedMetrics } from '../../trainer/metrics.js'
+import type { Forecast } from '../forecast.js'
+import { type QuickstartStage, stageTitles } from './forecast.js'
+
+export interface QuickstartObserver {
+  /** Before the long work: what each stage ahead will take, by what this machine just showed. */
+  forecast(stages: readonly { title: string; seconds: number }[]): void
+  /** A stage begins. */
+  stage(description: string): void
+  coldStartStep(metrics: SupervisedMetrics, steps: number, remaining: number): void
+  questionsAsked(done: number, of: number, remaining: number): void
+  trainStep(metrics: StepMetrics, steps: number, remaining: number): void
+  /** Something worth a line that stays. */
+  note(line: string): void
+}
+
+export class QuickstartProgress {
+  #firstStep = true
+
+  constructor(
+    private readonly observer: QuickstartObserver,
+    private readonly forecast: Forecast,
+  ) {
+    const stages = forecast.stages.map(({ name, seconds }) => ({
+      title: stageTitles[name as QuickstartStage],
+      seconds,
+    }))
+    if (stages.length > 0) observer.forecast(stages)
+  }
+
+  begin(stage: QuickstartStage, description: string): void {
+    this.forecast.begin(stage)
+    this.#firstStep = true
+    this.observer.stage(description)
+  }
+
+  coldStartStep(metrics: SupervisedMetrics, steps: number): void {
+    this.observer.coldStartStep(metrics, steps, this.#stepTaken(metrics.step, steps))
+  }
+
+  trainStep(metrics: StepMetrics, steps: number): void {
+    this.observer.trainStep(metrics, steps, this.#stepTaken(metrics.step, steps))
+  }
+
+  questionsAsked(done: number, of: number): void {
+    this.forecast.reached(done / of)
+    this.observer.questionsAsked(done, of, this.forecast.remaining)
+  }
+
+  #stepTaken(step: number, steps: number): number {
+    // Before the first step is over an earlier process may have taken others, and conversations and kernels were made.
+    if (this.#firstStep) this.forecast.skip(step / steps)
+    else this.forecast.reached(step / steps)
+    this.#firstStep = false
+    return this.forecast.remaining
+  }
+}

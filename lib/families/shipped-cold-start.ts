@@ -1,0 +1,71 @@
+// Policies after the cold start that come with hdpo, so that the quickstart begins where training them would have ended. Beside each
+// file of weights a JSON file says what they were trained on, with which commands, and the hash that the weights must have.
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { HdpoError } from '../core/errors.js'
+import type { BuiltInFamily } from './built-in-families.js'
+
+export interface ShippedColdStart {
+  environment: BuiltInFamily
+  seed: number
+  /** Of the weights, hexadecimal. */
+  sha256: string
+  /** Hash of everything that the training follows from (lib/experiment/cold-start-recipe.ts). */
+  recipe: string
+  /** What made the weights, in order. */
+  commands: string[]
+  /** Optimiser steps of that training, and where it ran. */
+  steps: number
+  machine: string
+}
+
+/** The seed of each family whose cold start comes with hdpo. */
+const shippedSeeds: Partial<Record<BuiltInFamily, number>> = { atlas: 0 }
+
+export function isColdStartShipped(environment: BuiltInFamily, seed: number): boolean {
+  return shippedSeeds[environment] === seed
+}
+
+/** Where the weights are, and what is said of them; dist/ has both in the same place. */
+export function shippedColdStartPaths(environment: BuiltInFamily): { weights: string; description: string } {
+  const path = (file: string) => fileURLToPath(new URL(`./${environment}/${file}`, import.meta.url))
+  return { weights: path('cold-start.safetensors'), description: path('cold-start.json') }
+}
+
+export async function readShippedColdStart(environment: BuiltInFamily): Promise<ShippedColdStart> {
+  const { description } = shippedColdStartPaths(environment)
+  return JSON.parse((await readShipped(description)).toString('utf8')) as ShippedColdStart
+}
+
+/** The path of the weights, once they are known to be those that were shipped. */
+export async function checkShippedWeights(
+  { environment, sha256 }: ShippedColdStart,
+  path = shippedColdStartPaths(environment).weights,
+): Promise<string> {
+  const found = sha256Of(await readShipped(path))
+  if (found === sha256) return path
+  throw new HdpoError(
+    'ERR_COLD_START',
+    `${path} is not the file that comes with hdpo: its sha256 is ${found}, not ${sha256}; ${remedies}`,
+  )
+}
+
+export function sha256Of(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+const remedies =
+  'bring it back (git checkout, or install hdpo again), or train the cold start yourself (--from-scratch)'
+
+async function readShipped(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new HdpoError(
+      'ERR_COLD_START',
+      `${path}, a file that comes with hdpo, cannot be read (${(error as NodeJS.ErrnoException).code}); ${remedies}`,
+      { cause: error },
+    )
+  }
+}

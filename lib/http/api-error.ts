@@ -1,0 +1,56 @@
+// Errors as OpenAI's API has them: an HTTP status and { error: { message, type, param, code } }. Clients built for that API
+// read `code` and decide by the status whether to try again.
+import { HdpoError } from '../core/errors.js'
+
+export interface ApiErrorDetails {
+  /** The parameter that is wrong, e.g. 'messages[2].role'. */
+  param?: string
+  code?: string
+}
+
+export class ApiError extends Error {
+  readonly param: string | null
+  readonly code: string | null
+
+  constructor(
+    readonly status: number,
+    message: string,
+    { param, code }: ApiErrorDetails = {},
+  ) {
+    super(message)
+    this.name = 'ApiError'
+    this.param = param ?? null
+    this.code = code ?? null
+  }
+
+  toJSON(): object {
+    const { message, param, code, status } = this
+    return { error: { message, type: errorType(status), param, code } }
+  }
+}
+
+/** A request that names a wrong or unsupported parameter. */
+export function invalid(param: string, message: string, code?: string): ApiError {
+  return new ApiError(400, `${param}: ${message}`, { param, ...(code !== undefined && { code }) })
+}
+
+// What is refused below the server because of what was asked.
+const requestErrors = new Set(['ERR_CHAT_TEMPLATE', 'ERR_TOOL_CHOICE', 'ERR_KV_BUDGET', 'ERR_NO_COMPLETION'])
+
+/** Anything thrown while a request was answered. Faults of this process keep their message out of the response. */
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error
+  if (error instanceof HdpoError && requestErrors.has(error.code)) {
+    return new ApiError(400, error.message, { code: error.code })
+  }
+  const code = error instanceof HdpoError ? error.code : 'internal_error'
+  return new ApiError(500, 'The server failed to answer; its log says why.', { code })
+}
+
+function errorType(status: number): string {
+  if (status === 401) return 'authentication_error'
+  if (status === 403) return 'permission_error'
+  if (status === 404) return 'not_found_error'
+  if (status === 429) return 'rate_limit_error'
+  return status >= 500 ? 'server_error' : 'invalid_request_error'
+}

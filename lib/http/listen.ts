@@ -1,0 +1,84 @@
+// A node:http server for the listener, careful with whom it talks to.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { HdpoError } from '../core/errors.js'
+import { ApiError } from './api-error.js'
+import type { RequestListener } from './node-listener.js'
+
+export interface ListenOptions {
+  /** Default 0: any that is free. */
+  port?: number
+  /** Default '127.0.0.1'. Anything but loopback needs the server to have a token. */
+  host?: string
+}
+
+export interface Listening {
+  url: string
+  close(): Promise<void>
+}
+
+// A client that sends its request drop by drop holds a connection this long at most.
+const headersTimeout = 5_000
+const requestTimeout = 30_000
+const maxConnections = 4096
+
+export async function listen(
+  listener: RequestListener,
+  { port = 0, host = '127.0.0.1' }: ListenOptions,
+  hasToken: boolean,
+): Promise<Listening> {
+  if (!isLoopback(host) && !hasToken) {
+    throw new HdpoError(
+      'ERR_TOKEN_NEEDED',
+      `host ${host} can be reached from other machines, which needs a token; without one only 127.0.0.1, ::1 and localhost are allowed`,
+    )
+  }
+  const guarded = hasToken ? listener : onlyForLoopback(listener)
+  const server = createServer(
+    { headersTimeout, requestTimeout, connectionsCheckingInterval: 1000, maxHeaderSize: 16 * 1024 },
+    guarded,
+  )
+  server.maxConnections = maxConnections
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  return { url: urlOf(server, host), close: () => close(server) }
+}
+
+/**
+ * Without a token, whoever reaches the port may ask; so a page in this machine's browser must not, whatever name its
+ * attacker lets point to 127.0.0.1 (DNS rebinding).
+ */
+function onlyForLoopback(listener: RequestListener): RequestListener {
+  return (request: IncomingMessage, response: ServerResponse) => {
+    const name = (request.headers.host ?? '').replace(/:\d+$/, '')
+    if (isLoopback(name.replace(/^\[|\]$/g, ''))) {
+      listener(request, response)
+      return
+    }
+    const error = new ApiError(403, `host ${JSON.stringify(name)} is not this machine's loopback`)
+    response.writeHead(403, { 'content-type': 'application/json', connection: 'close' })
+    response.end(JSON.stringify(error.toJSON()))
+  }
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+}
+
+function urlOf(server: Server, host: string): string {
+  const { address, port, family } = server.address() as AddressInfo
+  const name = host === 'localhost' ? host : family === 'IPv6' ? `[${address}]` : address
+  return `http://${name}:${port}`
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.close((error) => (error ? reject(error) : resolve()))
+    server.closeAllConnections()
+  })
+}

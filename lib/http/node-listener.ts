@@ -1,0 +1,89 @@
+// The web handler as a listener of node:http, which plain servers, express and fastify all hand requests to.
+
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+
+export type RequestListener = (request: IncomingMessage, response: ServerResponse) => void
+
+/** `onError` sees what no response could tell of: the connection is closed then. */
+export function nodeListener(handler: FetchHandler, onError: (error: unknown) => void): RequestListener {
+  return (incoming, outgoing) => {
+    const left = new AbortController()
+    outgoing.on('close', () => {
+      if (!outgoing.writableFinished) left.abort(new Error('the client went away'))
+    })
+    respond(handler, incoming, outgoing, left.signal).catch((error: unknown) => {
+      if (!left.signal.aborted) onError(error)
+      outgoing.destroy()
+    })
+  }
+}
+
+async function respond(
+  handler: FetchHandler,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const response = await handler(toRequest(incoming, signal))
+  if (signal.aborted) {
+    await response.body?.cancel()
+    return
+  }
+  // What is left of a body that was refused would be read as the next request.
+  if (!incoming.complete) outgoing.setHeader('connection', 'close')
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+  if (response.body) await write(response.body, outgoing, signal)
+  outgoing.end()
+}
+
+async function write(
+  body: ReadableStream<Uint8Array>,
+  outgoing: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const reader = body.getReader()
+  const cancel = () => void reader.cancel(signal.reason)
+  signal.addEventListener('abort', cancel, { once: true })
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return
+      if (!outgoing.write(value)) await once(outgoing, 'drain', { signal })
+    }
+  } finally {
+    signal.removeEventListener('abort', cancel)
+  }
+}
+
+function toRequest(
+  incoming: IncomingMessage & { body?: unknown; originalUrl?: string },
+  signal: AbortSignal,
+): Request {
+  const { method = 'GET', headers } = incoming
+  const hasBody = method !== 'GET' && method !== 'HEAD'
+  const url = new URL(incoming.url ?? '/', `http://${headers.host ?? 'localhost'}`)
+  return new Request(url, {
+    method,
+    headers: toHeaders(incoming),
+    signal,
+    ...(hasBody && { body: bodyOf(incoming), duplex: 'half' }),
+  } as RequestInit)
+}
+
+/** A host with a body parser (express.json()) has read the body already. */
+function bodyOf(incoming: IncomingMessage & { body?: unknown }): ReadableStream | string {
+  if (incoming.body !== undefined && incoming.readableEnded) return JSON.stringify(incoming.body)
+  return Readable.toWeb(incoming) as ReadableStream
+}
+
+function toHeaders({ headersDistinct }: IncomingMessage): Headers {
+  const headers = new Headers()
+  for (const [name, values] of Object.entries(headersDistinct)) {
+    for (const value of values ?? []) headers.append(name, value)
+  }
+  return headers
+}
+
+export type FetchHandler = (request: Request) => Promise<Response>

@@ -1,7 +1,0 @@
-// Where a kernel runs.
-import { type Device, devices } from '../native.js'
-import { checkChoice } from './loss-options.js'
-
-export function checkDevice(value: unknown): Device {
-  return value === undefined ? 'cpu' : checkChoice('device', value, devices)
-}

@@ -1,0 +1,30 @@
+// A call as it could be read from what a policy wrote.
+import type { ToolCall } from '../types.js'
+
+/** A malformed one says why, for the policy to read, and keeps its text. */
+export type ParsedToolCall =
+  | ({ kind: 'call' } & ToolCall)
+  | { kind: 'malformed'; text: string; problem: string }
+
+export function malformed(text: string, problem: string): ParsedToolCall {
+  return { kind: 'malformed', text, problem }
+}
+
+/** The value of a JSON text, or why there is none. */
+export function readJson(text: string): { value: unknown } | { problem: string } {
+  try {
+    return { value: JSON.parse(text) }
+  } catch (error) {
+    return { problem: `not valid JSON: ${(error as Error).message}` }
+  }
+}
+
+/** { name, arguments, id }, as Hermes and Mistral write it; only the name has to be there. `text`: what the value was read from. */
+export function callOf(value: unknown, text: string): ParsedToolCall {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return malformed(text, 'must be a JSON object')
+  }
+  const { name, arguments: input = {}, id } = value as { name?: unknown; arguments?: unknown; id?: unknown }
+  if (typeof name !== 'string' || name === '') return malformed(text, '"name" must be the name of a tool')
+  return { kind: 'call', name, arguments: input, ...(typeof id === 'string' && { id }) }
+}

@@ -1,0 +1,163 @@
+// A language model as a judge, behind any OpenAI-compatible endpoint. It either decides or says why it cannot; it never guesses.
+import pLimit, { type LimitFunction } from 'p-limit'
+import { AttemptError, fetchWithRetries } from '../../http/fetch-with-retries.js'
+import { type Agreement, AgreementCount } from './agreement.js'
+import { type JudgeOptions, type ResolvedJudgeOptions, resolveJudgeOptions } from './options.js'
+import { parseVerdict, type Verdict } from './verdict.js'
+import { verdictKey } from './verdict-cache.js'
+
+export interface ChatMessage {
+  role: 'system' | 'user'
+  content: string
+}
+
+export type Decision =
+  | { kind: 'decided'; correct: boolean; votes: readonly Verdict[] }
+  /** Too few votes came back, or they are split: `reason` says which. */
+  | { kind: 'undecided'; reason: string }
+
+export interface JudgeStatistics {
+  /** Things put to the judge. */
+  asked: number
+  decided: number
+  undecided: number
+  /** HTTP requests that were answered with a verdict. */
+  requests: number
+  /** Attempts that failed and were made again. */
+  retries: number
+  /** Votes that never came. */
+  failedVotes: number
+  cachedVotes: number
+  /** As the endpoint reports them. */
+  promptTokens: number
+  completionTokens: number
+  agreement: Agreement
+}
+
+export class Judge {
+  readonly #options: ResolvedJudgeOptions
+  readonly #limit: LimitFunction
+  readonly #agreement = new AgreementCount()
+  /** Votes being asked for: the same question at the same time is one request. */
+  readonly #underWay = new Map<string, Promise<Verdict>>()
+  readonly #counts = {
+    asked: 0,
+    decided: 0,
+    undecided: 0,
+    requests: 0,
+    retries: 0,
+    failedVotes: 0,
+    cachedVotes: 0,
+    promptTokens: 0,
+    completionTokens: 0,
+  }
+
+  constructor(options: JudgeOptions) {
+    this.#options = resolveJudgeOptions(options)
+    this.#limit = pLimit(this.#options.concurrency)
+  }
+
+  /** Decided once more than half of all votes, those that never came included, say the same. */
+  async decide(messages: readonly ChatMessage[]): Promise<Decision> {
+    const { votes: wanted } = this.#options
+    const results = await Promise.allSettled(
+      Array.from({ length: wanted }, (_, vote) => this.#vote(messages, vote)),
+    )
+    const votes = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    const failures = results.flatMap((result) =>
+      result.status === 'rejected' ? [messageOf(result.reason)] : [],
+    )
+    this.#counts.asked++
+    this.#counts.failedVotes += failures.length
+    this.#agreement.add(votes.map(({ correct }) => correct))
+    const correct = votes.filter((vote) => vote.correct).length
+    const majority = Math.max(correct, votes.length - correct)
+    if (majority * 2 > wanted) {
+      this.#counts.decided++
+      return { kind: 'decided', correct: correct === majority, votes }
+    }
+    this.#counts.undecided++
+    const split = `the judge's ${wanted} votes have no majority: ${correct} correct, ${votes.length - correct} wrong`
+    return {
+      kind: 'undecided',
+      reason: failures[0] === undefined ? split : `the judge failed: ${failures[0]}`,
+    }
+  }
+
+  get statistics(): JudgeStatistics {
+    return { ...this.#counts, agreement: this.#agreement.result }
+  }
+
+  async #vote(messages: readonly ChatMessage[], vote: number): Promise<Verdict> {
+    const { url, model, body, cache } = this.#options
+    const request = { model, messages, ...body }
+    const key = verdictKey(url, request, vote)
+    const underWay = this.#underWay.get(key)
+    if (underWay) {
+      this.#counts.cachedVotes++
+      return underWay
+    }
+    const asking = this.#askOnce(key, request).finally(() => this.#underWay.delete(key))
+    if (cache) this.#underWay.set(key, asking)
+    return asking
+  }
+
+  async #askOnce(key: string, request: object): Promise<Verdict> {
+    const { cache } = this.#options
+    const kept = await cache?.read(key)
+    if (kept) {
+      this.#counts.cachedVotes++
+      return kept
+    }
+    const verdict = await this.#limit(() => this.#ask(request))
+    await cache?.write(key, verdict)
+    return verdict
+  }
+
+  async #ask(request: object): Promise<Verdict> {
+    const { url, headers, retry } = this.#options
+    const init = { method: 'POST', headers, body: JSON.stringify(request) }
+    const { verdict, usage } = await fetchWithRetries(url, init, readCompletion, {
+      ...retry,
+      onRetry: () => this.#counts.retries++,
+    })
+    this.#counts.requests++
+    this.#counts.promptTokens += count(usage?.prompt_tokens)
+    this.#counts.completionTokens += count(usage?.completion_tokens)
+    return verdict
+  }
+}
+
+interface Completion {
+  choices?: { message?: { content?: unknown }; finish_reason?: unknown }[]
+  usage?: { prompt_tokens?: unknown; completion_tokens?: unknown }
+}
+
+/** A reply that is no verdict is worth another attempt: the judge samples. */
+async function readCompletion(response: Response): Promise<{ verdict: Verdict; usage: Completion['usage'] }> {
+  const text = await response.text()
+  let completion: Completion
+  try {
+    completion = JSON.parse(text) as Completion
+  } catch (error) {
+    throw new AttemptError(`the endpoint sent no JSON: ${excerpt(text)}`, false, undefined, { cause: error })
+  }
+  const content = completion?.choices?.[0]?.message?.content
+  if (typeof content !== 'string')
+    throw new AttemptError(`the endpoint sent no completion: ${excerpt(text)}`, false)
+  const verdict = parseVerdict(content)
+  if (!verdict) throw new AttemptError(`the reply is no verdict: ${excerpt(content)}`, false)
+  return { verdict, usage: completion.usage }
+}
+
+function count(tokens: unknown): number {
+  return typeof tokens === 'number' && Number.isFinite(tokens) ? tokens : 0
+}
+
+function excerpt(text: string): string {
+  return JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}...` : text)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

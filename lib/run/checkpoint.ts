@@ -1,0 +1,186 @@
+// Checkpoints of a run: <run>/checkpoints/step-<N>/. A checkpoint either is whole or does not count:
+//   1. its files are written into step-<N>.partial-<pid> and fsynced,
+//   2. manifest.json, with size and SHA-256 of every file, is written last and fsynced,
+//   3. the folder is renamed to step-<N> and the parent folder fsynced.
+// A reader takes the newest one whose files all match its manifest.
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { join, relative, sep } from 'node:path'
+import { HdpoError } from '../core/errors.js'
+
+const manifestName = 'manifest.json'
+const manifestFormat = 1
+
+interface Manifest {
+  format: number
+  step: number
+  files: Record<string, { size: number; sha256: string }>
+}
+
+export interface Checkpoint {
+  step: number
+  folder: string
+}
+
+export class CheckpointStore {
+  private constructor(
+    readonly folder: string,
+    private readonly keep: number,
+    private readonly warn: (message: string) => void,
+  ) {}
+
+  /**
+   * Makes the folder if absent and removes what an interrupted write left. `keep`: how many of the newest
+   * stay, at least 1.
+   */
+  static async open(
+    folder: string,
+    options: { keep: number; warn: (message: string) => void },
+  ): Promise<CheckpointStore> {
+    await mkdir(folder, { recursive: true })
+    const store = new CheckpointStore(folder, options.keep, options.warn)
+    await store.#removePartial()
+    return store
+  }
+
+  /** `write` fills a fresh folder; afterwards the checkpoint is on disk under its final name. */
+  async save(step: number, write: (folder: string) => Promise<void>): Promise<Checkpoint> {
+    const folder = join(this.folder, `step-${step}`)
+    const partial = `${folder}.partial-${process.pid}`
+    await rm(partial, { recursive: true, force: true })
+    await mkdir(partial)
+    await write(partial)
+    await writeManifest(partial, step)
+    // A folder of that name can only be a damaged one, or one that the resumed run has gone back behind.
+    await rm(folder, { recursive: true, force: true })
+    await rename(partial, folder)
+    await syncPath(this.folder)
+    await this.#removeOld(step)
+    return { step, folder }
+  }
+
+  /** The newest whole checkpoint; damaged ones are named in a warning and passed over. */
+  async latest(): Promise<Checkpoint | undefined> {
+    for (const step of (await this.steps()).reverse()) {
+      const folder = join(this.folder, `step-${step}`)
+      const damage = await findDamage(folder, step)
+      if (damage === undefined) return { step, folder }
+      this.warn(`checkpoint ${folder} is damaged and was not used: ${damage}`)
+    }
+    return undefined
+  }
+
+  /** Steps that have a folder, ascending, damaged ones included. */
+  async steps(): Promise<number[]> {
+    const names = await readdir(this.folder)
+    return names
+      .map((name) => /^step-(\d+)$/.exec(name)?.[1])
+      .filter((step) => step !== undefined)
+      .map(Number)
+      .sort((a, b) => a - b)
+  }
+
+  /** Deletes all but the newest `keep`; `written` has just been written whole, so a good one always stays. */
+  async #removeOld(written: number): Promise<void> {
+    const others = (await this.steps()).filter((step) => step !== written)
+    const surplus = others.length + 1 - this.keep
+    for (const step of others.slice(0, Math.max(surplus, 0))) {
+      await rm(join(this.folder, `step-${step}`), { recursive: true, force: true })
+    }
+  }
+
+  async #removePartial(): Promise<void> {
+    for (const name of await readdir(this.folder)) {
+      if (!/^step-\d+\.partial-\d+$/.test(name)) continue
+      await rm(join(this.folder, name), { recursive: true, force: true })
+      this.warn(`removed ${join(this.folder, name)}, left by an interrupted write`)
+    }
+  }
+}
+
+/** Throws ERR_CHECKPOINT naming the folder and what is wrong with it. */
+export async function verifyCheckpoint(folder: string, step: number): Promise<void> {
+  const damage = await findDamage(folder, step)
+  if (damage !== undefined)
+    throw new HdpoError('ERR_CHECKPOINT', `checkpoint ${folder} is damaged: ${damage}`)
+}
+
+/**
+ * What is wrong with a checkpoint, undefined when every file is there with the size and hash of the manifest.
+ */
+async function findDamage(folder: string, step: number): Promise<string | undefined> {
+  const manifest = await readManifest(folder)
+  if (typeof manifest === 'string') return manifest
+  if (manifest.step !== step) return `${manifestName} is that of step ${manifest.step}`
+  for (const [name, expected] of Object.entries(manifest.files)) {
+    const path = join(folder, name)
+    const found = await stat(path).catch(ignoreMissing)
+    if (!found) return `${name} is missing`
+    if (found.size !== expected.size) return `${name} has ${found.size} bytes instead of ${expected.size}`
+    if ((await sha256(path)) !== expected.sha256) return `${name} does not match its SHA-256`
+  }
+  return undefined
+}
+
+async function readManifest(folder: string): Promise<Manifest | string> {
+  const text = await readFile(join(folder, manifestName), 'utf8').catch(ignoreMissing)
+  if (text === undefined) return `${manifestName} is missing`
+  let manifest: Manifest
+  try {
+    manifest = JSON.parse(text) as Manifest
+  } catch (error) {
+    return `${manifestName} is not JSON: ${(error as Error).message}`
+  }
+  if (manifest.format !== manifestFormat || typeof manifest.files !== 'object') {
+    return `${manifestName} is of format ${JSON.stringify(manifest.format)}, not ${manifestFormat}`
+  }
+  return manifest
+}
+
+async function writeManifest(folder: string, step: number): Promise<void> {
+  const manifest: Manifest = { format: manifestFormat, step, files: {} }
+  for (const path of await filesUnder(folder)) {
+    await syncPath(path)
+    const name = relative(folder, path).split(sep).join('/')
+    manifest.files[name] = { size: (await stat(path)).size, sha256: await sha256(path) }
+  }
+  const path = join(folder, manifestName)
+  await writeFile(path, `${JSON.stringify(manifest, null, 2)}\n`)
+  await syncPath(path)
+  await syncPath(folder)
+}
+
+async function filesUnder(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}
+
+/** fsync of a file or, so that a rename survives a power cut, of a folder. */
+export async function syncPath(path: string): Promise<void> {
+  const file = await open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
+  return undefined
+}
+
+/** Writes a JSON value into a checkpoint folder being filled. */
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFile(path, `${JSON.stringify(value, null, 2)}\n`)
+}

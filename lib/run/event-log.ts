@@ -1,0 +1,34 @@
+// events.jsonl of a run: its warnings, told to the user as well, and the error that ended it.
+import { redact } from '../core/secrets.js'
+import type { RunFolder } from './run-folder.js'
+
+export class EventLog {
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(
+    private readonly folder: RunFolder,
+    private readonly tell: (message: string) => void,
+  ) {}
+
+  warn(message: string): void {
+    this.tell(redact(message))
+    this.#append({ level: 'warning', message })
+  }
+
+  failed(error: unknown): void {
+    const code = (error as { code?: unknown } | null)?.code
+    const message = error instanceof Error ? error.message : String(error)
+    this.#append({ level: 'error', message, ...(typeof code === 'string' && { code }) })
+  }
+
+  /** Once all lines are on disk. A log that cannot be written (a full disk) is told, and does not hide why the run ended. */
+  async written(): Promise<void> {
+    await this.#writing
+  }
+
+  #append(event: Parameters<RunFolder['appendEvent']>[0]): void {
+    this.#writing = this.#writing
+      .then(() => this.folder.appendEvent(event))
+      .catch((error: Error) => this.tell(`events.jsonl could not be written: ${error.message}`))
+  }
+}

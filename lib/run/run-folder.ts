@@ -1,0 +1,130 @@
+// The folder of a run: config.yaml, metrics.jsonl (a line a step), rollouts/step-000001.jsonl (every trajectory),
+// events.jsonl (warnings, and the error that ended it), checkpoints/step-<N>/. No secret is written into any of them.
+import { existsSync } from 'node:fs'
+import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import { stringify as stringifyYaml } from 'yaml'
+import { HdpoError } from '../core/errors.js'
+import { redactValue } from '../core/secrets.js'
+import { rolloutLine } from '../rollout/rollout-line.js'
+import { type Checkpoint, CheckpointStore, syncPath } from './checkpoint.js'
+import { describeConfig } from './describe-config.js'
+
+export interface RunFolderOptions {
+  /** Continue what the folder holds; without it a folder that holds a run is refused. */
+  resume: boolean
+  keepCheckpoints: number
+  warn: (message: string) => void
+}
+
+/** Refuses a folder that a fresh run would write into. */
+export function runExists(path: string, what = 'a run'): HdpoError {
+  return new HdpoError(
+    'ERR_RUN_EXISTS',
+    `output: ${path} already holds ${what}; resume it (--resume), or choose another folder (--output)`,
+  )
+}
+
+export class RunFolder {
+  private constructor(
+    readonly path: string,
+    private readonly checkpoints: CheckpointStore,
+    /** Where a resumed run goes on from. */
+    readonly resumedFrom: Checkpoint | undefined,
+  ) {}
+
+  static async open(path: string, options: RunFolderOptions): Promise<RunFolder> {
+    await mkdir(join(path, 'rollouts'), { recursive: true })
+    const checkpoints = await CheckpointStore.open(join(path, 'checkpoints'), {
+      keep: options.keepCheckpoints,
+      warn: options.warn,
+    })
+    if (!options.resume) {
+      const metrics = await readMetrics(path)
+      if (metrics.length > 0 || (await checkpoints.steps()).length > 0) {
+        throw runExists(path)
+      }
+      return new RunFolder(path, checkpoints, undefined)
+    }
+    const run = new RunFolder(path, checkpoints, await checkpoints.latest())
+    await run.#truncate(run.resumedFrom?.step ?? 0)
+    return run
+  }
+
+  async appendMetrics(metrics: { step: number }): Promise<void> {
+    await appendFile(this.#metricsPath, `${JSON.stringify(redactValue(metrics))}\n`)
+  }
+
+  /** What the run was configured with; a resumed run's replaces the one before. */
+  async writeConfig(config: unknown): Promise<void> {
+    const text = stringifyYaml(redactValue(describeConfig(config)), { aliasDuplicateObjects: false })
+    await writeFileAtomic(join(this.path, 'config.yaml'), text)
+  }
+
+  /** A line of events.jsonl. */
+  async appendEvent(event: { level: 'warning' | 'error'; message: string; code?: string }): Promise<void> {
+    const line = JSON.stringify(redactValue({ time: new Date().toISOString(), ...event }))
+    await appendFile(join(this.path, 'events.jsonl'), `${line}\n`)
+  }
+
+  /** One line a rollout, whole or not there. */
+  async writeRollouts(step: number, rollouts: readonly object[]): Promise<void> {
+    await writeFileAtomic(this.rolloutsPath(step), rollouts.map(rolloutLine).join(''), { fsync: false })
+  }
+
+  rolloutsPath(step: number): string {
+    return join(this.path, 'rollouts', `step-${String(step).padStart(6, '0')}.jsonl`)
+  }
+
+  /** Metrics are fsynced first: a checkpoint of step N implies the lines up to N. */
+  async saveCheckpoint(step: number, write: (folder: string) => Promise<void>): Promise<Checkpoint> {
+    if (existsSync(this.#metricsPath)) await syncPath(this.#metricsPath)
+    return this.checkpoints.save(step, write)
+  }
+
+  /** Forgets what was recorded after `step`, a half-written last line included. */
+  async #truncate(step: number): Promise<void> {
+    const kept = (await readMetrics(this.path)).filter((metrics) => metrics.step <= step)
+    await writeFileAtomic(this.#metricsPath, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(''))
+    for (const name of await readdir(join(this.path, 'rollouts'))) {
+      const recorded = /^step-(\d+)\.jsonl/.exec(name)?.[1]
+      if (recorded !== undefined && Number(recorded) > step) await rm(join(this.path, 'rollouts', name))
+    }
+  }
+
+  get #metricsPath(): string {
+    return join(this.path, 'metrics.jsonl')
+  }
+}
+
+/**
+ * The lines of metrics.jsonl. A last line without its newline was cut off while it was written and is left
+ * out.
+ */
+export async function readMetrics<Metrics extends { step: number }>(runPath: string): Promise<Metrics[]> {
+  const path = join(runPath, 'metrics.jsonl')
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line, index) => {
+      try {
+        return JSON.parse(line) as Metrics
+      } catch (error) {
+        throw new HdpoError(
+          'ERR_RUN_FOLDER',
+          `${path}:${index + 1} is not JSON: ${(error as Error).message}`,
+          {
+            cause: error,
+          },
+        )
+      }
+    })
+}

@@ -1,0 +1,32 @@
+// How a run's loss weighed its channels and where it clipped, from its config.yaml.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse as parseYaml } from 'yaml'
+import { lossWeights } from '../../hdpo/algorithms.js'
+import { type AlgorithmOptions, algorithmNames } from '../../hdpo/options.js'
+import type { ClipRange } from '../../hdpo/token-weight.js'
+
+export interface RunLoss {
+  /** 'none' of a supervised run. */
+  algorithm: string
+  accuracyWeight: number
+  efficiencyWeight: number
+  clip: ClipRange
+}
+
+export function loadRunLoss(runPath: string): RunLoss {
+  const config = (parseYaml(configText(runPath) ?? '') ?? {}) as {
+    algorithm?: AlgorithmOptions
+    loss?: ClipRange
+  }
+  const { algorithm } = config
+  const known = algorithm !== undefined && algorithmNames.includes(algorithm.name)
+  const weights = known ? lossWeights(algorithm) : { accuracyWeight: 1, efficiencyWeight: 1 }
+  return { algorithm: algorithm?.name ?? 'none', ...weights, clip: config.loss ?? {} }
+}
+
+/** Undefined where the run has no config.yaml. */
+export function configText(runPath: string): string | undefined {
+  const path = join(runPath, 'config.yaml')
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined
+}

@@ -1,0 +1,244 @@
+// A run's index, opened for reading: metrics by name, rollouts by what they did, full-text search, one trajectory whole.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { HdpoError } from '../../core/errors.js'
+import type { Message } from '../../policy/types.js'
+import type { ToolCallRecord } from '../../rollout/types.js'
+import { Database, type DatabaseOptions, type SqlValue } from './database.js'
+import { type IndexProgress, indexRun } from './index-run.js'
+import { ensureSchema } from './schema.js'
+
+export const indexName = 'run.sqlite'
+
+/** A row of `rollouts` (docs/runs.md). */
+export interface RolloutRow {
+  id: number
+  step: number
+  prompt: number
+  rollout: number
+  name: string
+  task: string
+  question: string
+  answer: string | null
+  correct: 0 | 1 | null
+  well_formed: 0 | 1
+  ended: string
+  turns: number
+  calls: number
+  failed_calls: number
+  cost: number
+  tokens: number
+  sampled_tokens: number
+  mean_logprob: number | null
+  answer_reward: number | null
+  format_reward: number | null
+  accuracy_reward: number | null
+  accuracy_advantage: number | null
+  efficiency_advantage: number | null
+  ungraded: string | null
+}
+
+export interface StoredSequence {
+  tokens: Int32Array
+  mask: Uint8Array
+  logprobs: Float32Array
+  trainingLogprobs?: Float32Array
+}
+
+export interface StoredTrajectory {
+  row: RolloutRow
+  messages: Message[]
+  toolCalls: ToolCallRecord[]
+  metadata?: Record<string, unknown>
+  /** None of a redacted rollout. */
+  sequences: StoredSequence[]
+}
+
+export interface RolloutFilter {
+  step?: number
+  task?: string
+  correct?: boolean
+  /** Exactly so many. */
+  calls?: number
+  minimumCalls?: number
+  /** Words, all of which occur; the last may be the beginning of one. "..." finds a phrase. */
+  search?: string
+  /** Rollouts after this id, in the order of the list. */
+  after?: number
+  limit?: number
+}
+
+export class RunStore {
+  private constructor(
+    readonly path: string,
+    readonly database: Database,
+  ) {}
+
+  /** `path`: a run folder. */
+  static open(path: string, options: DatabaseOptions = {}): RunStore {
+    if (!existsSync(join(path, 'metrics.jsonl')) && !existsSync(join(path, 'rollouts'))) {
+      throw new HdpoError(
+        'ERR_NO_RUN',
+        `${path} is not a run folder: it has no metrics.jsonl and no rollouts/`,
+      )
+    }
+    const database = new Database(join(path, indexName), options)
+    try {
+      ensureSchema(database)
+    } catch (error) {
+      database.close()
+      throw error
+    }
+    return new RunStore(path, database)
+  }
+
+  /** Brings the index to what the files hold; yields after each file. */
+  update(): Generator<IndexProgress, void, void> {
+    return indexRun(this.database, this.path)
+  }
+
+  updateAll(): void {
+    for (const _ of this.update());
+  }
+
+  metricNames(): string[] {
+    return this.database
+      .rows<{ name: string }>('SELECT DISTINCT name FROM metrics ORDER BY name')
+      .map(({ name }) => name)
+  }
+
+  /** Steps and values of each name, steps after `after` alone. */
+  series(names: readonly string[], after = 0): Record<string, { steps: number[]; values: number[] }> {
+    return Object.fromEntries(
+      names.map((name) => {
+        const rows = this.database.rows<{ step: number; value: number }>(
+          'SELECT step, value FROM metrics WHERE name = ? AND step > ? ORDER BY step',
+          name,
+          after,
+        )
+        return [name, { steps: rows.map(({ step }) => step), values: rows.map(({ value }) => value) }]
+      }),
+    )
+  }
+
+  /** Of each metric the value of the last step that has it. */
+  newestMetrics(): [string, number][] {
+    // With max() the other columns are those of the row that has it.
+    return this.database
+      .rows<{ name: string; value: number }>('SELECT name, value, max(step) FROM metrics GROUP BY name')
+      .map(({ name, value }) => [name, value])
+  }
+
+  lastStep(): number {
+    return this.database.row<{ step: number | null }>('SELECT max(step) AS step FROM steps')?.step ?? 0
+  }
+
+  /** Steps that have metrics. */
+  steps(): number[] {
+    return this.database
+      .rows<{ step: number }>('SELECT step FROM steps ORDER BY step')
+      .map(({ step }) => step)
+  }
+
+  /** In the order of steps. */
+  rolloutIds(): number[] {
+    return this.database.rows<{ id: number }>('SELECT id FROM rollouts ORDER BY id').map(({ id }) => id)
+  }
+
+  rolloutCount(): number {
+    return this.database.row<{ count: number }>('SELECT count(*) AS count FROM rollouts')?.count ?? 0
+  }
+
+  /** The newest first. */
+  rollouts(filter: RolloutFilter = {}): RolloutRow[] {
+    const { from, where, values } = conditions(filter)
+    const order = filter.search ? 'rollout_text.rowid' : 'rollouts.id'
+    const after = filter.after === undefined ? '' : ` AND ${order} < ?`
+    return this.database.rows<RolloutRow>(
+      `SELECT rollouts.* FROM ${from} WHERE ${where}${after} ORDER BY ${order} DESC LIMIT ?`,
+      ...values,
+      ...(filter.after === undefined ? [] : [filter.after]),
+      filter.limit ?? 50,
+    )
+  }
+
+  count(filter: RolloutFilter = {}): number {
+    const { from, where, values } = conditions(filter)
+    return this.database.row<{ count: number }>(
+      `SELECT count(*) AS count FROM ${from} WHERE ${where}`,
+      ...values,
+    )?.count as number
+  }
+
+  /** The rollouts of one question in one step, in order. */
+  group(step: number, prompt: number): RolloutRow[] {
+    return this.database.rows<RolloutRow>(
+      'SELECT * FROM rollouts WHERE step = ? AND prompt = ? ORDER BY rollout',
+      step,
+      prompt,
+    )
+  }
+
+  trajectory(id: number): StoredTrajectory | undefined {
+    const row = this.database.row<RolloutRow>('SELECT * FROM rollouts WHERE id = ?', id)
+    const texts = this.database.row<{ messages: string; tool_calls: string; metadata: string | null }>(
+      'SELECT messages, tool_calls, metadata FROM trajectories WHERE id = ?',
+      id,
+    )
+    if (!row || !texts) return undefined
+    return {
+      row,
+      messages: JSON.parse(texts.messages),
+      toolCalls: JSON.parse(texts.tool_calls),
+      ...(texts.metadata !== null && { metadata: JSON.parse(texts.metadata) }),
+      sequences: this.database
+        .rows<Record<'tokens' | 'mask' | 'logprobs', Uint8Array> & { training_logprobs: Uint8Array | null }>(
+          'SELECT tokens, mask, logprobs, training_logprobs FROM sequences WHERE id = ? ORDER BY sequence',
+          id,
+        )
+        .map(({ tokens, mask, logprobs, training_logprobs: training }) => ({
+          tokens: new Int32Array(aligned(tokens)),
+          mask: Uint8Array.from(mask),
+          logprobs: new Float32Array(aligned(logprobs)),
+          ...(training && { trainingLogprobs: new Float32Array(aligned(training)) }),
+        })),
+    }
+  }
+
+  close(): void {
+    this.database.close()
+  }
+}
+
+function conditions({ step, task, correct, calls, minimumCalls, search }: RolloutFilter) {
+  const wanted: [string, SqlValue | undefined][] = [
+    ['rollout_text MATCH ?', search ? searchExpression(search) : undefined],
+    ['step = ?', step],
+    ['rollouts.task = ?', task],
+    ['correct = ?', correct === undefined ? undefined : Number(correct)],
+    ['calls = ?', calls],
+    ['calls >= ?', minimumCalls],
+  ]
+  const given = wanted.filter((condition): condition is [string, SqlValue] => condition[1] !== undefined)
+  return {
+    from: search ? 'rollout_text JOIN rollouts ON rollouts.id = rollout_text.rowid' : 'rollouts',
+    where: given.length === 0 ? 'TRUE' : given.map(([condition]) => condition).join(' AND '),
+    values: given.map(([, value]) => value),
+  }
+}
+
+/** What somebody types, as FTS5's language: no character of it is an operator there. */
+export function searchExpression(text: string): string {
+  const parts = text.match(/"[^"]*"?|[^\s"]+/g) ?? []
+  const terms = parts
+    .map((part) => ({ word: part.replaceAll('"', ''), phrase: part.startsWith('"') }))
+    .filter(({ word }) => /[\p{L}\p{N}]/u.test(word))
+    .map(({ word, phrase }, index, { length }) => `"${word}"${!phrase && index === length - 1 ? ' *' : ''}`)
+  // A text of punctuation alone finds nothing.
+  return terms.length === 0 ? '""' : terms.join(' ')
+}
+
+/** A copy: views of four bytes must begin at a multiple of four. */
+function aligned(blob: Uint8Array): ArrayBuffer {
+  return Uint8Array.from(blob).buffer
+}

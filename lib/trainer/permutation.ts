@@ -1,6 +1,0 @@
-import { Random } from '../tasks/random.js'
-
-/** The numbers 0 to count - 1 in an order that depends on `seed` alone. */
-export function permutation(count: number, seed: number): number[] {
-  return new Random(seed, 'permutation').shuffle(Array.from({ length: count }, (_, index) => index))
-}

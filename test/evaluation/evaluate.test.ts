@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest'
+import { evaluate, measureKnown } from '../../lib/evaluation/evaluate.js'
+import { lookup, rightIf42, tasks } from '../trainer/scripted-environment.js'
+import { ScriptedPolicy } from '../trainer/scripted-policy.js'
+
+// Knows the answers to questions 0 to 2 by heart, guesses 3 right half of the time; calls on every question
+// but 0 and 5.
+function knowledgeablePolicy(): ScriptedPolicy {
+  const policy = new ScriptedPolicy()
+  policy.say = (conversation, draw, mayCall) => {
+    const question = Number(/question (\d+)/.exec(conversation)?.[1])
+    const looked = conversation.includes('tool:')
+    if (!looked && mayCall && question !== 0 && question !== 5) {
+      return '<tool_call>{"name": "lookup", "arguments": {}}</tool_call>'
+    }
+    const knows = looked || question < 3 || (question === 3 && draw < 0.5)
+    return `<answer>${knows ? 42 : 'no idea'}</answer>`
+  }
+  return policy
+}
+
+const asking = (policy: ScriptedPolicy) => ({ policy, tasks: tasks(6), tools: [lookup], reward: rightIf42 })
+
+describe('measureKnown', () => {
+  it('calls known what is right every time, needed what never is', async () => {
+    const knowledge = await measureKnown({ ...asking(knowledgeablePolicy()), samples: 8 })
+    expect([...knowledge.known]).toEqual(['task-0', 'task-1', 'task-2'])
+    expect([...knowledge.needed]).toEqual(['task-4', 'task-5'])
+    const half = knowledge.rightShare.get('task-3') as number
+    expect(half).toBeGreaterThan(0)
+    expect(half).toBeLessThan(1)
+  })
+})
+
+describe('evaluate', () => {
+  it('reports accuracy, calls and the call rates', async () => {
+    const knowledge = {
+      known: new Set(['task-0', 'task-1', 'task-2']),
+      needed: new Set(['task-4', 'task-5']),
+      rightShare: new Map<string, number>(),
+      samples: 8,
+    }
+    const { summary, groups } = await evaluate({ ...asking(knowledgeablePolicy()), samples: 2, knowledge })
+    expect(groups.map((group) => group.length)).toEqual([2, 2, 2, 2, 2, 2])
+    expect(summary).toMatchObject({ questions: 6, rollouts: 12, knownQuestions: 3, neededQuestions: 2 })
+    expect(summary.accuracy).toBeCloseTo(5 / 6, 12)
+    expect(summary.callsPerRollout).toBeCloseTo(4 / 6, 12)
+    expect(summary.redundantCallRate).toBeCloseTo(2 / 3, 12)
+    expect(summary.neededCallRate).toBe(0.5)
+    expect(summary.knownAccuracy).toBe(1)
+    expect(summary.neededAccuracy).toBe(0.5)
+  })
+
+  it('gives the same numbers for the same seed', async () => {
+    const run = async (seed: number) =>
+      (await evaluate({ ...asking(new ScriptedPolicy()), samples: 8, seed })).groups
+        .flat()
+        .map(({ logprobs }) => logprobs.at(-1))
+    expect(await run(1)).toEqual(await run(1))
+    expect(await run(1)).not.toEqual(await run(2))
+  })
+
+  it('ends when it is aborted', async () => {
+    const signal = AbortSignal.abort(new Error('stopped by the test'))
+    await expect(evaluate({ ...asking(new ScriptedPolicy()), signal })).rejects.toThrow('stopped by the test')
+  })
+
+  it('refuses 0 samples', async () => {
+    await expect(evaluate({ ...asking(new ScriptedPolicy()), samples: 0 })).rejects.toThrow('samples must be')
+  })
+})
