@@ -2,11 +2,11 @@
 // as JSON, the figures leave as JSON. bench/real-size.ts starts it.
 import {
   fromNative,
-  type LoraOptions,
   loadAddon,
   type NativeEngine,
-  type ProfileEntry,
 } from '../lib/native/addon.js'
+import { type ProfileEntry } from '../lib/native/types.js'
+import { type LoraOptions } from '../lib/native/types.js'
 import { NativeSequence } from '../lib/policy/sequence.js'
 import type { Shape } from './shapes.js'
 import { median, randomBatch } from './training.js'

@@ -1,5 +1,5 @@
 // The sizes that speed benchmarks run at, as the engine and as the PyTorch peer name them.
-import type { ModelConfig } from '../lib/native/addon.js'
+import type { ModelConfig } from '../lib/native/types.js'
 
 export interface Shape {
   name: string

@@ -3,9 +3,9 @@ import {
   fromNative,
   loadAddon,
   type NativeEngine,
-  type PolicyBatch,
-  type ProfileEntry,
 } from '../lib/native/addon.js'
+import { type ProfileEntry } from '../lib/native/types.js'
+import { type PolicyBatch } from '../lib/native/types.js'
 import type { Shape } from './shapes.js'
 
 const warmUpSteps = 3

@@ -29,6 +29,13 @@ export { type MlflowOptions, mlflow } from './loggers/mlflow.js'
 export { type PrometheusLogger, type PrometheusOptions, prometheus } from './loggers/prometheus.js'
 export { type TensorBoardOptions, tensorBoard } from './loggers/tensorboard.js'
 export type { LoggedRun, RunLogger, RunOutcome } from './loggers/types.js'
+export {
+  type GroupAdvantages,
+  type GroupAdvantagesInput,
+  kernels,
+  type LinearPolicyLossInput,
+  type PolicyLossInput,
+} from './native/kernels.js'
 export type {
   Aggregation,
   Device,
@@ -48,14 +55,7 @@ export type {
   ProfileEntry,
   RopeScaling,
   StepResult,
-} from './native/addon.js'
-export {
-  type GroupAdvantages,
-  type GroupAdvantagesInput,
-  kernels,
-  type LinearPolicyLossInput,
-  type PolicyLossInput,
-} from './native/kernels.js'
+} from './native/types.js'
 export { type ChatTemplateSource, createChatTemplate } from './policy/chat-template.js'
 export type { LoraSettings } from './policy/lora.js'
 export type { TrainingRecord } from './policy/model-card.js'

@@ -2,7 +2,8 @@
 // Prints a table and, with --json, what it is made of. --device cpu --small tries the script itself where there is no GPU.
 import { parseArgs } from 'node:util'
 import { formatTable } from '../../lib/cli/terminal/table.js'
-import { fromNative, loadAddon, type ModelConfig, type SelfTestShape } from '../../lib/native/addon.js'
+import { fromNative, loadAddon, type SelfTestShape } from '../../lib/native/addon.js'
+import { type ModelConfig } from '../../lib/native/types.js'
 import { randomBatch } from '../training.js'
 import { type GpuPeer, runTorchGpuPeer } from './torch-gpu-peer.js'
 

@@ -1,7 +1,7 @@
 // Runs torch_gpu_peer.py: what PyTorch reaches on the same GPU. Nothing where there is no PyTorch with CUDA.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { ModelConfig } from '../../lib/native/addon.js'
+import type { ModelConfig } from '../../lib/native/types.js'
 
 export interface GpuPeer {
   plainLossSeconds: number

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Random } from '../core/random.js'
-import type { ModelConfig } from '../native/addon.js'
+import type { ModelConfig } from '../native/types.js'
 import type { ChatTemplateSource } from '../policy/chat-template.js'
 import type { TokenizerFiles } from '../policy/tokenizer.js'
 import type { Task } from '../rollout/types.js'

@@ -8,14 +8,7 @@
 //
 // All of them run on a GPU with `device: 'cuda'`, and reject with ERR_DEVICE where there is none.
 import { inspect } from 'node:util'
-import {
-  type Device,
-  fromNative,
-  type LinearPolicyLossResult,
-  loadAddon,
-  type PolicyLossOptions,
-  type PolicyLossResult,
-} from './addon.js'
+import { fromNative, loadAddon } from './addon.js'
 import {
   type Flags,
   lowestInteger,
@@ -28,6 +21,7 @@ import {
 } from './kernels/arrays.js'
 import { checkDevice } from './kernels/device.js'
 import { checkCount, checkNumber, resolveLossOptions } from './kernels/loss-options.js'
+import type { Device, LinearPolicyLossResult, PolicyLossOptions, PolicyLossResult } from './types.js'
 
 export type { Flags, Numbers } from './kernels/arrays.js'
 

@@ -1,7 +1,7 @@
 // What a policy folder is, from its files alone: no weights are read, nothing native is loaded.
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { LoraOptions, ModelConfig } from '../native/addon.js'
+import type { LoraOptions, ModelConfig } from '../native/types.js'
 import type { ToolFormat } from './calls/format-names.js'
 import { createChatTemplate } from './chat-template.js'
 import { adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'

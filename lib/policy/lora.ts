@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { HdpoError } from '../core/errors.js'
-import type { LoraOptions, LoraTargetModule } from '../native/addon.js'
+import type { LoraOptions, LoraTargetModule } from '../native/types.js'
 import { refusal } from './architectures.js'
 import { readJson } from './policy-folder.js'
 

@@ -1,13 +1,13 @@
 // Memory of a model that has not been loaded, from its sizes alone. An engine's own memoryPlan() is exact; test/policy/
 // memory-estimate.test.ts holds the two together.
-import {
-  type GenerationPrecision,
-  type LoraOptions,
-  type LoraTargetModule,
-  loadAddon,
-  type ModelConfig,
-  type Precision,
-} from '../native/addon.js'
+import { loadAddon } from '../native/addon.js'
+import type {
+  GenerationPrecision,
+  LoraOptions,
+  LoraTargetModule,
+  ModelConfig,
+  Precision,
+} from '../native/types.js'
 
 export interface MemoryQuestion {
   config: ModelConfig

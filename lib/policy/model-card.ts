@@ -1,5 +1,5 @@
 // README.md of a saved policy: what it is, what was trained, and what was measured before and after.
-import type { LoraOptions } from '../native/addon.js'
+import type { LoraOptions } from '../native/types.js'
 
 /** What a trainer knows of the training that a saved policy comes from. */
 export interface TrainingRecord {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
-import type { ModelConfig, Precision, RopeScaling } from '../native/addon.js'
+import type { ModelConfig, Precision, RopeScaling } from '../native/types.js'
 import {
   architectureOf,
   architectures,

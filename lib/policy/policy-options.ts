@@ -1,15 +1,15 @@
 // How a policy is held in memory and on which device, and how its template is read; checked before anything is loaded.
 import { inspect } from 'node:util'
+import type { EngineOptions } from '../native/addon.js'
 import {
   type Device,
   devices,
-  type EngineOptions,
   type GenerationPrecision,
   generationPrecisions,
   type LoraOptions,
   type Precision,
   precisions,
-} from '../native/addon.js'
+} from '../native/types.js'
 import { type ToolFormat, toolFormats } from './calls/format-names.js'
 import { type LoraSettings, resolveLora } from './lora.js'
 

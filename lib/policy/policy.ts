@@ -2,23 +2,21 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HdpoError } from '../core/errors.js'
-import {
-  fromNative,
-  type GenerationPrecision,
-  type GenerationStats,
-  type LoraOptions,
-  loadAddon,
-  type MemoryPlan,
-  type ModelConfig,
-  type NativeEngine,
-  type OptimizerOptions,
-  type PackedSequences,
-  type PolicyBatch,
-  type PolicyLossOptions,
-  type Precision,
-  type ProfileEntry,
-  type StepResult,
-} from '../native/addon.js'
+import { fromNative, loadAddon, type NativeEngine } from '../native/addon.js'
+import type {
+  GenerationPrecision,
+  GenerationStats,
+  LoraOptions,
+  MemoryPlan,
+  ModelConfig,
+  OptimizerOptions,
+  PackedSequences,
+  PolicyBatch,
+  PolicyLossOptions,
+  Precision,
+  ProfileEntry,
+  StepResult,
+} from '../native/types.js'
 import { type ChatTemplateSource, createChatTemplate } from './chat-template.js'
 import { type AdapterFolder, adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
 import { type PolicyFolder, readPolicyFolder, textPartsOf } from './policy-folder.js'

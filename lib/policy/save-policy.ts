@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { HdpoError } from '../core/errors.js'
-import type { LoraOptions, ModelConfig, Precision } from '../native/addon.js'
+import type { LoraOptions, ModelConfig, Precision } from '../native/types.js'
 import type { Json } from './architectures.js'
 import { type ChatTemplateSource, endTokensOf } from './chat-template.js'
 import { generationConfigOf, oneOrMore } from './generation-config.js'

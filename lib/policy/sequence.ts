@@ -1,5 +1,6 @@
 // A sequence handle over the native generator. The state is freed by release(), or by the garbage collector when a handle is lost.
-import { fromNative, type NativeEngine, type Sample, type SamplingOptions } from '../native/addon.js'
+import { fromNative, type NativeEngine } from '../native/addon.js'
+import type { Sample, SamplingOptions } from '../native/types.js'
 import type { Sequence } from './types.js'
 
 const lostHandles = new FinalizationRegistry<{ engine: NativeEngine; id: number }>(({ engine, id }) =>

@@ -1,6 +1,6 @@
 // What rollouts and the trainer need of a policy. `Policy` (policy.ts) implements it over the native engine; tests of rollouts
 // implement it with a script.
-import type { Sample, SamplingOptions } from '../native/addon.js'
+import type { Sample, SamplingOptions } from '../native/types.js'
 import type { ToolFormat } from './calls/format-names.js'
 
 export type { Sample, SamplingOptions, ToolFormat }

@@ -1,5 +1,5 @@
 // Sequences laid end to end for one optimiser step (shapes: PackedSequences in native.ts).
-import type { PackedSequences, PolicyBatch } from '../native/addon.js'
+import type { PackedSequences, PolicyBatch } from '../native/types.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
 import type { Trajectory } from '../rollout/types.js'
 

@@ -1,5 +1,5 @@
 // What is trained on, as one value: tasks, tools and reward, and what a fresh policy starts from.
-import type { ModelConfig } from '../native/addon.js'
+import type { ModelConfig } from '../native/types.js'
 import type { ChatTemplateSource } from '../policy/chat-template.js'
 import type { TokenizerFiles } from '../policy/tokenizer.js'
 import type { RewardOptions } from '../rewards/rewards.js'

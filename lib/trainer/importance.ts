@@ -2,7 +2,7 @@
 // generationPrecision). Each token's loss is weighted with w = min(cap, exp(logprob of the trained model before the step - logprob
 // while sampling)), truncated importance sampling, and the policy ratio is taken against the trained model:
 //   L = mean of w * l(exp(logprob - logprob of the trained model before the step), A)
-import type { PolicyBatch } from '../native/addon.js'
+import type { PolicyBatch } from '../native/types.js'
 
 /** How far sampling was from the trained model, over the trained tokens of a step. */
 export interface RolloutDrift {

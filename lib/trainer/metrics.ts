@@ -3,7 +3,7 @@
 import type { EvaluationSummary } from '../evaluation/evaluate.js'
 import { mean, type RolloutMetrics } from '../evaluation/metrics.js'
 import type { Advantages } from '../hdpo/algorithms.js'
-import type { StepResult } from '../native/addon.js'
+import type { StepResult } from '../native/types.js'
 import type { RolloutDrift } from './importance.js'
 
 export interface LossMetrics {

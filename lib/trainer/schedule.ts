@@ -1,7 +1,7 @@
 // Learning rate of a step: linear warm-up, then constant or a half cosine down to `finalLearningRateShare` of
 // the peak.
 import { checkCount, checkNotNegative, checkOneOf, checkPositive } from '../core/option-checks.js'
-import type { OptimizerOptions } from '../native/addon.js'
+import type { OptimizerOptions } from '../native/types.js'
 
 export const scheduleNames = ['constant', 'cosine'] as const
 export type ScheduleName = (typeof scheduleNames)[number]

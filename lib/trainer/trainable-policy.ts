@@ -10,7 +10,7 @@ import type {
   PolicyLossOptions,
   ProfileEntry,
   StepResult,
-} from '../native/addon.js'
+} from '../native/types.js'
 import type { RolloutPolicy } from '../policy/types.js'
 
 export interface TrainablePolicy extends RolloutPolicy {

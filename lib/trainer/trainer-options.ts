@@ -10,7 +10,7 @@ import {
 import type { Knowledge } from '../evaluation/knowledge.js'
 import { type AlgorithmOptions, algorithmNames } from '../hdpo/options.js'
 import type { RunLogger } from '../loggers/types.js'
-import type { PolicyLossOptions } from '../native/addon.js'
+import type { PolicyLossOptions } from '../native/types.js'
 import type { RewardOptions } from '../rewards/rewards.js'
 import { type RunGroup, runGroup } from '../rollout/group.js'
 import {

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   type EngineOptions,
-  type LoraOptions,
   loadAddon,
-  type ModelConfig,
   type NativeEngine,
 } from '../../lib/native/addon.js'
+import { type LoraOptions } from '../../lib/native/types.js'
+import { type ModelConfig } from '../../lib/native/types.js'
 
 const config: ModelConfig = {
   vocabSize: 40,

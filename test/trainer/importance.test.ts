@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { PolicyBatch } from '../../lib/native/addon.js'
+import type { PolicyBatch } from '../../lib/native/types.js'
 import { rolloutDrift, weighByImportance } from '../../lib/trainer/importance.js'
 
 const batch: PolicyBatch = {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { rolloutMetrics } from '../../lib/evaluation/metrics.js'
-import type { StepResult } from '../../lib/native/addon.js'
+import type { StepResult } from '../../lib/native/types.js'
 import type { ScoredTrajectory, ToolCallOutcome } from '../../lib/rollout/types.js'
 import { lossMetrics } from '../../lib/trainer/metrics.js'
 

@@ -1,6 +1,6 @@
 // The flags of hdpo eval.
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { Device } from '../../native/addon.js'
+import type { Device } from '../../native/types.js'
 import { type AnswerRule, answerRules } from '../config/data-schema.js'
 import { examples } from '../terminal/examples.js'
 import { columnPair, deviceOption, positiveNumber, wholeNumber } from '../terminal/flags.js'

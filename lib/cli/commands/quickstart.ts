@@ -7,7 +7,7 @@ import { type QuickstartResult, runQuickstart } from '../../experiment/quickstar
 import { quickstartSettings } from '../../experiment/quickstart/settings.js'
 import { comparisonRows, redundantFold } from '../../experiment/report.js'
 import { type BuiltInFamily, builtInFamilies } from '../../families/built-in-families.js'
-import type { Device } from '../../native/addon.js'
+import type { Device } from '../../native/types.js'
 import { policyOptions } from '../config/policy-options.js'
 import { examples } from '../terminal/examples.js'
 import { deviceOption, wholeNumber } from '../terminal/flags.js'

@@ -1,7 +1,7 @@
 // hdpo serve: the policy behind OpenAI's chat completions API.
 import { basename, resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import type { Device } from '../../native/addon.js'
+import type { Device } from '../../native/types.js'
 import { Policy } from '../../policy/policy.js'
 import type { RolloutPolicy } from '../../policy/types.js'
 import { type AgentServer, createServer } from '../../server/create-server.js'

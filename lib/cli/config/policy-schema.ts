@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
-import { devices, generationPrecisions, precisions } from '../../native/addon.js'
+import { devices, generationPrecisions, precisions } from '../../native/types.js'
 import { toolFormats } from '../../policy/calls/format-names.js'
 import { loraTargetModules } from '../../policy/lora.js'
 

@@ -1,6 +1,6 @@
 // Values of command-line flags.
 import { InvalidArgumentError, Option } from 'commander'
-import { devices } from '../../native/addon.js'
+import { devices } from '../../native/types.js'
 
 /** A parser of whole numbers for commander. */
 export function wholeNumber(minimum: number): (text: string) => number {

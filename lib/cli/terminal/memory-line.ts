@@ -1,5 +1,5 @@
 // What training will hold, in one line before its first step.
-import type { MemoryPlan } from '../../native/addon.js'
+import type { MemoryPlan } from '../../native/types.js'
 
 export function formatMemoryPlan(plan: MemoryPlan): string {
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`

@@ -1,5 +1,5 @@
 // Where native time went: one row an op, largest first.
-import type { ProfileEntry } from '../../native/addon.js'
+import type { ProfileEntry } from '../../native/types.js'
 import { formatTable, percent } from './table.js'
 
 export function formatProfile(entries: readonly ProfileEntry[]): string {

@@ -1,6 +1,7 @@
 // A GPU that is asked for by name and is not there ends a command before it has written anything.
 import { HdpoError } from '../../core/errors.js'
-import { type Device, loadAddon } from '../../native/addon.js'
+import { loadAddon } from '../../native/addon.js'
+import type { Device } from '../../native/types.js'
 
 export function requireDevice(device: Device): void {
   if (device !== 'cuda') return

@@ -1,6 +1,6 @@
 // The policy that atlas is tuned for: small enough to train on two CPU cores in minutes, large enough to know some hundred
 // facts by heart and to copy from what its tools return.
-import type { ModelConfig } from '../../native/addon.js'
+import type { ModelConfig } from '../../native/types.js'
 
 export function atlasModel(vocabSize: number): ModelConfig {
   return {

@@ -1,5 +1,5 @@
 // The policy that cities is tuned for: atlas's, half as wide again, for six times the facts and names of two thousand words.
-import type { ModelConfig } from '../../native/addon.js'
+import type { ModelConfig } from '../../native/types.js'
 
 export function citiesModel(vocabSize: number): ModelConfig {
   return {

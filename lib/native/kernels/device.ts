@@ -1,5 +1,5 @@
 // Where a kernel runs.
-import { type Device, devices } from '../addon.js'
+import { type Device, devices } from '../types.js'
 import { checkChoice } from './loss-options.js'
 
 export function checkDevice(value: unknown): Device {

@@ -1,6 +1,6 @@
 // The options of the policy loss, with their defaults (docs/algorithm.md) and checks.
 import { inspect } from 'node:util'
-import type { Aggregation, PolicyLossOptions } from '../addon.js'
+import type { Aggregation, PolicyLossOptions } from '../types.js'
 
 const aggregations: readonly Aggregation[] = ['token-mean', 'seq-mean-token-mean', 'seq-mean-token-sum']
 
