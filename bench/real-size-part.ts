@@ -1,12 +1,7 @@
 // One measurement at the size of a real model, in a process of its own so that its peak memory is its own: the arguments come
 // as JSON, the figures leave as JSON. bench/real-size.ts starts it.
-import {
-  fromNative,
-  loadAddon,
-  type NativeEngine,
-} from '../lib/native/addon.js'
-import { type ProfileEntry } from '../lib/native/types.js'
-import { type LoraOptions } from '../lib/native/types.js'
+import { fromNative, loadAddon, type NativeEngine } from '../lib/native/addon.js'
+import type { LoraOptions, ProfileEntry } from '../lib/native/types.js'
 import { NativeSequence } from '../lib/policy/sequence.js'
 import type { Shape } from './shapes.js'
 import { median, randomBatch } from './training.js'

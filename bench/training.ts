@@ -1,11 +1,6 @@
 // Tokens per second of one optimiser step: forward, HDPO loss, backward, clipping, AdamW.
-import {
-  fromNative,
-  loadAddon,
-  type NativeEngine,
-} from '../lib/native/addon.js'
-import { type ProfileEntry } from '../lib/native/types.js'
-import { type PolicyBatch } from '../lib/native/types.js'
+import { fromNative, loadAddon, type NativeEngine } from '../lib/native/addon.js'
+import type { PolicyBatch, ProfileEntry } from '../lib/native/types.js'
 import type { Shape } from './shapes.js'
 
 const warmUpSteps = 3

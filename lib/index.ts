@@ -97,19 +97,19 @@ export {
   type VerifierOptions,
   verifier,
 } from './rewards/rewards.js'
-// Rollouts: one episode, a group of one prompt's, or an agent of your own against a served policy.
-export { type EpisodeOptions, runEpisode } from './rollout/episode.js'
 export { type GroupOptions, type RunGroup, runGroup } from './rollout/group.js'
 export type { RolloutOptions } from './rollout/options.js'
+// Rollouts: one rollout, a group of one prompt's, or an agent of your own against a served policy.
+export { type RunRolloutOptions, runRollout } from './rollout/run-rollout.js'
 export type {
   Outcome,
-  ScoredTrajectory,
+  Rollout,
+  ScoredRollout,
   Task,
   TokenSequence,
   ToolCallOutcome,
   ToolCallRecord,
-  Trajectory,
-  UngradedTrajectory,
+  UngradedRollout,
 } from './rollout/types.js'
 export { type ExportOptions, exportRun } from './run/export/export-run.js'
 export {
@@ -121,7 +121,7 @@ export {
 export {
   type AgentServer,
   createServer,
-  type Rollout,
+  type RolloutHandle,
   type StartRolloutOptions,
 } from './server/create-server.js'
 export type { ServerOptions } from './server/server-options.js'
@@ -173,6 +173,6 @@ export {
   type SupervisedTrainerOptions,
 } from './trainer/supervised-trainer.js'
 export type { TrainablePolicy } from './trainer/trainable-policy.js'
-export { type AssignedTrajectory, Trainer, type TrainerStep } from './trainer/trainer.js'
+export { type AssignedRollout, Trainer, type TrainerStep } from './trainer/trainer.js'
 export type { TrainerEvaluation, TrainerOptions } from './trainer/trainer-options.js'
 export { startUi, type UiOptions, type UiServer } from './ui/ui-server.js'

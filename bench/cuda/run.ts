@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util'
 import { formatTable } from '../../lib/cli/terminal/table.js'
 import { fromNative, loadAddon, type SelfTestShape } from '../../lib/native/addon.js'
-import { type ModelConfig } from '../../lib/native/types.js'
+import type { ModelConfig } from '../../lib/native/types.js'
 import { randomBatch } from '../training.js'
 import { type GpuPeer, runTorchGpuPeer } from './torch-gpu-peer.js'
 

@@ -65,14 +65,14 @@ async function reviewAnswer(
   { id, reward }: ReviewOptions,
 ): Promise<Review | undefined> {
   const finalAnswer = findAnswers(messages.at(-1)?.content ?? '').at(-1)
-  const score = await reward.answer(asTrajectory(id, task, messages, finalAnswer), task)
+  const score = await reward.answer(asRollout(id, task, messages, finalAnswer), task)
   if (score instanceof Ungraded) return { keep: false, reason: 'ungraded-answer', detail: score.reason }
   if (Number(score) >= 1) return undefined
   return { keep: false, reason: 'wrong-answer', detail: `answers ${JSON.stringify(finalAnswer ?? null)}` }
 }
 
 /** A trace as rewards see a rollout; nobody sampled it, so it has no tokens. */
-function asTrajectory(id: string, task: Task, messages: readonly Message[], finalAnswer: string | undefined) {
+function asRollout(id: string, task: Task, messages: readonly Message[], finalAnswer: string | undefined) {
   return {
     id,
     taskId: task.id,

@@ -4,20 +4,20 @@ import { mapConcurrent } from '../core/map-concurrent.js'
 import { checkCount } from '../core/option-checks.js'
 import { deriveSeed } from '../core/seed.js'
 import type { RolloutPolicy } from '../policy/types.js'
-import { isCorrect, partitionGraded, type RewardOptions, scoreTrajectories } from '../rewards/rewards.js'
+import { isCorrect, partitionGraded, type RewardOptions, scoreRollouts } from '../rewards/rewards.js'
 import { toolSeconds } from '../rollout/call-cost.js'
 import { type GroupOptions, type RunGroup, runGroup as runPolicyGroup } from '../rollout/group.js'
 import type { RolloutOptions } from '../rollout/options.js'
-import type { ScoredTrajectory, Task, Trajectory, UngradedTrajectory } from '../rollout/types.js'
+import type { Rollout, ScoredRollout, Task, UngradedRollout } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
 import { type Knowledge, toKnowledge } from './knowledge.js'
-import { mean, type RolloutMetrics, rolloutMetrics } from './metrics.js'
+import { type GradedMetrics, gradedMetrics, mean } from './metrics.js'
 
 export interface EvaluateOptions {
   /** This or `play`. */
   policy?: RolloutPolicy
   /** Plays `size` rollouts of a task, in order: whatever is evaluated that is no policy of this process. */
-  play?: (task: Task, options: GroupOptions) => Promise<Trajectory[]>
+  play?: (task: Task, options: GroupOptions) => Promise<Rollout[]>
   tasks: readonly Task[]
   tools: readonly Tool[]
   reward: RewardOptions
@@ -38,7 +38,7 @@ export interface EvaluateOptions {
 }
 
 /** Rollouts are not grouped for training here, so nothing qualifies. */
-export interface EvaluationSummary extends Omit<RolloutMetrics, 'qualifyingGroups' | 'qualifyingRatio'> {
+export interface EvaluationSummary extends Omit<GradedMetrics, 'qualifyingGroups' | 'qualifyingRatio'> {
   questions: number
   /** Mean seconds that a rollout's calls took. Measured by the clock: not in the metrics of a training step. */
   toolSecondsPerRollout?: number
@@ -55,8 +55,8 @@ export interface EvaluationSummary extends Omit<RolloutMetrics, 'qualifyingGroup
 export interface Evaluation {
   summary: EvaluationSummary
   /** One list a task, in order of the tasks, of the rollouts that were graded. */
-  groups: ScoredTrajectory[][]
-  ungraded: UngradedTrajectory[]
+  groups: ScoredRollout[][]
+  ungraded: UngradedRollout[]
 }
 
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
@@ -73,7 +73,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       seed: deriveSeed(seed, 'evaluate', index),
       ...(signal && { signal }),
     })
-    const graded = await scoreTrajectories(group, task, reward)
+    const graded = await scoreRollouts(group, task, reward)
     options.onTask?.(++done)
     return graded
   })
@@ -109,11 +109,11 @@ export async function measureKnown(options: Omit<EvaluateOptions, 'knowledge'>):
 
 /** One list of graded rollouts a question. */
 export function summarize(
-  groups: readonly (readonly ScoredTrajectory[])[],
+  groups: readonly (readonly ScoredRollout[])[],
   knowledge?: Knowledge,
-  ungraded: readonly UngradedTrajectory[] = [],
+  ungraded: readonly UngradedRollout[] = [],
 ): EvaluationSummary {
-  const { qualifyingGroups: _, qualifyingRatio: __, ...metrics } = rolloutMetrics(groups, ungraded)
+  const { qualifyingGroups: _, qualifyingRatio: __, ...metrics } = gradedMetrics(groups, ungraded)
   return {
     questions: groups.length,
     ...metrics,
@@ -122,12 +122,12 @@ export function summarize(
   }
 }
 
-const right = (rollout: ScoredTrajectory) => Number(isCorrect(rollout))
+const right = (rollout: ScoredRollout) => Number(isCorrect(rollout))
 
-function callRates(rollouts: readonly ScoredTrajectory[], knowledge: Knowledge) {
+function callRates(rollouts: readonly ScoredRollout[], knowledge: Knowledge) {
   const known = rollouts.filter((rollout) => knowledge.known.has(rollout.taskId))
   const needed = rollouts.filter((rollout) => knowledge.needed.has(rollout.taskId))
-  const calls = (rollout: ScoredTrajectory) => Number(rollout.toolCalls.length > 0)
+  const calls = (rollout: ScoredRollout) => Number(rollout.toolCalls.length > 0)
   return {
     knownQuestions: new Set(known.map((rollout) => rollout.taskId)).size,
     neededQuestions: new Set(needed.map((rollout) => rollout.taskId)).size,

@@ -1,7 +1,7 @@
 // What an evaluation says about an agent, each number with its interval.
 import { isCorrect } from '../rewards/rewards.js'
 import { toolCost, toolSeconds } from '../rollout/call-cost.js'
-import type { ScoredTrajectory } from '../rollout/types.js'
+import type { ScoredRollout } from '../rollout/types.js'
 import { type Interval, type QuestionSums, quantile, ratioInterval } from './intervals.js'
 import type { Knowledge } from './knowledge.js'
 import type { PlayedRollout } from './played-rollout.js'
@@ -39,12 +39,12 @@ export interface EvaluationMeasures {
 
 export interface MeasureOptions {
   /** One list a question. */
-  groups: readonly (readonly ScoredTrajectory[])[]
+  groups: readonly (readonly ScoredRollout[])[]
   knowledge?: Knowledge
   prices?: TokenPrices
 }
 
-type Read = (rollout: ScoredTrajectory) => number
+type Read = (rollout: ScoredRollout) => number
 
 export function measureEvaluation({ groups, knowledge, prices }: MeasureOptions): EvaluationMeasures {
   const known = knowledge && groups.filter((group) => knowledge.known.has(group[0]?.taskId ?? ''))
@@ -66,7 +66,7 @@ export function measureEvaluation({ groups, knowledge, prices }: MeasureOptions)
 
 /** Seconds of the median and the slowest rollouts; undefined of a policy, whose rollouts run together. */
 export function latencyQuantiles(
-  groups: readonly (readonly ScoredTrajectory[])[],
+  groups: readonly (readonly ScoredRollout[])[],
 ): { median: number; percentile95: number } | undefined {
   const seconds = groups
     .flat()
@@ -77,7 +77,7 @@ export function latencyQuantiles(
   return { median: quantile(seconds, 0.5), percentile95: quantile(seconds, 0.95) }
 }
 
-function playedMeasures(groups: readonly (readonly ScoredTrajectory[])[], prices: TokenPrices | undefined) {
+function playedMeasures(groups: readonly (readonly ScoredRollout[])[], prices: TokenPrices | undefined) {
   const prompt = played(({ usage }) => usage.promptTokens)
   const completion = played(({ usage }) => usage.completionTokens)
   const price: Read = (rollout) =>
@@ -100,7 +100,7 @@ const right: Read = (rollout) => Number(isCorrect(rollout))
 const calling: Read = ({ toolCalls }) => Number(toolCalls.length > 0)
 const calls: Read = ({ toolCalls }) => toolCalls.length
 
-const isPlayed = (rollout: ScoredTrajectory): rollout is ScoredTrajectory & PlayedRollout =>
+const isPlayed = (rollout: ScoredRollout): rollout is ScoredRollout & PlayedRollout =>
   'latencySeconds' in rollout
 
 function played(read: (rollout: PlayedRollout) => number): Read {
@@ -108,7 +108,7 @@ function played(read: (rollout: PlayedRollout) => number): Read {
 }
 
 function mean(
-  groups: readonly (readonly ScoredTrajectory[])[],
+  groups: readonly (readonly ScoredRollout[])[],
   read: Read,
   share = false,
 ): Interval | undefined {
@@ -118,8 +118,8 @@ function mean(
   )
 }
 
-function sums(groups: readonly (readonly ScoredTrajectory[])[], above: Read, below: Read): QuestionSums[] {
-  const total = (group: readonly ScoredTrajectory[], read: Read) =>
+function sums(groups: readonly (readonly ScoredRollout[])[], above: Read, below: Read): QuestionSums[] {
+  const total = (group: readonly ScoredRollout[], read: Read) =>
     group.reduce((sum, rollout) => sum + read(rollout), 0)
   return groups.map((group) => ({ numerator: total(group, above), denominator: total(group, below) }))
 }

@@ -1,11 +1,11 @@
 // What rollouts did, as a line of metrics says it: rates and shares are 0 to 1.
 
 import { isCorrect } from '../rewards/score.js'
-import { type TrajectoryMetrics, trajectoryMetrics } from '../rollout/metrics.js'
-import type { ScoredTrajectory, UngradedTrajectory } from '../rollout/types.js'
+import { type RolloutMetrics, rolloutMetrics } from '../rollout/metrics.js'
+import type { ScoredRollout, UngradedRollout } from '../rollout/types.js'
 
 /** Of all rollouts of a step: what they did of all, rewards and accuracy of those that were graded. */
-export interface RolloutMetrics extends TrajectoryMetrics {
+export interface GradedMetrics extends RolloutMetrics {
   /** Rollouts that the reward could not grade; in no group. */
   ungradedRollouts: number
   /** Share of rollouts with the right answer. */
@@ -24,19 +24,19 @@ export function mean<Item>(items: readonly Item[], value: (item: Item) => number
   return items.length === 0 ? 0 : items.reduce((sum, item) => sum + value(item), 0) / items.length
 }
 
-export function rightRollouts(group: readonly ScoredTrajectory[]): number {
+export function rightRollouts(group: readonly ScoredRollout[]): number {
   return group.filter(isCorrect).length
 }
 
 /** Groups hold what was graded. */
-export function rolloutMetrics(
-  groups: readonly (readonly ScoredTrajectory[])[],
-  ungraded: readonly UngradedTrajectory[] = [],
-): RolloutMetrics {
+export function gradedMetrics(
+  groups: readonly (readonly ScoredRollout[])[],
+  ungraded: readonly UngradedRollout[] = [],
+): GradedMetrics {
   const rollouts = groups.flat()
   const qualifying = groups.map(rightRollouts).filter((right) => right >= 2)
   return {
-    ...trajectoryMetrics([...rollouts, ...ungraded]),
+    ...rolloutMetrics([...rollouts, ...ungraded]),
     ungradedRollouts: ungraded.length,
     accuracy: mean(rollouts, (rollout) => Number(isCorrect(rollout))),
     format: mean(rollouts, (rollout) => rollout.formatReward),

@@ -1,8 +1,8 @@
 // Rollouts that were played by text, not by tokens: what an evaluation needs of them, and nothing that could be trained on.
 import { findAnswers, isWellFormed } from '../policy/calls/markup.js'
-import type { Trajectory } from '../rollout/types.js'
+import type { Rollout } from '../rollout/types.js'
 
-export interface PlayedRollout extends Trajectory {
+export interface PlayedRollout extends Rollout {
   /** Wall clock from the question to the answer. */
   latencySeconds: number
   /** As whoever answered reports them; 0 where nothing is reported. */

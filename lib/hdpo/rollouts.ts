@@ -1,7 +1,7 @@
 // What the algorithms need of a rollout: its rewards and its calls. Whatever else it carries comes back with both advantages.
 
 /**
- * As the trainer's scored trajectories are; `toolCalls` has an element for every call that the policy attempted. A call that has
+ * As the trainer's scored rollouts are; `toolCalls` has an element for every call that the policy attempted. A call that has
  * a `cost` counts as much, others count 1.
  */
 export interface RewardedRollout {

@@ -1,6 +1,6 @@
 // A grader that errs: for measuring how a method holds where accuracy varies within groups for reasons of its own.
 import { createHash } from 'node:crypto'
-import type { Trajectory } from '../rollout/types.js'
+import type { Rollout } from '../rollout/types.js'
 import type { AnswerReward } from './types.js'
 
 export interface AnswerNoiseOptions {
@@ -22,16 +22,16 @@ export function noisyAnswer(
     throw new RangeError(`answerNoise: must be from 0 to 1, got ${probability}`)
   }
   if (probability === 0) return answer
-  const noisy: AnswerReward = async (trajectory, task) => {
-    const score = await answer(trajectory, task)
-    if (typeof score === 'object' || uniform(trajectory, seed) >= probability) return score
+  const noisy: AnswerReward = async (rollout, task) => {
+    const score = await answer(rollout, task)
+    if (typeof score === 'object' || uniform(rollout, seed) >= probability) return score
     return 1 - Number(score)
   }
   return answer.report ? Object.assign(noisy, { report: answer.report.bind(answer) }) : noisy
 }
 
 /** In [0, 1). The logprobs tell rollouts of different steps apart that sampled the same tokens. */
-function uniform({ id, tokens, logprobs }: Trajectory, seed: number): number {
+function uniform({ id, tokens, logprobs }: Rollout, seed: number): number {
   const digest = createHash('sha256')
     .update(JSON.stringify([seed, id]))
     .update(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength))

@@ -1,6 +1,6 @@
 import { HdpoError } from '../core/errors.js'
 import { redact } from '../core/secrets.js'
-import type { ScoredTrajectory, Task, Trajectory, UngradedTrajectory } from '../rollout/types.js'
+import type { Rollout, ScoredRollout, Task, UngradedRollout } from '../rollout/types.js'
 import type { AnswerReward, RewardOptions } from './types.js'
 import { Ungraded } from './ungraded.js'
 
@@ -9,37 +9,37 @@ import { Ungraded } from './ungraded.js'
  * formatReward. One that the reward could not grade has none, only the reason. A reward function that throws, or returns anything but a score, makes this reject with
  * ERR_REWARD, naming task and rollout.
  */
-export async function scoreTrajectories(
-  trajectories: readonly Trajectory[],
+export async function scoreRollouts(
+  rollouts: readonly Rollout[],
   task: Task,
   { answer, answerWeight = 0.9, formatWeight = 0.1 }: RewardOptions,
-): Promise<(ScoredTrajectory | UngradedTrajectory)[]> {
+): Promise<(ScoredRollout | UngradedRollout)[]> {
   if (typeof answer !== 'function')
     throw new TypeError(`reward.answer: must be a function, got ${typeof answer}`)
   checkWeight('answerWeight', answerWeight)
   checkWeight('formatWeight', formatWeight)
   return Promise.all(
-    trajectories.map(async (trajectory) => {
+    rollouts.map(async (rollout) => {
       const answerReward =
-        trajectory.failure === undefined
-          ? await scoreAnswer(trajectory, task, answer)
-          : new Ungraded(trajectory.failure)
-      const formatReward = trajectory.wellFormed ? 1 : 0
+        rollout.failure === undefined
+          ? await scoreAnswer(rollout, task, answer)
+          : new Ungraded(rollout.failure)
+      const formatReward = rollout.wellFormed ? 1 : 0
       if (answerReward instanceof Ungraded)
-        return { ...trajectory, formatReward, ungraded: redact(answerReward.reason) }
+        return { ...rollout, formatReward, ungraded: redact(answerReward.reason) }
       const accuracyReward = answerWeight * answerReward + formatWeight * formatReward
-      return { ...trajectory, answerReward, formatReward, accuracyReward }
+      return { ...rollout, answerReward, formatReward, accuracyReward }
     }),
   )
 }
 
 /** Those with rewards, and those without, each in order. */
-export function partitionGraded(rollouts: readonly (ScoredTrajectory | UngradedTrajectory)[]): {
-  graded: ScoredTrajectory[]
-  ungraded: UngradedTrajectory[]
+export function partitionGraded(rollouts: readonly (ScoredRollout | UngradedRollout)[]): {
+  graded: ScoredRollout[]
+  ungraded: UngradedRollout[]
 } {
-  const graded: ScoredTrajectory[] = []
-  const ungraded: UngradedTrajectory[] = []
+  const graded: ScoredRollout[] = []
+  const ungraded: UngradedRollout[] = []
   for (const rollout of rollouts) {
     if (isUngraded(rollout)) ungraded.push(rollout)
     else graded.push(rollout)
@@ -47,26 +47,21 @@ export function partitionGraded(rollouts: readonly (ScoredTrajectory | UngradedT
   return { graded, ungraded }
 }
 
-export function isUngraded(rollout: ScoredTrajectory | UngradedTrajectory): rollout is UngradedTrajectory {
+export function isUngraded(rollout: ScoredRollout | UngradedRollout): rollout is UngradedRollout {
   return rollout.ungraded !== undefined
 }
 
 /** The binary `answer` that efficiency depends on: only a full answer reward is correct. */
-export function isCorrect({ answerReward }: Pick<ScoredTrajectory, 'answerReward'>): boolean {
+export function isCorrect({ answerReward }: Pick<ScoredRollout, 'answerReward'>): boolean {
   return answerReward >= 1
 }
 
-async function scoreAnswer(
-  trajectory: Trajectory,
-  task: Task,
-  answer: AnswerReward,
-): Promise<number | Ungraded> {
-  const where = `task "${task.id}", rollout "${trajectory.id}"`
-  if (trajectory.taskId !== task.id)
-    throw new RangeError(`${where}: is a rollout of task "${trajectory.taskId}"`)
+async function scoreAnswer(rollout: Rollout, task: Task, answer: AnswerReward): Promise<number | Ungraded> {
+  const where = `task "${task.id}", rollout "${rollout.id}"`
+  if (rollout.taskId !== task.id) throw new RangeError(`${where}: is a rollout of task "${rollout.taskId}"`)
   let score: unknown
   try {
-    score = await answer(trajectory, task)
+    score = await answer(rollout, task)
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     throw new HdpoError('ERR_REWARD', `${where}: the answer reward failed: ${message}`, { cause: error })

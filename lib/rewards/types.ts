@@ -1,4 +1,4 @@
-import type { Task, Trajectory } from '../rollout/types.js'
+import type { Rollout, Task } from '../rollout/types.js'
 import type { Ungraded } from './ungraded.js'
 
 /**
@@ -6,7 +6,7 @@ import type { Ungraded } from './ungraded.js'
  * that could not be found out: the rollout is left out of its group. A function may have a `report` of what it did so far.
  */
 export interface AnswerReward {
-  (trajectory: Trajectory, task: Task): AnswerScore | Promise<AnswerScore>
+  (rollout: Rollout, task: Task): AnswerScore | Promise<AnswerScore>
   /** Numbers about its own work since it was made, for the metrics of a run. */
   report?(): Record<string, number>
 }

@@ -4,17 +4,17 @@ import { checkSeed, deriveSeed } from '../core/seed.js'
 import { withStopSignal } from '../core/stop-signal.js'
 import type { RolloutPolicy, Sequence } from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
-import { playEpisode } from './episode.js'
 import type { RolloutOptions } from './options.js'
+import { playRollout } from './run-rollout.js'
 import { createSetting } from './setting.js'
-import type { Task, Trajectory } from './types.js'
+import type { Rollout, Task } from './types.js'
 
 export interface GroupOptions extends RolloutOptions {
   /** Rollouts. */
   size: number
   /** Integer in [0, 2^53). Default 0. Rollout i draws from deriveSeed(seed, 'rollout', i). */
   seed?: number
-  /** Ends all rollouts, their trajectories having end 'aborted'. */
+  /** Ends all rollouts, their rollouts having end 'aborted'. */
   signal?: AbortSignal
 }
 
@@ -24,7 +24,7 @@ export type RunGroup = (
   task: Task,
   tools: readonly Tool[],
   options: GroupOptions,
-) => Promise<Trajectory[]>
+) => Promise<Rollout[]>
 
 /**
  * In order of their seeds. Where one rejects, the others are stopped and every sequence is released before
@@ -35,7 +35,7 @@ export async function runGroup(
   task: Task,
   tools: readonly Tool[],
   { size, seed = 0, signal, ...options }: GroupOptions,
-): Promise<Trajectory[]> {
+): Promise<Rollout[]> {
   checkSize(size)
   checkSeed(seed)
   const setting = createSetting(policy, task, tools, options)
@@ -46,14 +46,14 @@ export async function runGroup(
     await prompt.prefill()
     for (let index = 0; index < size; index++) forks.push(prompt.fork())
     return await withStopSignal([signal, failed.signal], (stop) => {
-      const episodes = forks.map((fork, index) =>
-        playEpisode(setting, fork, {
+      const rollouts = forks.map((fork, index) =>
+        playRollout(setting, fork, {
           id: `${task.id}#${index}`,
           seed: deriveSeed(seed, 'rollout', index),
           signal: stop,
         }),
       )
-      return allOrFailed(episodes, failed)
+      return allOrFailed(rollouts, failed)
     })
   } finally {
     for (const sequence of [...forks, prompt]) sequence.release()

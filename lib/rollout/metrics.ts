@@ -1,10 +1,10 @@
-// What a list of trajectories says about itself, before anybody scores it. Means and shares of an empty list
+// What a list of rollouts says about itself, before anybody scores it. Means and shares of an empty list
 // are 0.
 import { toolCost } from './call-cost.js'
 import { tokenSequences } from './token-sequences.js'
-import { type ToolCallOutcome, type Trajectory, toolCallOutcomes, trajectoryEnds } from './types.js'
+import { type Rollout, rolloutEnds, type ToolCallOutcome, toolCallOutcomes } from './types.js'
 
-export interface TrajectoryMetrics {
+export interface RolloutMetrics {
   rollouts: number
   callsPerRollout: number
   /** Share of rollouts that attempt a call at all. */
@@ -14,7 +14,7 @@ export interface TrajectoryMetrics {
   /** Calls by outcome. */
   calls: Record<ToolCallOutcome, number>
   /** Rollouts by why they ended. */
-  ends: Record<Trajectory['end'], number>
+  ends: Record<Rollout['end'], number>
   /** Mean. */
   turns: number
   /** Sum: the tokens that may be trained. */
@@ -25,22 +25,22 @@ export interface TrajectoryMetrics {
   splitRollouts: number
 }
 
-export function trajectoryMetrics(trajectories: readonly Trajectory[]): TrajectoryMetrics {
-  const mean = (value: (trajectory: Trajectory) => number) =>
-    sum(trajectories.map(value)) / Math.max(trajectories.length, 1)
-  const segments = trajectories.map(tokenSequences)
+export function rolloutMetrics(rollouts: readonly Rollout[]): RolloutMetrics {
+  const mean = (value: (rollout: Rollout) => number) =>
+    sum(rollouts.map(value)) / Math.max(rollouts.length, 1)
+  const segments = rollouts.map(tokenSequences)
   return {
-    rollouts: trajectories.length,
+    rollouts: rollouts.length,
     callsPerRollout: mean(({ toolCalls }) => toolCalls.length),
     callShare: mean(({ toolCalls }) => Number(toolCalls.length > 0)),
     costPerRollout: mean(toolCost),
     calls: countBy(
       toolCallOutcomes,
-      trajectories.flatMap(({ toolCalls }) => toolCalls.map(({ outcome }) => outcome)),
+      rollouts.flatMap(({ toolCalls }) => toolCalls.map(({ outcome }) => outcome)),
     ),
     ends: countBy(
-      trajectoryEnds,
-      trajectories.map(({ end }) => end),
+      rolloutEnds,
+      rollouts.map(({ end }) => end),
     ),
     turns: mean(({ turns }) => turns),
     sampledTokens: sum(segments.flat().map(({ mask }) => mask.reduce((count, bit) => count + bit, 0))),

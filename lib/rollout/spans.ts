@@ -1,7 +1,7 @@
 // OpenTelemetry spans of rollouts and tool calls, in the names of its GenAI conventions. They go where the process that hdpo is
 // embedded in has registered its tracing, and nowhere else. What was asked, called and answered stays out of them: rollouts/ has it.
 import { type Span, SpanStatusCode, trace } from '@opentelemetry/api'
-import type { ToolCallRecord, Trajectory } from './types.js'
+import type { Rollout, ToolCallRecord } from './types.js'
 
 // Asked for at each use: a service may register its tracing after it has imported hdpo.
 const tracer = () => trace.getTracer('hdpo')
@@ -9,20 +9,20 @@ const tracer = () => trace.getTracer('hdpo')
 /** A span 'invoke_agent' around `play`; the calls made in it are inside. */
 export function rolloutSpan(
   identity: { id: string; taskId: string },
-  play: () => Promise<Trajectory>,
-): Promise<Trajectory> {
+  play: () => Promise<Rollout>,
+): Promise<Rollout> {
   const attributes = {
     'gen_ai.operation.name': 'invoke_agent',
     'gen_ai.conversation.id': identity.id,
     'hdpo.task.id': identity.taskId,
   }
-  return inSpan('invoke_agent', attributes, play, (span, trajectory) => {
+  return inSpan('invoke_agent', attributes, play, (span, rollout) => {
     span.setAttributes({
-      'gen_ai.usage.input_tokens': trajectory.promptTokens,
-      'gen_ai.usage.output_tokens': Array.from(trajectory.mask).filter((sampled) => sampled !== 0).length,
-      'hdpo.end': trajectory.end,
-      'hdpo.turns': trajectory.turns,
-      'hdpo.tool_calls': trajectory.toolCalls.length,
+      'gen_ai.usage.input_tokens': rollout.promptTokens,
+      'gen_ai.usage.output_tokens': Array.from(rollout.mask).filter((sampled) => sampled !== 0).length,
+      'hdpo.end': rollout.end,
+      'hdpo.turns': rollout.turns,
+      'hdpo.tool_calls': rollout.toolCalls.length,
     })
   })
 }

@@ -1,6 +1,6 @@
 // The tokens of a rollout from prompt to end, each with whether the policy sampled it and the logprob it was
 // sampled with.
-import type { Trajectory } from './types.js'
+import type { Rollout } from './types.js'
 
 export class TokenRecord {
   readonly #tokens: number[]
@@ -36,7 +36,7 @@ export class TokenRecord {
     for (const token of tokens) this.#push(token, 0, 0)
   }
 
-  toArrays(): Pick<Trajectory, 'tokens' | 'mask' | 'logprobs' | 'promptTokens'> {
+  toArrays(): Pick<Rollout, 'tokens' | 'mask' | 'logprobs' | 'promptTokens'> {
     return {
       tokens: Int32Array.from(this.#tokens),
       mask: Uint8Array.from(this.#mask),

@@ -1,6 +1,6 @@
 import type { Message } from '../policy/types.js'
 
-/** One question. `answer` is what the reward compares with; `metadata` is kept in the trajectory. */
+/** One question. `answer` is what the reward compares with; `metadata` is kept in the rollout. */
 export interface Task {
   id: string
   messages: Message[]
@@ -24,7 +24,7 @@ export const toolCallOutcomes = [
 export type ToolCallOutcome = (typeof toolCallOutcomes)[number]
 
 /** 'answer': the policy ended its turn without a call. 'turns' and 'tokens': a cap. */
-export const trajectoryEnds = ['answer', 'turns', 'tokens', 'aborted'] as const
+export const rolloutEnds = ['answer', 'turns', 'tokens', 'aborted'] as const
 
 export interface ToolCallRecord {
   /** Empty where a malformed call has none. */
@@ -65,7 +65,7 @@ export interface SamplingRecord {
   minP?: number
 }
 
-export interface Trajectory extends TokenSequence {
+export interface Rollout extends TokenSequence {
   id: string
   taskId: string
   promptTokens: number
@@ -90,7 +90,7 @@ export interface Trajectory extends TokenSequence {
   /** Assistant turns. */
   turns: number
   /** Why it ended. */
-  end: (typeof trajectoryEnds)[number]
+  end: (typeof rolloutEnds)[number]
   /** Text of the final answer (inside <answer> tags, the last turn's last), undefined without one. */
   finalAnswer: string | undefined
   /** Markup tags balance and there is exactly one final answer. */
@@ -99,8 +99,8 @@ export interface Trajectory extends TokenSequence {
   metadata?: Record<string, unknown>
 }
 
-/** A trajectory with its rewards; the trainer adds both advantages. */
-export interface ScoredTrajectory extends Trajectory {
+/** A rollout with its rewards; the trainer adds both advantages. */
+export interface ScoredRollout extends Rollout {
   /** 0 to 1; the answer is correct (`answer` of the algorithm) where it is 1. */
   answerReward: number
   /** 0 or 1. */
@@ -111,8 +111,8 @@ export interface ScoredTrajectory extends Trajectory {
   ungraded?: never
 }
 
-/** A trajectory that the reward could not grade. It has no reward and is in no group, so nothing is learnt from it. */
-export interface UngradedTrajectory extends Trajectory {
+/** A rollout that the reward could not grade. It has no reward and is in no group, so nothing is learnt from it. */
+export interface UngradedRollout extends Rollout {
   /** 0 or 1: known without grading the answer. */
   formatReward: number
   /** Why. */

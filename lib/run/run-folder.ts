@@ -1,4 +1,4 @@
-// The folder of a run: config.yaml, metrics.jsonl (a line a step), rollouts/step-000001.jsonl (every trajectory),
+// The folder of a run: config.yaml, metrics.jsonl (a line a step), rollouts/step-000001.jsonl (every rollout),
 // events.jsonl (warnings, and the error that ended it), checkpoints/step-<N>/. No secret is written into any of them.
 import { existsSync } from 'node:fs'
 import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'

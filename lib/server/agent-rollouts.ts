@@ -4,8 +4,8 @@ import { HdpoError } from '../core/errors.js'
 import { deriveSeed } from '../core/seed.js'
 import { withStopSignal } from '../core/stop-signal.js'
 import type { GroupOptions, RunGroup } from '../rollout/group.js'
-import type { Outcome, Task, Trajectory } from '../rollout/types.js'
-import type { AgentServer, Rollout } from './create-server.js'
+import type { Outcome, Rollout, Task } from '../rollout/types.js'
+import type { AgentServer, RolloutHandle } from './create-server.js'
 import type { RolloutLimits } from './rollout-definition.js'
 
 export interface AgentContext {
@@ -67,7 +67,7 @@ class AgentPlayer {
 
   constructor(private readonly options: AgentRolloutsOptions & { timeout: number }) {}
 
-  async play(task: Task, name: string, stop: AbortSignal, limits: RolloutLimits): Promise<Trajectory> {
+  async play(task: Task, name: string, stop: AbortSignal, limits: RolloutLimits): Promise<Rollout> {
     const { server, agent, timeout } = this.options
     // One task may be in several groups at once (evaluation, the turn of an epoch): ids of the server are its own.
     const rollout = server.startRollout({ task, ...limits })
@@ -81,9 +81,9 @@ class AgentPlayer {
       const outcome = await withStopSignal([stop, rollout.signal, late.signal], (signal) =>
         untilAborted(signal, agent({ task, baseURL, apiKey, rolloutId: name, signal })),
       )
-      const trajectory = await rollout.finish(outcome)
+      const played = await rollout.finish(outcome)
       this.#proven = true
-      return this.#withCosts({ ...trajectory, id: name })
+      return this.#withCosts({ ...played, id: name })
     } catch (error) {
       this.#firstFailure ??= error
       const recorded = await abandoned(rollout)
@@ -107,13 +107,13 @@ class AgentPlayer {
     )
   }
 
-  #withCosts(trajectory: Trajectory): Trajectory {
+  #withCosts(played: Rollout): Rollout {
     const { toolCosts = {} } = this.options
-    for (const call of trajectory.toolCalls) {
+    for (const call of played.toolCalls) {
       const cost = toolCosts[call.name]
       if (cost !== undefined) call.cost = cost
     }
-    return trajectory
+    return played
   }
 }
 
@@ -137,11 +137,11 @@ function rolloutLimits(rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>):
 }
 
 /** The rollout may have ended already, given up for its agent's silence. */
-async function abandoned(rollout: Rollout): Promise<Trajectory | undefined> {
+async function abandoned(rollout: RolloutHandle): Promise<Rollout | undefined> {
   return rollout.signal.aborted ? undefined : rollout.abandon()
 }
 
-function nothingSaid(task: Task): Trajectory {
+function nothingSaid(task: Task): Rollout {
   return {
     id: task.id,
     taskId: task.id,

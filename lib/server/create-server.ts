@@ -6,7 +6,7 @@ import { type Listening, type ListenOptions, listen } from '../http/listen.js'
 import type { FetchHandler } from '../http/node-listener.js'
 import { nodeListener, type RequestListener } from '../http/node-listener.js'
 import type { RolloutPolicy } from '../policy/types.js'
-import type { Outcome, Task, Trajectory } from '../rollout/types.js'
+import type { Outcome, Rollout, Task } from '../rollout/types.js'
 import { ActiveRequests } from './active-requests.js'
 import { createFetchHandler } from './fetch-handler.js'
 import { PromptCache } from './prompt-cache.js'
@@ -23,16 +23,16 @@ export interface StartRolloutOptions extends RolloutLimits {
 }
 
 /** A rollout under way. Its agent reaches the policy at `baseURL` with `apiKey`. */
-export interface Rollout {
+export interface RolloutHandle {
   readonly id: string
   readonly apiKey: string
   readonly baseURL: string
   /** Aborted when the rollout ends, also for its agent's silence. */
   readonly signal: AbortSignal
   /** Ends it and gives what was recorded. Rejects with ERR_NO_COMPLETION where the policy was never asked. */
-  finish(outcome: Outcome): Promise<Trajectory>
+  finish(outcome: Outcome): Promise<Rollout>
   /** Ends it without an outcome. Undefined where the policy was never asked. */
-  abandon(): Promise<Trajectory | undefined>
+  abandon(): Promise<Rollout | undefined>
 }
 
 export interface AgentServer {
@@ -43,7 +43,7 @@ export interface AgentServer {
   readonly requestListener: RequestListener
   /** Serves on a port of its own. */
   listen(options?: ListenOptions): Promise<{ url: string }>
-  startRollout(options: StartRolloutOptions): Rollout
+  startRollout(options: StartRolloutOptions): RolloutHandle
   metrics(): RegistryMetrics
   /** Abandons the rollouts under way and frees what the engine holds for them. The policy stays open. */
   close(): Promise<void>
@@ -103,7 +103,7 @@ class PolicyServer implements AgentServer {
     return { url: listening.url }
   }
 
-  startRollout({ task, id, ...limits }: StartRolloutOptions): Rollout {
+  startRollout({ task, id, ...limits }: StartRolloutOptions): RolloutHandle {
     if (this.#closed) throw new HdpoError('ERR_CLOSED', 'the server has been closed')
     const baseURL = this.#baseURL
     const { rollout, apiKey } = this.#registry.start({ id, task, ...limits })

@@ -2,7 +2,7 @@
 
 import { findAnswers, isWellFormed, tagsBalance } from '../policy/calls/markup.js'
 import { parseToolCalls, type TurnReading } from '../policy/calls/tool-call-parser.js'
-import type { Outcome, SamplingRecord, ToolCallRecord, Trajectory } from '../rollout/types.js'
+import type { Outcome, Rollout, SamplingRecord, ToolCallRecord } from '../rollout/types.js'
 import type { ChatMessage } from './chat-message.js'
 import type { RolloutDefinition } from './rollout-definition.js'
 import type { RolloutSegment } from './rollout-segment.js'
@@ -70,13 +70,13 @@ export class PlayedTurns {
   }
 
   /** The sequence that the last turn is of comes first: its messages are the rollout's. */
-  toTrajectory(
+  toRollout(
     { id, task }: RolloutDefinition,
     segments: readonly RolloutSegment[],
     outcome: Outcome | undefined,
-  ): Trajectory {
+  ): Rollout {
     const last = this.#turns.at(-1)
-    if (!last) throw new RangeError('a rollout without turns has no trajectory')
+    if (!last) throw new RangeError('a rollout without turns has no rollout')
     const others = segments.filter((segment) => segment !== last.segment && segment.turnEnds.length > 0)
     return {
       id,
@@ -100,7 +100,7 @@ export class PlayedTurns {
     return [...new Map(this.#turns.map(({ sampling }) => [JSON.stringify(sampling), sampling])).values()]
   }
 
-  #end(): Trajectory['end'] {
+  #end(): Rollout['end'] {
     const last = this.#turns.at(-1)
     if (last?.finish === 'length') return 'tokens'
     return last?.calls === 0 ? 'answer' : 'turns'

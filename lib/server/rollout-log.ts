@@ -2,7 +2,7 @@
 import { appendFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { rolloutLine } from '../rollout/rollout-line.js'
-import type { Trajectory } from '../rollout/types.js'
+import type { Rollout } from '../rollout/types.js'
 
 export class RolloutLog {
   /** Lines are written one after the other, never into each other. */
@@ -16,8 +16,8 @@ export class RolloutLog {
   }
 
   /** Rejects where this line could not be written; lines after it are tried all the same. */
-  append(trajectory: Trajectory): Promise<void> {
-    const line = rolloutLine(trajectory)
+  append(played: Rollout): Promise<void> {
+    const line = rolloutLine(played)
     const writing = this.#written.then(() => appendFile(this.path, line))
     this.#written = writing.catch(() => {})
     return writing

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { ApiError } from '../http/api-error.js'
 import { createRolloutKey, digest } from '../http/authorization.js'
 import type { RolloutPolicy } from '../policy/types.js'
-import type { Outcome, Trajectory } from '../rollout/types.js'
+import type { Outcome, Rollout } from '../rollout/types.js'
 import { checkOutcome } from './outcome.js'
 import type { PromptCache } from './prompt-cache.js'
 import type { RolloutDefinition } from './rollout-definition.js'
@@ -16,7 +16,7 @@ export interface RegistryOptions {
   /** Milliseconds without a request, after which a rollout is given up. */
   idleTimeout: number
   /** Told of every rollout that ended with something said, before finish() resolves. */
-  onRollout: (trajectory: Trajectory) => void | Promise<void>
+  onRollout: (played: Rollout) => void | Promise<void>
   onWarning: (message: string) => void
 }
 
@@ -111,32 +111,32 @@ export class RolloutRegistry {
     this.#live.get(rollout.id)?.timer.refresh()
   }
 
-  async finish(rollout: ServedRollout, outcome: Outcome): Promise<Trajectory> {
+  async finish(rollout: ServedRollout, outcome: Outcome): Promise<Rollout> {
     const checked = checkOutcome(outcome)
     const { timer } = this.#remove(rollout)
     clearTimeout(timer)
     try {
-      const trajectory = await rollout.finish(checked)
+      const played = await rollout.finish(checked)
       this.#counts.finishedRollouts++
       this.#counts.segments += rollout.segments
       this.#counts.splitRollouts += rollout.segments > 1 ? 1 : 0
       this.#counts.branchedSegments += rollout.splits.branched
       this.#counts.rewrittenSegments += rollout.splits.rewritten
-      await this.options.onRollout(trajectory)
-      return trajectory
+      await this.options.onRollout(played)
+      return played
     } finally {
       this.#counts.discardedTurns += rollout.discardedTurns
     }
   }
 
-  async abandon(rollout: ServedRollout): Promise<Trajectory | undefined> {
+  async abandon(rollout: ServedRollout): Promise<Rollout | undefined> {
     const { timer } = this.#remove(rollout)
     clearTimeout(timer)
     this.#counts.abandonedRollouts++
-    const trajectory = await rollout.abandon()
+    const played = await rollout.abandon()
     this.#counts.discardedTurns += rollout.discardedTurns
-    if (trajectory) await this.options.onRollout(trajectory)
-    return trajectory
+    if (played) await this.options.onRollout(played)
+    return played
   }
 
   async abandonAll(): Promise<void> {

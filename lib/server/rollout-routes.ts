@@ -71,16 +71,16 @@ async function finish(
   { options, registry }: HandlerContext,
 ): Promise<Response> {
   const outcome = readOutcome(await readJsonBody(request, options.maxBodyBytes))
-  const trajectory = await registry.finish(rollout, outcome)
-  const sequences = tokenSequences(trajectory)
+  const played = await registry.finish(rollout, outcome)
+  const sequences = tokenSequences(played)
   return Response.json({
-    id: trajectory.id,
-    task: trajectory.taskId,
-    toolCalls: trajectory.toolCalls.length,
-    turns: trajectory.turns,
+    id: played.id,
+    task: played.taskId,
+    toolCalls: played.toolCalls.length,
+    turns: played.turns,
     segments: sequences.length,
     sampledTokens: sequences.reduce((sum, { mask }) => sum + mask.reduce((count, bit) => count + bit, 0), 0),
-    end: trajectory.end,
+    end: played.end,
   })
 }
 

@@ -2,7 +2,7 @@
 import { HdpoError } from '../core/errors.js'
 import { ApiError } from '../http/api-error.js'
 import type { RolloutPolicy } from '../policy/types.js'
-import type { Outcome, Trajectory } from '../rollout/types.js'
+import type { Outcome, Rollout } from '../rollout/types.js'
 import type { CompletionRequest } from './completion-request.js'
 import { type PlayedTurn, PlayedTurns } from './played-turns.js'
 import type { PromptCache } from './prompt-cache.js'
@@ -73,7 +73,7 @@ export class ServedRollout {
   }
 
   /** Ends the rollout; completions under way are broken off. */
-  async finish(outcome: Outcome): Promise<Trajectory> {
+  async finish(outcome: Outcome): Promise<Rollout> {
     await this.#end()
     if (this.#played.count === 0) {
       throw new HdpoError(
@@ -81,14 +81,14 @@ export class ServedRollout {
         `rollout "${this.id}" ended without a completion of the policy`,
       )
     }
-    return this.#played.toTrajectory(this.definition, this.#history.segments, outcome)
+    return this.#played.toRollout(this.definition, this.#history.segments, outcome)
   }
 
   /** Ends it without an outcome. Undefined where the policy said nothing. */
-  async abandon(): Promise<Trajectory | undefined> {
+  async abandon(): Promise<Rollout | undefined> {
     await this.#end()
     if (this.#played.count === 0) return undefined
-    return this.#played.toTrajectory(this.definition, this.#history.segments, undefined)
+    return this.#played.toRollout(this.definition, this.#history.segments, undefined)
   }
 
   async #end(): Promise<void> {

@@ -2,7 +2,7 @@
 import { inspect } from 'node:util'
 import { z } from 'zod'
 import type { RolloutPolicy } from '../policy/types.js'
-import type { Trajectory } from '../rollout/types.js'
+import type { Rollout } from '../rollout/types.js'
 import type { RequestedSampling } from './completion-request.js'
 
 export interface ServerOptions {
@@ -26,7 +26,7 @@ export interface ServerOptions {
   /** Where agents reach the server when it is embedded in another, e.g. 'http://127.0.0.1:3000/v1'. Default: what listen() says. */
   baseURL?: string
   /** Told of every rollout that ended, before finish() resolves. One abandoned has end 'aborted'. */
-  onRollout?: (trajectory: Trajectory) => void | Promise<void>
+  onRollout?: (played: Rollout) => void | Promise<void>
   /** Told of faults and of what is accepted without being honoured. Default: process.emitWarning. */
   onWarning?: (message: string) => void
   /** Closes the server. */

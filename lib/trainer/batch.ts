@@ -1,10 +1,9 @@
 // Sequences laid end to end for one optimiser step (shapes: PackedSequences in native.ts).
 import type { PackedSequences, PolicyBatch } from '../native/types.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
-import type { Trajectory } from '../rollout/types.js'
+import type { Rollout } from '../rollout/types.js'
 
-export interface AdvantagedTrajectory
-  extends Pick<Trajectory, 'tokens' | 'mask' | 'logprobs' | 'moreSequences'> {
+export interface AdvantagedRollout extends Pick<Rollout, 'tokens' | 'mask' | 'logprobs' | 'moreSequences'> {
   accuracyAdvantage: number
   efficiencyAdvantage: number
 }
@@ -18,9 +17,9 @@ export interface MaskedSequence {
  * Sequences in the order given, those of one rollout side by side; referenceLogprobs are added by the trainer where
  * the KL term is on.
  */
-export function packPolicyBatch(trajectories: readonly AdvantagedTrajectory[]): PolicyBatch {
-  const sequences = trajectories.flatMap((trajectory) =>
-    tokenSequences(trajectory).map((sequence) => ({ sequence, trajectory })),
+export function packPolicyBatch(rollouts: readonly AdvantagedRollout[]): PolicyBatch {
+  const sequences = rollouts.flatMap((rollout) =>
+    tokenSequences(rollout).map((sequence) => ({ sequence, rollout })),
   )
   const packed = packSequences(sequences.map(({ sequence }) => sequence))
   const oldLogprobs = new Float32Array(packed.tokens.length)
@@ -30,8 +29,8 @@ export function packPolicyBatch(trajectories: readonly AdvantagedTrajectory[]): 
   return {
     ...packed,
     oldLogprobs,
-    accuracyAdvantages: Float32Array.from(sequences, ({ trajectory }) => trajectory.accuracyAdvantage),
-    efficiencyAdvantages: Float32Array.from(sequences, ({ trajectory }) => trajectory.efficiencyAdvantage),
+    accuracyAdvantages: Float32Array.from(sequences, ({ rollout }) => rollout.accuracyAdvantage),
+    efficiencyAdvantages: Float32Array.from(sequences, ({ rollout }) => rollout.efficiencyAdvantage),
   }
 }
 

@@ -1,7 +1,7 @@
 // What a step says about itself: one object a step, a line of metrics.jsonl. Rates and shares are 0 to 1.
 
 import type { EvaluationSummary } from '../evaluation/evaluate.js'
-import { mean, type RolloutMetrics } from '../evaluation/metrics.js'
+import { type GradedMetrics, mean } from '../evaluation/metrics.js'
 import type { Advantages } from '../hdpo/algorithms.js'
 import type { StepResult } from '../native/types.js'
 import type { RolloutDrift } from './importance.js'
@@ -39,7 +39,7 @@ export interface AdvantageSpread {
   efficiencyAdvantageSpread: number
 }
 
-export interface StepMetrics extends RolloutMetrics, AdvantageSpread, LossMetrics {
+export interface StepMetrics extends GradedMetrics, AdvantageSpread, LossMetrics {
   step: number
   epoch: number
   learningRate: number

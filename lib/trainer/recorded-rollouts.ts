@@ -8,7 +8,7 @@ import { HdpoError } from '../core/errors.js'
 import { checkCount, checkPositive } from '../core/option-checks.js'
 import type { RunGroup } from '../rollout/group.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
-import { type Task, type TokenSequence, type Trajectory, trajectoryEnds } from '../rollout/types.js'
+import { type Rollout, rolloutEnds, type Task, type TokenSequence } from '../rollout/types.js'
 import { readRows } from '../tasks/rows.js'
 import { type TaskList, taskAt } from '../tasks/task-list.js'
 import { packSequences } from './batch.js'
@@ -41,7 +41,7 @@ export interface RecordedRollouts {
 
 const values = z.array(z.number())
 const sequence = { tokens: z.array(z.int().min(0)), mask: z.array(z.literal([0, 1])), logprobs: values }
-/** What a trajectory has. Rewards and advantages of a run folder are left behind: they are made anew. */
+/** What a rollout has. Rewards and advantages of a run folder are left behind: they are made anew. */
 const lineSchema = z.object({
   id: z.string(),
   taskId: z.string(),
@@ -51,7 +51,7 @@ const lineSchema = z.object({
   messages: z.array(z.looseObject({ role: z.string(), content: z.string() })),
   toolCalls: z.array(z.looseObject({ name: z.string() })),
   turns: z.int(),
-  end: z.enum(trajectoryEnds),
+  end: z.enum(rolloutEnds),
   finalAnswer: z.string().exactOptional(),
   wellFormed: z.boolean(),
   metadata: z.record(z.string(), z.unknown()).exactOptional(),
@@ -67,7 +67,7 @@ export async function recordedRollouts(options: RecordedRolloutsOptions): Promis
   checkPositive('staleness', staleness)
   const { byTask, leftOut } = await readRecorded(options)
   const tasks = options.tasks && (await tasksById(options.tasks))
-  const groups = new Map<string, Trajectory[]>()
+  const groups = new Map<string, Rollout[]>()
   const groupTasks: Task[] = []
   for (const [taskId, rollouts] of byTask) {
     for (let start = 0; start < rollouts.length; start += groupSize) {
@@ -104,14 +104,14 @@ export async function recordedRollouts(options: RecordedRolloutsOptions): Promis
 }
 
 async function readRecorded({ path, policy }: RecordedRolloutsOptions) {
-  const byTask = new Map<string, Trajectory[]>()
+  const byTask = new Map<string, Rollout[]>()
   const leftOut = { redacted: 0, abandoned: 0, alone: 0 }
   for await (const { value, where } of readRows(path)) {
-    const line = value as Partial<Trajectory> & { redacted?: boolean }
+    const line = value as Partial<Rollout> & { redacted?: boolean }
     if (line.redacted === true) leftOut.redacted++
     else if (line.end === 'aborted') leftOut.abandoned++
     else {
-      const rollout = toTrajectory(value, where, policy)
+      const rollout = toRollout(value, where, policy)
       const rollouts = byTask.get(rollout.taskId)
       if (rollouts) rollouts.push(rollout)
       else byTask.set(rollout.taskId, [rollout])
@@ -120,7 +120,7 @@ async function readRecorded({ path, policy }: RecordedRolloutsOptions) {
   return { byTask, leftOut }
 }
 
-function toTrajectory(value: unknown, where: string, policy: TrainablePolicy): Trajectory {
+function toRollout(value: unknown, where: string, policy: TrainablePolicy): Rollout {
   const parsed = lineSchema.safeParse(value)
   if (!parsed.success) {
     const [issue] = parsed.error.issues
@@ -131,7 +131,7 @@ function toTrajectory(value: unknown, where: string, policy: TrainablePolicy): T
     ...line,
     ...typedArrays(line),
     ...(moreSequences && { moreSequences: moreSequences.map(typedArrays) }),
-  } as unknown as Trajectory
+  } as unknown as Rollout
   for (const { tokens, mask, logprobs } of tokenSequences(rollout)) {
     if (tokens.length !== mask.length || tokens.length !== logprobs.length) {
       throw recordedError(`${where}: tokens, mask and logprobs have different lengths`)
@@ -159,11 +159,11 @@ function typedArrays(arrays: { tokens: number[]; mask: number[]; logprobs: numbe
 
 /** The rollout, or the reason why it must not be trained on as its `failure`. */
 async function checked(
-  rollout: Trajectory,
+  rollout: Rollout,
   policy: TrainablePolicy,
   temperature: number,
   staleness: number,
-): Promise<Trajectory> {
+): Promise<Rollout> {
   const other = rollout.sampling?.find((sampling) => sampling.temperature !== temperature)
   if (other) {
     const failure = `it was sampled at temperature ${other.temperature}, rollout.temperature is ${temperature}`
@@ -178,7 +178,7 @@ async function checked(
 }
 
 async function meanDifference(
-  rollout: Trajectory,
+  rollout: Rollout,
   policy: TrainablePolicy,
   temperature: number,
 ): Promise<number> {
@@ -205,7 +205,7 @@ async function tasksById(list: TaskList): Promise<Map<string, Task>> {
   return tasks
 }
 
-function taskOf(id: string, [first]: readonly Trajectory[], tasks: Map<string, Task> | undefined): Task {
+function taskOf(id: string, [first]: readonly Rollout[], tasks: Map<string, Task> | undefined): Task {
   if (!tasks) {
     const asked = first?.messages.findIndex(({ role }) => role === 'assistant') ?? 0
     return { id, messages: first?.messages.slice(0, asked) ?? [], answer: undefined }

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { timed } from '../core/seconds.js'
 import { deriveSeed } from '../core/seed.js'
 import { evaluate } from '../evaluation/evaluate.js'
-import { rolloutMetrics } from '../evaluation/metrics.js'
+import { gradedMetrics } from '../evaluation/metrics.js'
 import { assignAdvantages, lossWeights } from '../hdpo/algorithms.js'
 import type { PolicyBatch, PolicyLossOptions, StepResult } from '../native/types.js'
-import { partitionGraded, scoreTrajectories } from '../rewards/rewards.js'
+import { partitionGraded, scoreRollouts } from '../rewards/rewards.js'
 import { runGroup } from '../rollout/group.js'
-import type { ScoredTrajectory, UngradedTrajectory } from '../rollout/types.js'
+import type { ScoredRollout, UngradedRollout } from '../rollout/types.js'
 import type { RunFolder } from '../run/run-folder.js'
 import { type RunState, taskFingerprint } from '../run/run-state.js'
 import { taskAt } from '../tasks/task-list.js'
@@ -25,15 +25,15 @@ import { notFinite, type SkipReason } from './skip-guard.js'
 import { type ResolvedTrainerOptions, resolveTrainerOptions, type TrainerOptions } from './trainer-options.js'
 import { attachTrainingLogprobs } from './training-logprobs.js'
 
-type ScoredGroup = (ScoredTrajectory | UngradedTrajectory)[]
-export type AssignedTrajectory = ScoredTrajectory & { accuracyAdvantage: number; efficiencyAdvantage: number }
+type ScoredGroup = (ScoredRollout | UngradedRollout)[]
+export type AssignedRollout = ScoredRollout & { accuracyAdvantage: number; efficiencyAdvantage: number }
 
 export interface TrainerStep extends RecordedStep {
   metrics: StepMetrics
   /** One list a prompt, in order of the step's prompts, of the rollouts that were graded. */
-  groups: AssignedTrajectory[][]
+  groups: AssignedRollout[][]
   /** One list a prompt: all its rollouts in order, those that could not be graded among them. */
-  rollouts: (AssignedTrajectory | UngradedTrajectory)[][]
+  rollouts: (AssignedRollout | UngradedRollout)[][]
 }
 
 export class Trainer {
@@ -130,7 +130,7 @@ export class Trainer {
     if (ungraded.length > 0)
       warn(`step ${step}: ${ungraded.length} rollouts were not graded; the first: ${ungraded[0]?.ungraded}`)
     const evaluation = await timed(seconds, 'evaluate', () => this.#evaluate(step))
-    const rollouts = rolloutMetrics(groups, ungraded)
+    const rollouts = gradedMetrics(groups, ungraded)
     const report = this.#options.reward.answer.report?.()
     const metrics: StepMetrics = {
       step,
@@ -166,20 +166,20 @@ export class Trainer {
           size: groupSize,
           seed: deriveSeed(seed, 'rollouts', step, place),
         })
-        return scoreTrajectories(group, task, reward)
+        return scoreRollouts(group, task, reward)
       }),
     )
   }
 
   /** What could not be graded is in no group: it has no advantage, and none of the others' depends on it. */
-  async #assign(scored: ScoredGroup[]): Promise<AssignedTrajectory[][]> {
+  async #assign(scored: ScoredGroup[]): Promise<AssignedRollout[][]> {
     const groups = scored.map((group) => partitionGraded(group).graded)
     return assignAdvantages(groups, this.#options.algorithm)
   }
 
   /** Empty where nothing was graded. */
   async #update(
-    groups: AssignedTrajectory[][],
+    groups: AssignedRollout[][],
     optimizer: ReturnType<typeof optimizerAt>,
   ): Promise<{ updates: StepResult[]; drift?: RolloutDrift }> {
     const { policy, passes, miniBatches, importanceCap } = this.#options
@@ -204,7 +204,7 @@ export class Trainer {
   }
 
   /** Right before the last update that a batch is part of. */
-  async #recordLogprobs(rollouts: readonly AssignedTrajectory[], batch: PolicyBatch): Promise<void> {
+  async #recordLogprobs(rollouts: readonly AssignedRollout[], batch: PolicyBatch): Promise<void> {
     const { policy, rollout, recordTrainingLogprobs } = this.#options
     if (!recordTrainingLogprobs) return
     const { temperature } = rollout
@@ -270,22 +270,20 @@ function split<Item>(items: readonly Item[], parts: number): Item[][] {
 /** The rollouts as they were scored, the graded ones with their advantages. */
 function inOrder(
   scored: readonly ScoredGroup[],
-  groups: readonly AssignedTrajectory[][],
-): (AssignedTrajectory | UngradedTrajectory)[][] {
+  groups: readonly AssignedRollout[][],
+): (AssignedRollout | UngradedRollout)[][] {
   return scored.map((group, prompt) => {
     const graded = [...(groups[prompt] ?? [])]
     return group.map((rollout) =>
-      rollout.ungraded === undefined ? (graded.shift() as AssignedTrajectory) : rollout,
+      rollout.ungraded === undefined ? (graded.shift() as AssignedRollout) : rollout,
     )
   })
 }
 
-function nothingGraded(ungraded: readonly UngradedTrajectory[]): SkipReason {
+function nothingGraded(ungraded: readonly UngradedRollout[]): SkipReason {
   return { code: 'ERR_UNGRADED', text: `no rollout could be graded: ${ungraded[0]?.ungraded}` }
 }
 
-function describeRollouts(groups: readonly (AssignedTrajectory | UngradedTrajectory)[][]): object[] {
-  return groups.flatMap((group, prompt) =>
-    group.map((trajectory, rollout) => ({ prompt, rollout, ...trajectory })),
-  )
+function describeRollouts(groups: readonly (AssignedRollout | UngradedRollout)[][]): object[] {
+  return groups.flatMap((group, prompt) => group.map((played, rollout) => ({ prompt, rollout, ...played })))
 }

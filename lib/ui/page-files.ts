@@ -22,7 +22,7 @@ const files: Record<string, string> = {
   '/overview.js': join(page, 'overview.js'),
   '/rollouts.js': join(page, 'rollouts.js'),
   '/state.js': join(page, 'state.js'),
-  '/trajectory.js': join(page, 'trajectory.js'),
+  '/rollout.js': join(page, 'rollout.js'),
   '/library/lit-html.js': join(lit, 'lit-html.js'),
   '/library/uplot.js': join(uplot, 'uPlot.esm.js'),
   '/library/uplot.css': join(uplot, 'uPlot.min.css'),

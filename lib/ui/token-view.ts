@@ -1,4 +1,4 @@
-// The tokens of a trajectory as the page shows them: text, logprob, and what each channel of the loss made of them.
+// The tokens of a rollout as the page shows them: text, logprob, and what each channel of the loss made of them.
 import { type ClipRange, tokenGradientWeight, tokenRatio } from '../hdpo/token-weight.js'
 import type { Tokenizer } from '../policy/types.js'
 import type { StoredSequence } from '../run/store/run-store.js'

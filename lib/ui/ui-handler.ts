@@ -70,9 +70,9 @@ const routes: Record<string, Route> = {
     const count = run.store.count(filter)
     return json({ rows, count, milliseconds: performance.now() - start })
   },
-  '/api/trajectory': async (query, context) => {
+  '/api/rollout': async (query, context) => {
     const run = await freshRun(query, context)
-    return json(trajectory(run, wholeNumber(query, 'id') ?? 0))
+    return json(rollout(run, wholeNumber(query, 'id') ?? 0))
   },
   '/api/events': (_query, context, request) => changeStream(context, request.signal),
   '/metrics': async (_query, { runs }) => {
@@ -92,8 +92,8 @@ async function freshRun(query: URLSearchParams, { runs }: UiContext): Promise<Op
   return run
 }
 
-function trajectory(run: OpenRun, id: number): object {
-  const stored = run.store.trajectory(id)
+function rollout(run: OpenRun, id: number): object {
+  const stored = run.store.rollout(id)
   if (!stored) throw new ApiError(404, `id: the run has no rollout ${id}`)
   const { row, sequences, ...texts } = stored
   const { algorithm, clip, ...weights } = loadRunLoss(run.path)

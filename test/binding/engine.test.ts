@@ -3,13 +3,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import {
-  type EngineOptions,
-  loadAddon,
-  type NativeEngine,
-} from '../../lib/native/addon.js'
-import { type LoraOptions } from '../../lib/native/types.js'
-import { type ModelConfig } from '../../lib/native/types.js'
+import { type EngineOptions, loadAddon, type NativeEngine } from '../../lib/native/addon.js'
+import type { LoraOptions, ModelConfig } from '../../lib/native/types.js'
 
 const config: ModelConfig = {
   vocabSize: 40,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { describeCuda } from '../../lib/cli/commands/doctor.js'
 import { formatSelfTest, passed } from '../../lib/cli/commands/self-test.js'
 import { fromNative, loadAddon, type SelfTestReport } from '../../lib/native/addon.js'
-import { type ModelConfig } from '../../lib/native/types.js'
+import type { ModelConfig } from '../../lib/native/types.js'
 
 const addon = loadAddon()
 const status = addon.cudaStatus()

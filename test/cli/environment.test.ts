@@ -10,7 +10,7 @@ import {
   resolveTools,
 } from '../../lib/cli/config/environment.js'
 import { redact } from '../../lib/core/secrets.js'
-import type { Task, Trajectory } from '../../lib/rollout/types.js'
+import type { Rollout, Task } from '../../lib/rollout/types.js'
 import { takeTasks } from '../../lib/tasks/task-list.js'
 import type { Tool } from '../../lib/tools/types.js'
 
@@ -105,7 +105,7 @@ describe('environmentSettings', () => {
       finalAnswer: String(task.answer),
       tokens: new Int32Array(),
       logprobs: new Float32Array(),
-    } as Trajectory
+    } as Rollout
     expect(await environment.reward.answer(rollout, task)).toBe(0)
     expect(await environment.evaluationReward?.answer(rollout, task)).toBe(true)
     // A reward of the config's own grades both.

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RewardConfig } from '../../lib/cli/config/data-schema.js'
 import { resolveReward } from '../../lib/cli/config/reward.js'
-import type { Task, Trajectory } from '../../lib/rollout/types.js'
+import type { Rollout, Task } from '../../lib/rollout/types.js'
 
 let folder: string
 beforeAll(async () => {
@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 const task = (answer: unknown): Task => ({ id: 'q', messages: [], answer })
-const given = (finalAnswer: string) => ({ finalAnswer }) as Trajectory
+const given = (finalAnswer: string) => ({ finalAnswer }) as Rollout
 
 describe('resolveReward', () => {
   it.each<[RewardConfig, unknown, string, boolean]>([

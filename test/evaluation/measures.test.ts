@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { latencyQuantiles, measureEvaluation } from '../../lib/evaluation/measures.js'
 import { playedRollout } from '../../lib/evaluation/played-rollout.js'
-import type { ScoredTrajectory } from '../../lib/rollout/types.js'
+import type { ScoredRollout } from '../../lib/rollout/types.js'
 
-function rollout(taskId: string, right: boolean, calls: number, latencySeconds = 1): ScoredTrajectory {
+function rollout(taskId: string, right: boolean, calls: number, latencySeconds = 1): ScoredRollout {
   const call = {
     name: 'search',
     arguments: {},
@@ -76,9 +76,9 @@ describe('measureEvaluation', () => {
   })
 
   it('says nothing that it does not know', () => {
-    const untimed = (played: ScoredTrajectory) => {
-      const { latencySeconds: _, ...rest } = played as ScoredTrajectory & { latencySeconds: number }
-      return rest as ScoredTrajectory
+    const untimed = (played: ScoredRollout) => {
+      const { latencySeconds: _, ...rest } = played as ScoredRollout & { latencySeconds: number }
+      return rest as ScoredRollout
     }
     const plain = measureEvaluation({ groups: groups.map((group) => group.map(untimed)) })
     expect(Object.keys(plain)).toEqual([

@@ -1,7 +1,7 @@
 // The estimate from sizes alone against what an engine of those sizes says it needs.
 import { describe, expect, it } from 'vitest'
 import { loadAddon } from '../../lib/native/addon.js'
-import { type ModelConfig } from '../../lib/native/types.js'
+import type { ModelConfig } from '../../lib/native/types.js'
 import { resolveLora } from '../../lib/policy/lora.js'
 import { countParameters, estimateMemory, type MemoryQuestion } from '../../lib/policy/memory-estimate.js'
 

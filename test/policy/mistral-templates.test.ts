@@ -5,7 +5,7 @@ import { parseToolCalls } from '../../lib/policy/calls/tool-call-parser.js'
 import { type ChatTemplateSource, createChatTemplate } from '../../lib/policy/chat-template.js'
 import { loadTokenizer } from '../../lib/policy/tokenizer.js'
 import type { Message, ToolDescription } from '../../lib/policy/types.js'
-import { runEpisode } from '../../lib/rollout/episode.js'
+import { runRollout } from '../../lib/rollout/run-rollout.js'
 import { createSetting } from '../../lib/rollout/setting.js'
 import { defineTool } from '../../lib/tools/define-tool.js'
 import { ScriptedPolicy, template as scriptedTemplate, turns } from '../rollout/scripted-policy.js'
@@ -121,7 +121,7 @@ describe("a template like Mistral v0.3's", () => {
       input: { type: 'object', properties: { query: { type: 'string' } } },
       run: ({ query }) => `found ${query}`,
     })
-    const { toolCalls, messages, end } = await runEpisode(
+    const { toolCalls, messages, end } = await runRollout(
       policy,
       { id: 'a', messages: [question], answer: '1' },
       [search],

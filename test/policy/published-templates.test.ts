@@ -7,7 +7,7 @@ import { type ChatTemplateSource, createChatTemplate } from '../../lib/policy/ch
 import { namedTemplates, readTemplateSource } from '../../lib/policy/template-files.js'
 import { loadTokenizer } from '../../lib/policy/tokenizer.js'
 import type { Message, ToolDescription } from '../../lib/policy/types.js'
-import { runEpisode } from '../../lib/rollout/episode.js'
+import { runRollout } from '../../lib/rollout/run-rollout.js'
 import { createSetting } from '../../lib/rollout/setting.js'
 import { defineTool } from '../../lib/tools/define-tool.js'
 import { ScriptedPolicy } from '../rollout/scripted-policy.js'
@@ -246,8 +246,8 @@ it("a rollout runs Llama 3's calls and ends turns at every token that ends one",
       return 'one'
     },
   })
-  const trajectory = await runEpisode(policy, { id: 'a', messages: [question], answer: '1' }, [search])
+  const rollout = await runRollout(policy, { id: 'a', messages: [question], answer: '1' }, [search])
   expect(asked).toEqual([{ query: 'x' }])
-  expect(trajectory).toMatchObject({ finalAnswer: '1', end: 'answer', turns: 2 })
-  expect(trajectory.messages[1]).toMatchObject({ content: '', toolCalls: [{ name: 'search' }] })
+  expect(rollout).toMatchObject({ finalAnswer: '1', end: 'answer', turns: 2 })
+  expect(rollout.messages[1]).toMatchObject({ content: '', toolCalls: [{ name: 'search' }] })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { noisyAnswer, ungraded } from '../../lib/rewards/rewards.js'
-import type { Task, Trajectory } from '../../lib/rollout/types.js'
+import type { Rollout, Task } from '../../lib/rollout/types.js'
 
 const task: Task = { id: 't', messages: [], answer: 1 }
 const rollout = (index: number, step = 0) =>
@@ -10,8 +10,8 @@ const rollout = (index: number, step = 0) =>
     finalAnswer: index % 2 === 0 ? 'right' : 'wrong',
     tokens: Int32Array.of(1, 2, 3),
     logprobs: Float32Array.of(0, -0.1 * step, -0.2),
-  }) as Trajectory
-const exact = ({ finalAnswer }: Trajectory) => finalAnswer === 'right'
+  }) as Rollout
+const exact = ({ finalAnswer }: Rollout) => finalAnswer === 'right'
 
 async function scores(probability: number, seed = 0, step = 0, count = 2000) {
   const noisy = noisyAnswer(exact, { probability, seed })

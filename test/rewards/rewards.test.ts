@@ -7,14 +7,14 @@ import {
   partitionGraded,
   type RewardOptions,
   regexMatch,
-  scoreTrajectories,
+  scoreRollouts,
   ungraded,
   verifier,
 } from '../../lib/rewards/rewards.js'
-import type { Task, Trajectory } from '../../lib/rollout/types.js'
+import type { Rollout, Task } from '../../lib/rollout/types.js'
 
 const task = (answer: unknown): Task => ({ id: 'q1', messages: [], answer })
-const trajectory = (finalAnswer: string | undefined, wellFormed = true): Trajectory => ({
+const rollout = (finalAnswer: string | undefined, wellFormed = true): Rollout => ({
   id: 'q1#0',
   taskId: 'q1',
   tokens: new Int32Array(0),
@@ -29,8 +29,8 @@ const trajectory = (finalAnswer: string | undefined, wellFormed = true): Traject
   wellFormed,
 })
 
-const score = async (rollouts: Trajectory[], task: Task, options: RewardOptions) =>
-  partitionGraded(await scoreTrajectories(rollouts, task, options)).graded
+const score = async (rollouts: Rollout[], task: Task, options: RewardOptions) =>
+  partitionGraded(await scoreRollouts(rollouts, task, options)).graded
 
 describe('exactMatch', () => {
   it.each<[unknown, string | undefined, boolean]>([
@@ -47,17 +47,17 @@ describe('exactMatch', () => {
     [['UK', 'United Kingdom'], 'united kingdom', true],
     [['UK', 'United Kingdom'], 'France', false],
   ])('answer %j, given %j: %s', (answer, given, right) => {
-    expect(exactMatch()(trajectory(given), task(answer))).toBe(right)
+    expect(exactMatch()(rollout(given), task(answer))).toBe(right)
   })
 
   it('takes a normalisation of its own', () => {
     const reward = exactMatch({ normalize: (text) => text.replace(/\W/g, '') })
-    expect(reward(trajectory('a-b c'), task('abc'))).toBe(true)
-    expect(reward(trajectory('ABC'), task('abc'))).toBe(false)
+    expect(reward(rollout('a-b c'), task('abc'))).toBe(true)
+    expect(reward(rollout('ABC'), task('abc'))).toBe(false)
   })
 
   it.each([[undefined], [null], [{}], [[]], [['a', {}]]])('cannot compare with %j', (answer) => {
-    expect(() => exactMatch()(trajectory('a'), task(answer))).toThrow(/^task "q1": exactMatch needs/)
+    expect(() => exactMatch()(rollout('a'), task(answer))).toThrow(/^task "q1": exactMatch needs/)
   })
 })
 
@@ -84,15 +84,15 @@ describe('numericMatch', () => {
     [3, '1e999', false],
     [3, undefined, false],
   ])('answer %j, given %j: %s', (answer, given, right) => {
-    expect(numericMatch()(trajectory(given), task(answer))).toBe(right)
+    expect(numericMatch()(rollout(given), task(answer))).toBe(right)
   })
 
   it('takes tolerances, the wider one counting', () => {
     const reward = numericMatch({ relativeTolerance: 0.01, absoluteTolerance: 0.5 })
-    expect(reward(trajectory('100.9'), task(100))).toBe(true)
-    expect(reward(trajectory('101.5'), task(100))).toBe(false)
-    expect(reward(trajectory('1.5'), task(1))).toBe(true)
-    expect(reward(trajectory('-101'), task(-100))).toBe(true)
+    expect(reward(rollout('100.9'), task(100))).toBe(true)
+    expect(reward(rollout('101.5'), task(100))).toBe(false)
+    expect(reward(rollout('1.5'), task(1))).toBe(true)
+    expect(reward(rollout('-101'), task(-100))).toBe(true)
   })
 
   it('refuses tolerances and answers that are none', () => {
@@ -100,16 +100,14 @@ describe('numericMatch', () => {
     expect(() => numericMatch({ absoluteTolerance: '1' as unknown as number })).toThrow(
       /^absoluteTolerance: must be a number/,
     )
-    expect(() => numericMatch()(trajectory('1'), task('many'))).toThrow(
-      /^task "q1": numericMatch needs.*"many"/,
-    )
-    expect(() => numericMatch()(trajectory('1'), task(Number.NaN))).toThrow(/^task "q1"/)
+    expect(() => numericMatch()(rollout('1'), task('many'))).toThrow(/^task "q1": numericMatch needs.*"many"/)
+    expect(() => numericMatch()(rollout('1'), task(Number.NaN))).toThrow(/^task "q1"/)
   })
 })
 
-describe('scoreTrajectories', () => {
+describe('scoreRollouts', () => {
   it('weighs answer and format', async () => {
-    const rollouts = [trajectory('5'), trajectory('5', false), trajectory('4'), trajectory(undefined, false)]
+    const rollouts = [rollout('5'), rollout('5', false), rollout('4'), rollout(undefined, false)]
     const scored = await score(rollouts, task(5), { answer: exactMatch() })
     expect(scored.map(({ answerReward }) => answerReward)).toEqual([1, 1, 0, 0])
     expect(scored.map(({ formatReward }) => formatReward)).toEqual([1, 0, 1, 0])
@@ -124,11 +122,11 @@ describe('scoreTrajectories', () => {
   })
 
   it('takes partial and late answers of a user function; only a full one is correct', async () => {
-    const answer = async ({ finalAnswer }: Trajectory, { answer }: Task) => {
+    const answer = async ({ finalAnswer }: Rollout, { answer }: Task) => {
       await new Promise((resolve) => setTimeout(resolve, 1))
       return finalAnswer === answer ? 1 : 0.5
     }
-    const scored = await score([trajectory('a'), trajectory('b')], task('a'), { answer })
+    const scored = await score([rollout('a'), rollout('b')], task('a'), { answer })
     expect(scored.map(({ accuracyReward }) => accuracyReward)).toEqual([1, 0.55])
     expect(scored.map(isCorrect)).toEqual([true, false])
   })
@@ -150,7 +148,7 @@ describe('scoreTrajectories', () => {
       'failed: no judge',
     ],
   ])('names task and rollout where the function %s', async (_, answer, message) => {
-    await expect(scoreTrajectories([trajectory('a')], task('a'), { answer })).rejects.toMatchObject({
+    await expect(scoreRollouts([rollout('a')], task('a'), { answer })).rejects.toMatchObject({
       code: 'ERR_REWARD',
       message: `task "q1", rollout "q1#0": the answer reward ${message}`,
     })
@@ -158,35 +156,32 @@ describe('scoreTrajectories', () => {
 
   it.each([[2], [-0.1], [Number.NaN], [undefined], ['yes']])('refuses the score %j', async (given) => {
     const answer = () => given as number
-    await expect(scoreTrajectories([trajectory('a')], task('a'), { answer })).rejects.toThrow(
+    await expect(scoreRollouts([rollout('a')], task('a'), { answer })).rejects.toThrow(
       `task "q1", rollout "q1#0": the answer reward must be true, false, a number from 0 to 1 or ungraded(reason), got ${given}`,
     )
   })
 
   it('refuses options and rollouts that do not belong', async () => {
     const answer = exactMatch()
-    await expect(scoreTrajectories([], task('a'), { answer: 'exact' as never })).rejects.toThrow(
+    await expect(scoreRollouts([], task('a'), { answer: 'exact' as never })).rejects.toThrow(
       /^reward.answer: /,
     )
-    await expect(scoreTrajectories([], task('a'), { answer, answerWeight: -1 })).rejects.toThrow(
+    await expect(scoreRollouts([], task('a'), { answer, answerWeight: -1 })).rejects.toThrow(
       /^reward.answerWeight: /,
     )
-    await expect(scoreTrajectories([], task('a'), { answer, formatWeight: Number.NaN })).rejects.toThrow(
+    await expect(scoreRollouts([], task('a'), { answer, formatWeight: Number.NaN })).rejects.toThrow(
       /^reward.formatWeight: /,
     )
-    const other = { ...trajectory('a'), taskId: 'q2' }
-    await expect(scoreTrajectories([other], task('a'), { answer })).rejects.toThrow(
-      'is a rollout of task "q2"',
-    )
+    const other = { ...rollout('a'), taskId: 'q2' }
+    await expect(scoreRollouts([other], task('a'), { answer })).rejects.toThrow('is a rollout of task "q2"')
   })
 })
 
 describe('a rollout that could not be graded', () => {
   it('has a reason and no reward, and stays in its place', async () => {
-    const answer = ({ finalAnswer }: Trajectory) =>
-      finalAnswer === '?' ? ungraded('the judge is down') : true
-    const rollouts = [trajectory('a'), { ...trajectory('?', false), id: 'q1#1' }, trajectory('b')]
-    const scored = await scoreTrajectories(rollouts, task('a'), { answer })
+    const answer = ({ finalAnswer }: Rollout) => (finalAnswer === '?' ? ungraded('the judge is down') : true)
+    const rollouts = [rollout('a'), { ...rollout('?', false), id: 'q1#1' }, rollout('b')]
+    const scored = await scoreRollouts(rollouts, task('a'), { answer })
     expect(scored[1]).toMatchObject({ id: 'q1#1', ungraded: 'the judge is down', formatReward: 0 })
     expect(scored[1]).not.toHaveProperty('answerReward')
     expect(scored[1]).not.toHaveProperty('accuracyReward')
@@ -203,9 +198,9 @@ describe('a rollout that could not be graded', () => {
 describe('verifier', () => {
   it('checks the text of the final answer', async () => {
     const check = verifier(async (answer, { answer: right }) => answer.length === right)
-    expect(await check(trajectory('abc'), task(3))).toBe(true)
-    expect(await check(trajectory('ab'), task(3))).toBe(false)
-    expect(await check(trajectory(undefined), task(0))).toBe(false)
+    expect(await check(rollout('abc'), task(3))).toBe(true)
+    expect(await check(rollout('ab'), task(3))).toBe(false)
+    expect(await check(rollout(undefined), task(0))).toBe(false)
   })
 
   it('ends the run or leaves the rollout ungraded when the check throws or takes too long', async () => {
@@ -214,14 +209,14 @@ describe('verifier', () => {
     }
     const slow = (_: string, __: Task, { signal }: { signal: AbortSignal }) =>
       new Promise<boolean>((resolve) => signal.addEventListener('abort', () => resolve(true)))
-    await expect(verifier(broken)(trajectory('a'), task('a'))).rejects.toThrow('no database')
-    await expect(verifier(slow, { timeout: 5 })(trajectory('a'), task('a'))).rejects.toThrow(
+    await expect(verifier(broken)(rollout('a'), task('a'))).rejects.toThrow('no database')
+    await expect(verifier(slow, { timeout: 5 })(rollout('a'), task('a'))).rejects.toThrow(
       'no verdict within 5 ms',
     )
     const onError = 'ungraded' as const
     const reason = { reason: 'the verifier failed: no database' }
-    expect(await verifier(broken, { onError })(trajectory('a'), task('a'))).toEqual(reason)
-    expect(await verifier(slow, { onError, timeout: 5 })(trajectory('a'), task('a'))).toEqual({
+    expect(await verifier(broken, { onError })(rollout('a'), task('a'))).toEqual(reason)
+    expect(await verifier(slow, { onError, timeout: 5 })(rollout('a'), task('a'))).toEqual({
       reason: 'the verifier failed: no verdict within 5 ms',
     })
   })
@@ -247,17 +242,17 @@ describe('regexMatch', () => {
   ])('pattern %s, answer %j, given %j: %s', (pattern, answer, given, right) => {
     const reward = regexMatch(pattern === undefined ? {} : { pattern })
     // Twice: a pattern with "g" would remember where it was.
-    for (let time = 0; time < 2; time++) expect(reward(trajectory(given), task(answer))).toBe(right)
+    for (let time = 0; time < 2; time++) expect(reward(rollout(given), task(answer))).toBe(right)
   })
 
   it('can look for a part', () => {
-    expect(regexMatch({ pattern: 'paris', whole: false })(trajectory('In Paris.'), task(null))).toBe(true)
+    expect(regexMatch({ pattern: 'paris', whole: false })(rollout('In Paris.'), task(null))).toBe(true)
   })
 
   it('refuses patterns that do not compile', () => {
     expect(() => regexMatch({ pattern: '(' })).toThrow(/^pattern: /)
-    expect(() => regexMatch()(trajectory('a'), task('('))).toThrow(/^task "q1": answer: /)
-    expect(() => regexMatch()(trajectory('a'), task(3))).toThrow(/^task "q1": regexMatch needs answer/)
+    expect(() => regexMatch()(rollout('a'), task('('))).toThrow(/^task "q1": answer: /)
+    expect(() => regexMatch()(rollout('a'), task(3))).toThrow(/^task "q1": regexMatch needs answer/)
   })
 })
 
@@ -272,21 +267,21 @@ describe('jsonSchemaMatch', () => {
     ['Paris', false],
     [undefined, false],
   ])('%j: %s', (given, right) => {
-    expect(jsonSchemaMatch({ schema })(trajectory(given), task(null))).toBe(right)
-    expect(jsonSchemaMatch()(trajectory(given), task(schema))).toBe(right)
+    expect(jsonSchemaMatch({ schema })(rollout(given), task(null))).toBe(right)
+    expect(jsonSchemaMatch()(rollout(given), task(schema))).toBe(right)
   })
 
   it('can ask for the value of the task too', () => {
     const reward = jsonSchemaMatch({ schema, equal: true })
-    expect(reward(trajectory('{ "city":"Paris" }'), task({ city: 'Paris' }))).toBe(true)
-    expect(reward(trajectory('{"city": "Lyon"}'), task({ city: 'Paris' }))).toBe(false)
+    expect(reward(rollout('{ "city":"Paris" }'), task({ city: 'Paris' }))).toBe(true)
+    expect(reward(rollout('{"city": "Lyon"}'), task({ city: 'Paris' }))).toBe(false)
   })
 
   it('refuses schemas that are none', () => {
     expect(() => jsonSchemaMatch({ schema: { type: 'thing' } })).toThrow(
       /^schema: is not a valid JSON Schema/,
     )
-    expect(() => jsonSchemaMatch()(trajectory('1'), task('x'))).toThrow(/^task "q1": jsonSchemaMatch needs/)
+    expect(() => jsonSchemaMatch()(rollout('1'), task('x'))).toThrow(/^task "q1": jsonSchemaMatch needs/)
     expect(() => jsonSchemaMatch({ equal: true })).toThrow('equal: needs schema')
   })
 })

@@ -20,15 +20,15 @@ describe('runGroup', () => {
     const warnings: Error[] = []
     const onWarning = (warning: Error) => warnings.push(warning)
     process.on('warning', onWarning)
-    const trajectories = await runGroup(policy, task, [add], {
+    const rollouts = await runGroup(policy, task, [add], {
       size: 64,
       seed: 11,
       signal: new AbortController().signal,
     })
     process.off('warning', onWarning)
     expect(warnings).toEqual([])
-    expect(trajectories.map(({ id }) => id)).toEqual(Array.from({ length: 64 }, (_, index) => `sum#${index}`))
-    expect(trajectories.map(({ finalAnswer }) => finalAnswer)).toEqual(
+    expect(rollouts.map(({ id }) => id)).toEqual(Array.from({ length: 64 }, (_, index) => `sum#${index}`))
+    expect(rollouts.map(({ finalAnswer }) => finalAnswer)).toEqual(
       Array.from({ length: 64 }, (_, index) => String(deriveSeed(11, 'rollout', index))),
     )
     expect(policy.sequences.length).toBe(65)
@@ -37,10 +37,10 @@ describe('runGroup', () => {
     expect(allReleased(policy)).toBe(true)
   })
 
-  it('gives the same trajectories for the same seed, others for another', async () => {
+  it('gives the same rollouts for the same seed, others for another', async () => {
     const tokens = async (seed: number) =>
-      (await runGroup(adding(), task, [add], { size: 8, seed })).map((trajectory) =>
-        tokenizer.decode(trajectory.tokens),
+      (await runGroup(adding(), task, [add], { size: 8, seed })).map((rollout) =>
+        tokenizer.decode(rollout.tokens),
       )
     expect(await tokens(1)).toEqual(await tokens(1))
     expect(await tokens(1)).not.toEqual(await tokens(2))
@@ -70,8 +70,8 @@ describe('runGroup', () => {
       conversation.includes('tool: ') ? '<answer>1</answer><|end|>' : `${call('slow')}<|end|>`,
     )
     // The last of eight waits 175 ms for its place.
-    const trajectories = await runGroup(policy, task, [slow], { size: 8, toolConcurrency: 1 })
-    expect(trajectories.flatMap(({ toolCalls }) => toolCalls.map(({ outcome }) => outcome))).toEqual(
+    const rollouts = await runGroup(policy, task, [slow], { size: 8, toolConcurrency: 1 })
+    expect(rollouts.flatMap(({ toolCalls }) => toolCalls.map(({ outcome }) => outcome))).toEqual(
       Array(8).fill('ok'),
     )
   })
@@ -89,9 +89,9 @@ describe('runGroup', () => {
     const policy = new ScriptedPolicy((conversation) =>
       conversation.includes('tool: ') ? '<answer>1</answer><|end|>' : `${call('stuck')}<|end|>`,
     )
-    const trajectories = await runGroup(policy, task, [stuck], { size: 4, toolConcurrency: 1 })
+    const rollouts = await runGroup(policy, task, [stuck], { size: 4, toolConcurrency: 1 })
     expect(started).toBe(4)
-    expect(trajectories.map(({ end }) => end)).toEqual(Array(4).fill('answer'))
+    expect(rollouts.map(({ end }) => end)).toEqual(Array(4).fill('answer'))
   })
 
   it('ends all rollouts on abort, whatever they wait for, and releases them', async () => {
@@ -105,12 +105,12 @@ describe('runGroup', () => {
       if (sequence === 64) setTimeout(() => controller.abort(), 5)
       return sequence % 2 === 0 ? never() : `${call('stuck')}<|end|>`
     })
-    const trajectories = await runGroup(policy, task, [stuck], {
+    const rollouts = await runGroup(policy, task, [stuck], {
       size: 64,
       toolConcurrency: 4,
       signal: controller.signal,
     })
-    expect(trajectories.map(({ end }) => end)).toEqual(Array(64).fill('aborted'))
+    expect(rollouts.map(({ end }) => end)).toEqual(Array(64).fill('aborted'))
     // The calls that waited for a place were never made.
     expect(waiting).toBe(4)
     expect(allReleased(policy)).toBe(true)

@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest'
-import { trajectoryMetrics } from '../../lib/rollout/metrics.js'
-import type { ToolCallOutcome, Trajectory } from '../../lib/rollout/types.js'
+import { rolloutMetrics } from '../../lib/rollout/metrics.js'
+import type { Rollout, ToolCallOutcome } from '../../lib/rollout/types.js'
 
-const trajectory = (
+const rollout = (
   outcomes: ToolCallOutcome[],
-  end: Trajectory['end'],
+  end: Rollout['end'],
   turns: number,
   mask: number[],
-): Trajectory => ({
+): Rollout => ({
   id: 'a#0',
   taskId: 'a',
   tokens: new Int32Array(mask.length),
@@ -29,11 +29,11 @@ const trajectory = (
 })
 
 it('counts calls by outcome and rollouts by end', () => {
-  const metrics = trajectoryMetrics([
-    trajectory(['ok', 'timeout', 'ok'], 'answer', 3, [0, 1, 1, 0, 1]),
-    trajectory(['malformed'], 'tokens', 1, [0, 1]),
-    trajectory([], 'answer', 1, [0, 0]),
-    trajectory(['error', 'bad-arguments', 'unknown-tool'], 'aborted', 3, [0, 1]),
+  const metrics = rolloutMetrics([
+    rollout(['ok', 'timeout', 'ok'], 'answer', 3, [0, 1, 1, 0, 1]),
+    rollout(['malformed'], 'tokens', 1, [0, 1]),
+    rollout([], 'answer', 1, [0, 0]),
+    rollout(['error', 'bad-arguments', 'unknown-tool'], 'aborted', 3, [0, 1]),
   ])
   expect(metrics).toEqual({
     rollouts: 4,
@@ -50,7 +50,7 @@ it('counts calls by outcome and rollouts by end', () => {
 })
 
 it('is 0 of nothing', () => {
-  expect(trajectoryMetrics([])).toMatchObject({
+  expect(rolloutMetrics([])).toMatchObject({
     rollouts: 0,
     callsPerRollout: 0,
     callShare: 0,

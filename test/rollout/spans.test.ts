@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
 import { rolloutSpan, toolCallSpan } from '../../lib/rollout/spans.js'
-import type { Trajectory } from '../../lib/rollout/types.js'
+import type { Rollout } from '../../lib/rollout/types.js'
 import { defineTool } from '../../lib/tools/define-tool.js'
 
 const exporter = new InMemorySpanExporter()
@@ -57,10 +57,10 @@ const parentOf = (span: ReadableSpan) => span.parentSpanContext?.spanId
 
 describe('spans', () => {
   it('nest: rollout, tool call, and what the tool does', async () => {
-    const trajectory = { promptTokens: 3, mask: [0, 0, 0, 1, 1], end: 'answer', turns: 2 }
+    const played = { promptTokens: 3, mask: [0, 0, 0, 1, 1], end: 'answer', turns: 2 }
     await rolloutSpan({ id: 'task#0', taskId: 'task' }, async () => {
       const record = await call('Lima')
-      return { ...trajectory, toolCalls: [record] } as unknown as Trajectory
+      return { ...played, toolCalls: [record] } as unknown as Rollout
     })
     const [rollout, tool, http] = [named('invoke_agent'), named('execute_tool search'), named('GET')]
     expect(parentOf(http)).toBe(tool.spanContext().spanId)

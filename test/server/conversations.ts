@@ -1,6 +1,6 @@
 // Scripts and helpers that the server's tests share.
 import { afterEach } from 'vitest'
-import { type AgentServer, createServer, type Rollout } from '../../lib/server/create-server.js'
+import { type AgentServer, createServer, type RolloutHandle } from '../../lib/server/create-server.js'
 import type { ServerOptions } from '../../lib/server/server-options.js'
 import { type Script, ServedPolicy } from './served-policy.js'
 
@@ -29,7 +29,7 @@ export interface Served {
   policy: ServedPolicy
   url: string
   warnings: string[]
-  rollout(options?: Partial<Parameters<AgentServer['startRollout']>[0]>): Rollout
+  rollout(options?: Partial<Parameters<AgentServer['startRollout']>[0]>): RolloutHandle
 }
 
 const open: AgentServer[] = []

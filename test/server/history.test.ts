@@ -1,7 +1,7 @@
 // How the requests of a rollout become token sequences.
 import { describe, expect, it } from 'vitest'
 import { tokenSequences } from '../../lib/rollout/token-sequences.js'
-import type { Trajectory } from '../../lib/rollout/types.js'
+import type { Rollout } from '../../lib/rollout/types.js'
 import { call, lookupScript, lookupTool, post, serve } from './conversations.js'
 import { tokenizer } from './served-policy.js'
 
@@ -34,7 +34,7 @@ const resultOf = (reply: Message, content: string): Message => ({
   tool_call_id: reply.tool_calls?.[0]?.id as string,
 })
 
-const trained = ({ tokens, mask }: Pick<Trajectory, 'tokens' | 'mask'>) =>
+const trained = ({ tokens, mask }: Pick<Rollout, 'tokens' | 'mask'>) =>
   tokenizer.decode(tokens.filter((_, index) => mask[index] === 1))
 
 describe('a history that goes on', () => {
@@ -67,10 +67,10 @@ describe('a history that goes on', () => {
     const say = talker(baseURL, apiKey)
     const first = rewrite(await say([user('Capital?')]))
     await say([user('Capital?'), first, resultOf(first, 'Lima')])
-    const trajectory = await finish({ correct: true })
-    expect(tokenSequences(trajectory)).toHaveLength(1)
+    const played = await finish({ correct: true })
+    expect(tokenSequences(played)).toHaveLength(1)
     // As the policy wrote it, not as the client sent it back.
-    expect(trained(trajectory)).toBe(
+    expect(trained(played)).toBe(
       `I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>It is Lima.<|end|>`,
     )
     expect(policy.created).toHaveLength(1)
@@ -95,11 +95,11 @@ describe('a history that goes on', () => {
     const say = talker(baseURL, apiKey)
     const first = await say([user('a')], { max_tokens: 3 })
     await say([user('a'), first, user('more')])
-    const trajectory = await finish({ correct: true })
-    expect(tokenizer.decode(trajectory.tokens)).toContain(
+    const played = await finish({ correct: true })
+    expect(tokenizer.decode(played.tokens)).toContain(
       'assistant: abc<|end|>\nuser: more\nassistant: rest<|end|>',
     )
-    expect(trained(trajectory)).toBe('abcrest<|end|>')
+    expect(trained(played)).toBe('abcrest<|end|>')
   })
 })
 
@@ -110,16 +110,16 @@ describe('a history that does not go on', () => {
     const say = talker(baseURL, apiKey)
     const first = await say([user('Capital?')])
     await say([user('Summary: the capital was asked for.'), first, resultOf(first, 'Lima')])
-    const trajectory = await finish({ correct: true })
-    const sequences = tokenSequences(trajectory)
+    const played = await finish({ correct: true })
+    const sequences = tokenSequences(played)
     expect(sequences).toHaveLength(2)
     // The last turn's sequence comes first; the reply that it carries as history is not trained in it.
     expect(sequences.map(trained)).toEqual([
       'It is Lima.<|end|>',
       `I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>`,
     ])
-    expect(trajectory.turns).toBe(2)
-    expect(trajectory.toolCalls).toHaveLength(1)
+    expect(played.turns).toBe(2)
+    expect(played.toolCalls).toHaveLength(1)
     expect(server.metrics()).toMatchObject({
       segments: 2,
       splitRollouts: 1,
@@ -166,9 +166,9 @@ describe('a history that does not go on', () => {
     expect(new Set(replies.map(({ content }) => content)).size).toBe(3)
     const [, second] = replies as [Message, Message, Message]
     await say([user('a'), second, user('b')], { n: 2 })
-    const trajectory = await finish({ correct: true })
-    expect(tokenSequences(trajectory)).toHaveLength(4)
-    expect(trajectory.turns).toBe(5)
+    const played = await finish({ correct: true })
+    expect(tokenSequences(played)).toHaveLength(4)
+    expect(played.turns).toBe(5)
     expect(server.metrics()).toMatchObject({ segments: 4, branchedSegments: 3, splitRollouts: 1 })
     // One prompt computed, forked for the three that begin with it; one branch made from tokens.
     expect(policy.created).toHaveLength(2)
@@ -196,11 +196,11 @@ it('keeps 64 rollouts apart that run at once', async () => {
     await say([question, first, resultOf(first, `city ${index}`)])
     return finish({ reward: 0.5 })
   }
-  const trajectories = await Promise.all(Array.from({ length: 64 }, (_, index) => play(index)))
-  for (const [index, trajectory] of trajectories.entries()) {
-    expect(trajectory.id).toBe(`rollout-${index}`)
-    expect(tokenSequences(trajectory)).toHaveLength(1)
-    expect(trained(trajectory)).toMatch(new RegExp(`It is city ${index}\\.<\\|end\\|>$`))
+  const rollouts = await Promise.all(Array.from({ length: 64 }, (_, index) => play(index)))
+  for (const [index, played] of rollouts.entries()) {
+    expect(played.id).toBe(`rollout-${index}`)
+    expect(tokenSequences(played)).toHaveLength(1)
+    expect(trained(played)).toMatch(new RegExp(`It is city ${index}\\.<\\|end\\|>$`))
   }
   // Four questions, each computed once.
   expect(policy.created).toHaveLength(4)
@@ -243,14 +243,12 @@ describe('what a rollout counts', () => {
     const first = await say([user('?')])
     expect(first.content).toBe('<tool_call>no')
     await say([user('?'), first, resultOf(first, 'no such tool')])
-    const trajectory = await finish({ correct: false })
-    expect(
-      trajectory.toolCalls.map(({ name, outcome, observation }) => [name, outcome, observation]),
-    ).toEqual([
+    const played = await finish({ correct: false })
+    expect(played.toolCalls.map(({ name, outcome, observation }) => [name, outcome, observation])).toEqual([
       ['other', 'unknown-tool', 'no such tool'],
       ['', 'malformed', ''],
     ])
-    expect(trajectory).toMatchObject({ finalAnswer: '1', wellFormed: false, end: 'answer' })
+    expect(played).toMatchObject({ finalAnswer: '1', wellFormed: false, end: 'answer' })
   })
 
   it('calls nothing where its tools are off, whatever the requests say', async () => {

@@ -98,7 +98,7 @@ describe('authorization', () => {
       () => {
         throw new Error('the engine is broken')
       },
-      { token, onRollout: (trajectory) => void recorded.push(trajectory) },
+      { token, onRollout: (played) => void recorded.push(played) },
     )
     const { apiKey, abandon } = rollout()
     const failed = await post(`${url}/v1/chat/completions`, ask('?'), { authorization: `Bearer ${apiKey}` })
@@ -222,9 +222,9 @@ describe('clients that go away', () => {
     state.release()
     const again = await post(`${url}/v1/chat/completions`, { ...first, messages }, headers)
     expect(again.json.choices[0].message.content).toBe('late')
-    const trajectory = await finish({ correct: true })
-    expect(trajectory.turns).toBe(2)
-    expect(trajectory.moreSequences).toBeUndefined()
+    const played = await finish({ correct: true })
+    expect(played.turns).toBe(2)
+    expect(played.moreSequences).toBeUndefined()
     expect(server.metrics()).toMatchObject({ discardedTurns: 1, segments: 1 })
   })
 

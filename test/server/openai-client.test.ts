@@ -261,16 +261,16 @@ it('runs the whole loop of a tool-calling agent as one token sequence', async ()
     ],
   })
   expect(await runner.finalContent()).toBe('It is Lima.')
-  const trajectory = await finish({ correct: true, answer: 'Lima' })
-  expect(trajectory.moreSequences).toBeUndefined()
-  expect(tokenizer.decode(trajectory.tokens)).toBe(
+  const played = await finish({ correct: true, answer: 'Lima' })
+  expect(played.moreSequences).toBeUndefined()
+  expect(tokenizer.decode(played.tokens)).toBe(
     `tools: lookup\nuser: Capital of Peru?\nassistant: I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>` +
       '\ntool: Lima\nassistant: It is Lima.<|end|>',
   )
-  expect(tokenizer.decode(trajectory.tokens.filter((_, index) => trajectory.mask[index]))).toBe(
+  expect(tokenizer.decode(played.tokens.filter((_, index) => played.mask[index]))).toBe(
     `I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>It is Lima.<|end|>`,
   )
-  expect(trajectory).toMatchObject({
+  expect(played).toMatchObject({
     taskId: 'capital',
     turns: 2,
     end: 'answer',
@@ -282,5 +282,5 @@ it('runs the whole loop of a tool-calling agent as one token sequence', async ()
     ],
   })
   // The prompt was computed once, and the second turn continued the first's sequence.
-  expect(policy.created).toEqual([trajectory.promptTokens])
+  expect(policy.created).toEqual([played.promptTokens])
 })

@@ -1,7 +1,7 @@
 import { dynamicTool, jsonSchema, type ModelMessage, modelMessageSchema, tool } from 'ai'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { runEpisode } from '../../lib/rollout/episode.js'
+import { runRollout } from '../../lib/rollout/run-rollout.js'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
 import { fromAiSdk } from '../../lib/tools/ai-sdk.js'
 import type { Tool } from '../../lib/tools/types.js'
@@ -51,7 +51,7 @@ describe('tools of the AI SDK', () => {
       { role: 'system' as const, content: 'Be short.' },
       { role: 'user' as const, content: 'Where is it warmer?' },
     ]
-    await runEpisode(policy, { id: 'task', messages, answer: '' }, tools)
+    await runRollout(policy, { id: 'task', messages, answer: '' }, tools)
     const question = { role: 'user', content: 'Where is it warmer?' }
     const result = (toolCallId: string, toolName: string, value: string) => ({
       role: 'tool',

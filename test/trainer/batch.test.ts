@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { packPolicyBatch, packSequences } from '../../lib/trainer/batch.js'
 
-it('lays trajectories end to end in the order given', () => {
+it('lays rollouts end to end in the order given', () => {
   const batch = packPolicyBatch([
     {
       tokens: Int32Array.of(1, 2, 3),

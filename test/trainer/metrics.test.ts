@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { rolloutMetrics } from '../../lib/evaluation/metrics.js'
+import { gradedMetrics } from '../../lib/evaluation/metrics.js'
 import type { StepResult } from '../../lib/native/types.js'
-import type { ScoredTrajectory, ToolCallOutcome } from '../../lib/rollout/types.js'
+import type { ScoredRollout, ToolCallOutcome } from '../../lib/rollout/types.js'
 import { lossMetrics } from '../../lib/trainer/metrics.js'
 
 function rollout(
   right: number,
   outcomes: ToolCallOutcome[],
-  end: ScoredTrajectory['end'] = 'answer',
-): ScoredTrajectory {
+  end: ScoredRollout['end'] = 'answer',
+): ScoredRollout {
   return {
     id: 'rollout',
     taskId: 'task',
@@ -34,8 +34,8 @@ function rollout(
   }
 }
 
-describe('rolloutMetrics', () => {
-  const metrics = rolloutMetrics([
+describe('gradedMetrics', () => {
+  const metrics = gradedMetrics([
     [rollout(1, []), rollout(1, ['ok', 'timeout']), rollout(0, [])],
     [rollout(1, ['ok']), rollout(0, ['malformed'], 'turns'), rollout(0, [], 'tokens')],
   ])

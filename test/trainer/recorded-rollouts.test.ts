@@ -28,7 +28,7 @@ function createPolicy(seed: number): Promise<Policy> {
 /** Two questions of four rollouts each, two of them right; one question of one; one rollout that was given up. */
 async function record(): Promise<void> {
   const log = await RolloutLog.open(folder)
-  const server = createServer({ policy, onRollout: (trajectory) => log.append(trajectory) })
+  const server = createServer({ policy, onRollout: (rollout) => log.append(rollout) })
   await server.listen()
   const play = async (task: string, number: number, temperature = 1) => {
     const sampling = { seed: number, temperature }

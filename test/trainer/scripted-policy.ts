@@ -3,11 +3,13 @@
 // differ anywhere end differently.
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { StepResult } from '../../lib/native/types.js'
-import type { PolicyBatch } from '../../lib/native/types.js'
-import type { PackedSequences } from '../../lib/native/types.js'
-import type { OptimizerOptions } from '../../lib/native/types.js'
-import type { PolicyLossOptions } from '../../lib/native/types.js'
+import type {
+  OptimizerOptions,
+  PackedSequences,
+  PolicyBatch,
+  PolicyLossOptions,
+  StepResult,
+} from '../../lib/native/types.js'
 import type {
   ChatTemplate,
   Message,

@@ -123,7 +123,7 @@ describe('256 rollouts with slow tools', () => {
         heap.push(process.memoryUsage().heapUsed)
       })
       expect((await policy.generationStats()).live).toBe(0)
-      // From the second step on: the first one fills caches. A step holds 256 trajectories of about 10 KB.
+      // From the second step on: the first one fills caches. A step holds 256 rollouts of about 10 KB.
       expect((heap.at(-1) as number) - (heap[1] as number)).toBeLessThan(4 * 2 ** 20)
     },
     minutes,

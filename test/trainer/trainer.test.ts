@@ -153,7 +153,7 @@ describe('Trainer', () => {
     expect(policy.calls.map(({ optimizer }) => optimizer.learningRate)).toEqual([0.0005, 0.001, 0.001])
   })
 
-  it('keeps every trajectory with rewards, advantages, messages, tokens and logprobs', async () => {
+  it('keeps every rollout with rewards, advantages, messages, tokens and logprobs', async () => {
     const [step] = await drain(train(new ScriptedPolicy(), 'run').run(), 1)
     const lines = (await readFile(join(folder, 'run', 'rollouts', 'step-000001.jsonl'), 'utf8'))
       .trim()

@@ -55,7 +55,7 @@ describe('recordTrainingLogprobs', () => {
     const recorded = (prompt: number) =>
       store
         .group(1, prompt)
-        .map(({ id }) => store.trajectory(id)?.sequences[0]?.trainingLogprobs ?? new Float32Array(0))
+        .map(({ id }) => store.rollout(id)?.sequences[0]?.trainingLogprobs ?? new Float32Array(0))
     const distinct = (prompt: number) => [...new Set(recorded(prompt).flatMap((logprobs) => [...logprobs]))]
     // The scripted policy has one logprob for every token: -1 at the first mini-batch, another after its update.
     expect(recorded(0).every(({ length }) => length > 0)).toBe(true)

@@ -45,8 +45,8 @@ const right: AnswerReward = ({ finalAnswer }) => finalAnswer === '42'
 
 describe('rollouts that could not be graded', () => {
   it('are in no group and no batch, counted, and kept in their places with the reason', async () => {
-    const answer: AnswerReward = (trajectory, task) =>
-      rolloutIndex(trajectory.id) === 1 ? ungraded('judge down') : right(trajectory, task)
+    const answer: AnswerReward = (rollout, task) =>
+      rolloutIndex(rollout.id) === 1 ? ungraded('judge down') : right(rollout, task)
     const policy = new ScriptedPolicy()
     const warnings: string[] = []
     const [step] = await drain(
@@ -81,8 +81,8 @@ describe('rollouts that could not be graded', () => {
       return step?.groups.map((group) => group.map(({ accuracyAdvantage }) => accuracyAdvantage))
     }
     const without = await advantages(4, right, 'four')
-    const lastUngraded: AnswerReward = (trajectory, task) =>
-      rolloutIndex(trajectory.id) === 4 ? ungraded('judge down') : right(trajectory, task)
+    const lastUngraded: AnswerReward = (rollout, task) =>
+      rolloutIndex(rollout.id) === 4 ? ungraded('judge down') : right(rollout, task)
     expect(await advantages(5, lastUngraded, 'five')).toEqual(without)
   })
 
@@ -109,9 +109,9 @@ describe('rollouts that could not be graded', () => {
   it('leave a whole group out and the other one in', async () => {
     const policy = new ScriptedPolicy()
     let first: string | undefined
-    const answer: AnswerReward = (trajectory, task) => {
+    const answer: AnswerReward = (rollout, task) => {
       first ??= task.id
-      return task.id === first ? ungraded('judge down') : right(trajectory, task)
+      return task.id === first ? ungraded('judge down') : right(rollout, task)
     }
     const [step] = await drain(train(policy, answer, { steps: 1, miniBatches: 2 }).run())
     expect(step?.groups.map((group) => group.length).sort()).toEqual([0, 4])

@@ -84,7 +84,7 @@ describe('the page', { timeout: 300_000 }, () => {
     await untilItFits(shown)
   })
 
-  it('shows a trajectory, its tokens, and why it was pushed', async () => {
+  it('shows a rollout, its tokens, and why it was pushed', async () => {
     const shown = await open('#/rollouts?run=first&step=2')
     await shown.locator('.reading h1').waitFor()
     await shown.locator('.found', { hasText: '4 rollouts' }).waitFor()

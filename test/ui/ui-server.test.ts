@@ -68,13 +68,13 @@ describe('startUi', () => {
     ])
   })
 
-  it('answers for series, rollouts and a trajectory with its group', async () => {
+  it('answers for series, rollouts and a rollout with its group', async () => {
     const url = await startIndexed()
     const series = await get(`${url}/api/series?run=first&names=accuracy&after=1`)
     expect(series.body).toEqual({ series: { accuracy: { steps: [2, 3], values: [0.2, 0.3] } }, lastStep: 3 })
     const found = await get(`${url}/api/rollouts?run=first&correct=false&search=nuuk`)
     expect(found.body.count).toBe(0)
-    const { body } = await get(`${url}/api/trajectory?run=first&id=${rolloutId(2, 1)}`)
+    const { body } = await get(`${url}/api/rollout?run=first&id=${rolloutId(2, 1)}`)
     expect(body.group.map(({ rollout }) => rollout)).toEqual([0, 1])
     expect(body.sequences[0]?.slice(1)).toEqual([
       { text: '[6]' },
@@ -87,7 +87,7 @@ describe('startUi', () => {
     const url = await start()
     expect((await get(`${url}/api/rollouts?run=..%2Ffirst`)).status).toBe(404)
     expect((await get(`${url}/api/rollouts?run=first&step=-1`)).status).toBe(400)
-    expect((await get(`${url}/api/trajectory?run=first&id=999`)).status).toBe(404)
+    expect((await get(`${url}/api/rollout?run=first&id=999`)).status).toBe(404)
     expect((await get(`${url}/app.js/../../../package.json`)).status).toBe(404)
     expect((await get(`${url}/constructor`)).status).toBe(404)
     expect((await get(`${url}/api/runs`, { method: 'POST' })).status).toBe(405)

@@ -7,8 +7,8 @@ import { deriveSeed } from '../../core/seed.js'
 import type { Device } from '../../native/types.js'
 import { Policy } from '../../policy/policy.js'
 import type { Message, RolloutPolicy } from '../../policy/types.js'
-import { runEpisode } from '../../rollout/episode.js'
-import type { Trajectory } from '../../rollout/types.js'
+import { runRollout } from '../../rollout/run-rollout.js'
+import type { Rollout } from '../../rollout/types.js'
 import type { Tool } from '../../tools/types.js'
 import { closeTools, loadEnvironment, resolveTools } from '../config/environment.js'
 import { policyOptions } from '../config/policy-options.js'
@@ -76,28 +76,28 @@ export class ChatConversation {
     private readonly options: { temperature: number; history?: boolean; seed: number },
   ) {}
 
-  async ask(question: string): Promise<Trajectory> {
+  async ask(question: string): Promise<Rollout> {
     const { temperature, history, seed } = this.options
     const messages: Message[] = [...(history ? this.#messages : []), { role: 'user', content: question }]
     const number = ++this.#questions
-    const trajectory = await runEpisode(
+    const rollout = await runRollout(
       this.policy,
       { id: `question-${number}`, messages, answer: undefined },
       this.tools,
       { temperature, seed: deriveSeed(seed, 'chat', number) },
     )
-    this.#messages = trajectory.messages
-    return trajectory
+    this.#messages = rollout.messages
+    return rollout
   }
 }
 
 /** Calls with what they returned, then the last thing the policy said. */
-export function formatReply(trajectory: Trajectory): string {
-  const calls = trajectory.toolCalls.flatMap(({ name, arguments: input, outcome, observation }) => [
+export function formatReply(rollout: Rollout): string {
+  const calls = rollout.toolCalls.flatMap(({ name, arguments: input, outcome, observation }) => [
     pc.cyan(`  ${name}(${JSON.stringify(input)})`),
     (outcome === 'ok' ? pc.dim : pc.red)(`    ${outcome === 'ok' ? '' : `${outcome}: `}${observation}`),
   ])
-  const said = trajectory.messages.filter((message) => message.role === 'assistant').at(-1)?.content
-  const reply = trajectory.finalAnswer ?? said ?? ''
-  return [...calls, reply === '' ? pc.dim(`(no answer: ${trajectory.end})`) : pc.bold(reply)].join('\n')
+  const said = rollout.messages.filter((message) => message.role === 'assistant').at(-1)?.content
+  const reply = rollout.finalAnswer ?? said ?? ''
+  return [...calls, reply === '' ? pc.dim(`(no answer: ${rollout.end})`) : pc.bold(reply)].join('\n')
 }

@@ -9,7 +9,7 @@ import { endpointRollout } from '../../evaluation/endpoint-rollout.js'
 import type { EvaluateOptions } from '../../evaluation/evaluate.js'
 import { Policy } from '../../policy/policy.js'
 import type { GroupOptions } from '../../rollout/group.js'
-import type { Task, Trajectory } from '../../rollout/types.js'
+import type { Rollout, Task } from '../../rollout/types.js'
 import type { Tool } from '../../tools/types.js'
 import { importDefault } from '../config/config.js'
 import { policyOptions } from '../config/policy-options.js'
@@ -58,7 +58,7 @@ function endpointTarget(baseURL: string, flags: EvalFlags, tools: readonly Tool[
     retry: { timeout: 1000 * flags.timeout, retries: flags.retries },
   })
   const limit = pLimit(flags.concurrency)
-  const play = (task: Task, { size, seed: _, signal, ...rollout }: GroupOptions): Promise<Trajectory[]> =>
+  const play = (task: Task, { size, seed: _, signal, ...rollout }: GroupOptions): Promise<Rollout[]> =>
     settleAll(size, signal, (id, stop) =>
       limit(() =>
         endpointRollout({
@@ -81,7 +81,7 @@ async function agentTarget(path: string, { concurrency }: EvalFlags): Promise<Ev
     throw new HdpoError('ERR_CONFIG', `${path}: its default export must be a function that asks the agent`)
   }
   const limit = pLimit(concurrency)
-  const play = (task: Task, { size, signal, toolChoice }: GroupOptions): Promise<Trajectory[]> =>
+  const play = (task: Task, { size, signal, toolChoice }: GroupOptions): Promise<Rollout[]> =>
     settleAll(size, signal, (id, stop) =>
       limit(() =>
         agentRollout(agent as EvaluatedAgent, {
@@ -99,8 +99,8 @@ async function agentTarget(path: string, { concurrency }: EvalFlags): Promise<Ev
 async function settleAll(
   size: number,
   signal: AbortSignal | undefined,
-  play: (index: number, signal: AbortSignal) => Promise<Trajectory>,
-): Promise<Trajectory[]> {
+  play: (index: number, signal: AbortSignal) => Promise<Rollout>,
+): Promise<Rollout[]> {
   const failed = new AbortController()
   const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal
   const rollouts = Array.from({ length: size }, (_, index) => play(index, stop))

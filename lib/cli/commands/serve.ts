@@ -91,7 +91,7 @@ export async function startServing(
     maxBodyBytes: Math.round(flags.maxBody * 2 ** 20),
     idleTimeout: flags.idleTimeout * 1000,
     ...(token !== undefined && { token }),
-    ...(log && { onRollout: (trajectory) => log.append(trajectory) }),
+    ...(log && { onRollout: (rollout) => log.append(rollout) }),
     onWarning: (message) => say.error(`warning: ${message}`),
   })
   const { url } = await server.listen({ host: flags.host, port: flags.port })

@@ -15,7 +15,7 @@ interface UiFlags {
 export function addUiCommand(program: Command): void {
   program
     .command('ui')
-    .description('look at runs in the browser: curves, comparisons, every trajectory')
+    .description('look at runs in the browser: curves, comparisons, every rollout')
     .argument('[folder]', 'a run folder, or one with run folders in it', 'runs')
     .option('--host <address>', 'anything but loopback needs a token', '127.0.0.1')
     .option('--port <number>', '0: any that is free', port, 7860)

@@ -52,7 +52,7 @@ export async function runCell(context: JobContext, cell: Cell): Promise<CellResu
     }
     await policy.save(join(folder, 'policy'))
     await writeResult(output, job, result)
-    // Hundreds of cells of trajectories and checkpoints fill a disk; the policy and the metrics stay.
+    // Hundreds of cells of rollouts and checkpoints fill a disk; the policy and the metrics stay.
     for (const name of ['rollouts', 'checkpoints'])
       await rm(join(folder, name), { recursive: true, force: true })
     return result
@@ -86,7 +86,7 @@ async function train(
     output: folder,
     // All cells of a seed draw the same prompts and the same random numbers.
     seed: deriveSeed(cell.seed, 'train'),
-    // Its trajectories go when it ends; nobody searches them.
+    // Its rollouts go when it ends; nobody searches them.
     index: false,
     checkpointEvery: 20,
     keepCheckpoints: 1,

@@ -61,7 +61,7 @@ const rolloutColumns: Column[] = [
 
 function* rollouts(store: RunStore): Generator<ExportRow> {
   const statement = store.database.sql(
-    'SELECT rollouts.*, messages, tool_calls FROM rollouts JOIN trajectories USING (id) ORDER BY id',
+    'SELECT rollouts.*, messages, tool_calls FROM rollouts JOIN conversations USING (id) ORDER BY id',
   )
   for (const row of statement.iterate() as Iterable<RolloutRow & { messages: string; tool_calls: string }>) {
     const { id: _, correct, well_formed: wellFormed, ...rest } = row
@@ -79,7 +79,7 @@ const tokenColumns: Column[] = [
 function* tokens(store: RunStore): Generator<ExportRow> {
   const { accuracyWeight, efficiencyWeight, clip } = loadRunLoss(store.path)
   for (const id of store.rolloutIds()) {
-    const stored = store.trajectory(id)
+    const stored = store.rollout(id)
     if (!stored) continue
     const {
       step,

@@ -2,7 +2,7 @@
 import type { Message } from '../../policy/types.js'
 import { toolCost } from '../../rollout/call-cost.js'
 import { tokenSequences } from '../../rollout/token-sequences.js'
-import type { ToolCallRecord, Trajectory } from '../../rollout/types.js'
+import type { Rollout, ToolCallRecord } from '../../rollout/types.js'
 import type { Database, SqlValue } from './database.js'
 
 /** One sequence as JSON holds it; `trainingLogprobs` where the run records them (recordTrainingLogprobs). */
@@ -42,9 +42,9 @@ export const rolloutId = (step: number, line: number): number => step * rollouts
 
 export function insertRollout(database: Database, step: number, line: number, record: RecordedRollout): void {
   const id = rolloutId(step, line)
-  const sequences = record.tokens ? tokenSequences(record as unknown as Trajectory) : []
+  const sequences = record.tokens ? tokenSequences(record as unknown as Rollout) : []
   insert(database, 'rollouts', { id, step, ...summary(record, sequences as unknown as RecordedSequence[]) })
-  insert(database, 'trajectories', {
+  insert(database, 'conversations', {
     id,
     messages: JSON.stringify(record.messages),
     tool_calls: JSON.stringify(record.toolCalls),

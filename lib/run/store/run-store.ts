@@ -1,4 +1,4 @@
-// A run's index, opened for reading: metrics by name, rollouts by what they did, full-text search, one trajectory whole.
+// A run's index, opened for reading: metrics by name, rollouts by what they did, full-text search, one rollout whole.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { HdpoError } from '../../core/errors.js'
@@ -45,7 +45,7 @@ export interface StoredSequence {
   trainingLogprobs?: Float32Array
 }
 
-export interface StoredTrajectory {
+export interface StoredRollout {
   row: RolloutRow
   messages: Message[]
   toolCalls: ToolCallRecord[]
@@ -179,10 +179,10 @@ export class RunStore {
     )
   }
 
-  trajectory(id: number): StoredTrajectory | undefined {
+  rollout(id: number): StoredRollout | undefined {
     const row = this.database.row<RolloutRow>('SELECT * FROM rollouts WHERE id = ?', id)
     const texts = this.database.row<{ messages: string; tool_calls: string; metadata: string | null }>(
-      'SELECT messages, tool_calls, metadata FROM trajectories WHERE id = ?',
+      'SELECT messages, tool_calls, metadata FROM conversations WHERE id = ?',
       id,
     )
     if (!row || !texts) return undefined

@@ -2,7 +2,7 @@
 // rollouts/, so another version of the schema is not migrated: the file is emptied and filled anew.
 import type { Database } from './database.js'
 
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 const schema = `
 CREATE TABLE source (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) WITHOUT ROWID;
@@ -30,7 +30,7 @@ CREATE INDEX rollouts_task ON rollouts (task, id);
 CREATE INDEX rollouts_correct ON rollouts (correct, id);
 CREATE INDEX rollouts_calls ON rollouts (calls, id);
 
-CREATE TABLE trajectories (
+CREATE TABLE conversations (
   id INTEGER PRIMARY KEY REFERENCES rollouts (id) ON DELETE CASCADE,
   messages TEXT NOT NULL, tool_calls TEXT NOT NULL, metadata TEXT
 );
@@ -48,7 +48,17 @@ CREATE VIRTUAL TABLE rollout_text USING fts5 (
 );
 `
 
-const tables = ['rollout_text', 'sequences', 'trajectories', 'rollouts', 'metrics', 'steps', 'source']
+// Version 1 had conversations under the name of trajectories.
+const tables = [
+  'rollout_text',
+  'sequences',
+  'conversations',
+  'trajectories',
+  'rollouts',
+  'metrics',
+  'steps',
+  'source',
+]
 
 /** Makes the tables where they are not there yet. */
 export function ensureSchema(database: Database): void {

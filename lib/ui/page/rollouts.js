@@ -1,10 +1,10 @@
-// The trajectory browser: what was found, one rollout to read, and why it was pushed where it was.
+// The rollout browser: what was found, one rollout to read, and why it was pushed where it was.
 
 import { count, plural, signed } from '/format.js'
 import { why } from '/group.js'
 import { html, nothing } from '/library/lit-html.js'
+import { reading } from '/rollout.js'
 import { ask, go, place, runOf, state } from '/state.js'
-import { reading } from '/trajectory.js'
 
 const pageSize = 60
 const filters = ['search', 'step', 'correct', 'calls', 'task']
@@ -14,8 +14,8 @@ export function rollouts(rerender) {
   const run = runOf(query)
   return html`<main class="rollouts">
     <section class="list" aria-label="Rollouts">${filterForm(run, query)}${found()}${items(run, query, rerender)}</section>
-    ${state.trajectory ? reading(state.trajectory, rerender) : html`<section class="reading"><p class="empty">${state.list.rows.length > 0 ? 'Choose a rollout.' : ''}</p></section>`}
-    ${state.trajectory ? why(state.trajectory, open) : html`<aside class="why"></aside>`}
+    ${state.rollout ? reading(state.rollout, rerender) : html`<section class="reading"><p class="empty">${state.list.rows.length > 0 ? 'Choose a rollout.' : ''}</p></section>`}
+    ${state.rollout ? why(state.rollout, open) : html`<aside class="why"></aside>`}
   </main>`
 }
 
@@ -41,13 +41,13 @@ export async function loadRollouts(rerender) {
     state.list = { key, ...answer }
   }
   const id = Number(query.get('id') ?? state.list.rows[0]?.id ?? 0)
-  if (id > 0 && (state.trajectory?.row.id !== id || state.trajectory.run !== run)) {
+  if (id > 0 && (state.rollout?.row.id !== id || state.rollout.run !== run)) {
     state.wanted = id
-    const trajectory = await ask('/api/trajectory', { run, id })
+    const rollout = await ask('/api/rollout', { run, id })
     if (state.wanted !== id) return
-    state.trajectory = { ...trajectory, run }
+    state.rollout = { ...rollout, run }
     state.focusedToken = undefined
-  } else if (id === 0) state.trajectory = undefined
+  } else if (id === 0) state.rollout = undefined
   rerender()
   document.querySelector('.items [aria-current="true"]')?.scrollIntoView({ block: 'nearest' })
 }
@@ -59,15 +59,15 @@ export function staleList() {
 
 /** The rollout before or after the open one in the list. */
 export function move(by) {
-  const at = state.list.rows.findIndex(({ id }) => id === state.trajectory?.row.id)
+  const at = state.list.rows.findIndex(({ id }) => id === state.rollout?.row.id)
   const next = state.list.rows[Math.max(0, at + by)]
   if (next) open(next.id)
 }
 
 /** The same in its group. */
 export function moveInGroup(by) {
-  const group = state.trajectory?.group ?? []
-  const at = group.findIndex(({ id }) => id === state.trajectory?.row.id)
+  const group = state.rollout?.group ?? []
+  const at = group.findIndex(({ id }) => id === state.rollout?.row.id)
   const next = group[at + by]
   if (next) open(next.id)
 }
@@ -91,7 +91,7 @@ function filterForm(run, query) {
   ) => html`<select class=${width} aria-label=${label} .value=${query.get(name) ?? ''} @change=${set(name)}>
     ${choices.map(([value, text]) => html`<option value=${value} ?selected=${value === (query.get(name) ?? '')}>${text}</option>`)}</select>`
   return html`<form class="filters" @submit=${(event) => event.preventDefault()}>
-    <input class="wide" id="search" type="search" placeholder="Search all trajectories" aria-label="Search" autocomplete="off" .value=${query.get('search') ?? ''} @input=${set('search')}>
+    <input class="wide" id="search" type="search" placeholder="Search all rollouts" aria-label="Search" autocomplete="off" .value=${query.get('search') ?? ''} @input=${set('search')}>
     <select class="half" aria-label="Run" @change=${(event) => go('rollouts', { run: event.target.value, id: '', step: '', task: '' }, { replace: true })}>
       ${state.runs.map(({ id }) => html`<option value=${id} ?selected=${id === run}>${id}</option>`)}</select>
     <input class="half" inputmode="numeric" pattern="[0-9]*" placeholder="Any step" aria-label="Step" .value=${query.get('step') ?? ''} @change=${set('step')}>
@@ -145,7 +145,7 @@ function items(run, query, rerender) {
     ${rows.map(
       (
         row,
-      ) => html`<li><button type="button" aria-current=${row.id === state.trajectory?.row.id} @click=${() => open(row.id)}>
+      ) => html`<li><button type="button" aria-current=${row.id === state.rollout?.row.id} @click=${() => open(row.id)}>
       <span class="question">${row.question}</span>
       <span class="line"><span class="answer ${verdict(row)}">${row.answer ?? 'no answer'}</span>
         <span>${row.calls === 0 ? 'no call' : plural(row.calls, 'call')}</span>

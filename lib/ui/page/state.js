@@ -11,7 +11,7 @@ export const state = {
   loaded: false,
   smoothing: 0.6,
   list: { key: '', rows: [], count: 0, milliseconds: 0 },
-  trajectory: undefined,
+  rollout: undefined,
   tint: 'doubt',
   focusedToken: undefined,
 }

@@ -33,7 +33,7 @@ describe('ReplyParser', () => {
     }
   })
 
-  it('takes calls out of the text as an episode does', () => {
+  it('takes calls out of the text as an rollout does', () => {
     const text = `before ${call('a', { x: 1 })} after ${call('b')}\n`
     expect(parseReply(text, true)).toEqual({
       content: withoutToolCalls(text),

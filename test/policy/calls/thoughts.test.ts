@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { endsInThought } from '../../../lib/policy/calls/thoughts.js'
 import type { Message } from '../../../lib/policy/types.js'
-import { runEpisode } from '../../../lib/rollout/episode.js'
+import { runRollout } from '../../../lib/rollout/run-rollout.js'
 import { defineTool } from '../../../lib/tools/define-tool.js'
 import { type ScriptedPolicy, template, tokenizer, turns } from '../../rollout/scripted-policy.js'
 
@@ -43,7 +43,7 @@ it('runs no call, and takes no answer, from inside the thought', async () => {
       'So.</think><answer>1</answer><|end|>',
     ),
   )
-  const { toolCalls, finalAnswer, wellFormed, messages } = await runEpisode(policy, task, [search])
+  const { toolCalls, finalAnswer, wellFormed, messages } = await runRollout(policy, task, [search])
   expect(runs).toHaveLength(1)
   expect(toolCalls).toHaveLength(1)
   expect({ finalAnswer, wellFormed }).toEqual({ finalAnswer: '1', wellFormed: true })
@@ -56,7 +56,7 @@ it('runs no call, and takes no answer, from inside the thought', async () => {
 it('counts nothing of a thought that does not end', async () => {
   const { runs, search } = searchTool()
   const policy = thinking(turns(`Perhaps ${call}, then <answer>1</answer><|end|>`))
-  const { toolCalls, finalAnswer, end } = await runEpisode(policy, task, [search])
+  const { toolCalls, finalAnswer, end } = await runRollout(policy, task, [search])
   expect({ runs, toolCalls, finalAnswer, end }).toEqual({
     runs: [],
     toolCalls: [],
@@ -70,7 +70,7 @@ it('reads a turn whole where the template opens no thought after results', async
   const policy = thinking(turns(`hm</think>${call}<|end|>`, '<answer>1</answer><|end|>'), {
     afterResults: false,
   })
-  expect((await runEpisode(policy, task, [search])).finalAnswer).toBe('1')
+  expect((await runRollout(policy, task, [search])).finalAnswer).toBe('1')
 })
 
 it("ends the thought before the call that toolChoice 'required' begins", async () => {
@@ -78,11 +78,9 @@ it("ends the thought before the call that toolChoice 'required' begins", async (
   const policy = thinking(
     turns('{"name": "search", "arguments": {}}</tool_call><|end|>', '</think><answer>1</answer><|end|>'),
   )
-  const trajectory = await runEpisode(policy, task, [search], { toolChoice: 'required' })
+  const rollout = await runRollout(policy, task, [search], { toolChoice: 'required' })
   expect(runs).toHaveLength(1)
-  expect(tokenizer.decode(trajectory.tokens)).toContain(
-    'assistant: <think>\n\n</think>\n\n<tool_call>{"name"',
-  )
+  expect(tokenizer.decode(rollout.tokens)).toContain('assistant: <think>\n\n</think>\n\n<tool_call>{"name"')
 })
 
 it.each([

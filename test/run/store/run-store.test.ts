@@ -37,7 +37,7 @@ describe('RunStore', () => {
     })
     expect(run.series(['accuracy'], 2)).toEqual({ accuracy: { steps: [3], values: [0.3] } })
     expect(Object.fromEntries(run.newestMetrics())).toMatchObject({ accuracy: 0.3, skipped: 0 })
-    const stored = run.trajectory(rolloutId(2, 1))
+    const stored = run.rollout(rolloutId(2, 1))
     expect(stored?.row).toMatchObject({
       step: 2,
       prompt: 0,
@@ -128,7 +128,7 @@ describe('RunStore', () => {
       mean_logprob: null,
       ungraded: 'the judge was away',
     })
-    expect(store?.trajectory(row?.id ?? 0)?.sequences).toEqual([])
+    expect(store?.rollout(row?.id ?? 0)?.sequences).toEqual([])
   })
 
   it('filters, pages and searches', async () => {

@@ -11,8 +11,8 @@ const tints = [
   ['efficiency', 'efficiency'],
 ]
 
-export function reading(trajectory, rerender) {
-  const { row, messages, sequences, toolCalls } = trajectory
+export function reading(rollout, rerender) {
+  const { row, messages, sequences, toolCalls } = rollout
   const set = (tint) => () => {
     state.tint = tint
     rerender()
@@ -32,8 +32,8 @@ export function reading(trajectory, rerender) {
     <div class="section"><h2>Tokens</h2>
       <div class="tints" role="group" aria-label="Tint">${tints.map(([name, label]) => html`<button type="button" aria-pressed=${state.tint === name} @click=${set(name)}>${label}</button>`)}</div>
       ${scale()}</div>
-    ${sequences.length === 0 ? html`<p class="muted">Not kept: a text of this rollout held a secret.</p>` : sequences.map((tokens, index) => tokenBox(tokens, index, trajectory, rerender))}
-    ${fact(trajectory)}
+    ${sequences.length === 0 ? html`<p class="muted">Not kept: a text of this rollout held a secret.</p>` : sequences.map((tokens, index) => tokenBox(tokens, index, rollout, rerender))}
+    ${fact(rollout)}
   </section>`
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { runEpisode } from '../../lib/rollout/episode.js'
-import type { Trajectory } from '../../lib/rollout/types.js'
+import { runRollout } from '../../lib/rollout/run-rollout.js'
+import type { Rollout } from '../../lib/rollout/types.js'
 import {
   callToken,
   endOfTurn,
@@ -15,21 +15,21 @@ import { add, call, never, task, tool } from './tools.js'
 const answer = '<answer>5</answer><|end|>'
 
 /** The text of the tokens with mask 1, and of the others. */
-function textByMask({ tokens, mask }: Trajectory): { sampled: string; given: string } {
+function textByMask({ tokens, mask }: Rollout): { sampled: string; given: string } {
   const text = (bit: number) => tokenizer.decode(tokens.filter((_, index) => mask[index] === bit))
   return { sampled: text(1), given: text(0) }
 }
 
-function expectAligned({ tokens, mask, logprobs }: Trajectory): void {
+function expectAligned({ tokens, mask, logprobs }: Rollout): void {
   expect(mask.length).toBe(tokens.length)
   expect(Array.from(logprobs)).toEqual(Array.from(mask, (bit, place) => (bit === 1 ? logprobAt(place) : 0)))
 }
 
-describe('runEpisode', () => {
+describe('runRollout', () => {
   it('answers at once', async () => {
-    const trajectory = await runEpisode(turns(answer), task, [add])
+    const rollout = await runRollout(turns(answer), task, [add])
     const prompt = template.prompt(task.messages, [add])
-    expect(trajectory).toMatchObject({
+    expect(rollout).toMatchObject({
       id: 'sum',
       taskId: 'sum',
       promptTokens: prompt.length,
@@ -39,20 +39,17 @@ describe('runEpisode', () => {
       finalAnswer: '5',
       wellFormed: true,
     })
-    expect(Array.from(trajectory.tokens)).toEqual([...prompt, ...tokenizer.encode(answer)])
-    expect(textByMask(trajectory).sampled).toBe(answer)
-    expectAligned(trajectory)
-    expect(trajectory.messages).toEqual([
-      ...task.messages,
-      { role: 'assistant', content: '<answer>5</answer>' },
-    ])
+    expect(Array.from(rollout.tokens)).toEqual([...prompt, ...tokenizer.encode(answer)])
+    expect(textByMask(rollout).sampled).toBe(answer)
+    expectAligned(rollout)
+    expect(rollout.messages).toEqual([...task.messages, { role: 'assistant', content: '<answer>5</answer>' }])
   })
 
   it('runs a call, appends what it returned and goes on', async () => {
     const policy = turns(`let me see ${call('add', { a: 2, b: 3 })}<|end|>`, answer)
-    const trajectory = await runEpisode(policy, task, [add])
-    expect(trajectory).toMatchObject({ turns: 2, end: 'answer', finalAnswer: '5', wellFormed: true })
-    expect(trajectory.toolCalls).toEqual([
+    const rollout = await runRollout(policy, task, [add])
+    expect(rollout).toMatchObject({ turns: 2, end: 'answer', finalAnswer: '5', wellFormed: true })
+    expect(rollout.toolCalls).toEqual([
       {
         name: 'add',
         arguments: { a: 2, b: 3 },
@@ -62,13 +59,13 @@ describe('runEpisode', () => {
         cost: 1,
       },
     ])
-    expect(textByMask(trajectory)).toEqual({
+    expect(textByMask(rollout)).toEqual({
       sampled: `let me see ${call('add', { a: 2, b: 3 })}<|end|>${answer}`,
       given: 'tools: add\nuser: How much?\nassistant: \ntool: 5\nassistant: ',
     })
-    expectAligned(trajectory)
-    expect(Array.from(trajectory.tokens)).toEqual(policy.sequences[0]?.tokens)
-    expect(trajectory.messages.slice(1)).toEqual([
+    expectAligned(rollout)
+    expect(Array.from(rollout.tokens)).toEqual(policy.sequences[0]?.tokens)
+    expect(rollout.messages.slice(1)).toEqual([
       { role: 'assistant', content: 'let me see', toolCalls: [{ name: 'add', arguments: { a: 2, b: 3 } }] },
       { role: 'tool', name: 'add', content: '5' },
       { role: 'assistant', content: '<answer>5</answer>' },
@@ -86,10 +83,10 @@ describe('runEpisode', () => {
       return `after ${milliseconds}`
     }
     const policy = turns(`${call('slow')}${call('fast')}<|end|>`, answer)
-    const trajectory = await runEpisode(policy, task, [tool('slow', wait(20)), tool('fast', wait(1))])
+    const rollout = await runRollout(policy, task, [tool('slow', wait(20)), tool('fast', wait(1))])
     expect(most).toBe(2)
-    expect(trajectory.toolCalls.map(({ observation }) => observation)).toEqual(['after 20', 'after 1'])
-    expect(textByMask(trajectory).given).toContain('\ntool: after 20\ntool: after 1\nassistant: ')
+    expect(rollout.toolCalls.map(({ observation }) => observation)).toEqual(['after 20', 'after 1'])
+    expect(textByMask(rollout).given).toContain('\ntool: after 20\ntool: after 1\nassistant: ')
   })
 
   it('never encodes again what the policy sampled', async () => {
@@ -115,10 +112,10 @@ describe('runEpisode', () => {
       }
       return sequence
     }
-    const trajectory = await runEpisode(policy, task, [add])
-    expect(trajectory.toolCalls).toMatchObject([{ outcome: 'ok', observation: '2' }])
+    const rollout = await runRollout(policy, task, [add])
+    expect(rollout.toolCalls).toMatchObject([{ outcome: 'ok', observation: '2' }])
     expect(
-      Array.from(trajectory.tokens.slice(trajectory.promptTokens, trajectory.promptTokens + spelt.length)),
+      Array.from(rollout.tokens.slice(rollout.promptTokens, rollout.promptTokens + spelt.length)),
     ).toEqual(spelt)
   })
 
@@ -162,29 +159,27 @@ describe('runEpisode', () => {
         tool('reject', () => Promise.reject(undefined)),
         tool('circular', () => circular),
       ]
-      const trajectory = await runEpisode(turns(`${said}<|end|>`, answer), task, tools)
-      expect(trajectory).toMatchObject({ turns: 2, end: 'answer', finalAnswer: '5' })
-      expect(trajectory.toolCalls).toMatchObject([
-        { outcome, observation: expect.stringMatching(observation) },
-      ])
-      expect(textByMask(trajectory).given).toContain(trajectory.toolCalls[0]?.observation)
-      expectAligned(trajectory)
+      const rollout = await runRollout(turns(`${said}<|end|>`, answer), task, tools)
+      expect(rollout).toMatchObject({ turns: 2, end: 'answer', finalAnswer: '5' })
+      expect(rollout.toolCalls).toMatchObject([{ outcome, observation: expect.stringMatching(observation) }])
+      expect(textByMask(rollout).given).toContain(rollout.toolCalls[0]?.observation)
+      expectAligned(rollout)
     },
   )
 
   it('counts a malformed call, and keeps the text of its turn', async () => {
-    const trajectory = await runEpisode(
+    const rollout = await runRollout(
       turns(`${call('add', { a: 1, b: 2 })}<tool_call>add</tool_call><|end|>`, answer),
       task,
       [add],
     )
-    expect(trajectory.toolCalls.map(({ outcome }) => outcome)).toEqual(['ok', 'malformed'])
-    expect(trajectory.toolCalls[1]).toMatchObject({ name: '', arguments: 'add' })
-    expect(trajectory.messages[1]).toEqual({
+    expect(rollout.toolCalls.map(({ outcome }) => outcome)).toEqual(['ok', 'malformed'])
+    expect(rollout.toolCalls[1]).toMatchObject({ name: '', arguments: 'add' })
+    expect(rollout.messages[1]).toEqual({
       role: 'assistant',
       content: `${call('add', { a: 1, b: 2 })}<tool_call>add</tool_call>`,
     })
-    expect(trajectory.messages[3]).toEqual({ role: 'tool', content: expect.stringContaining('Malformed') })
+    expect(rollout.messages[3]).toEqual({ role: 'tool', content: expect.stringContaining('Malformed') })
   })
 
   it.each([
@@ -200,12 +195,12 @@ describe('runEpisode', () => {
       },
       timeout,
     )
-    const trajectory = await runEpisode(turns(`${call('stuck')}<|end|>`, answer), task, [stuck], options)
-    expect(trajectory.toolCalls).toMatchObject([
+    const rollout = await runRollout(turns(`${call('stuck')}<|end|>`, answer), task, [stuck], options)
+    expect(rollout.toolCalls).toMatchObject([
       { outcome: 'timeout', observation: 'stuck timed out after 10 ms' },
     ])
-    expect(trajectory.toolCalls[0]?.milliseconds).toBeGreaterThanOrEqual(9)
-    expect(trajectory.finalAnswer).toBe('5')
+    expect(rollout.toolCalls[0]?.milliseconds).toBeGreaterThanOrEqual(9)
+    expect(rollout.finalAnswer).toBe('5')
     expect(signal?.reason).toMatchObject({ name: 'TimeoutError' })
   })
 
@@ -215,68 +210,68 @@ describe('runEpisode', () => {
       () => new Promise((_, reject) => setTimeout(() => reject(new Error('late')), 15)),
       5,
     )
-    const trajectory = await runEpisode(turns(`${call('late')}<|end|>`, answer), task, [late])
-    expect(trajectory.toolCalls).toMatchObject([{ outcome: 'timeout' }])
+    const rollout = await runRollout(turns(`${call('late')}<|end|>`, answer), task, [late])
+    expect(rollout.toolCalls).toMatchObject([{ outcome: 'timeout' }])
     // An unhandled rejection would fail the test run.
     await new Promise((resolve) => setTimeout(resolve, 30))
   })
 
   it('tells tools which rollout calls', async () => {
     const which = tool('which', (_, { rolloutId }) => rolloutId)
-    const trajectory = await runEpisode(turns(`${call('which')}<|end|>`, answer), task, [which], {
+    const rollout = await runRollout(turns(`${call('which')}<|end|>`, answer), task, [which], {
       id: 'sum#7',
     })
-    expect(trajectory).toMatchObject({ id: 'sum#7', toolCalls: [{ observation: 'sum#7' }] })
+    expect(rollout).toMatchObject({ id: 'sum#7', toolCalls: [{ observation: 'sum#7' }] })
   })
 
   it('cuts long results, at a whole character, and says so', async () => {
     const long = tool('long', () => `${'x'.repeat(9)}😀${'y'.repeat(100)}`)
-    const trajectory = await runEpisode(turns(`${call('long')}<|end|>`, answer), task, [long], {
+    const rollout = await runRollout(turns(`${call('long')}<|end|>`, answer), task, [long], {
       maxObservationCharacters: 10,
     })
     const cut = `${'x'.repeat(9)}\n[truncated: the first 9 of 111 characters]`
-    expect(trajectory.toolCalls[0]?.observation).toBe(cut)
-    expect(textByMask(trajectory).given).toContain(`tool: ${cut}\n`)
+    expect(rollout.toolCalls[0]?.observation).toBe(cut)
+    expect(textByMask(rollout).given).toContain(`tool: ${cut}\n`)
   })
 })
 
 describe('caps', () => {
   it('ends after maxTurns; calls of the last turn are run and counted, their results are not appended', async () => {
     const policy = turns(`${call('add', { a: 1, b: 1 })}<|end|>`, `${call('add', { a: 2, b: 2 })}<|end|>`)
-    const trajectory = await runEpisode(policy, task, [add], { maxTurns: 2 })
-    expect(trajectory).toMatchObject({ turns: 2, end: 'turns', finalAnswer: undefined, wellFormed: false })
-    expect(trajectory.toolCalls.map(({ observation }) => observation)).toEqual(['2', '4'])
-    expect(trajectory.tokens.at(-1)).toBe(endOfTurn)
-    expect(trajectory.mask.at(-1)).toBe(1)
-    expect(trajectory.messages.at(-1)?.role).toBe('assistant')
+    const rollout = await runRollout(policy, task, [add], { maxTurns: 2 })
+    expect(rollout).toMatchObject({ turns: 2, end: 'turns', finalAnswer: undefined, wellFormed: false })
+    expect(rollout.toolCalls.map(({ observation }) => observation)).toEqual(['2', '4'])
+    expect(rollout.tokens.at(-1)).toBe(endOfTurn)
+    expect(rollout.mask.at(-1)).toBe(1)
+    expect(rollout.messages.at(-1)?.role).toBe('assistant')
   })
 
   it('ends where maxTokens after the prompt are reached, observations included', async () => {
     const first = `${call('add', { a: 1, b: 1 })}<|end|>`
     const used = tokenizer.encode(first).length + tokenizer.encode('\ntool: 2\nassistant: ').length
-    const trajectory = await runEpisode(turns(first, 'a long thought<|end|>'), task, [add], {
+    const rollout = await runRollout(turns(first, 'a long thought<|end|>'), task, [add], {
       maxTokens: used + 6,
     })
-    expect(trajectory).toMatchObject({ end: 'tokens', turns: 2, finalAnswer: undefined })
-    expect(trajectory.tokens.length).toBe(trajectory.promptTokens + used + 6)
-    expect(trajectory.messages.at(-1)?.content).toBe('a long')
-    expectAligned(trajectory)
+    expect(rollout).toMatchObject({ end: 'tokens', turns: 2, finalAnswer: undefined })
+    expect(rollout.tokens.length).toBe(rollout.promptTokens + used + 6)
+    expect(rollout.messages.at(-1)?.content).toBe('a long')
+    expectAligned(rollout)
   })
 
   it('appends no observation that leaves no room to answer', async () => {
     const first = `${call('add', { a: 1, b: 1 })}<|end|>`
     const length = tokenizer.encode(first).length
     const observation = tokenizer.encode('\ntool: 2\nassistant: ').length
-    const trajectory = await runEpisode(turns(first), task, [add], { maxTokens: length + observation })
-    expect(trajectory).toMatchObject({ end: 'tokens', turns: 1, toolCalls: [{ outcome: 'ok' }] })
-    expect(trajectory.tokens.length).toBe(trajectory.promptTokens + length)
+    const rollout = await runRollout(turns(first), task, [add], { maxTokens: length + observation })
+    expect(rollout).toMatchObject({ end: 'tokens', turns: 1, toolCalls: [{ outcome: 'ok' }] })
+    expect(rollout.tokens.length).toBe(rollout.promptTokens + length)
   })
 
   it('counts a call that the cap cuts short', async () => {
-    const trajectory = await runEpisode(turns(`${call('add', { a: 1, b: 1 })}<|end|>`), task, [add], {
+    const rollout = await runRollout(turns(`${call('add', { a: 1, b: 1 })}<|end|>`), task, [add], {
       maxTokens: 8,
     })
-    expect(trajectory).toMatchObject({
+    expect(rollout).toMatchObject({
       end: 'tokens',
       toolCalls: [{ outcome: 'malformed' }],
       wellFormed: false,
@@ -286,13 +281,13 @@ describe('caps', () => {
   it('keeps to the longest sequence of the policy', async () => {
     const policy = turns('a long thought<|end|>')
     policy.maxTokens = template.prompt(task.messages, [add]).length + 3
-    expect(await runEpisode(policy, task, [add], { maxTokens: 100 })).toMatchObject({
+    expect(await runRollout(policy, task, [add], { maxTokens: 100 })).toMatchObject({
       end: 'tokens',
       turns: 1,
     })
     expect(policy.samplings[0]?.maxTokens).toBe(3)
     policy.maxTokens -= 3
-    await expect(runEpisode(policy, task, [add])).rejects.toThrow(
+    await expect(runRollout(policy, task, [add])).rejects.toThrow(
       /^task "sum": its prompt of \d+ tokens leaves no room/,
     )
   })
@@ -300,31 +295,31 @@ describe('caps', () => {
   it('goes on after a turn cut by maxTurnTokens that calls, closing the turn, and ends without a call', async () => {
     const said = call('add', { a: 1, b: 1 })
     const maxTurnTokens = tokenizer.encode(said).length
-    const trajectory = await runEpisode(
+    const rollout = await runRollout(
       turns(`${said} and so on<|end|>`, 'x'.repeat(maxTurnTokens + 1)),
       task,
       [add],
       { maxTurnTokens },
     )
-    expect(trajectory).toMatchObject({ turns: 2, end: 'tokens' })
-    expect(textByMask(trajectory).given).toContain('<|end|>\ntool: 2\n')
-    expectAligned(trajectory)
+    expect(rollout).toMatchObject({ turns: 2, end: 'tokens' })
+    expect(textByMask(rollout).given).toContain('<|end|>\ntool: 2\n')
+    expectAligned(rollout)
   })
 
   it('ends a turn at a stop string', async () => {
-    const trajectory = await runEpisode(turns(`${call('add', { a: 1, b: 1 })} more`, answer), task, [add], {
+    const rollout = await runRollout(turns(`${call('add', { a: 1, b: 1 })} more`, answer), task, [add], {
       stop: ['</tool_call>'],
     })
-    expect(trajectory).toMatchObject({ end: 'answer', finalAnswer: '5', toolCalls: [{ observation: '2' }] })
-    expect(textByMask(trajectory).sampled).not.toContain('more')
-    expect(textByMask(trajectory).given).toContain('<|end|>\ntool: 2\n')
+    expect(rollout).toMatchObject({ end: 'answer', finalAnswer: '5', toolCalls: [{ observation: '2' }] })
+    expect(textByMask(rollout).sampled).not.toContain('more')
+    expect(textByMask(rollout).given).toContain('<|end|>\ntool: 2\n')
   })
 })
 
 describe('toolChoice', () => {
   it('none: bans the call token in every turn and runs nothing', async () => {
     const banned = turns(`${call('add', { a: 1, b: 1 })}<|end|>`)
-    await expect(runEpisode(banned, task, [add], { toolChoice: 'none' })).rejects.toThrow('banned token')
+    await expect(runRollout(banned, task, [add], { toolChoice: 'none' })).rejects.toThrow('banned token')
     expect(banned.samplings[0]?.logitBias).toEqual(new Map([[callToken, Number.NEGATIVE_INFINITY]]))
     expect(banned.sequences.every(({ released }) => released)).toBe(true)
   })
@@ -332,9 +327,9 @@ describe('toolChoice', () => {
   it('none: does not run a call spelt in other tokens, and leaves the prompt as it is', async () => {
     const policy = turns(answer)
     policy.tokenizer = { ...tokenizer, decode: () => call('add', { a: 1, b: 1 }) }
-    const trajectory = await runEpisode(policy, task, [add], { toolChoice: 'none' })
-    expect(trajectory).toMatchObject({ end: 'answer', toolCalls: [], turns: 1 })
-    expect(Array.from(trajectory.tokens.slice(0, trajectory.promptTokens))).toEqual(
+    const rollout = await runRollout(policy, task, [add], { toolChoice: 'none' })
+    expect(rollout).toMatchObject({ end: 'answer', toolCalls: [], turns: 1 })
+    expect(Array.from(rollout.tokens.slice(0, rollout.promptTokens))).toEqual(
       template.prompt(task.messages, [add]),
     )
   })
@@ -342,41 +337,41 @@ describe('toolChoice', () => {
   it('required: begins the first turn with a call token that is not trained', async () => {
     const rest = `${call('add', { a: 1, b: 1 }).slice('<tool_call>'.length)}<|end|>`
     const policy = turns(rest, answer)
-    const trajectory = await runEpisode(policy, task, [add], { toolChoice: 'required' })
-    expect(trajectory).toMatchObject({
+    const rollout = await runRollout(policy, task, [add], { toolChoice: 'required' })
+    expect(rollout).toMatchObject({
       end: 'answer',
       turns: 2,
       wellFormed: true,
       toolCalls: [{ outcome: 'ok', observation: '2' }],
     })
-    const { promptTokens, tokens, mask } = trajectory
+    const { promptTokens, tokens, mask } = rollout
     expect([tokens[promptTokens], mask[promptTokens], mask[promptTokens + 1]]).toEqual([callToken, 0, 1])
-    expect(textByMask(trajectory).sampled).toBe(rest + answer)
+    expect(textByMask(rollout).sampled).toBe(rest + answer)
     expect(Array.from(tokens)).toEqual(policy.sequences[0]?.tokens)
     expect(policy.samplings[0]?.logitBias).toBeUndefined()
-    expectAligned(trajectory)
+    expectAligned(rollout)
   })
 
   it('required: counts the forced token against maxTokens', async () => {
     const policy = turns('{"name": "add"}')
-    const trajectory = await runEpisode(policy, task, [add], { toolChoice: 'required', maxTokens: 4 })
-    expect(trajectory.tokens.length - trajectory.promptTokens).toBe(4)
-    expect(trajectory).toMatchObject({ end: 'tokens', toolCalls: [{ outcome: 'malformed' }] })
+    const rollout = await runRollout(policy, task, [add], { toolChoice: 'required', maxTokens: 4 })
+    expect(rollout.tokens.length - rollout.promptTokens).toBe(4)
+    expect(rollout).toMatchObject({ end: 'tokens', toolCalls: [{ outcome: 'malformed' }] })
   })
 
   it('refuses what it cannot enforce', async () => {
     const policy = turns(answer)
     policy.tokenizer = { ...tokenizer, tokenId: () => undefined }
     for (const toolChoice of ['none', 'required'] as const) {
-      await expect(runEpisode(policy, task, [add], { toolChoice })).rejects.toMatchObject({
+      await expect(runRollout(policy, task, [add], { toolChoice })).rejects.toMatchObject({
         code: 'ERR_TOOL_CHOICE',
         message: expect.stringContaining(`'${toolChoice}'`),
       })
     }
-    await expect(runEpisode(turns(answer), task, [], { toolChoice: 'required' })).rejects.toThrow(
+    await expect(runRollout(turns(answer), task, [], { toolChoice: 'required' })).rejects.toThrow(
       /^tools: .*at least one/,
     )
-    await expect(runEpisode(turns(answer), task, [add, add])).rejects.toThrow('tools: two are named "add"')
+    await expect(runRollout(turns(answer), task, [add, add])).rejects.toThrow('tools: two are named "add"')
   })
 })
 
@@ -384,7 +379,7 @@ describe('sampling options', () => {
   it('reach the policy', async () => {
     const policy = turns(answer)
     const options = { temperature: 0.5, topP: 0.9, topK: 20, minP: 0.05, stop: ['#'], seed: 2 ** 53 - 1 }
-    await runEpisode(policy, task, [add], options)
+    await runRollout(policy, task, [add], options)
     expect(policy.samplings).toEqual([
       { ...options, stopTokens: [endOfTurn], maxTokens: expect.any(Number), signal: expect.any(AbortSignal) },
     ])
@@ -405,7 +400,7 @@ describe('sampling options', () => {
     [{ seed: 2 ** 53 }, RangeError, /^seed: /],
     [{ seed: '1' }, TypeError, /^seed: /],
   ])('%o is refused by name', async (options, type, message) => {
-    const refusal = await runEpisode(turns(answer), task, [add], options).catch((error: unknown) => error)
+    const refusal = await runRollout(turns(answer), task, [add], options).catch((error: unknown) => error)
     expect(refusal).toBeInstanceOf(type)
     expect((refusal as Error).message).toMatch(message)
   })
@@ -418,8 +413,8 @@ describe('abort', () => {
       setTimeout(() => controller.abort(), 5)
       return never()
     })
-    const trajectory = await runEpisode(policy, task, [add], { signal: controller.signal })
-    expect(trajectory).toMatchObject({ end: 'aborted', finalAnswer: undefined })
+    const rollout = await runRollout(policy, task, [add], { signal: controller.signal })
+    expect(rollout).toMatchObject({ end: 'aborted', finalAnswer: undefined })
     expect(policy.sequences.every(({ released }) => released)).toBe(true)
   })
 
@@ -429,10 +424,10 @@ describe('abort', () => {
       setTimeout(() => controller.abort(), 5)
       return never()
     })
-    const trajectory = await runEpisode(turns(`${call('stuck')}<|end|>`), task, [stuck], {
+    const rollout = await runRollout(turns(`${call('stuck')}<|end|>`), task, [stuck], {
       signal: controller.signal,
     })
-    expect(trajectory).toMatchObject({
+    expect(rollout).toMatchObject({
       end: 'aborted',
       turns: 1,
       toolCalls: [{ outcome: 'error', observation: 'stuck was stopped' }],
@@ -441,7 +436,7 @@ describe('abort', () => {
 
   it('before the start samples nothing', async () => {
     const policy = turns(answer)
-    expect(await runEpisode(policy, task, [add], { signal: AbortSignal.abort() })).toMatchObject({
+    expect(await runRollout(policy, task, [add], { signal: AbortSignal.abort() })).toMatchObject({
       end: 'aborted',
       turns: 0,
     })
@@ -453,6 +448,6 @@ it('rejects with what the engine says, and releases', async () => {
   const policy = new ScriptedPolicy(() => {
     throw new Error('the engine is gone')
   })
-  await expect(runEpisode(policy, task, [add])).rejects.toThrow('the engine is gone')
+  await expect(runRollout(policy, task, [add])).rejects.toThrow('the engine is gone')
   expect(policy.sequences.every(({ released }) => released)).toBe(true)
 })

@@ -24,11 +24,11 @@ import { runToolCall } from './run-tool-call.js'
 import { createSetting, type Setting } from './setting.js'
 import { rolloutSpan } from './spans.js'
 import { TokenRecord } from './token-record.js'
-import type { Task, ToolCallRecord, Trajectory } from './types.js'
+import type { Rollout, Task, ToolCallRecord } from './types.js'
 
 export type { RolloutOptions }
 
-export interface EpisodeOptions extends RolloutOptions {
+export interface RunRolloutOptions extends RolloutOptions {
   /**
    * Integer in [0, 2^53). Default 0. Draws follow from it and the place of a token, so one seed serves all
    * turns.
@@ -36,11 +36,11 @@ export interface EpisodeOptions extends RolloutOptions {
   seed?: number
   /** Default: the task's id. */
   id?: string
-  /** Ends the rollout, its trajectory having end 'aborted'. */
+  /** Ends the rollout, its rollout having end 'aborted'. */
   signal?: AbortSignal
 }
 
-export interface EpisodeIdentity {
+export interface RolloutIdentity {
   id: string
   seed: number
   signal: AbortSignal
@@ -49,18 +49,18 @@ export interface EpisodeIdentity {
 /**
  * A rollout that shares no prompt. Rejects only for what no policy and no tool did: options, or the engine.
  */
-export async function runEpisode(
+export async function runRollout(
   policy: RolloutPolicy,
   task: Task,
   tools: readonly Tool[],
-  { seed = 0, id = task.id, signal, ...options }: EpisodeOptions = {},
-): Promise<Trajectory> {
+  { seed = 0, id = task.id, signal, ...options }: RunRolloutOptions = {},
+): Promise<Rollout> {
   const setting = createSetting(policy, task, tools, options)
   checkSeed(seed)
   const sequence = policy.createSequence(setting.prompt)
   try {
     return await withStopSignal([signal], (stop) =>
-      playEpisode(setting, sequence, { id, seed, signal: stop }),
+      playRollout(setting, sequence, { id, seed, signal: stop }),
     )
   } finally {
     sequence.release()
@@ -68,13 +68,13 @@ export async function runEpisode(
 }
 
 /** Plays on `sequence`, which holds the prompt; the caller releases it. */
-export function playEpisode(
+export function playRollout(
   setting: Setting,
   sequence: Sequence,
-  identity: EpisodeIdentity,
-): Promise<Trajectory> {
+  identity: RolloutIdentity,
+): Promise<Rollout> {
   return rolloutSpan({ id: identity.id, taskId: setting.task.id }, () =>
-    new Episode(setting, sequence, identity).play(),
+    new RunningRollout(setting, sequence, identity).play(),
   )
 }
 
@@ -86,7 +86,7 @@ interface Turn {
   finishReason: Sample['finishReason']
 }
 
-class Episode {
+class RunningRollout {
   readonly #record: TokenRecord
   readonly #texts: string[] = []
   readonly #messages: Message[] = []
@@ -98,18 +98,18 @@ class Episode {
   constructor(
     private readonly setting: Setting,
     private readonly sequence: Sequence,
-    private readonly identity: EpisodeIdentity,
+    private readonly identity: RolloutIdentity,
   ) {
     this.#record = new TokenRecord(setting.prompt)
     this.#inThought = endsInThought(setting.policy.tokenizer, setting.prompt)
   }
 
-  async play(): Promise<Trajectory> {
+  async play(): Promise<Rollout> {
     try {
       if (this.setting.forced) this.#give(this.setting.forced.tokens)
       for (;;) {
         const end = await this.#playTurn()
-        if (end !== undefined) return this.#trajectory(end)
+        if (end !== undefined) return this.#rollout(end)
       }
     } finally {
       this.#ended.abort()
@@ -117,7 +117,7 @@ class Episode {
   }
 
   /** Undefined where the rollout goes on. */
-  async #playTurn(): Promise<Trajectory['end'] | undefined> {
+  async #playTurn(): Promise<Rollout['end'] | undefined> {
     if (this.#aborted) return 'aborted'
     const turn = await this.#sampleTurn()
     if (turn.finishReason === 'aborted') return 'aborted'
@@ -212,7 +212,7 @@ class Episode {
     return this.identity.signal.aborted
   }
 
-  #trajectory(end: Trajectory['end']): Trajectory {
+  #rollout(end: Rollout['end']): Rollout {
     const { task } = this.setting
     return {
       id: this.identity.id,
