@@ -1,6 +1,7 @@
 // Loads the native addon and types what it exports. Nothing else in lib/ touches the addon's raw shape.
 // All methods that compute return promises: the work runs on the engine's own thread, in submission order.
 import { createRequire } from 'node:module'
+import type { ErrorCode } from '../core/error-codes.js'
 import { HdpoError } from '../core/errors.js'
 import { addonPath, buildCommand } from './addon-path.js'
 import type {
@@ -282,8 +283,12 @@ export async function fromNative<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
-    const native = error as Error & { code?: string }
-    if (typeof native.code !== 'string') throw error
-    throw new HdpoError(native.code, native.message, { cause: error })
+    throw toHdpoError(error)
   }
+}
+
+/** An error of the native core, whose codes are those of HdpoError (test/house.test.ts), as one; others stay as they are. */
+export function toHdpoError(error: unknown): unknown {
+  const { code, message } = error as Error & { code?: string }
+  return code?.startsWith('ERR_') ? new HdpoError(code as ErrorCode, message, { cause: error }) : error
 }

@@ -57,31 +57,8 @@ export interface LoraOptions {
 export type Device = (typeof devices)[number]
 export const devices = ['auto', 'cpu', 'cuda'] as const
 
-export type Aggregation = 'token-mean' | 'seq-mean-token-mean' | 'seq-mean-token-sum'
-
-export interface PolicyLossOptions {
-  temperature?: number
-  aggregation?: Aggregation
-  clipLow?: number
-  clipHigh?: number
-  dualClip?: number
-  accuracyWeight?: number
-  efficiencyWeight?: number
-  klCoefficient?: number
-  entropyCoefficient?: number
-}
-
-export interface OptimizerOptions {
-  learningRate: number
-  beta1?: number
-  beta2?: number
-  epsilon?: number
-  weightDecay?: number
-  /** Global-norm clipping; 0: none. Default 1. */
-  maxGradientNorm?: number
-  /** Tokens of one micro-batch. Default 2048; 8192 on a GPU. */
-  microBatchTokens?: number
-}
+export type { Aggregation, PolicyLossOptions } from './loss-options.js'
+export type { OptimizerOptions } from './optimizer-options.js'
 
 /**
  * Sequences laid end to end: sequence s is tokens [offsets[s], offsets[s + 1]); mask 1 marks trained tokens, 2 (supervised

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HdpoError } from '../core/errors.js'
-import { fromNative, loadAddon, type NativeEngine } from '../native/addon.js'
+import { fromNative, loadAddon, type NativeEngine, toHdpoError } from '../native/addon.js'
 import type {
   GenerationPrecision,
   GenerationStats,
@@ -115,10 +115,7 @@ export class Policy implements RolloutPolicy {
       const parts = { config, tokenizer, tokenizerFiles, template, chat, parameters, ...origin }
       return new Policy(engine, definition, { ...parts, ...(lora && { lora }) })
     } catch (error) {
-      const native = error as Error & { code?: string }
-      throw typeof native.code === 'string'
-        ? new HdpoError(native.code, native.message, { cause: error })
-        : error
+      throw toHdpoError(error)
     }
   }
 

@@ -1,12 +1,13 @@
 // Counts steps that changed nothing: their loss or gradient was not finite, or no rollout could be graded. Too many
 // in a row end the run, because the policy no longer learns and the cause (data, learning rate, a judge that is down)
 // will not go away by itself.
+import type { ErrorCode } from '../core/error-codes.js'
 import { HdpoError } from '../core/errors.js'
 import type { SkipState } from '../run/run-state.js'
 
 export interface SkipReason {
   /** Of the error that ends the run. */
-  code: string
+  code: ErrorCode
   /** Continues "step 3 was skipped: ". */
   text: string
 }

@@ -1,0 +1,40 @@
+// A wrong option, wherever it was given: to a constructor, a function, or in a config file.
+import { inspect } from 'node:util'
+import { HdpoError } from './errors.js'
+
+export interface OptionMistake {
+  /** Its path: 'loss.clipLow', 'tasks[3].id'. */
+  option: string
+  /** What is allowed, as the end of "must be ...". */
+  expected: string
+  /** What was passed; text that may be a secret is described instead. */
+  given: unknown
+}
+
+/** `loss.clipLow: must be 0 to 1, got 2` */
+export class InvalidOptionError extends HdpoError {
+  readonly option: string
+  readonly expected: string
+  readonly given: unknown
+  constructor(option: string, expected: string, given: unknown) {
+    super('ERR_OPTION', describeMistake({ option, expected, given }))
+    this.name = 'InvalidOptionError'
+    this.option = option
+    this.expected = expected
+    this.given = given
+  }
+}
+
+export function describeMistake({ option, expected, given }: OptionMistake): string {
+  return `${option}: must be ${expected}, got ${given instanceof Described ? given.text : show(given)}`
+}
+
+/** Stands for something that is not shown as it is. */
+export class Described {
+  constructor(readonly text: string) {}
+}
+
+function show(value: unknown): string {
+  const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY })
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}

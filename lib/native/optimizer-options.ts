@@ -1,0 +1,22 @@
+// The options of the optimiser (AdamW with clipping by the global norm), with their defaults and bounds: the one place that has them.
+import { z } from 'zod'
+import { count, notNegative, positive } from '../core/option-kinds.js'
+import type { OptionsOf } from '../core/options.js'
+
+export const optimizerShape = {
+  learningRate: positive,
+  /** Decay of the mean of gradients. Default 0.9. */
+  beta1: z.number().min(0).lt(1).default(0.9),
+  /** Decay of the mean of squared gradients. Default 0.95. */
+  beta2: z.number().min(0).lt(1).default(0.95),
+  /** Added to the root of the mean of squared gradients. Default 1e-8. */
+  epsilon: positive.default(1e-8),
+  /** Decoupled weight decay, times the learning rate. Default 0. */
+  weightDecay: notNegative.default(0),
+  /** Gradients are scaled down to this global norm; 0: never. Default 1. */
+  maxGradientNorm: notNegative.default(1),
+  /** Tokens of one micro-batch. Default: 2048 on a CPU, 8192 on a GPU. */
+  microBatchTokens: count.max(2 ** 30).optional(),
+}
+export const optimizerOptions = z.strictObject(optimizerShape)
+export interface OptimizerOptions extends OptionsOf<typeof optimizerShape> {}
