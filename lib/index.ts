@@ -166,12 +166,8 @@ export {
 } from './trainer/recorded-rollouts.js'
 export type { RunOptions } from './trainer/run-loop.js'
 export type { TrainerOptimizerOptions } from './trainer/schedule.js'
-export {
-  type Conversation,
-  type SupervisedStep,
-  SupervisedTrainer,
-  type SupervisedTrainerOptions,
-} from './trainer/supervised-trainer.js'
+export type { Conversation, SupervisedTrainerOptions } from './trainer/supervised-options.js'
+export { type SupervisedStep, SupervisedTrainer } from './trainer/supervised-trainer.js'
 export type { TrainablePolicy } from './trainer/trainable-policy.js'
 export { type AssignedRollout, Trainer, type TrainerStep } from './trainer/trainer.js'
 export type { TrainerEvaluation, TrainerOptions } from './trainer/trainer-options.js'

@@ -19,6 +19,13 @@ export function callback<Callback>(): z.ZodCustom<Callback, Callback> {
   return z.custom<Callback>((value) => typeof value === 'function', 'a function')
 }
 
+/** One that may be left out: then it is `fallback`. (A default that is a function could not be put into a JSON Schema.) */
+export function callbackOr<Callback extends object>(fallback: Callback) {
+  return callback<Callback>()
+    .optional()
+    .transform((given) => given ?? fallback)
+}
+
 /** Something with methods, taken as it is. */
 export function instance<Instance>(expected: string): z.ZodCustom<Instance, Instance> {
   return z.custom<Instance>((value) => typeof value === 'object' && value !== null, expected)
@@ -32,6 +39,4 @@ export function list<Element>(): z.ZodCustom<readonly Element[], readonly Elemen
 export const signal = z.custom<AbortSignal>((value) => value instanceof AbortSignal, 'an AbortSignal')
 
 /** Told of things that stop nothing. Default: process.emitWarning. */
-export const onWarning = callback<(message: string) => void>().default(
-  () => (message: string) => process.emitWarning(message, 'HdpoWarning'),
-)
+export const onWarning = callbackOr((message: string) => process.emitWarning(message, 'HdpoWarning'))

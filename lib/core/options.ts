@@ -25,8 +25,8 @@ export function readOptions<Schema extends z.ZodType>(
   name = '',
 ): z.output<Schema> {
   const result = schema.safeParse(given, { reportInput: true })
-  if (result.success) return withoutUndefined(result.data)
-  const [mistake] = mistakesOf(result.error, schema, name)
+  if (result.success) return withoutUndefined(result.data, given)
+  const [mistake] = mistakesOf(result.error, schema, given, name)
   const { option, expected, given: wrong } = mistake as OptionMistake
   throw new InvalidOptionError(option, expected, wrong)
 }
@@ -34,36 +34,49 @@ export function readOptions<Schema extends z.ZodType>(
 /** Every mistake in a value, none where it is right. */
 export function findMistakes(schema: z.ZodType, given: unknown, name = ''): OptionMistake[] {
   const result = schema.safeParse(given, { reportInput: true })
-  return result.success ? [] : mistakesOf(result.error, schema, name)
+  return result.success ? [] : mistakesOf(result.error, schema, given, name)
 }
 
-/** An option given as undefined is absent. */
-export function withoutUndefined<Options>(options: Options): Options {
-  const isPlain =
-    typeof options === 'object' && options !== null && Object.getPrototypeOf(options) === Object.prototype
-  if (!isPlain) return options
+/**
+ * An option given as undefined is absent. What zod has read is new and is written anew here; what it took as it was (policies,
+ * callbacks, lists) stays the same object.
+ */
+function withoutUndefined<Options>(read: Options, given: unknown): Options {
+  if (read === given || typeof read !== 'object' || read === null || Array.isArray(read)) return read
+  const entries = Object.entries(read).filter(([, value]) => value !== undefined)
   return Object.fromEntries(
-    Object.entries(options).flatMap(([key, value]) =>
-      value === undefined ? [] : [[key, withoutUndefined(value)]],
-    ),
+    entries.map(([key, value]) => [key, withoutUndefined(value, (given as Record<string, unknown>)?.[key])]),
   ) as Options
 }
 
-function mistakesOf({ issues }: z.ZodError, schema: z.ZodType, name: string): OptionMistake[] {
+function mistakesOf(
+  { issues }: z.ZodError,
+  schema: z.ZodType,
+  given: unknown,
+  name: string,
+): OptionMistake[] {
   const described = z.toJSONSchema(schema, { unrepresentable: 'any', io: 'input' }) as JsonSchema
-  return issues.flatMap((issue) => describeIssue(issue, described, name))
+  return issues.flatMap((issue) => describeIssue(issue, described, { value: given, name }))
 }
 
-function describeIssue(issue: z.core.$ZodIssue, schema: JsonSchema, name: string): OptionMistake[] {
+/** What was read as a whole, and the name that stands before its options. */
+interface Whole {
+  value: unknown
+  name: string
+}
+
+function describeIssue(issue: z.core.$ZodIssue, schema: JsonSchema, whole: Whole): OptionMistake[] {
+  const { name } = whole
+
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
       option: pathText([...issue.path, key], name),
       expected: absent(key, Object.keys(propertiesOf(schemaAt(schema, issue.path)))),
-      given: (issue.input as Record<string, unknown> | undefined)?.[key],
+      given: valueAt(whole.value, [...issue.path, key]),
     }))
   }
   if (issue.code === 'invalid_union') {
-    const inner = formMistakes(issue, schema, name)
+    const inner = formMistakes(issue, schema, whole)
     if (inner) return inner
   }
   const place = schemaAt(schema, issue.path)
@@ -71,8 +84,10 @@ function describeIssue(issue: z.core.$ZodIssue, schema: JsonSchema, name: string
     issue.code === 'custom' || issue.code === 'invalid_format'
       ? issue.message.replace(/^must be /, '')
       : expectedBy(place, issue)
-  const given = place.secret ? new Described(lengthOf(issue.input)) : issue.input
-  return [{ option: pathText(issue.path, name) || 'options', expected, given }]
+  // A check of several options together names one of them: its value is what was given.
+  const given = valueAt(whole.value, issue.path)
+  const shown = place.secret ? new Described(lengthOf(given)) : given
+  return [{ option: pathText(issue.path, name) || 'options', expected, given: shown }]
 }
 
 /**
@@ -82,7 +97,7 @@ function describeIssue(issue: z.core.$ZodIssue, schema: JsonSchema, name: string
 function formMistakes(
   issue: z.core.$ZodIssueInvalidUnion,
   schema: JsonSchema,
-  name: string,
+  whole: Whole,
 ): OptionMistake[] | undefined {
   const form =
     issue.errors.find((issues) => issues.every(({ path }) => path.length > 0)) ??
@@ -91,8 +106,12 @@ function formMistakes(
     )
   return form?.flatMap((inner) => {
     const placed = { ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue
-    return describeIssue(placed, schema, name)
+    return describeIssue(placed, schema, whole)
   })
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value)
 }
 
 function absent(key: string, known: string[]): string {

@@ -1,41 +1,60 @@
 // Rollouts without training: accuracy and calls on a set of tasks, and what the policy knows without tools.
-
+import { z } from 'zod'
 import { mapConcurrent } from '../core/map-concurrent.js'
-import { checkCount } from '../core/option-checks.js'
+import {
+  callback,
+  callbackOr,
+  count,
+  instance,
+  list,
+  seed as seedOption,
+  signal as signalOption,
+} from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import { deriveSeed } from '../core/seed.js'
 import type { RolloutPolicy } from '../policy/types.js'
-import { isCorrect, partitionGraded, type RewardOptions, scoreRollouts } from '../rewards/rewards.js'
+import { rewardOptions } from '../rewards/reward-options.js'
+import { isCorrect, partitionGraded, scoreRollouts } from '../rewards/rewards.js'
 import { toolSeconds } from '../rollout/call-cost.js'
-import { type GroupOptions, type RunGroup, runGroup as runPolicyGroup } from '../rollout/group.js'
-import type { RolloutOptions } from '../rollout/options.js'
+import { type GroupOptions, type RunGroup, runGroup } from '../rollout/group.js'
+import { rolloutOptions } from '../rollout/options.js'
 import type { Rollout, ScoredRollout, Task, UngradedRollout } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
 import { type Knowledge, toKnowledge } from './knowledge.js'
 import { type GradedMetrics, gradedMetrics, mean } from './metrics.js'
 
-export interface EvaluateOptions {
+export const evaluateShape = {
   /** This or `play`. */
-  policy?: RolloutPolicy
+  policy: instance<RolloutPolicy>('a policy').optional(),
   /** Plays `size` rollouts of a task, in order: whatever is evaluated that is no policy of this process. */
-  play?: (task: Task, options: GroupOptions) => Promise<Rollout[]>
-  tasks: readonly Task[]
-  tools: readonly Tool[]
-  reward: RewardOptions
-  rollout?: RolloutOptions
-  /** As in TrainerOptions. */
-  runGroup?: RunGroup
-  /** Rollouts of each task. Default 1. */
-  samples?: number
-  /** Default 0. The same seed asks the same questions with the same random numbers. */
-  seed?: number
-  /** Adds the redundant-call and needed-call rate. */
-  knowledge?: Knowledge
+  play: callback<(task: Task, options: GroupOptions) => Promise<Rollout[]>>().optional(),
+  tasks: list<Task>(),
+  tools: list<Tool>(),
+  reward: rewardOptions,
+  /** Turns, tokens, temperature ... of a rollout. */
+  rollout: rolloutOptions.optional(),
+  /** Who plays the rollouts of a task. Default: the policy with `tools`. */
+  runGroup: callbackOr<RunGroup>(runGroup),
+  /** Rollouts of each task. Default 1; measureKnown: 8. */
+  samples: count.default(1),
+  /** The same seed asks the same questions with the same random numbers. Default 0. */
+  seed: seedOption.default(0),
+  /** What measureKnown found: adds the redundant-call and needed-call rate. */
+  knowledge: instance<Knowledge>('what measureKnown returns').optional(),
   /** Tasks under way at once. Default 64. */
-  concurrency?: number
-  signal?: AbortSignal
+  concurrency: count.default(64),
+  /** Ends all rollouts; evaluate rejects with its reason. */
+  signal: signalOption.optional(),
   /** After each task, with how many are done. */
-  onTask?: (done: number) => void
+  onTask: callback<(done: number) => void>().optional(),
 }
+export const evaluateOptions = z
+  .strictObject(evaluateShape)
+  .refine(({ policy, play }) => policy !== undefined || play !== undefined, {
+    path: ['policy'],
+    message: 'a policy, where there is no play',
+  })
+export interface EvaluateOptions extends OptionsOf<typeof evaluateShape> {}
 
 /** Rollouts are not grouped for training here, so nothing qualifies. */
 export interface EvaluationSummary extends Omit<GradedMetrics, 'qualifyingGroups' | 'qualifyingRatio'> {
@@ -60,10 +79,11 @@ export interface Evaluation {
 }
 
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { tasks, reward, rollout, samples = 1, seed = 0, concurrency = 64, signal } = options
-  const play = playerOf(options)
-  checkCount('samples', samples)
-  checkCount('concurrency', concurrency)
+  const { tasks, reward, rollout, samples, seed, concurrency, signal, onTask, ...others } = readOptions(
+    evaluateOptions,
+    options,
+  )
+  const play = playerOf(others)
   let done = 0
   const scored = await mapConcurrent(tasks, concurrency, async (task, index) => {
     signal?.throwIfAborted()
@@ -74,7 +94,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       ...(signal && { signal }),
     })
     const graded = await scoreRollouts(group, task, reward)
-    options.onTask?.(++done)
+    onTask?.(++done)
     return graded
   })
   signal?.throwIfAborted()
@@ -84,10 +104,15 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   return { summary: summarize(groups, options.knowledge, ungraded), groups, ungraded }
 }
 
-function playerOf({ policy, play, tools, runGroup = runPolicyGroup }: EvaluateOptions) {
-  if (play) return play
-  if (!policy) throw new TypeError('policy: must be given, or play')
-  return (task: Task, options: GroupOptions) => runGroup(policy, task, tools, options)
+function playerOf({
+  policy,
+  play,
+  tools,
+  runGroup,
+}: Pick<z.output<typeof evaluateOptions>, 'policy' | 'play' | 'tools' | 'runGroup'>) {
+  return (
+    play ?? ((task: Task, options: GroupOptions) => runGroup(policy as RolloutPolicy, task, tools, options))
+  )
 }
 
 /**

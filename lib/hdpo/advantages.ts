@@ -26,7 +26,7 @@ async function grpoCoupled(rollouts: RolloutArrays, options: ResolvedAlgorithm):
   const { alpha, callPenalty } = options
   const rewards = rollouts.accuracyRewards.map((reward, index) =>
     callPenalty === undefined
-      ? reward + alpha * efficiencyReward(rollouts, index)
+      ? reward + (alpha as number) * efficiencyReward(rollouts, index)
       : reward - callPenalty * (rollouts.toolCosts[index] as number),
   )
   const { accuracyAdvantages } = await normalise({ ...rollouts, accuracyRewards: rewards }, options)

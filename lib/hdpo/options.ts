@@ -40,10 +40,10 @@ export const algorithmOptions = z
   })
 
 export interface AlgorithmOptions extends OptionsOf<typeof algorithmShape> {}
-export type ResolvedAlgorithm = ResolvedOptions<typeof algorithmShape> & { alpha: number }
+export type ResolvedAlgorithm = ResolvedOptions<typeof algorithmShape>
 
-/** Throws InvalidOptionError. */
+/** Throws InvalidOptionError. `alpha` is there wherever no callPenalty is. */
 export function resolveAlgorithm(given: AlgorithmOptions): ResolvedAlgorithm {
-  const { alpha = defaultAlpha, ...options } = readOptions(algorithmOptions, given, 'algorithm')
-  return { ...options, alpha }
+  const options = readOptions(algorithmOptions, given, 'algorithm')
+  return options.callPenalty === undefined ? { alpha: defaultAlpha, ...options } : options
 }

@@ -2,13 +2,17 @@
 // thread of their own: typed arrays of the kind the native side uses (Float32Array, Int32Array, Uint8Array) are read where they
 // are, so neither change nor transfer them before the promise settles. Other arrays are copied.
 //
-// Arguments that cannot be right reject with a TypeError or RangeError that names them. Numbers that a model computes (logits,
+// Arguments that cannot be right, unknown ones too, reject with an InvalidOptionError that names them. Numbers that a model computes (logits,
 // logprobs, hidden states, weights) are taken as they come: what is not finite among them shows as a loss that is not finite.
 // One exception has a meaning: a logit of -Infinity is a token that cannot be drawn.
 //
 // All of them run on a GPU with `device: 'cuda'`, and reject with ERR_DEVICE where there is none.
-import { inspect } from 'node:util'
+import { z } from 'zod'
+import { Described, InvalidOptionError } from '../core/option-error.js'
+import { count } from '../core/option-kinds.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import { fromNative, loadAddon } from './addon.js'
+import { normalisationShape } from './kernels/advantage-options.js'
 import {
   type Flags,
   lowestInteger,
@@ -19,28 +23,42 @@ import {
   toFloats,
   toIntegers,
 } from './kernels/arrays.js'
-import { checkDevice } from './kernels/device.js'
-import { checkCount, checkNumber, resolveLossOptions } from './kernels/loss-options.js'
-import type { Device, LinearPolicyLossResult, PolicyLossOptions, PolicyLossResult } from './types.js'
+import { deviceShape } from './kernels/device.js'
+import { lossShape, type ResolvedLossOptions } from './loss-options.js'
+import type { LinearPolicyLossResult, PolicyLossResult } from './types.js'
 
 export type { Flags, Numbers } from './kernels/arrays.js'
 
-export interface GroupAdvantagesInput {
+// Arrays are checked element by element further down (kernels/arrays.ts), with their lengths.
+const numbers = z.custom<Numbers>(
+  (value) => value !== undefined && value !== null,
+  'a typed array or an array of numbers',
+)
+const flags = z.custom<Flags>(
+  (value) => value !== undefined && value !== null,
+  'a typed array or an array of numbers',
+)
+const dimension = count.max(2 ** 31 - 1)
+
+const groupAdvantagesShape = {
   /** Rollouts with the same id (any int32, in any order) answered the same prompt. */
-  groupIds: Numbers
-  accuracyRewards: Numbers
-  correct: Flags
+  groupIds: numbers,
+  accuracyRewards: numbers,
+  correct: flags,
   /** Integers from 0. Give these or toolCosts. */
-  toolCalls?: Numbers
+  toolCalls: numbers.optional(),
   /** What the calls of a rollout cost together, at least 0: the efficiency reward is 1 / (1 + cost) then. */
-  toolCosts?: Numbers
-  /** Added to the standard deviation. Default 1e-6. */
-  epsilon?: number
-  /** Default true; false leaves the division by the standard deviation out (Dr. GRPO). */
-  scaleByStd?: boolean
-  /** Default 'cpu'; 'auto' takes a GPU where one works. */
-  device?: Device
+  toolCosts: numbers.optional(),
+  ...normalisationShape,
+  ...deviceShape,
 }
+const groupAdvantagesOptions = z
+  .strictObject(groupAdvantagesShape)
+  .refine(({ toolCalls, toolCosts }) => (toolCalls === undefined) !== (toolCosts === undefined), {
+    path: ['toolCosts'],
+    message: 'given where toolCalls is not, and left out where it is',
+  })
+export interface GroupAdvantagesInput extends OptionsOf<typeof groupAdvantagesShape> {}
 
 export interface GroupAdvantages {
   /** 1 / (toolCalls + 1), or 1 / (1 + toolCosts), where correct, else 0. */
@@ -51,64 +69,62 @@ export interface GroupAdvantages {
 }
 
 /** N tokens of S sequences laid end to end. */
-interface LossTokens extends PolicyLossOptions {
-  vocabSize: number
+const lossTokensShape = {
+  vocabSize: dimension,
   /** [N] the token that row i of the logits is the distribution of. */
-  targets: Numbers
+  targets: numbers,
   /** [N] 1 where the token is trained: sampled by the policy. */
-  lossMask: Flags
+  lossMask: flags,
   /** [S] lengths, which add up to N. */
-  sequenceLengths: Numbers
+  sequenceLengths: numbers,
   /** [N] under the policy that sampled the tokens. Of tokens that are not trained, any value. */
-  oldLogprobs: Numbers
+  oldLogprobs: numbers,
   /** [N] needed for klCoefficient. */
-  referenceLogprobs?: Numbers | null
+  referenceLogprobs: numbers.nullable().optional(),
   /** [S] */
-  accuracyAdvantages: Numbers
+  accuracyAdvantages: numbers,
   /** [S] sequences whose value is 0 take no part in the efficiency channel. */
-  efficiencyAdvantages: Numbers
+  efficiencyAdvantages: numbers,
+  ...lossShape,
+  ...deviceShape,
 }
 
-export interface PolicyLossInput extends LossTokens {
+const policyLossShape = {
+  ...lossTokensShape,
   /** [N * vocabSize] row by row, before the division by the temperature. */
-  logits: Numbers
-  /** Default 'cpu'; 'auto' takes a GPU where one works. */
-  device?: Device
+  logits: numbers,
 }
+const policyLossOptions = z.strictObject(policyLossShape)
+export interface PolicyLossInput extends OptionsOf<typeof policyLossShape> {}
 
-export interface LinearPolicyLossInput extends LossTokens {
-  hiddenSize: number
+const linearPolicyLossShape = {
+  ...lossTokensShape,
+  hiddenSize: dimension,
   /** [N * hiddenSize] */
-  hidden: Numbers
+  hidden: numbers,
   /** [vocabSize * hiddenSize]: logits = hidden * weight^T. */
-  weight: Numbers
-  /** Default 'cpu'; 'auto' takes a GPU where one works. */
-  device?: Device
+  weight: numbers,
 }
+const linearPolicyLossOptions = z.strictObject(linearPolicyLossShape)
+export interface LinearPolicyLossInput extends OptionsOf<typeof linearPolicyLossShape> {}
 
 export const kernels = { groupAdvantages, policyLoss, linearPolicyLoss }
 
 /** Both advantages of every rollout. */
 async function groupAdvantages(input: GroupAdvantagesInput): Promise<GroupAdvantages> {
-  checkObject(input)
-  const groupIds = toIntegers('groupIds', input.groupIds, lowestInteger)
-  const perRollout = { count: groupIds.length, of: 'one a rollout as groupIds' }
-  const scaleByStd = input.scaleByStd ?? true
-  if (typeof scaleByStd !== 'boolean') {
-    throw new TypeError(`scaleByStd: must be true or false, got ${inspect(scaleByStd)}`)
-  }
-  if (input.toolCalls !== undefined && input.toolCosts !== undefined) {
-    throw new TypeError('toolCalls, toolCosts: give one of them, got both')
-  }
+  const given = readOptions(groupAdvantagesOptions, input)
+  const groupIds = toIntegers('groupIds', given.groupIds, lowestInteger)
+  const perRollout = { count: groupIds.length, of: 'one per rollout as groupIds' }
+  const { device, epsilon, scaleByStd } = given
   const native = {
-    device: checkDevice(input.device),
+    device,
     groupIds,
-    accuracyRewards: toFiniteFloats('accuracyRewards', input.accuracyRewards, perRollout),
-    correct: toFlags('correct', input.correct, perRollout),
-    ...(input.toolCosts === undefined
-      ? { toolCalls: toIntegers('toolCalls', input.toolCalls, 0, perRollout) }
-      : { toolCosts: toCosts('toolCosts', input.toolCosts, perRollout) }),
-    epsilon: checkNumber('epsilon', input.epsilon ?? 1e-6, 0, 1e30),
+    accuracyRewards: toFiniteFloats('accuracyRewards', given.accuracyRewards, perRollout),
+    correct: toFlags('correct', given.correct, perRollout),
+    ...(given.toolCosts === undefined
+      ? { toolCalls: toIntegers('toolCalls', given.toolCalls, 0, perRollout) }
+      : { toolCosts: toCosts('toolCosts', given.toolCosts, perRollout) }),
+    epsilon,
     scaleByStd,
   }
   return fromNative(loadAddon().kernels.groupAdvantages(native))
@@ -118,69 +134,76 @@ async function groupAdvantages(input: GroupAdvantagesInput): Promise<GroupAdvant
  * Loss and gradients from logits: the plain formulation, in float64 inside on the CPU. Memory and time grow with tokens * vocabSize.
  */
 async function policyLoss(input: PolicyLossInput): Promise<PolicyLossResult> {
-  const tokens = lossTokens(input)
-  const device = checkDevice(input.device)
-  const count = tokens.targets.length * tokens.vocabSize
-  const logits = toFloats('logits', input.logits, { count, of: 'targets times vocabSize' })
+  const { logits: givenLogits, device, ...given } = readOptions(policyLossOptions, input)
+  const tokens = lossTokens(given)
+  const elements = tokens.targets.length * tokens.vocabSize
+  const logits = toFloats('logits', givenLogits, { count: elements, of: 'targets times vocabSize' })
   return fromNative(loadAddon().kernels.policyLoss({ ...tokens, logits, device }))
 }
 
 /** Loss and gradients from hidden states and the last projection, in chunks of tokens: the logits never exist as a whole. */
 async function linearPolicyLoss(input: LinearPolicyLossInput): Promise<LinearPolicyLossResult> {
-  const tokens = lossTokens(input)
-  const device = checkDevice(input.device)
-  const hiddenSize = checkCount('hiddenSize', input.hiddenSize)
-  const hidden = toFloats('hidden', input.hidden, {
+  const {
+    hidden: givenHidden,
+    weight: givenWeight,
+    hiddenSize,
+    device,
+    ...given
+  } = readOptions(linearPolicyLossOptions, input)
+  const tokens = lossTokens(given)
+  const hidden = toFloats('hidden', givenHidden, {
     count: tokens.targets.length * hiddenSize,
     of: 'targets times hiddenSize',
   })
-  const weight = toFloats('weight', input.weight, {
+  const weight = toFloats('weight', givenWeight, {
     count: tokens.vocabSize * hiddenSize,
     of: 'vocabSize times hiddenSize',
   })
   return fromNative(loadAddon().kernels.linearPolicyLoss({ ...tokens, hiddenSize, hidden, weight, device }))
 }
 
-function lossTokens(input: LossTokens) {
-  checkObject(input)
-  const options = resolveLossOptions(input)
-  const vocabSize = checkCount('vocabSize', input.vocabSize)
-  const targets = toIntegers('targets', input.targets, 0)
+function lossTokens(input: Omit<ResolvedOptions<typeof lossTokensShape>, 'device'>) {
+  const { vocabSize, targets: givenTargets, lossMask, sequenceLengths: givenLengths } = input
+  const { oldLogprobs, referenceLogprobs, accuracyAdvantages, efficiencyAdvantages } = input
+  const targets = toIntegers('targets', givenTargets, 0)
   const tooLarge = targets.findIndex((target) => target >= vocabSize)
   if (tooLarge >= 0) {
-    throw new RangeError(
-      `targets[${tooLarge}]: must be less than vocabSize, ${vocabSize}, got ${targets[tooLarge]}`,
+    throw new InvalidOptionError(
+      `targets[${tooLarge}]`,
+      `less than vocabSize, ${vocabSize}`,
+      targets[tooLarge],
     )
   }
-  const perToken = { count: targets.length, of: 'one a token as targets' }
-  const sequenceLengths = toIntegers('sequenceLengths', input.sequenceLengths, 0)
+  const perToken = { count: targets.length, of: 'one per token as targets' }
+  const sequenceLengths = toIntegers('sequenceLengths', givenLengths, 0)
   const total = sequenceLengths.reduce((sum, length) => sum + length, 0)
   if (total !== targets.length) {
-    throw new RangeError(
-      `sequenceLengths: must add up to ${targets.length}, the length of targets, got ${total}`,
+    throw new InvalidOptionError(
+      'sequenceLengths',
+      `lengths that add up to ${targets.length}, the length of targets`,
+      new Described(`a sum of ${total}`),
     )
   }
-  const perSequence = { count: sequenceLengths.length, of: 'one a sequence as sequenceLengths' }
-  const reference = input.referenceLogprobs ?? undefined
-  if (reference === undefined && options.klCoefficient !== 0) {
-    throw new TypeError(
-      `referenceLogprobs: needed where klCoefficient is not 0, got ${inspect(input.referenceLogprobs)}`,
-    )
+  const perSequence = { count: sequenceLengths.length, of: 'one per sequence as sequenceLengths' }
+  const reference = referenceLogprobs ?? undefined
+  if (reference === undefined && input.klCoefficient !== 0) {
+    throw new InvalidOptionError('referenceLogprobs', 'given where klCoefficient is not 0', referenceLogprobs)
   }
   return {
     vocabSize,
     targets,
-    lossMask: toFlags('lossMask', input.lossMask, perToken),
+    lossMask: toFlags('lossMask', lossMask, perToken),
     sequenceLengths,
-    oldLogprobs: toFloats('oldLogprobs', input.oldLogprobs, perToken),
+    oldLogprobs: toFloats('oldLogprobs', oldLogprobs, perToken),
     ...(reference !== undefined && { referenceLogprobs: toFloats('referenceLogprobs', reference, perToken) }),
-    accuracyAdvantages: toFiniteFloats('accuracyAdvantages', input.accuracyAdvantages, perSequence),
-    efficiencyAdvantages: toFiniteFloats('efficiencyAdvantages', input.efficiencyAdvantages, perSequence),
-    options,
+    accuracyAdvantages: toFiniteFloats('accuracyAdvantages', accuracyAdvantages, perSequence),
+    efficiencyAdvantages: toFiniteFloats('efficiencyAdvantages', efficiencyAdvantages, perSequence),
+    options: lossPart(input),
   }
 }
 
-function checkObject(input: unknown): void {
-  if (typeof input === 'object' && input !== null) return
-  throw new TypeError(`input: must be an object with the kernel's arguments by name, got ${inspect(input)}`)
+/** The options of the loss alone. */
+function lossPart(input: ResolvedLossOptions): ResolvedLossOptions {
+  const names = Object.keys(lossShape) as (keyof ResolvedLossOptions)[]
+  return Object.fromEntries(names.map((name) => [name, input[name]])) as unknown as ResolvedLossOptions
 }

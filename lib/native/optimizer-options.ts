@@ -1,10 +1,11 @@
 // The options of the optimiser (AdamW with clipping by the global norm), with their defaults and bounds: the one place that has them.
 import { z } from 'zod'
 import { count, notNegative, positive } from '../core/option-kinds.js'
-import type { OptionsOf } from '../core/options.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 
 export const optimizerShape = {
-  learningRate: positive,
+  /** A step with 0 changes nothing but the optimiser's state. */
+  learningRate: notNegative,
   /** Decay of the mean of gradients. Default 0.9. */
   beta1: z.number().min(0).lt(1).default(0.9),
   /** Decay of the mean of squared gradients. Default 0.95. */
@@ -20,3 +21,9 @@ export const optimizerShape = {
 }
 export const optimizerOptions = z.strictObject(optimizerShape)
 export interface OptimizerOptions extends OptionsOf<typeof optimizerShape> {}
+export type ResolvedOptimizer = ResolvedOptions<typeof optimizerShape>
+
+/** Throws InvalidOptionError. */
+export function resolveOptimizer(options: OptimizerOptions): ResolvedOptimizer {
+  return readOptions(optimizerOptions, options, 'optimizer')
+}

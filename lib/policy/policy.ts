@@ -2,7 +2,10 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { readOptions } from '../core/options.js'
 import { fromNative, loadAddon, type NativeEngine, toHdpoError } from '../native/addon.js'
+import { lossOptions } from '../native/loss-options.js'
+import { resolveOptimizer } from '../native/optimizer-options.js'
 import type {
   GenerationPrecision,
   GenerationStats,
@@ -254,12 +257,13 @@ export class Policy implements RolloutPolicy {
 
   /** One optimiser step with the HDPO loss. */
   policyStep(batch: PolicyBatch, loss: PolicyLossOptions, optimizer: OptimizerOptions): Promise<StepResult> {
-    return fromNative(this.#engine.policyStep(batch, loss, optimizer))
+    const resolved = readOptions(lossOptions, loss, 'loss')
+    return fromNative(this.#engine.policyStep(batch, resolved, resolveOptimizer(optimizer)))
   }
 
   /** One optimiser step on the mean negative logprob of the masked tokens. */
   supervisedStep(batch: PackedSequences, optimizer: OptimizerOptions): Promise<StepResult> {
-    return fromNative(this.#engine.supervisedStep(batch, optimizer))
+    return fromNative(this.#engine.supervisedStep(batch, resolveOptimizer(optimizer)))
   }
 
   /** Logprob and entropy of every token given those before it; 0 for the first token of a sequence. */

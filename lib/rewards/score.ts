@@ -1,23 +1,22 @@
 import { HdpoError } from '../core/errors.js'
+import { readOptions } from '../core/options.js'
 import { redact } from '../core/secrets.js'
 import type { Rollout, ScoredRollout, Task, UngradedRollout } from '../rollout/types.js'
-import type { AnswerReward, RewardOptions } from './types.js'
+import { type RewardOptions, rewardOptions } from './reward-options.js'
+import type { AnswerReward } from './types.js'
 import { Ungraded } from './ungraded.js'
 
 /**
  * Rollouts of one task, in order, with their rewards: accuracyReward = answerWeight * answerReward + formatWeight *
- * formatReward. One that the reward could not grade has none, only the reason. A reward function that throws, or returns anything but a score, makes this reject with
- * ERR_REWARD, naming task and rollout.
+ * formatReward. One that the reward could not grade has none, only the reason. A reward function that throws, or returns anything
+ * but a score, makes this reject with ERR_REWARD, naming task and rollout.
  */
 export async function scoreRollouts(
   rollouts: readonly Rollout[],
   task: Task,
-  { answer, answerWeight = 0.9, formatWeight = 0.1 }: RewardOptions,
+  reward: RewardOptions,
 ): Promise<(ScoredRollout | UngradedRollout)[]> {
-  if (typeof answer !== 'function')
-    throw new TypeError(`reward.answer: must be a function, got ${typeof answer}`)
-  checkWeight('answerWeight', answerWeight)
-  checkWeight('formatWeight', formatWeight)
+  const { answer, answerWeight, formatWeight } = readOptions(rewardOptions, reward, 'reward')
   return Promise.all(
     rollouts.map(async (rollout) => {
       const answerReward =
@@ -73,10 +72,4 @@ async function scoreAnswer(rollout: Rollout, task: Task, answer: AnswerReward): 
     'ERR_REWARD',
     `${where}: the answer reward must be true, false, a number from 0 to 1 or ungraded(reason), got ${String(score)}`,
   )
-}
-
-function checkWeight(name: string, value: unknown): void {
-  if (typeof value !== 'number') throw new TypeError(`reward.${name}: must be a number, got ${typeof value}`)
-  if (!(value >= 0 && Number.isFinite(value)))
-    throw new RangeError(`reward.${name}: must be at least 0, got ${value}`)
 }

@@ -11,11 +11,3 @@ export interface AnswerReward {
   report?(): Record<string, number>
 }
 export type AnswerScore = number | boolean | Ungraded
-
-export interface RewardOptions {
-  answer: AnswerReward
-  /** Default 0.9. */
-  answerWeight?: number
-  /** Default 0.1. */
-  formatWeight?: number
-}

@@ -1,4 +1,5 @@
 // What a finished call costs, in the unit that the tools' costs are in.
+import { InvalidOptionError } from '../core/option-error.js'
 import type { Tool } from '../tools/types.js'
 import type { ToolCallRecord } from './types.js'
 
@@ -17,7 +18,7 @@ export function costOfCall(record: Omit<ToolCallRecord, 'cost'>, tools: readonly
   const value =
     typeof cost === 'function' ? cost({ name, arguments: input, outcome, observation, milliseconds }) : cost
   if (typeof value === 'number' && value >= 0 && Number.isFinite(value)) return value
-  throw new RangeError(`tool "${name}": cost must be a number of at least 0, got ${String(value)}`)
+  throw new InvalidOptionError(`tool "${name}".cost`, 'a number of at least 0', value)
 }
 
 function dearest(tools: readonly Tool[]): number {

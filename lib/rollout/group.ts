@@ -1,6 +1,9 @@
 // The rollouts of one prompt: prefilled once, forked for each.
 
-import { checkSeed, deriveSeed } from '../core/seed.js'
+import { z } from 'zod'
+import { count, seed as seedOption, signal as signalOption } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
+import { deriveSeed } from '../core/seed.js'
 import { withStopSignal } from '../core/stop-signal.js'
 import type { RolloutPolicy, Sequence } from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
@@ -9,14 +12,16 @@ import { playRollout } from './run-rollout.js'
 import { createSetting } from './setting.js'
 import type { Rollout, Task } from './types.js'
 
-export interface GroupOptions extends RolloutOptions {
+const groupShape = {
   /** Rollouts. */
-  size: number
-  /** Integer in [0, 2^53). Default 0. Rollout i draws from deriveSeed(seed, 'rollout', i). */
-  seed?: number
-  /** Ends all rollouts, their rollouts having end 'aborted'. */
-  signal?: AbortSignal
+  size: count,
+  /** Rollout i draws from deriveSeed(seed, 'rollout', i). Default 0. */
+  seed: seedOption.default(0),
+  /** Ends all rollouts, which have end 'aborted' then. */
+  signal: signalOption.optional(),
 }
+const groupOptions = z.strictObject(groupShape)
+export interface GroupOptions extends RolloutOptions, OptionsOf<typeof groupShape> {}
 
 /** How the rollouts of one task come about: runGroup, or an agent of the user's own (lib/server/agent-rollouts.ts). */
 export type RunGroup = (
@@ -34,10 +39,9 @@ export async function runGroup(
   policy: RolloutPolicy,
   task: Task,
   tools: readonly Tool[],
-  { size, seed = 0, signal, ...options }: GroupOptions,
+  { size: givenSize, seed: givenSeed, signal, ...options }: GroupOptions,
 ): Promise<Rollout[]> {
-  checkSize(size)
-  checkSeed(seed)
+  const { size, seed } = readOptions(groupOptions, { size: givenSize, seed: givenSeed, signal })
   const setting = createSetting(policy, task, tools, options)
   const failed = new AbortController()
   const prompt = policy.createSequence(setting.prompt)
@@ -69,11 +73,4 @@ async function allOrFailed<Value>(
   all.catch((error: unknown) => failed.abort(error))
   await Promise.allSettled(work)
   return all
-}
-
-function checkSize(size: unknown): void {
-  if (typeof size !== 'number')
-    throw new TypeError(`size: must be a whole number of rollouts, got ${typeof size}`)
-  if (!Number.isSafeInteger(size) || size < 1)
-    throw new RangeError(`size: must be a whole number of at least 1, got ${size}`)
 }

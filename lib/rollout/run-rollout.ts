@@ -4,7 +4,9 @@
 // call that the policy attempts is run and counted, malformed ones and those of a turn that a cap cuts short
 // included: T leaves nothing out.
 
-import { checkSeed } from '../core/seed.js'
+import { z } from 'zod'
+import { seed as seedOption, signal as signalOption } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import { withStopSignal } from '../core/stop-signal.js'
 import { withCallIds } from '../policy/calls/call-ids.js'
 import { findAnswers, isWellFormed } from '../policy/calls/markup.js'
@@ -28,17 +30,16 @@ import type { Rollout, Task, ToolCallRecord } from './types.js'
 
 export type { RolloutOptions }
 
-export interface RunRolloutOptions extends RolloutOptions {
-  /**
-   * Integer in [0, 2^53). Default 0. Draws follow from it and the place of a token, so one seed serves all
-   * turns.
-   */
-  seed?: number
+const runRolloutShape = {
+  /** Draws follow from it and the place of a token, so one seed serves all turns. Default 0. */
+  seed: seedOption.default(0),
   /** Default: the task's id. */
-  id?: string
-  /** Ends the rollout, its rollout having end 'aborted'. */
-  signal?: AbortSignal
+  id: z.string().optional(),
+  /** Ends the rollout, which has end 'aborted' then. */
+  signal: signalOption.optional(),
 }
+const runRolloutOptions = z.strictObject(runRolloutShape)
+export interface RunRolloutOptions extends RolloutOptions, OptionsOf<typeof runRolloutShape> {}
 
 export interface RolloutIdentity {
   id: string
@@ -53,10 +54,11 @@ export async function runRollout(
   policy: RolloutPolicy,
   task: Task,
   tools: readonly Tool[],
-  { seed = 0, id = task.id, signal, ...options }: RunRolloutOptions = {},
+  { seed: givenSeed, id: givenId, signal, ...options }: RunRolloutOptions = {},
 ): Promise<Rollout> {
+  const given = { seed: givenSeed, id: givenId, signal }
+  const { seed, id = task.id } = readOptions(runRolloutOptions, given)
   const setting = createSetting(policy, task, tools, options)
-  checkSeed(seed)
   const sequence = policy.createSequence(setting.prompt)
   try {
     return await withStopSignal([signal], (stop) =>

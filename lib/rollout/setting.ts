@@ -1,5 +1,6 @@
 // What all rollouts of a task share, checked before any of them starts.
 import { HdpoError } from '../core/errors.js'
+import { Described, InvalidOptionError } from '../core/option-error.js'
 import { callMarks } from '../policy/calls/call-marks.js'
 import { endsInThought, forcedToSay } from '../policy/calls/thoughts.js'
 import { toolFormatOf } from '../policy/calls/tool-format.js'
@@ -31,7 +32,7 @@ export function createSetting(
   const options = resolveRolloutOptions(rolloutOptions)
   checkToolNames(tools)
   if (options.toolChoice === 'required' && tools.length === 0) {
-    throw new RangeError("tools: toolChoice 'required' needs at least one tool, got none")
+    throw new InvalidOptionError('tools', "a list of at least one tool with toolChoice 'required'", tools)
   }
   const shown = hidesTools(policy, options) ? [] : tools.map(toDescription)
   const prompt = policy.template.prompt(task.messages, shown)
@@ -42,9 +43,11 @@ export function createSetting(
   )
   const needed = prompt.length + (forced?.tokens.length ?? 0) + 1
   if (needed > tokenLimit) {
-    throw new RangeError(
-      `task "${task.id}": its prompt of ${prompt.length} tokens leaves no room for a reply ` +
-        `(sequences have at most ${policy.maxTokens} tokens, maxTokens is ${options.maxTokens ?? 'not set'})`,
+    throw new InvalidOptionError(
+      `task "${task.id}"`,
+      `short enough to leave room for a reply (sequences have at most ${policy.maxTokens} tokens, maxTokens is ` +
+        `${options.maxTokens ?? 'not set'})`,
+      new Described(`a prompt of ${prompt.length} tokens`),
     )
   }
   return { policy, task, tools, options, prompt, tokenLimit, bannedToken, forced }
@@ -84,5 +87,5 @@ function applyToolChoice(
 function checkToolNames(tools: readonly Tool[]): void {
   const names = tools.map(({ name }) => name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) throw new RangeError(`tools: two are named "${twice}"`)
+  if (twice !== undefined) throw new InvalidOptionError('tools', 'of different names', names)
 }

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { Task } from '../rollout/types.js'
 
 /**
@@ -13,6 +14,12 @@ export interface TaskList {
   /** Lets go of what is behind it. */
   close?(): Promise<void>
 }
+
+/** As an option: an array, or what openTasks returns. */
+export const taskList = z.custom<TaskList>(
+  (value) => typeof (value as TaskList | null | undefined)?.length === 'number' && typeof value === 'object',
+  'a list of tasks',
+)
 
 export async function closeTasks(...lists: (TaskList | undefined)[]): Promise<void> {
   // The same list may stand in two places.

@@ -5,7 +5,7 @@ import type { TokenizerFiles } from '../policy/tokenizer.js'
 import type { RewardOptions } from '../rewards/rewards.js'
 import type { TaskList } from '../tasks/task-list.js'
 import type { Tool } from '../tools/types.js'
-import type { Conversation } from './supervised-trainer.js'
+import type { Conversation } from './supervised-options.js'
 
 /** One file can be an environment: its default export is this, or a function of { seed, settings } that returns it. */
 export interface Environment {

@@ -5,29 +5,36 @@
 // from are left ungraded, and say so.
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
-import { checkCount, checkPositive } from '../core/option-checks.js'
+import { count, instance, positive } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { RunGroup } from '../rollout/group.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
 import { type Rollout, rolloutEnds, type Task, type TokenSequence } from '../rollout/types.js'
 import { readRows } from '../tasks/rows.js'
-import { type TaskList, taskAt } from '../tasks/task-list.js'
+import { type TaskList, taskAt, taskList } from '../tasks/task-list.js'
 import { packSequences } from './batch.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
-export interface RecordedRolloutsOptions {
+/** What a config file may say too. */
+export const recordedShape = {
   /** A rollouts.jsonl, a folder of JSONL files, or several. */
-  path: string | string[]
-  /** The policy that is trained. */
-  policy: TrainablePolicy
-  /** What the rollouts are of, by id, for rewards that compare answers. Default: their ids and first messages, without answers. */
-  tasks?: TaskList
-  /** Rollouts of one task that are compared with each other at most; more make another group. */
-  groupSize: number
+  path: z.union([z.string(), z.array(z.string()).min(1)]),
   /**
-   * Largest mean |logprob now - logprob recorded|, in nats a sampled token, at which a rollout is still trained on. Default 0.5.
+   * Largest mean |logprob now - logprob recorded|, in nats per sampled token, at which a rollout is still trained on. Default 0.5.
    */
-  staleness?: number
+  staleness: positive.default(0.5),
 }
+export const recordedRolloutsShape = {
+  ...recordedShape,
+  /** The policy that is trained. */
+  policy: instance<TrainablePolicy>('a policy'),
+  /** What the rollouts are of, by id, for rewards that compare answers. Default: their ids and first messages, without answers. */
+  tasks: taskList.optional(),
+  /** Rollouts of one task that are compared with each other at most; more make another group. */
+  groupSize: count,
+}
+const recordedOptions = z.strictObject(recordedRolloutsShape)
+export interface RecordedRolloutsOptions extends OptionsOf<typeof recordedRolloutsShape> {}
 
 export interface RecordedRollouts {
   /** One for each group. */
@@ -61,10 +68,9 @@ const lineSchema = z.object({
 })
 
 /** Reads all of them into memory; rejects with ERR_RECORDED, naming file and line, where one is no rollout of this policy. */
-export async function recordedRollouts(options: RecordedRolloutsOptions): Promise<RecordedRollouts> {
-  const { policy, staleness = 0.5, groupSize } = options
-  checkCount('groupSize', groupSize)
-  checkPositive('staleness', staleness)
+export async function recordedRollouts(given: RecordedRolloutsOptions): Promise<RecordedRollouts> {
+  const options = readOptions(recordedOptions, given)
+  const { policy, staleness, groupSize } = options
   const { byTask, leftOut } = await readRecorded(options)
   const tasks = options.tasks && (await tasksById(options.tasks))
   const groups = new Map<string, Rollout[]>()

@@ -1,23 +1,30 @@
-// Learning rate of a step: linear warm-up, then constant or a half cosine down to `finalLearningRateShare` of
-// the peak.
-import { checkCount, checkNotNegative, checkOneOf, checkPositive } from '../core/option-checks.js'
-import type { OptimizerOptions } from '../native/types.js'
+// Learning rate of a step: linear warm-up, then constant or a half cosine down to `finalLearningRateShare` of the peak.
+import { z } from 'zod'
+import { positive, share } from '../core/option-kinds.js'
+import type { OptionsOf, ResolvedOptions } from '../core/options.js'
+import { type OptimizerOptions, optimizerShape } from '../native/optimizer-options.js'
 
 export const scheduleNames = ['constant', 'cosine'] as const
 export type ScheduleName = (typeof scheduleNames)[number]
 
-export interface TrainerOptimizerOptions extends OptimizerOptions {
-  /** Default 'constant'. */
-  schedule?: ScheduleName
+export const trainerOptimizerShape = {
+  ...optimizerShape,
+  /** Of the peak. */
+  learningRate: positive,
+  /** How the learning rate goes on after the warm-up. Default 'constant'. */
+  schedule: z.enum(scheduleNames).default('constant'),
   /** Steps until the peak; step 1 takes 1 / warmupSteps of it. Default 0. */
-  warmupSteps?: number
+  warmupSteps: z.int().min(0).default(0),
   /** Share of the peak that a cosine ends at. Default 0. */
-  finalLearningRateShare?: number
+  finalLearningRateShare: share.default(0),
 }
+export const trainerOptimizerOptions = z.strictObject(trainerOptimizerShape)
+export interface TrainerOptimizerOptions extends OptionsOf<typeof trainerOptimizerShape> {}
+export type ResolvedTrainerOptimizer = ResolvedOptions<typeof trainerOptimizerShape>
 
 /** `step` counts from 1 to `steps`. */
-export function learningRateAt(step: number, steps: number, options: TrainerOptimizerOptions): number {
-  const { learningRate, schedule = 'constant', warmupSteps = 0, finalLearningRateShare = 0 } = options
+export function learningRateAt(step: number, steps: number, options: ResolvedTrainerOptimizer): number {
+  const { learningRate, schedule, warmupSteps, finalLearningRateShare } = options
   if (step <= warmupSteps) return (learningRate * step) / warmupSteps
   if (schedule === 'constant') return learningRate
   // The first step after warm-up takes the full peak, the last one the final share.
@@ -28,14 +35,11 @@ export function learningRateAt(step: number, steps: number, options: TrainerOpti
 }
 
 /** What the native optimiser takes at `step`. */
-export function optimizerAt(step: number, steps: number, options: TrainerOptimizerOptions): OptimizerOptions {
+export function optimizerAt(
+  step: number,
+  steps: number,
+  options: ResolvedTrainerOptimizer,
+): OptimizerOptions {
   const { schedule: _, warmupSteps: __, finalLearningRateShare: ___, ...native } = options
   return { ...native, learningRate: learningRateAt(step, steps, options) }
-}
-
-export function checkOptimizerOptions(optimizer: TrainerOptimizerOptions): void {
-  checkPositive('optimizer.learningRate', optimizer.learningRate)
-  if (optimizer.schedule !== undefined) checkOneOf('optimizer.schedule', optimizer.schedule, scheduleNames)
-  checkCount('optimizer.warmupSteps', optimizer.warmupSteps ?? 0, 0)
-  checkNotNegative('optimizer.finalLearningRateShare', optimizer.finalLearningRateShare ?? 0)
 }

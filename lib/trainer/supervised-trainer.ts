@@ -1,72 +1,30 @@
 // Supervised training on conversations: the cold start before reinforcement learning. Only what the assistant
 // writes is trained.
 
-import { checkCount, checkPositive, withoutUndefined } from '../core/option-checks.js'
+import { Described, InvalidOptionError } from '../core/option-error.js'
+import { readOptions } from '../core/options.js'
 import { timed } from '../core/seconds.js'
-import type { RunLogger } from '../loggers/types.js'
 import { callMarks } from '../policy/calls/call-marks.js'
 import { toolFormatOf } from '../policy/calls/tool-format.js'
-import type { Message, ToolDescription } from '../policy/types.js'
 import { fingerprint, type RunState } from '../run/run-state.js'
 import { type MaskedSequence, packSequences } from './batch.js'
 import type { SupervisedMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
 import { type Progress, type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
-import { checkOptimizerOptions, optimizerAt, type TrainerOptimizerOptions } from './schedule.js'
+import { optimizerAt } from './schedule.js'
+import {
+  type ResolvedSupervisedOptions,
+  type SupervisedTrainerOptions,
+  supervisedOptions,
+} from './supervised-options.js'
 import type { TrainablePolicy } from './trainable-policy.js'
-
-export interface Conversation {
-  messages: Message[]
-  /** Those that the assistant had in it, instead of the trainer's `tools`. */
-  tools?: ToolDescription[]
-}
-
-export interface SupervisedTrainerOptions {
-  policy: TrainablePolicy
-  conversations: readonly Conversation[]
-  /** Shown to the chat template with every conversation that has none of its own. */
-  tools: readonly ToolDescription[]
-  /** Passes over the conversations; parts of one are allowed. Give this or `steps`. */
-  epochs?: number
-  steps?: number
-  /** A step takes conversations until the next one would go over this. */
-  tokensPerStep: number
-  optimizer: TrainerOptimizerOptions
-  /** The run folder. */
-  output: string
-  /** Kept in the run folder as config.yaml, secrets redacted. Default: the options that a resumed run may not change. */
-  config?: unknown
-  /** Order of the conversations. Default 0. */
-  seed?: number
-  /** Steps between checkpoints. Default 100. The last step of a run is always saved. */
-  checkpointEvery?: number
-  /** Default 2. */
-  keepCheckpoints?: number
-  /** Default 5. */
-  maxSkippedSteps?: number
-  /** Where else the metrics go (lib/loggers). */
-  loggers?: readonly RunLogger[]
-  /** Keep run.sqlite up to date meanwhile, as TrainerOptions has it. Default true. */
-  index?: boolean
-  onWarning?: (message: string) => void
-}
 
 export interface SupervisedStep extends RecordedStep {
   metrics: SupervisedMetrics
 }
 
-const defaults = {
-  seed: 0,
-  checkpointEvery: 100,
-  keepCheckpoints: 2,
-  maxSkippedSteps: 5,
-  loggers: [] as readonly RunLogger[],
-  index: true,
-  onWarning: (message: string) => process.emitWarning(message, 'HdpoWarning'),
-}
-
 export class SupervisedTrainer {
-  readonly #options: SupervisedTrainerOptions & typeof defaults
+  readonly #options: ResolvedSupervisedOptions
   readonly #sequences: MaskedSequence[]
   readonly #order: PromptOrder
   /** What a turn trained 'without-calls' leaves out of the softmax. */
@@ -75,14 +33,15 @@ export class SupervisedTrainer {
   readonly steps: number
 
   constructor(options: SupervisedTrainerOptions) {
-    this.#options = { ...defaults, ...withoutUndefined(options) }
-    checkSupervisedOptions(this.#options)
+    this.#options = readOptions(supervisedOptions, options)
     const { policy, conversations, tools, seed } = this.#options
     this.#sequences = conversations.map((conversation, index) => {
       const sequence = policy.template.supervised(conversation.messages, [...(conversation.tools ?? tools)])
       if (sequence.tokens.length > policy.maxTokens) {
-        throw new RangeError(
-          `conversations[${index}] has ${sequence.tokens.length} tokens; the policy takes at most ${policy.maxTokens}`,
+        throw new InvalidOptionError(
+          `conversations[${index}]`,
+          `at most ${policy.maxTokens} tokens, the policy's longest sequence`,
+          new Described(`${sequence.tokens.length} tokens`),
         )
       }
       return sequence
@@ -183,30 +142,19 @@ function excludedBy(
   const format = toolFormatOf(policy.template)
   const { opening, beginsAll } = callMarks[format]
   if (!beginsAll) {
-    throw new RangeError(
-      `conversations: trained "without-calls" needs calls that begin with a token of their own, which those in ${format} format do not`,
+    throw new InvalidOptionError(
+      'conversations',
+      'free of turns that are trained "without-calls" where calls begin with no token of their own',
+      new Described(`some, with calls in ${format} format`),
     )
   }
   const excludedToken = policy.tokenizer.tokenId(opening)
   if (excludedToken === undefined) {
-    throw new RangeError(
-      `conversations: trained "without-calls" needs ${opening} to be one token of the vocabulary`,
+    throw new InvalidOptionError(
+      'conversations',
+      `free of turns that are trained "without-calls" where ${opening} is not one token of the vocabulary`,
+      new Described('some'),
     )
   }
   return { excludedToken }
-}
-
-function checkSupervisedOptions(options: SupervisedTrainerOptions & typeof defaults): void {
-  if (options.conversations.length === 0)
-    throw new RangeError('conversations: at least one is needed, got none')
-  if (options.epochs !== undefined && options.steps !== undefined) {
-    throw new TypeError('give epochs or steps, not both')
-  }
-  if (options.epochs !== undefined) checkPositive('epochs', options.epochs)
-  if (options.steps !== undefined) checkCount('steps', options.steps)
-  for (const name of ['tokensPerStep', 'checkpointEvery', 'keepCheckpoints', 'maxSkippedSteps'] as const) {
-    checkCount(name, options[name])
-  }
-  checkCount('seed', options.seed, 0)
-  checkOptimizerOptions(options.optimizer)
 }

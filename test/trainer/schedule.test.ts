@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { learningRateAt, optimizerAt } from '../../lib/trainer/schedule.js'
+import { readOptions } from '../../lib/core/options.js'
+import {
+  learningRateAt,
+  optimizerAt,
+  type TrainerOptimizerOptions,
+  trainerOptimizerOptions,
+} from '../../lib/trainer/schedule.js'
 
-const at = (step: number, options: object) => learningRateAt(step, 110, { learningRate: 1, ...options })
+const resolved = (options: TrainerOptimizerOptions) => readOptions(trainerOptimizerOptions, options)
+const at = (step: number, options: object) =>
+  learningRateAt(step, 110, resolved({ learningRate: 1, ...options }))
 
 describe('learningRateAt', () => {
   it('warms up linearly, and step 1 is not 0', () => {
@@ -18,7 +26,7 @@ describe('learningRateAt', () => {
     expect(at(200, options)).toBeCloseTo(0.1, 12)
   })
   it('manages a run of one step', () => {
-    expect(learningRateAt(1, 1, { learningRate: 2, schedule: 'cosine' })).toBe(2)
+    expect(learningRateAt(1, 1, resolved({ learningRate: 2, schedule: 'cosine' }))).toBe(2)
   })
 })
 
@@ -30,5 +38,8 @@ it('hands the native optimiser its own options only', () => {
     beta2: 0.9,
     microBatchTokens: 64,
   }
-  expect(optimizerAt(1, 10, options)).toEqual({ learningRate: 0.5, beta2: 0.9, microBatchTokens: 64 })
+  expect(optimizerAt(1, 10, resolved(options))).toEqual({
+    ...{ learningRate: 0.5, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
+    microBatchTokens: 64,
+  })
 })

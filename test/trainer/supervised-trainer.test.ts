@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readMetrics } from '../../lib/run/run-folder.js'
 import type { SupervisedMetrics } from '../../lib/trainer/metrics.js'
-import { SupervisedTrainer, type SupervisedTrainerOptions } from '../../lib/trainer/supervised-trainer.js'
+import type { SupervisedTrainerOptions } from '../../lib/trainer/supervised-options.js'
+import { SupervisedTrainer } from '../../lib/trainer/supervised-trainer.js'
 import { ScriptedPolicy } from './scripted-policy.js'
 
 let folder: string

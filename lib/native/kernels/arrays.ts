@@ -1,6 +1,6 @@
 // What callers of the kernels pass as arrays: checked, and as the typed array that the native side reads. A typed array of the right
 // kind is passed on as it is, anything else is copied.
-import { inspect } from 'node:util'
+import { Described, InvalidOptionError } from '../../core/option-error.js'
 
 /** A typed array or a plain array of numbers. */
 export type Numbers = ArrayLike<number>
@@ -24,7 +24,7 @@ export function toFiniteFloats(name: string, value: unknown, length?: Length): F
   // Loops rather than findIndex: a million rollouts are checked in a millisecond instead of ten.
   for (let index = 0; index < floats.length; index++) {
     if (!Number.isFinite(floats[index])) {
-      throw outOfRange(name, index, value, 'a finite number in the range of float32')
+      throw wrong(name, index, value, 'a finite number in the range of float32')
     }
   }
   return floats
@@ -32,8 +32,8 @@ export function toFiniteFloats(name: string, value: unknown, length?: Length): F
 
 export function toCosts(name: string, value: unknown, length?: Length): Float32Array {
   const costs = toFiniteFloats(name, value, length)
-  const wrong = costs.findIndex((cost) => cost < 0)
-  if (wrong >= 0) throw outOfRange(name, wrong, value, 'at least 0')
+  const negative = costs.findIndex((cost) => cost < 0)
+  if (negative >= 0) throw wrong(name, negative, value, 'at least 0')
   return costs
 }
 
@@ -42,7 +42,7 @@ export function toIntegers(name: string, value: unknown, low: number, length?: L
   const given = checkArray(name, value, length)
   if (given instanceof Int32Array && staysInPlace(given)) {
     for (let index = 0; index < given.length; index++) {
-      if ((given[index] as number) < low) throw outOfRange(name, index, value, integersFrom(low))
+      if ((given[index] as number) < low) throw wrong(name, index, value, integersFrom(low))
     }
     return given
   }
@@ -50,7 +50,7 @@ export function toIntegers(name: string, value: unknown, low: number, length?: L
   for (let index = 0; index < numbers.length; index++) {
     const number = numbers[index] as number
     if (!Number.isInteger(number) || number < low || number > highestInteger) {
-      throw outOfRange(name, index, value, integersFrom(low))
+      throw wrong(name, index, value, integersFrom(low))
     }
   }
   return Int32Array.from(numbers)
@@ -60,7 +60,7 @@ export function toFlags(name: string, value: unknown, length?: Length): Uint8Arr
   const given = checkArray(name, value, length)
   if (given instanceof Uint8Array && staysInPlace(given)) {
     for (let index = 0; index < given.length; index++) {
-      if ((given[index] as number) > 1) throw outOfRange(name, index, value, '0 or 1')
+      if ((given[index] as number) > 1) throw wrong(name, index, value, '0 or 1')
     }
     return given
   }
@@ -68,9 +68,8 @@ export function toFlags(name: string, value: unknown, length?: Length): Uint8Arr
   for (let index = 0; index < given.length; index++) {
     const flag = given[index]
     if (typeof flag !== 'number' && typeof flag !== 'boolean')
-      throw wrongType(name, index, flag, '0, 1 or a boolean')
-    if (flag !== true && flag !== false && flag !== 0 && flag !== 1)
-      throw outOfRange(name, index, value, '0 or 1')
+      throw wrong(name, index, given, '0, 1 or a boolean')
+    if (flag !== true && flag !== false && flag !== 0 && flag !== 1) throw wrong(name, index, value, '0 or 1')
     flags[index] = Number(flag)
   }
   return flags
@@ -86,13 +85,15 @@ function integersFrom(low: number): string {
 function checkArray(name: string, value: unknown, length?: Length): ArrayLike<unknown> {
   const isArray = Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
   if (!isArray || value instanceof BigInt64Array || value instanceof BigUint64Array) {
-    throw new TypeError(
-      `${name}: must be a typed array or an array of numbers, got ${inspect(value, { depth: 0 })}`,
-    )
+    throw new InvalidOptionError(name, 'a typed array or an array of numbers', value)
   }
   const given = value as ArrayLike<unknown>
   if (length && given.length !== length.count) {
-    throw new RangeError(`${name}: must have ${length.count} elements, ${length.of}, got ${given.length}`)
+    throw new InvalidOptionError(
+      name,
+      `of ${length.count} elements, ${length.of}`,
+      new Described(`${given.length} elements`),
+    )
   }
   return given
 }
@@ -105,15 +106,11 @@ function staysInPlace({ buffer }: { buffer: ArrayBufferLike }): boolean {
 function numbersOf(name: string, given: ArrayLike<unknown>): ArrayLike<number> {
   if (!Array.isArray(given)) return given as ArrayLike<number>
   for (let index = 0; index < given.length; index++) {
-    if (typeof given[index] !== 'number') throw wrongType(name, index, given[index], 'a number')
+    if (typeof given[index] !== 'number') throw wrong(name, index, given, 'a number')
   }
   return given
 }
 
-function wrongType(name: string, index: number, given: unknown, allowed: string): TypeError {
-  return new TypeError(`${name}[${index}]: must be ${allowed}, got ${inspect(given, { depth: 0 })}`)
-}
-
-function outOfRange(name: string, index: number, values: unknown, allowed: string): RangeError {
-  return new RangeError(`${name}[${index}]: must be ${allowed}, got ${String((values as Numbers)[index])}`)
+function wrong(name: string, index: number, values: unknown, allowed: string): InvalidOptionError {
+  return new InvalidOptionError(`${name}[${index}]`, allowed, (values as ArrayLike<unknown>)[index])
 }

@@ -1,7 +1,8 @@
 // Where a kernel runs.
-import { type Device, devices } from '../types.js'
-import { checkChoice } from './loss-options.js'
+import { z } from 'zod'
+import { devices } from '../types.js'
 
-export function checkDevice(value: unknown): Device {
-  return value === undefined ? 'cpu' : checkChoice('device', value, devices)
+export const deviceShape = {
+  /** 'auto' takes a GPU where one works. Default 'cpu'. */
+  device: z.enum(devices).default('cpu'),
 }

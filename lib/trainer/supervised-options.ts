@@ -1,0 +1,52 @@
+// What a SupervisedTrainer takes, with the defaults and the checks that are made before any work starts.
+import { z } from 'zod'
+import { count, instance, list, positive } from '../core/option-kinds.js'
+import type { OptionsOf, ResolvedOptions } from '../core/options.js'
+import type { Message, ToolDescription } from '../policy/types.js'
+import { runShape } from './run-options.js'
+import { trainerOptimizerOptions } from './schedule.js'
+import type { TrainablePolicy } from './trainable-policy.js'
+
+export interface Conversation {
+  messages: Message[]
+  /** Those that the assistant had in it, instead of the trainer's `tools`. */
+  tools?: ToolDescription[]
+}
+
+/** What decides the numbers of a run, apart from policy, conversations and tools: what a config file may say too. */
+export const supervisedTrainingShape = {
+  /** Passes over the conversations; parts of one are allowed. Give this or `steps`. Default 1. */
+  epochs: positive.optional(),
+  /** Give this or `epochs`. */
+  steps: count.optional(),
+  /** A step takes conversations until the next one would go over this many tokens. */
+  tokensPerStep: count,
+  /** The optimiser and its schedule. */
+  optimizer: trainerOptimizerOptions,
+  /** Steps between checkpoints. The last step of a run is always saved. Default 100. */
+  checkpointEvery: count.default(100),
+  /** Newest checkpoints that stay. Default 2. */
+  keepCheckpoints: count.default(2),
+}
+
+export const supervisedShape = {
+  policy: instance<TrainablePolicy>('a policy'),
+  conversations: list<Conversation>().refine(
+    (given) => given.length > 0,
+    'a list of at least one conversation',
+  ),
+  /** Shown to the chat template with every conversation that has none of its own. */
+  tools: list<ToolDescription>(),
+  ...supervisedTrainingShape,
+  ...runShape,
+}
+
+export const supervisedOptions = z
+  .strictObject(supervisedShape)
+  .refine(({ epochs, steps }) => epochs === undefined || steps === undefined, {
+    path: ['steps'],
+    message: 'left out where epochs is given',
+  })
+
+export interface SupervisedTrainerOptions extends OptionsOf<typeof supervisedShape> {}
+export type ResolvedSupervisedOptions = ResolvedOptions<typeof supervisedShape>
