@@ -1,6 +1,6 @@
 // What an option may be, in words, from the JSON Schema of its zod type: "0 to 1", "a whole number of at least 1".
 import { distance } from 'fastest-levenshtein'
-import type { z } from 'zod'
+import { z } from 'zod'
 
 export interface JsonSchema {
   type?: string
@@ -18,14 +18,23 @@ export interface JsonSchema {
   minItems?: number
   /** Set with .meta({ secret: true }): its value is never shown. */
   secret?: boolean
+  /** What is allowed, in words, where the type does not say it: set with .meta({ expected }). */
+  expected?: string
   default?: unknown
 }
 
-/** `issue`: what was found wrong, which tells where the schema cannot (functions, instances). */
+/** What somebody may pass. A default that is a function has no JSON: callbackOr (option-kinds.ts) is for those. */
+export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
+  return z.toJSONSchema(schema, { unrepresentable: 'any', io: 'input', reused: 'inline' }) as JsonSchema
+}
+
+/** `issue`: what was found wrong, which tells where the schema does not. */
 export function expectedBy(schema: JsonSchema, issue?: z.core.$ZodIssue): string {
+  if (schema.expected !== undefined) return schema.expected
   if (schema.const !== undefined) return JSON.stringify(schema.const)
   if (schema.enum) return `one of ${schema.enum.join(', ')}`
   if (schema.anyOf) return [...new Set(schema.anyOf.map((form) => expectedBy(form)))].join(' or ')
+  if (issue?.code === 'invalid_format') return issue.message
   if (schema.type === 'integer' || schema.type === 'number') return expectedNumber(schema)
   if (schema.type === 'string') {
     return (schema.minLength ?? 0) > 1 ? `text of at least ${schema.minLength} characters` : 'text'
@@ -38,7 +47,7 @@ export function expectedBy(schema: JsonSchema, issue?: z.core.$ZodIssue): string
 }
 
 function fromIssue(issue: z.core.$ZodIssue): string {
-  return issue.code === 'invalid_type' ? `of type ${issue.expected}` : issue.message.replace(/^must be /, '')
+  return issue.code === 'invalid_type' ? `of type ${issue.expected}` : issue.message
 }
 
 function expectedNumber(schema: JsonSchema): string {
@@ -92,5 +101,6 @@ export function nearest(word: string, candidates: readonly string[]): string | u
     .map((candidate) => ({ candidate, edits: distance(word.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.edits - b.edits)
   const [best] = ranked
-  return best && best.edits <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined
+  const most = Math.min(Math.max(2, Math.floor(word.length / 3)), word.length - 1)
+  return best && best.edits <= most ? best.candidate : undefined
 }
