@@ -57,7 +57,7 @@ export type {
   StepResult,
 } from './native/types.js'
 export { type ChatTemplateSource, createChatTemplate } from './policy/chat-template.js'
-export type { LoraSettings } from './policy/lora.js'
+export type { LoraSettings } from './policy/lora-options.js'
 export type { TrainingRecord } from './policy/model-card.js'
 export { Policy, type PolicyDefinition, type PolicyOptions, type SaveOptions } from './policy/policy.js'
 export { loadTokenizer, readTokenizerFiles, type TokenizerFiles } from './policy/tokenizer.js'
