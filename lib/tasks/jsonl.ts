@@ -1,15 +1,17 @@
 // Tasks from a JSONL file, all in memory. openTasks reads larger ones, and other kinds.
 import { readFileSync } from 'node:fs'
 import { HdpoError } from '../core/errors.js'
+import { readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
-import { type RowOptions, toTask } from './task-row.js'
+import { type RowOptions, rowOptions, toTask } from './task-row.js'
 import { UniqueIds } from './unique-ids.js'
 
 /**
  * A line { "question" | "prompt" | "messages", "answer", "id"?, "metadata"? } a task, or what `columns` maps to it. Without an
  * id a task is named after its line: 'line-1'. Errors name file and line.
  */
-export function jsonl(path: string, options: RowOptions = {}): Task[] {
+export function jsonl(path: string, given: RowOptions = {}): Task[] {
+  const options = readOptions(rowOptions, given, 'jsonl')
   const tasks: Task[] = []
   const ids = new UniqueIds()
   readText(path)

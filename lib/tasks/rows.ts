@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { InvalidOptionError } from '../core/option-error.js'
 import { parseJsonLine } from './jsonl.js'
 import { parquetRows } from './parquet.js'
 
@@ -38,9 +39,7 @@ export async function* readRows(source: RowSource): AsyncGenerator<PlacedRow, vo
   if (typeof source === 'function') return yield* readIterable(source())
   if (!Array.isArray(source)) {
     if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source)) {
-      throw new TypeError(
-        `source: must be a path, paths, rows or an async iterable of rows, got ${typeof source}`,
-      )
+      throw new InvalidOptionError('source', 'a path, paths, rows or an async iterable of rows', source)
     }
     return yield* readIterable(source as AsyncIterable<Row>)
   }
