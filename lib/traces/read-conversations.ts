@@ -1,11 +1,13 @@
 // Conversations for supervised training out of files: hdpo's own, OpenAI's format, OpenTelemetry exports.
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Message } from '../policy/types.js'
 import { parseJsonLine } from '../tasks/jsonl.js'
 import { readRows } from '../tasks/rows.js'
-import { type ImportedConversation, type ImportOptions, UnusableTrace } from './conversation.js'
+import { type ImportedConversation, type ImportOptions, importShape, UnusableTrace } from './conversation.js'
 import { isRecord } from './json-value.js'
 import { fromOpenAi } from './openai.js'
 import { fromOtlp, isOtlp } from './otlp.js'
@@ -13,13 +15,16 @@ import { fromOtlp, isOtlp } from './otlp.js'
 export const conversationFormats = ['auto', 'hdpo', 'openai', 'otlp'] as const
 export type ConversationFormat = (typeof conversationFormats)[number]
 
-export interface ReadConversationsOptions extends ImportOptions {
+export const readConversationsShape = {
+  ...importShape,
   /**
-   * 'hdpo': { messages } as they are, with toolCalls. Default 'auto': OTLP where there are resourceSpans, OpenAI's where a
-   * message has tool_calls, a tool_call_id or content in parts, else hdpo's.
+   * 'hdpo': { messages } as they are, with toolCalls. 'auto': OTLP where there are resourceSpans, OpenAI's where a message has
+   * tool_calls, a tool_call_id or content in parts, else hdpo's. Default 'auto'.
    */
-  format?: ConversationFormat
+  format: z.enum(conversationFormats).default('auto'),
 }
+const readConversationsOptions = z.strictObject(readConversationsShape)
+export interface ReadConversationsOptions extends OptionsOf<typeof readConversationsShape> {}
 
 export interface ReadConversations {
   conversations: ImportedConversation[]
@@ -30,8 +35,9 @@ export interface ReadConversations {
 /** From a .jsonl, .ndjson, .parquet or .json file (an OTLP export, or a list), or a folder of the first three. */
 export async function readConversations(
   path: string,
-  { format = 'auto', ...options }: ReadConversationsOptions = {},
+  given: ReadConversationsOptions = {},
 ): Promise<ReadConversations> {
+  const { format, ...options } = readOptions(readConversationsOptions, given, 'readConversations')
   const result: ReadConversations = { conversations: [], skipped: [] }
   const exports: unknown[] = []
   for await (const { value, where } of readValues(path)) {

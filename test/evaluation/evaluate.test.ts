@@ -66,6 +66,8 @@ describe('evaluate', () => {
   })
 
   it('refuses 0 samples', async () => {
-    await expect(evaluate({ ...asking(new ScriptedPolicy()), samples: 0 })).rejects.toThrow('samples must be')
+    await expect(evaluate({ ...asking(new ScriptedPolicy()), samples: 0 })).rejects.toThrow(
+      'samples: must be a whole number of at least 1, got 0',
+    )
   })
 })

@@ -1,5 +1,8 @@
 // A grid: every algorithm at every weight, in every setting of the task, at every seed. Each combination is a cell.
 import { join } from 'node:path'
+import { Described, InvalidOptionError } from '../../core/option-error.js'
+import { count, share } from '../../core/option-kinds.js'
+import type { ResolvedOptions } from '../../core/options.js'
 import type { AlgorithmName, AlgorithmOptions } from '../../hdpo/options.js'
 import type { RolloutOptions } from '../../rollout/options.js'
 import type { TrainerOptimizerOptions } from '../../trainer/schedule.js'
@@ -35,25 +38,28 @@ export interface Grid {
   threads: number
 }
 
-export interface GridEvaluation {
-  /** Samples of a held-out question, tools off, that decide what is known. */
-  knownSamples: number
-  /** Rollouts of each held-out question, before and after. */
-  samples: number
+export const gridEvaluationShape = {
+  /** Samples of a held-out question, tools off, that decide what is known. Default 8. */
+  knownSamples: count.default(8),
+  /** Rollouts of each held-out question, before and after. Default 4. */
+  samples: count.default(4),
   /** At most so many held-out questions. Default: all. */
-  tasks?: number
-  /** Training steps between two points of the curves. */
-  every: number
-  /** The most known and needed questions that a point asks each. */
-  curveQuestions: number
+  tasks: count.optional(),
+  /** Training steps between two points of the curves. Default 10. */
+  every: count.default(10),
+  /** The most known and needed questions that a point asks each. Default 64. */
+  curveQuestions: count.default(64),
 }
+export type GridEvaluation = ResolvedOptions<typeof gridEvaluationShape>
 
-export interface Targets {
-  /** At most. */
-  redundantCallRate: number
-  /** At least, of the needed calls that the policy made before training. */
-  neededCallsKept: number
+/** What counts as reached. */
+export const targetsShape = {
+  /** Redundant calls after training, at most. Default 0.02. */
+  redundantCallRate: share.default(0.02),
+  /** Share of the needed calls that the policy made before training, at least. Default 0.97. */
+  neededCallsKept: share.default(0.97),
 }
+export type Targets = ResolvedOptions<typeof targetsShape>
 
 export interface Cell {
   /** Its folder below `cells/`, and its name in messages. */
@@ -91,7 +97,9 @@ export function cellsOf({
     ),
   )
   const twice = cells.find(({ id }, index) => cells.findIndex((other) => other.id === id) !== index)
-  if (twice) throw new RangeError(`grid: ${twice.id} is in it twice`)
+  if (twice) {
+    throw new InvalidOptionError('grid', 'without repetitions', new Described(`${twice.id} twice`))
+  }
   return cells
 }
 
@@ -128,9 +136,8 @@ interface Expanded {
 function expandAlgorithm(axis: AlgorithmAxis): Expanded[] {
   const varied = weightKeys.filter((key) => Array.isArray(axis[key]))
   if (varied.length > 1) {
-    throw new RangeError(
-      `algorithms: ${axis.name} has ${varied.length} lists (${varied.join(', ')}); a grid varies one, write several entries`,
-    )
+    const given = new Described(`${axis.name} with lists for ${varied.join(' and ')}`)
+    throw new InvalidOptionError('algorithms', 'entries with one list each (write several)', given)
   }
   const fixed = weightKeys.filter((key) => typeof axis[key] === 'number')
   const suffix = fixed.map((key) => `-${key}-${axis[key] as number}`).join('')
