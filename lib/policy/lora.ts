@@ -90,7 +90,7 @@ function localFolder(name: string, adapterFolder: string): string | undefined {
 }
 
 /** The folder of an adapter's base model: the one given, else where the adapter says. */
-export function baseOf(adapter: AdapterFolder, options: { base?: string }): string {
+export function baseOf(adapter: AdapterFolder, options: { base?: string | undefined }): string {
   const base = options.base ?? adapter.base
   if (base !== undefined) return base
   throw new HdpoError(
