@@ -6,7 +6,7 @@ import { readOptions } from '../core/options.js'
 import { timed } from '../core/seconds.js'
 import { callMarks } from '../policy/calls/call-marks.js'
 import { toolFormatOf } from '../policy/calls/tool-format.js'
-import { fingerprint, type RunState } from '../run/run-state.js'
+import { fingerprint, type RunState, toolFingerprint } from '../run/run-state.js'
 import { type MaskedSequence, packSequences } from './batch.js'
 import type { SupervisedMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
@@ -60,7 +60,7 @@ export class SupervisedTrainer {
         policy,
         steps: this.steps,
         identity: this.#identity(),
-        config: this.#options.config ?? this.#identity(),
+        ...(this.#options.config !== undefined && { config: this.#options.config }),
         output,
         checkpointEvery,
         keepCheckpoints,
@@ -123,13 +123,14 @@ export class SupervisedTrainer {
   }
 
   #identity(): RunState['identity'] {
-    const { seed, tokensPerStep, optimizer, conversations } = this.#options
+    const { seed, tokensPerStep, optimizer, conversations, tools } = this.#options
     return {
       seed,
       tokensPerStep,
       optimizer,
       ...(optimizer.schedule === 'cosine' && { steps: this.steps }),
       conversations: fingerprint(conversations),
+      tools: toolFingerprint(tools),
     }
   }
 }

@@ -1,9 +1,12 @@
 // hdpo train: reinforcement learning from a config file.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { HdpoError } from '../../core/errors.js'
 import { deriveSeed } from '../../core/seed.js'
 import { type EvaluationSummary, evaluate, measureKnown } from '../../evaluation/evaluate.js'
 import { Policy } from '../../policy/policy.js'
+import type { Task } from '../../rollout/types.js'
+import { checkRunFolder } from '../../run/run-folder.js'
 import { takeTasks } from '../../tasks/task-list.js'
 import type { Environment } from '../../trainer/environment.js'
 import { Trainer } from '../../trainer/trainer.js'
@@ -47,13 +50,17 @@ export function addTrainCommand(program: Command): void {
 async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   const { config, folder } = await loadConfig(path, trainSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
+  await checkRunFolder(output, flags)
   const environment = await trainEnvironment(config, folder)
+  const loggers = config.loggers && resolveLoggers(config.loggers, folder)
+  const evaluated = config.evaluate && (await evaluationTasks(config.evaluate.tasks, environment))
   const terminal = new Terminal()
   const policy = await Policy.load(startFolder(config, path, folder), policyOptions(config, folder))
   try {
     if (flags.profile) await policy.enableProfile(true)
     terminal.line(formatMemoryPlan(await policy.memoryPlan(config.optimizer.microBatchTokens)))
-    const evaluation = config.evaluate && (await prepareEvaluation(config, policy, environment, terminal))
+    const evaluation =
+      evaluated && (await prepareEvaluation(config, policy, environment, evaluated, terminal))
     let after: Partial<EvaluationSummary> | undefined
     const trainer = new Trainer({
       ...trainerSettings(config),
@@ -62,7 +69,7 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
       config,
       ...(await trainSource(config, folder, environment, policy, (line) => terminal.line(line))),
       ...(evaluation && { evaluate: evaluation.settings }),
-      ...(config.loggers && { loggers: resolveLoggers(config.loggers, folder) }),
+      ...(loggers && { loggers }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
     await runTraining({
@@ -105,6 +112,16 @@ function trainerSettings(config: TrainConfig) {
   return splitPolicyKeys(rest).settings
 }
 
+/** At most `limit` of the held-out tasks. */
+async function evaluationTasks(
+  limit: number | undefined,
+  { heldOutTasks }: Environment,
+): Promise<readonly Task[]> {
+  const tasks = heldOutTasks && (await takeTasks(heldOutTasks, limit))
+  if (tasks?.length) return tasks
+  throw new HdpoError('ERR_CONFIG', 'evaluate: needs evaluationTasks, or an environment with held-out tasks')
+}
+
 /**
  * Measures what the policy knows before training, so that the evaluations can tell redundant calls from
  * needed ones.
@@ -113,12 +130,10 @@ async function prepareEvaluation(
   config: TrainConfig,
   policy: Policy,
   environment: Environment,
+  tasks: readonly Task[],
   terminal: Terminal,
 ): Promise<{ settings: TrainerEvaluation; before: EvaluationSummary }> {
-  const { every, samples, tasks: limit } = config.evaluate ?? { every: config.steps }
-  const tasks = environment.heldOutTasks && (await takeTasks(environment.heldOutTasks, limit))
-  if (!tasks?.length)
-    throw new TypeError('evaluate: needs evaluationTasks, or an environment with held-out tasks')
+  const { every, samples } = config.evaluate ?? { every: config.steps }
   terminal.status(`measuring what the policy knows: ${tasks.length} questions, 8 times each, tools off`)
   const { tools, evaluationReward: reward = environment.reward } = environment
   const knowledge = await measureKnown({

@@ -1,15 +1,17 @@
 // A grid: every algorithm at every weight, in every setting of the task, at every seed. Each combination is a cell.
 import { join } from 'node:path'
+import { count, share } from '../../core/option-kinds.js'
+import type { ResolvedOptions } from '../../core/options.js'
 import type { AlgorithmName, AlgorithmOptions } from '../../hdpo/options.js'
 import type { RolloutOptions } from '../../rollout/options.js'
-import type { TrainerOptimizerOptions } from '../../trainer/schedule.js'
+import type { SupervisedTrainerOptions } from '../../trainer/supervised-options.js'
 import type { TrainerOptions } from '../../trainer/trainer-options.js'
 
 export type Settings = Readonly<Record<string, unknown>>
 
 /** Numbers may be lists: one cell each. */
-export type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean } & {
-  [Key in Exclude<keyof AlgorithmOptions, 'name' | 'scaleByStd'>]?: number | number[]
+export type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean | undefined } & {
+  [Key in Exclude<keyof AlgorithmOptions, 'name' | 'scaleByStd'>]?: number | number[] | undefined
 }
 
 export interface Grid {
@@ -18,15 +20,20 @@ export interface Grid {
   settings: Settings[]
   algorithms: AlgorithmAxis[]
   /** Supervised training of a fresh model, once a seed. Absent: `policy` is where every seed begins. */
-  coldStart?: { epochs?: number; steps?: number; tokensPerStep: number; optimizer: TrainerOptimizerOptions }
+  coldStart?: Pick<SupervisedTrainerOptions, 'epochs' | 'steps' | 'tokensPerStep' | 'optimizer'>
   /** A policy folder. */
   policy?: string
-  train: Pick<TrainerOptions, 'loss' | 'klCoefficient' | 'passes' | 'miniBatches'> & {
-    groupSize: number
-    promptsPerStep: number
-    steps: number
-    optimizer: TrainerOptimizerOptions
-  }
+  train: Pick<
+    TrainerOptions,
+    | 'groupSize'
+    | 'promptsPerStep'
+    | 'steps'
+    | 'optimizer'
+    | 'loss'
+    | 'klCoefficient'
+    | 'passes'
+    | 'miniBatches'
+  >
   rollout: RolloutOptions
   evaluation: GridEvaluation
   /** What counts as reached. */
@@ -35,25 +42,28 @@ export interface Grid {
   threads: number
 }
 
-export interface GridEvaluation {
-  /** Samples of a held-out question, tools off, that decide what is known. */
-  knownSamples: number
-  /** Rollouts of each held-out question, before and after. */
-  samples: number
+export const gridEvaluationShape = {
+  /** Samples of a held-out question, tools off, that decide what is known. Default 8. */
+  knownSamples: count.default(8),
+  /** Rollouts of each held-out question, before and after. Default 4. */
+  samples: count.default(4),
   /** At most so many held-out questions. Default: all. */
-  tasks?: number
-  /** Training steps between two points of the curves. */
-  every: number
-  /** The most known and needed questions that a point asks each. */
-  curveQuestions: number
+  tasks: count.optional(),
+  /** Training steps between two points of the curves. Default 10. */
+  every: count.default(10),
+  /** The most known and needed questions that a point asks each. Default 64. */
+  curveQuestions: count.default(64),
 }
+export interface GridEvaluation extends ResolvedOptions<typeof gridEvaluationShape> {}
 
-export interface Targets {
-  /** At most. */
-  redundantCallRate: number
-  /** At least, of the needed calls that the policy made before training. */
-  neededCallsKept: number
+/** What counts as reached. */
+export const targetsShape = {
+  /** At most. Default 0.02. */
+  redundantCallRate: share.default(0.02),
+  /** At least, of the needed calls that the policy made before training. Default 0.97. */
+  neededCallsKept: share.default(0.97),
 }
+export interface Targets extends ResolvedOptions<typeof targetsShape> {}
 
 export interface Cell {
   /** Its folder below `cells/`, and its name in messages. */
