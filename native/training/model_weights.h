@@ -1,6 +1,6 @@
 // The weights of a policy as it is trained, in one of four ways:
 //   float32 in full     the weights themselves are trained
-//   bfloat16 in full    float32 masters are trained; after every step they are rounded to the bfloat16 weights
+//   bfloat16 in full    float32 masters are trained, and rounded to the bfloat16 weights after every step
 //   LoRA                the weights (float32 or bfloat16) are frozen; an adapter beside them is trained
 //   not trainable       weights (and an adapter) to compute with
 #pragma once
