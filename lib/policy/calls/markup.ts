@@ -27,7 +27,7 @@ export function tagsBalance(text: string): boolean {
 }
 
 /**
- * The format reward of hdpo.md over the assistant's turns of one rollout. A tag opened in one turn is closed
+ * The format reward (docs/algorithm.md) over the assistant's turns of one rollout. A tag opened in one turn is closed
  * in it.
  */
 export function isWellFormed(turns: readonly string[]): boolean {
