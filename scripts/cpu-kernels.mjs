@@ -1,6 +1,6 @@
-// Compiles the CPU kernels that block registers by hand to assembly, for processors with 16 and with 32 vector registers, and
-// reads it: a kernel fails when a loop of multiply-adds stores a vector to the stack. Nothing is run, so any x86-64 machine can check
-// both.
+// Compiles the CPU kernels that block registers by hand to assembly, for processors with 16 and with 32
+// vector registers, and reads it: a kernel fails when a loop of multiply-adds stores a vector to the stack.
+// Nothing is run, so any x86-64 machine can check both.
 import { readFileSync } from 'node:fs'
 import { arch } from 'node:os'
 import { join } from 'node:path'

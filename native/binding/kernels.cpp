@@ -1,6 +1,6 @@
-// The public kernels: what lib/native/kernels.ts calls. Large float arrays are read in place and results written
-// straight into the JS arrays that the promise resolves to; whatever indexes memory (targets, masks, lengths)
-// is copied and checked first.
+// The public kernels, which lib/native/kernels.ts calls. Large float arrays are read in place, and results
+// are written straight into the JS arrays that the promise resolves to. Whatever indexes memory (targets,
+// masks, lengths) is copied and checked first.
 #include <memory>
 #include <utility>
 

@@ -55,7 +55,7 @@ using Channels = std::array<double, 2>;
 // Sums over a group's members per channel. `add` has no branches, because which rollouts are right cannot be
 // predicted.
 struct GroupSums {
-  Channels first{}, sum{}, squares{};  // of deviations from `first`
+  Channels first{}, sum{}, squares{};  // sums of deviations from `first`
   Channels members{};
 
   // member: 1, or 0 where the rollout is not in the channel.
@@ -145,7 +145,7 @@ struct BucketWorkspace {
   GroupNumbers numbers;
   std::vector<GroupSums> sums;
   std::vector<GroupNormaliser> normalisers;
-  std::vector<double> efficiencyRewards;  // of the bucket's rollouts
+  std::vector<double> efficiencyRewards;  // per rollout of the bucket
 };
 
 // The rollouts ordered by bucket, bucket b being rollouts [starts[b], starts[b + 1]).

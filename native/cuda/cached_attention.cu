@@ -21,8 +21,8 @@ namespace {
 
 constexpr int kThreads = 128, kWarps = kThreads / kWarp;
 constexpr int kStretch = static_cast<int>(kCachedStretch);
-constexpr int kMostGroupHeads = 8;  // that one block can take
-constexpr int kMostValues = 8;      // of a key, held by one lane
+constexpr int kMostGroupHeads = 8;  // heads that one block can take
+constexpr int kMostValues = 8;      // values of a key that one lane holds
 constexpr float kLog2E = 1.44269504088896341f;
 
 struct Stretch {
@@ -37,10 +37,10 @@ struct Cached {
   CachedRows rows;
   CachedHeads shape;
   int64_t firstRow, rowCount;  // the part of the n rows that this launch is for
-  int64_t stretches;           // of the longest row
+  int64_t stretches;           // stretches of the longest row
   float* sums;                 // [n, stretches, H, E]
   Stretch* parts;              // [n, stretches, H]
-  int lanes;                   // that share a key
+  int lanes;                   // lanes that share a key
   float scale;                 // of scores, in powers of two
 
   __device__ int64_t rowAt(int64_t item) const {

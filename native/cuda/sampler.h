@@ -13,7 +13,7 @@ struct DeviceSamplingRow {
   float temperature = 1, topP = 1, minP = 0;
   int32_t topK = 0;
   uint64_t seed = 0;
-  int64_t position = 0;                // of the token to be drawn
+  int64_t position = 0;                // position of the token to be drawn
   int32_t biasBegin = 0, biasEnd = 0;  // the row's entries of the bias list
 };
 

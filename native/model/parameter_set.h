@@ -14,7 +14,7 @@ namespace hdpo {
 struct ParameterEntry {
   std::string name;  // Hugging Face name, "model.layers.0.self_attn.q_proj.weight"
   std::vector<int64_t> shape;
-  int64_t offset = 0;  // in elements, of the flat float32 buffer
+  int64_t offset = 0;  // in elements of the flat float32 buffer
   int64_t count = 0;
   bool decays = false;  // true for matrices, which decay and may be bfloat16; false for norms and biases
 };
