@@ -4,8 +4,7 @@
 import { checkCount, checkPositive, withoutUndefined } from '../core/option-checks.js'
 import { timed } from '../core/seconds.js'
 import type { RunLogger } from '../loggers/types.js'
-import { callMarks } from '../policy/calls/call-marks.js'
-import { toolFormatOf } from '../policy/calls/tool-format.js'
+import { formatOf } from '../policy/calls/formats.js'
 import type { Message, ToolDescription } from '../policy/types.js'
 import { fingerprint, type RunState } from '../run/run-state.js'
 import { type MaskedSequence, packSequences } from './batch.js'
@@ -180,11 +179,10 @@ function excludedBy(
   policy: TrainablePolicy,
 ): { excludedToken?: number } {
   if (!sequences.some(({ mask }) => Array.from(mask).includes(2))) return {}
-  const format = toolFormatOf(policy.template)
-  const { opening, beginsAll } = callMarks[format]
+  const { name, opening, beginsAll } = formatOf(policy.template)
   if (!beginsAll) {
     throw new RangeError(
-      `conversations: trained "without-calls" needs calls that begin with a token of their own, which those in ${format} format do not`,
+      `conversations: trained "without-calls" needs calls that begin with a token of their own, which those in ${name} format do not`,
     )
   }
   const excludedToken = policy.tokenizer.tokenId(opening)
