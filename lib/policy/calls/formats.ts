@@ -22,8 +22,11 @@ export const toolFormats: readonly ToolFormat[] = callFormats.map(({ name }) => 
 /** Templates that say nothing of calls are of policies that learn to write these. */
 export const defaultFormat = hermes
 
+/** Throws a RangeError where the name, which a template of somebody's own may give, is none. */
 export function formatNamed(name: ToolFormat): CallFormat<ToolFormat> {
-  return callFormats.find((format) => format.name === name) as CallFormat<ToolFormat>
+  const found = callFormats.find((format) => format.name === name)
+  if (found) return found
+  throw new RangeError(`toolFormat: must be one of ${toolFormats.join(', ')}, got ${JSON.stringify(name)}`)
 }
 
 /** The format that a chat template's policy writes. */

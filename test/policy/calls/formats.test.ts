@@ -218,6 +218,9 @@ it('has a row for every format, and finds each by its name', () => {
   for (const format of callFormats) expect(formatNamed(format.name)).toBe(format)
   expect(formatOf({ toolFormat: 'mistral' })).toBe(mistral)
   expect(formatOf({})).toBe(hermes)
+  expect(() => formatOf({ toolFormat: 'xml' as 'hermes' })).toThrow(
+    'toolFormat: must be one of hermes, llama3-json, mistral, mistral-args, got "xml"',
+  )
 })
 
 it('finds no format where a template writes no call, and shows one that it does not know', () => {
