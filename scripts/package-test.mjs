@@ -1,5 +1,5 @@
-// The published package as a user meets it: packed, installed into an empty folder without any install script, type-checked
-// against, built from source by the explicit command, used; and installed beside the package that has the addon built.
+// Tests the published package as a user meets it. It is packed, installed into an empty folder without any install script,
+// type-checked against, built from source by the explicit command and used; and installed beside the package with the built addon.
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -3,8 +3,8 @@
 import { Template } from '@huggingface/jinja'
 import { HdpoError } from '../core/errors.js'
 import { withCallIds } from './calls/call-ids.js'
-import type { ToolFormat } from './calls/format-names.js'
-import { detectToolFormat } from './calls/tool-format.js'
+import { detectToolFormat } from './calls/detect-format.js'
+import { defaultFormat, type ToolFormat } from './calls/formats.js'
 import { strftimeNow } from './strftime-now.js'
 import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
 
@@ -21,7 +21,7 @@ export interface ChatTemplateSource {
   beginOfText?: string
   /** Ids of more tokens that end a turn, as in generation_config.json's eos_token_id. */
   endTokens?: number[]
-  /** Default: the one in which the template writes calls; Hermes where it writes none. */
+  /** Default: the one in which the template writes calls; 'hermes' where it writes none. */
   toolFormat?: ToolFormat
   /** More variables of the template, e.g. { enable_thinking: false } or { date_string: '26 Jul 2024' }. */
   variables?: Record<string, unknown>
@@ -77,7 +77,7 @@ class JinjaChatTemplate implements ChatTemplate {
     )
     this.writesCalls = typeof format === 'string' && format !== 'none'
     this.toolFormat =
-      source.toolFormat ?? (typeof format === 'object' || format === 'none' ? 'hermes' : format)
+      source.toolFormat ?? (typeof format === 'object' || format === 'none' ? defaultFormat.name : format)
     this.#unknownCalls =
       source.toolFormat === undefined && typeof format === 'object' ? format.other : undefined
   }
@@ -87,7 +87,7 @@ class JinjaChatTemplate implements ChatTemplate {
       throw new HdpoError(
         'ERR_TOOL_FORMAT',
         `the chat template writes calls as ${JSON.stringify(this.#unknownCalls)}, which hdpo cannot read; ` +
-          "toolFormat: 'hermes' trains it to write <tool_call> instead",
+          `toolFormat: '${defaultFormat.name}' trains it to write ${defaultFormat.opening} instead`,
       )
     }
     return this.#tokenizer.encode(this.#render(withCallIds(messages), tools, true))

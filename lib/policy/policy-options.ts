@@ -10,7 +10,7 @@ import {
   type Precision,
   precisions,
 } from '../native/types.js'
-import { type ToolFormat, toolFormats } from './calls/format-names.js'
+import { type ToolFormat, toolFormats } from './calls/formats.js'
 import { type LoraSettings, resolveLora } from './lora.js'
 
 export interface PolicyOptions {

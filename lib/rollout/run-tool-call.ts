@@ -2,7 +2,7 @@
 // here.
 
 import { redact } from '../core/secrets.js'
-import type { ParsedToolCall } from '../policy/calls/tool-call-parser.js'
+import type { ParsedToolCall } from '../policy/calls/parsed-call.js'
 import type { Message } from '../policy/types.js'
 import { ToolInputError } from '../tools/tool-input-error.js'
 import { ToolTimeoutError } from '../tools/tool-timeout-error.js'

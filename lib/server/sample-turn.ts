@@ -1,7 +1,7 @@
 // One assistant turn sampled from a sequence, whole or in pieces for a client that reads as it is written. Draws depend on
 // seed and place alone, so the pieces are the tokens that the whole would have been.
 
-import { partialSuffix } from '../policy/calls/reply-parser.js'
+import { partialSuffix } from '../core/partial-suffix.js'
 import type { Sample, SamplingOptions, Sequence, Tokenizer } from '../policy/types.js'
 
 export interface TurnOptions {

@@ -4,8 +4,7 @@
 import { Described, InvalidOptionError } from '../core/option-error.js'
 import { readOptions } from '../core/options.js'
 import { timed } from '../core/seconds.js'
-import { callMarks } from '../policy/calls/call-marks.js'
-import { toolFormatOf } from '../policy/calls/tool-format.js'
+import { formatOf } from '../policy/calls/formats.js'
 import { fingerprint, type RunState, toolFingerprint } from '../run/run-state.js'
 import { type MaskedSequence, packSequences } from './batch.js'
 import type { SupervisedMetrics } from './metrics.js'
@@ -140,13 +139,12 @@ function excludedBy(
   policy: TrainablePolicy,
 ): { excludedToken?: number } {
   if (!sequences.some(({ mask }) => Array.from(mask).includes(2))) return {}
-  const format = toolFormatOf(policy.template)
-  const { opening, beginsAll } = callMarks[format]
+  const { name, opening, beginsAll } = formatOf(policy.template)
   if (!beginsAll) {
     throw new InvalidOptionError(
       'conversations',
       'free of turns that are trained "without-calls" where calls begin with no token of their own',
-      new Described(`some, with calls in ${format} format`),
+      new Described(`some, with calls in ${name} format`),
     )
   }
   const excludedToken = policy.tokenizer.tokenId(opening)

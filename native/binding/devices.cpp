@@ -1,4 +1,4 @@
-// What a build finds on this machine, and the self-test of its ops: what `hdpo doctor` shows.
+// The devices that a build finds on this machine, and the self-test of its ops: what `hdpo doctor` shows.
 #include <memory>
 #include <string>
 
@@ -114,7 +114,7 @@ self_test::CaseShape parseShape(const Napi::Value& value) {
   return shape;
 }
 
-// (device, timed): 'cpu' is compared with plain loops in float64, 'cuda' with the CPU's kernels.
+// (device, timed): 'cpu' is compared with plain loops in float64, and 'cuda' with the CPU's kernels.
 Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
   const bool timed = info[1].ToBoolean(), cuda = wantsCuda(info[0]);
   const auto report = std::make_shared<Report>();
@@ -132,8 +132,8 @@ Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
       [report, timed](Napi::Env env, Napi::Object) { return toJs(env, *report, timed); });
 }
 
-// (device, name, shape): the time of one row of the table at a shape of the caller's, beside ceilings
-// measured there.
+// (device, name, shape): times one row of the self-test table at a shape of the caller's, beside the ceilings
+// that are measured there.
 Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
   const bool cuda = wantsCuda(info[0]);
   const std::string name = parseString(info[1], "name");
@@ -160,8 +160,8 @@ Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
       });
 }
 
-// (outputs, inputs, precision): bytes of a weight that generation on this machine's CPU has packed. The
-// layout follows the instruction set of the build.
+// (outputs, inputs, precision): the bytes of a weight that generation has packed for this machine's CPU. The
+// layout follows the build's instruction set.
 Napi::Value packedBytesOf(const Napi::CallbackInfo& info) {
   const auto size = [&info](size_t index, const char* name) {
     const int64_t value = info[index].IsNumber() ? info[index].As<Napi::Number>().Int64Value() : 0;

@@ -1,12 +1,19 @@
 // Packed causal attention with grouped queries, in tiles: no [T, T] matrix exists, memory grows with T alone.
 //
 // Shapes: qkv, gradQkv [N, (H + 2K) * E]; out, gradOut [N, H * E]; logSumExp [N, H]. The G = H / K query
-// heads that share a key head are handled together: row r of such a group is head r % G of position r / G, so
-// T positions make T * G rows, of which a tile takes kTileRows as lanes. With s = q . k / sqrt(E), L = log
-// sum exp(s), P = exp(s - L):
-//   out_r = sum_k P_rk v_k, by the online softmax over blocks of keys (Milakov and Gimelshein 2018; Dao et
-//   al. 2022) dV_k = sum_r P_rk dO_r      dP_rk = dO_r . v_k      dS_rk = P_rk (dP_rk - dO_r . out_r) dQ_r =
-//   sum_k dS_rk k_k / sqrt(E)                    dK_k = sum_r dS_rk q_r / sqrt(E)
+// heads that share a key head are handled together: row r of such a group is query head r % G at position r /
+// G, so T positions make T * G rows. A tile takes kTileRows of them, one per lane.
+//
+// Row r sees the keys k <= r / G. With L_r = log sum_k exp(s_rk):
+//   s_rk  = q_r . k_k / sqrt(E)
+//   P_rk  = exp(s_rk - L_r)
+//   out_r = sum_k P_rk v_k               by the online softmax over blocks of keys
+//                                        (Milakov and Gimelshein 2018; Dao et al. 2022)
+//   dV_k  = sum_r P_rk dO_r
+//   dP_rk = dO_r . v_k
+//   dS_rk = P_rk (dP_rk - dO_r . out_r)
+//   dQ_r  = sum_k dS_rk k_k / sqrt(E)
+//   dK_k  = sum_r dS_rk q_r / sqrt(E)
 // Every sum is taken by one thread in a fixed order: results are the same for any number of threads.
 #include <omp.h>
 
@@ -43,8 +50,8 @@ int64_t forwardScratch(const AttentionShape& shape, int64_t tokens) {
   return 2 * (tokens + kKeyRows) * shape.stride + (2 * shape.stride + kKeyBlock) * kTileRows;
 }
 
-// Online softmax of vector v over one block of keys: scores become weights, earlier sums are scaled to the
-// new maximum.
+// Takes vector v's online softmax over one block of keys: scores become weights, and earlier sums are scaled
+// to the new maximum.
 [[gnu::noinline]] void softmaxBlock(ForwardTile& work, const AttentionTile& tile, int v, int64_t firstKey,
                                     const Visibility& visibility) {
   float* scores = work.scores + v * kLanes;
@@ -132,7 +139,7 @@ int64_t backwardScratch(const AttentionShape& shape, int64_t tokens) {
   return 4 * (tokens + kKeyRows) * shape.stride + (5 * shape.stride + 2 * kKeyBlock) * kTileRows;
 }
 
-// logSumExp and dO . out of every lane; 0 in lanes beyond the tile's rows.
+// Loads logSumExp and computes dO . out for every lane; both are 0 in lanes beyond the tile's rows.
 void loadRowTerms(BackwardTile& work, const AttentionTile& tile, const float* out, const float* logSumExp) {
   const AttentionShape& shape = tile.shape;
   for (int64_t vector = 0; vector < tile.vectors; ++vector) {
@@ -154,8 +161,8 @@ void loadRowTerms(BackwardTile& work, const AttentionTile& tile, const float* ou
   }
 }
 
-// Vector v over one block of keys: s becomes P and dP becomes dS; 0 where a lane does not see the key, up to
-// `count`.
+// For vector v over one block of keys, s becomes P and dP becomes dS. Both are 0 for keys that a lane does
+// not see, up to `count`.
 [[gnu::noinline]] void gradientBlock(BackwardTile& work, const AttentionTile& tile, int v, int64_t firstKey,
                                      int64_t count, const Visibility& visibility) {
   float *weights = work.weights + v * kLanes, *gradScores = work.gradScores + v * kLanes;
@@ -195,7 +202,7 @@ void backwardTile(BackwardTile& work, const AttentionTile& tile, const KeysAndVa
                       tile.vectors, visibility);
     for (int64_t key = 0; key < count; key += kKeyRows) {
       const int64_t row = at + key * shape.stride;
-      // Row r sees keys up to r / G: the first row to see any of these.
+      // Row r sees keys up to r / G: `begin` is the first row to see any of these keys.
       const int64_t begin = std::max<int64_t>(0, (firstKey + key) * shape.group - tile.firstRow);
       addTransposed(gradKv.values + row, work.weights + key * kTileRows, work.gradOutRows, shape.stride,
                     begin, tile.rows);
@@ -208,7 +215,7 @@ void backwardTile(BackwardTile& work, const AttentionTile& tile, const KeysAndVa
   unpackRows(gradQkv, shape.width, tile, work.gradQueries, scales);
 }
 
-// Products of `perPair` E-long vectors for every visible pair of query and key.
+// Counts `perPair` products of E-long vectors per visible pair of query and key.
 double attentionFlops(const int32_t* offsets, int64_t sequences, const AttentionShape& shape,
                       double perPair) {
   double pairs = 0;
@@ -258,7 +265,7 @@ void CpuBackend::attentionBackward(const Tensor& gradQkv, const Tensor& gradOut,
   Profiler::Scope scope(profiler(), "attentionBackward", attentionFlops(offsets, sequences, shape, 5));
   assert(heads % kvHeads == 0 && headDim % 2 == 0 && qkv.count() == offsets[sequences] * shape.width);
   assert(gradQkv.count() == qkv.count() && gradOut.count() == out.count());
-  // All rows of a group in one item: gradients of keys and values are sums over them.
+  // One item takes all rows of a group, because the gradients of keys and values are sums over them.
   const int64_t tokens = longest(offsets, sequences), perThread = backwardScratch(shape, tokens);
   const std::vector<AttentionItem> items =
       workItems(offsets, sequences, shape, std::max<int64_t>(1, tokens * shape.group),

@@ -1,8 +1,6 @@
-// Attention of single rows over the paged key/value cache, for generation.
-//
 // Shapes: qkv [R, (H + 2K) * E], out [R, H * E], cache [blocks, 2, K, E * 16], float32 or bfloat16
-// (cached_block.h: how a block holds them; arithmetic is float32). Every row is computed on its own, in an
-// order that only its length decides: its result does not depend on the other rows or on the number of
+// (cached_block.h says how a block holds them; the arithmetic is float32). Every row is computed on its own,
+// in an order that only its length decides: its result does not depend on the other rows or on the number of
 // threads.
 #include <omp.h>
 
@@ -26,35 +24,35 @@ constexpr int64_t kBlock = kvBlockTokens;
 struct Shape {
   int64_t heads, kvHeads, headDim;
   int64_t width() const { return (heads + 2 * kvHeads) * headDim; }
-  int64_t headValues() const { return headDim * kBlock; }  // of one head's keys (or values) in a block
+  int64_t headValues() const { return headDim * kBlock; }  // per head: its keys (or values) in a block
   int64_t blockValues() const { return 2 * kvHeads * headValues(); }
 };
 
 // Query heads that share one key/value head, for one row.
 template <typename C>
 struct Group {
-  const C* cache;  // of the first block: this head's keys
+  const C* cache;  // the first block, at this head's keys
   const int32_t* blocks;
   int64_t length;        // cached tokens
   int64_t blockValues;   // from a block to the next
   int64_t valuesOffset;  // from a head's keys to its values
   int64_t headDim;
-  bool fetchValues;  // by the first heads; for the others they are in cache
+  bool fetchValues;  // set for the first heads; for the others they are in cache
   const C* keys(int64_t index) const { return cache + blocks[index] * blockValues; }
   const C* values(int64_t index) const { return keys(index) + valuesOffset; }
 };
 
-// Heads that are computed together: each value of the cache that is loaded serves all of them.
+// Heads that are computed together: each value that is loaded from the cache serves all of them.
 constexpr int kMostHeads = kVectorRegisters >= 32 ? 4 : 2;
 
-// scores[h][block * 16 + token] = query[h] . key, for as many tokens as `vectors` hold, from block `first`
-// on.
+// scores[h][block * 16 + token] = query[h] . key for as many tokens as `vectors` hold, starting at block
+// `first`.
 template <int heads, int vectors, typename C>
 [[gnu::noinline]] void scoreBlocks(float* scores, int64_t stride, const float* queries, const Group<C>& group,
                                    int64_t first) {
   static_assert(vectors % kBlockVectors == 0);
   constexpr int together = kNeighbours<C>;
-  const C* keys[vectors];  // of a vector's first token
+  const C* keys[vectors];  // at a vector's first token
   for (int v = 0; v < vectors; ++v) {
     keys[v] = group.keys(first + v / kBlockVectors) + v % kBlockVectors * kLanes * together;
   }
@@ -119,15 +117,15 @@ void score(float* scores, int64_t stride, const float* queries, const Group<C>& 
 }
 
 // out[h] = inverseSums[h] * sum over tokens of weight * value, for the columns of `vectors` from `column` on.
-// Where half of the registers hold twice the sums, even and odd tokens are summed apart: two chains hide the
-// latency of the additions.
+// Where half of the registers can hold twice the sums, even and odd tokens are summed apart: two chains hide
+// the latency of the additions.
 template <int heads, int vectors, typename C>
 [[gnu::noinline]] void weighColumns(float* out, const float* weights, int64_t stride,
                                     const float* inverseSums, const Group<C>& group, int64_t column) {
   constexpr int chains = 2 * heads * vectors <= kVectorRegisters / 2 ? 2 : 1;
   constexpr int together = kNeighbours<C>;
   Vector sums[chains][heads][vectors] = {};
-  // `count` neighbours at most: one, where the second has not been written.
+  // Adds at most `count` neighbours: one where the second has not been written.
   const auto addTokens = [&](int chain, const C* values, int64_t token, int count)
       __attribute__((always_inline)) {
 #pragma GCC unroll 2
@@ -165,7 +163,7 @@ template <int heads, int vectors, typename C>
   }
 }
 
-// The columns of a head dimension that is no whole number of vectors.
+// Computes the columns left over where the head dimension is no whole number of vectors.
 template <int heads, typename C>
 void weighRest(float* out, const float* weights, int64_t stride, const float* inverseSums,
                const Group<C>& group, int64_t column) {
@@ -222,7 +220,7 @@ void attendHead(float* out, const C* cache, const float* qkv, const CachedAttent
   }
 }
 
-// What a (row, key/value head) costs, in tokens: its length and something for starting it.
+// The cost of one row and key/value head, in tokens: the row's length and something for starting it.
 int64_t cost(const CachedAttentionRow& row) { return row.length + kBlock; }
 
 template <typename C>

@@ -1,5 +1,5 @@
-// The CPU backend: float32 and bfloat16, oneDNN for the large products, OpenMP (the pool oneDNN uses too) for
-// everything else. Each override is defined in the file of its kernel family.
+// The CPU backend: float32 and bfloat16, oneDNN for the large products, OpenMP (the pool that oneDNN uses
+// too) for everything else. Each override is defined in the file of its kernel family.
 #pragma once
 
 #include <memory>
@@ -76,7 +76,7 @@ class CpuBackend final : public Backend {
                        int64_t headDim) override;
 
  private:
-  // Cosines and sines of every position so far; grows by doubling (rotary.cpp).
+  // Cosines and sines of every position so far. The table grows by doubling (rotary.cpp).
   struct RotaryTable {
     std::vector<float> inverseFrequencies;  // [headDim / 2]
     int64_t positions = 0;
@@ -85,11 +85,11 @@ class CpuBackend final : public Backend {
   const float* rotaryTable(int64_t positions, int64_t headDim, const float* inverseFrequencies);
 
   int threads_;
-  std::shared_ptr<ThreadWaiting> waiting_;  // null where nobody asked for it, or there is one thread
+  std::shared_ptr<ThreadWaiting> waiting_;  // null where nobody asked for it or there is one thread
   RotaryTable rotary_;
   MatrixProducts products_;
   Buffer scratch_;   // temporary memory of the op that runs
-  Buffer operands_;  // x of a packed product, as its format wants it
+  Buffer operands_;  // x of a packed product, in the form that its format wants
 };
 
 }  // namespace hdpo

@@ -1,7 +1,8 @@
 // QK-norm: every query and key head of a row is RMS-normalised on its own.
 //
 // Shapes: qkv, out, gradQkv [N, (H + 2K) * E]; weights [E], one for queries and one for keys; inverseRms [N,
-// H + K]. y_i = x_i * r * w_i with r = 1 / sqrt(mean(x^2) + epsilon), so
+// H + K]. With r = 1 / sqrt(mean(x^2) + epsilon):
+//   y_i      = x_i * r * w_i
 //   gradW_i += sum over rows and heads of gradY_i * x_i * r
 //   gradX_i  = r * (gradY_i * w_i - x_i * r^2 * mean_j(gradY_j * w_j * x_j))
 #include <algorithm>
@@ -39,8 +40,8 @@ inline void headBackward(float* grad, float* gradWeight, const float* x, const f
   }
 }
 
-// Rows of one partial sum of the weights' gradients: fixed, so that the result does not depend on the number
-// of threads.
+// Rows per partial sum of the weights' gradients: fixed, so that the result does not depend on the number of
+// threads.
 constexpr int64_t kRowsPerPartial = 256;
 
 }  // namespace

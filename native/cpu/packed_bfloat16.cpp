@@ -1,9 +1,8 @@
-// Packed products in bfloat16: out [R, N] = x [R, P] * weight [N, P]^T, x and weight rounded to bfloat16,
-// sums in float32.
+// Packed products in bfloat16: out [R, N] = x [R, P] * weight [N, P]^T, with x and weight rounded to bfloat16
+// and sums in float32.
 //
-// Layout: data[panel][P / 2][kPanel][2], padded with zeros: what one AVX512-BF16 instruction takes is two
-// inputs side by side for each of 16 outputs (bfloat16_pairs.h). x is rounded once per call, rows
-// [2 * ceil(P / 2)].
+// Layout: data[panel][P / 2][kPanel][2], padded with zeros. One AVX512-BF16 instruction takes two inputs side
+// by side for each of 16 outputs (bfloat16_pairs.h). x is rounded once per call, to rows [2 * ceil(P / 2)].
 #include <omp.h>
 
 #include <cassert>
@@ -33,7 +32,7 @@ struct Product {
   [[gnu::noinline]] void run(int64_t row, int64_t panel) const {
     const PairElement* from = x + row * pairs * 2;
     const uint16_t* weight = panels + panel * pairs * 2 * kPanel;
-    const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
+    const bool fetchAhead = row == 0;  // the first tile that uses a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     addPairProducts<tileRows>(sums, from, weight, pairs, fetchAhead);
     storeTile(out + row * outputs + panel * kPanel, outputs, outputs - panel * kPanel, sums);
@@ -87,7 +86,7 @@ void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& we
     roundElements(rounded + row * pairs * 2, x.f32() + row * inputs, inputs);
     if (inputs % 2 != 0) rounded[row * pairs * 2 + inputs] = 0;
   };
-  const bool alone = rows * inputs <= parallelElements();  // threads waiting for each other would take longer
+  const bool alone = rows * inputs <= parallelElements();  // waiting for other threads would take longer
   for (int64_t row = 0; alone && row < rows; ++row) roundRow(row);
 #pragma omp parallel if (weight.outputs * inputs > parallelWeights() || \
                          rows * weight.outputs * inputs > parallelMultiplyAdds())

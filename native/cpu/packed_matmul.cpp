@@ -21,8 +21,8 @@ namespace {
 constexpr int kVectors = kVectorsPerBlock;
 constexpr int64_t kTileRows = 6;  // in registers: 6 x kVectors sums, as many weights, one broadcast value
 constexpr int64_t kPanel = kLanes * kVectors;
-// Lines of a panel fetched ahead: with few rows the weights come from the outer caches, and this gained 8%
-// there.
+// Lines of a panel that are fetched ahead. With few rows the weights come from the outer caches, where this
+// gained 8%.
 constexpr int64_t kPrefetch = 32;
 
 struct Product {
@@ -30,12 +30,12 @@ struct Product {
   const float *x, *panels;
   int64_t rows, outputs, inputs;
 
-  // One tile: rows [row, row + tileRows) by one panel.
+  // Computes one tile: rows [row, row + tileRows) by one panel.
   template <int tileRows>
   [[gnu::noinline]] void run(int64_t row, int64_t panel) const {
     const float* from = x + row * inputs;
     const float* weight = panels + panel * kPanel * inputs;
-    const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
+    const bool fetchAhead = row == 0;  // the first tile that uses a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     for (int64_t p = 0; p < inputs; ++p) {
       Vector weights[kVectors];

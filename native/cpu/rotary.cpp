@@ -1,7 +1,8 @@
-// Rotary position embedding, in place: the first `heads` heads of each row of qkv [N, width]. With half-split
-// pairs and angle a = position * inverseFrequencies[i]:
-//   x_i' = x_i cos a - x_(i + E/2) sin a        x_(i + E/2)' = x_(i + E/2) cos a + x_i sin a
-// Backward is the inverse rotation, -a.
+// Rotary position embedding, in place, of the first `heads` heads of each row of qkv [N, width]. With
+// half-split pairs and angle a = position * inverseFrequencies[i]:
+//   x_i'         = x_i cos a - x_(i + E/2) sin a
+//   x_(i + E/2)' = x_(i + E/2) cos a + x_i sin a
+// Backward is the inverse rotation, by -a.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -11,8 +12,8 @@
 
 namespace hdpo {
 
-// Cosines, then sines of one position: [positions][2][E / 2]. Angles in float64: float32 has lost a radian's
-// digits long before the end of a long context.
+// Returns the table [positions][2][E / 2]: the cosines, then the sines of each position. Angles are float64,
+// because float32 loses a radian's digits long before the end of a long context.
 const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, const float* inverseFrequencies) {
   RotaryTable& table = rotary_;
   const int64_t half = headDim / 2;

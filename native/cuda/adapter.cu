@@ -1,4 +1,4 @@
-// What LoRA needs beside matrix products; shapes: ops/backend.h.
+// What LoRA needs beside matrix products; ops/backend.h has the shapes.
 #include <cassert>
 
 #include "core/random.h"
@@ -36,13 +36,13 @@ struct Blocks {
   int64_t modules, rank;
   float scale;
 
-  // Where element (row, i) of block `module` lies in out and, from the blocks before it, in up.
+  // Where element (row, i) of block `module` lies in out.
   __device__ int64_t inOut(int64_t module, int64_t row, int64_t i) const {
     return (blocks[module].firstRow + row) * modules * rank + module * rank + i;
   }
 };
 
-// up [sum of the blocks' rows, rank]; forward: out = scale * up, otherwise up += scale * out.
+// up [sum of the blocks' rows, rank]. Forward computes out = scale * up, backward up += scale * out.
 template <bool forward>
 __global__ void __launch_bounds__(kThreads) moveBlocks(float* target, const float* source, Blocks given) {
   int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x;

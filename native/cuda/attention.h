@@ -1,6 +1,6 @@
-// Packed causal attention on the tensor cores; shapes and equations: native/cpu/attention.cpp. BFloat16 at
-// their full rate, float as three bfloat16 each, at a sixth of it and with float32's precision. headDim at
-// most 128.
+// Packed causal attention on the tensor cores; native/cpu/attention.cpp has the shapes and equations.
+// BFloat16 runs at their full rate. Each float is split into three bfloat16, which runs at a sixth of that
+// rate with float32's precision. headDim is at most 128.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ template <typename T>
 void attention(Stream stream, T* out, float* logSumExp, const T* qkv, const int32_t* offsets,
                const AttentionShape& shape);
 
-// gradQkv = . Every sum in a fixed order.
+// gradQkv is overwritten. Every sum is taken in a fixed order.
 size_t attentionBackwardWorkspaceBytes(const AttentionShape& shape);
 template <typename T>
 void attentionBackward(Stream stream, T* gradQkv, const T* gradOut, const T* qkv, const T* out,

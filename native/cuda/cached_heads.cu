@@ -1,8 +1,8 @@
-// Bias, QK-norm, rotary and the way into the cache, of one head in a few neighbouring lanes, each holding
-// pairs (i, i + E / 2): 16 bytes of either half where E allows (E / 2 a power of two of packs), otherwise
-// every 32nd pair. Four launches' work in one: at few rows a decoding step is as long as its launches are
-// many. Values are rounded to T between the four, as the training forward has them in memory: logprobs of
-// sampling and of training are to differ by as little as can be.
+// Bias, QK-norm, rotary and the write to the cache in one launch, because at few rows a decoding step takes
+// as long as it has launches. One head belongs to a few neighbouring lanes, which hold pairs (i, i + E / 2):
+// 16 bytes of either half where E allows (E / 2 a power of two of packs), otherwise every 32nd pair. Values
+// are rounded to T between the four steps, as the training forward has them in memory: logprobs of sampling
+// and of training are to differ by as little as can be.
 #include "cuda/cache_layout.h"
 #include "cuda/cached_heads.h"
 #include "cuda/element.h"
@@ -14,7 +14,7 @@ namespace hdpo::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kMostPairs = 4;  // of a lane, where it takes every 32nd
+constexpr int kMostPairs = 4;  // per lane, where it takes every 32nd
 
 template <typename T, typename C>
 struct Heads {
@@ -24,10 +24,10 @@ struct Heads {
   CachedRows rows;
   CachedHeads shape;
 
-  int64_t all;  // heads of a row: H + 2K
+  int64_t all;  // heads per row: H + 2K
 };
 
-// The pairs of one lane. `first` and `second` hold elements index(i) and index(i) + half.
+// The pairs of one lane: `first` holds elements index(i), `second` elements index(i) + half.
 template <typename T, bool packed>
 struct Pairs {
   static constexpr int kCount = packed ? kPack<T> : kMostPairs;
@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(kThreads) placeHeads(Heads<T, C> given, int la
   }
   if (head < heads) return x.store(given.qkv + item * headDim, lane, half);
   const int64_t length = given.rows.lengths[row];
-  if (length == 0) return;  // added to a step to make it as large as another
+  if (length == 0) return;  // a padding row, added to a step to make it as large as another
   const int64_t kvHead = (head - heads) % given.shape.kvHeads;
   const int64_t key = keyPlace(given.rows, given.shape, row, length - 1, kvHead);
   x.store(given.cache + key + (positioned ? 0 : valuesBehindKeys(given.shape)), lane, half);

@@ -35,9 +35,9 @@ CudaBackend::CudaBackend(int device, std::string deviceName, const MakeProducts&
 
 CudaBackend::~CudaBackend() {
   try {
-    synchronise(stream_);  // copies may still run out of pinned memory
+    synchronise(stream_);  // copies out of pinned memory may still run
   } catch (const Error&) {
-    // What failed has nobody left to hear of it.
+    // Nobody is left to hear of a failure here.
   }
   graphs_.clear();
   products_.reset();
@@ -52,7 +52,7 @@ CudaBackend::Scope::Wait::~Wait() {
   try {
     synchronise(backend.stream_);
   } catch (const Error&) {
-    // A failed kernel is still there for the next call that waits, which can throw.
+    // A failed kernel also shows in the next call that waits, which can throw.
   }
 }
 

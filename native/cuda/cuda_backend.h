@@ -1,19 +1,19 @@
-// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. One stream,
-// in the order of the calls; only what returns a number to the host waits (copyToHost, sumOfSquares, the
-// losses, advantages, sampling).
+// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. One stream
+// runs them in the order of the calls. Only what returns a number to the host waits (copyToHost,
+// sumOfSquares, the losses, advantages, sampling).
 //
 // Memory. Tensors lie in device memory, taken from the device's pool in the order of the stream. Beside them
-// a backend holds cuBLAS's workspace, one workspace of kernels (the largest that an op has asked for),
+// a backend holds cuBLAS's workspace, one workspace for kernels (the largest that an op has asked for),
 // operands rounded to bfloat16, and the ring of staging.h.
 //
-// Products. A float32 product runs in float32, without TF32. With a bfloat16 operand the other is rounded to
-// bfloat16; sums are float32, a result may be rounded. cuBLAS chooses an algorithm by shape, so that, unlike
-// on the CPU, a row's last bits may depend on how many rows are multiplied with it. Products with
-// int8 weights are ours, and their rows do not. Attention over the cache takes runs of new tokens of a
-// sequence in tiles (cached_prefill.h), where rounding is other than that of single rows.
+// Products. A float32 product runs in float32, without TF32. With one bfloat16 operand the other is rounded
+// to bfloat16; sums are float32, and a result may be rounded. cuBLAS chooses an algorithm by shape: unlike on
+// the CPU, a row's last bits may depend on how many rows are multiplied with it. Products with int8 weights
+// are our own, and there they do not. Attention over the cache takes runs of a sequence's new tokens in tiles
+// (cached_prefill.h), which round differently from single rows.
 //
-// Decoding. Steps of few rows are recorded and replayed (decoding_ops.cpp): while one is recorded no op may
-// wait, allocate, release or send an array that is not the step's; what does is ERR_INTERNAL.
+// Decoding. Steps of few rows are recorded and replayed (decoding_ops.cpp). While one is recorded, no op may
+// wait, allocate, release or send an array that is not the step's; an op that does throws ERR_INTERNAL.
 #pragma once
 
 #include <functional>
@@ -31,8 +31,8 @@
 
 namespace hdpo::cuda {
 
-// out = op(a) * op(b) + beta * out on the stream, both operands of one type, out float32 or of theirs:
-// cuBLAS, and a plain loop in tests.
+// out = op(a) * op(b) + beta * out on the stream, where both operands have one type and out is float32 or of
+// that type. cuBLAS computes it; in tests a plain loop does.
 class MatrixProducts {
  public:
   virtual ~MatrixProducts() = default;
@@ -51,8 +51,8 @@ class CudaBackend final : public Backend {
   const char* name() const override { return "cuda"; }
   int threads() const override { return 1; }
 
-  // A fifth of the device's memory for cached keys and values; as many rows and tokens as keep its matrix
-  // units busy.
+  // A fifth of the device's memory goes to cached keys and values; there are as many rows and tokens as keep
+  // its matrix units busy.
   DeviceDefaults defaults() override;
 
   void* allocate(size_t bytes) override;
@@ -62,7 +62,7 @@ class CudaBackend final : public Backend {
   void zero(void* destination, size_t bytes) override;
   std::optional<size_t> availableBytes() override;
 
-  // Activations are in the type of the weights: tensor cores take them as they are, and half the bytes move.
+  // Activations have the type of the weights: tensor cores take them as they are, and half the bytes move.
   DType activationType(DType weights) const override { return weights; }
   void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
               float beta) override;
@@ -135,7 +135,7 @@ class CudaBackend final : public Backend {
   const DecodingGraphs& decodingGraphs() const { return graphs_; }
 
  private:
-  // Opened by every op. With the profiler on it waits for the device at its end, so that times are the
+  // Every op opens one. With the profiler on it waits for the device at its end, so that times are the
   // device's.
   class Scope {
    public:
@@ -150,16 +150,16 @@ class CudaBackend final : public Backend {
       ~Wait();
     };
     Profiler::Scope scope_;
-    Wait wait_;  // ends first
+    Wait wait_;  // declared last, so that it ends first
   };
 
   void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                float beta);
   Tensor rounded(const Tensor& operand, Buffer& memory);
   void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight);
-  void* workspace(size_t bytes);  // until the next call
-  // Device addresses of copies of the pieces, and of block tables and lengths: the decoding step's, or new
-  // ones.
+  void* workspace(size_t bytes);  // valid until the next call
+  // Returns device addresses of the pieces, and of block tables and lengths: of the decoding step's own
+  // arrays where they are among these, otherwise of new copies.
   std::vector<const void*> upload(std::initializer_list<Staging::Piece> pieces);
   CachedRows upload(const CachedAttentionRow* rows, int64_t count);
 
@@ -174,14 +174,14 @@ class CudaBackend final : public Backend {
   std::unique_ptr<MatrixProducts> products_;
   Buffer productWorkspace_, workspace_, roundedA_, roundedB_;
 
-  std::unordered_map<void*, uint64_t> memory_;  // what is allocated, by its number
+  std::unordered_map<void*, uint64_t> memory_;  // allocated memory and its number
   uint64_t newestMemory_ = 0;
   const bool graphsOn_;
   DecodingGraphs graphs_;
   std::unique_ptr<DecodingArrays> arrays_;
   bool recording_ = false;
-  std::vector<void*> withheld_;  // released while recording
-  const char* op_ = "no op";     // the last that began
+  std::vector<void*> withheld_;  // memory that was released while recording
+  const char* op_ = "no op";     // the last op that began
 };
 
 }  // namespace hdpo::cuda

@@ -1,4 +1,4 @@
-// From a tensor's dtype to a launcher's template argument.
+// Turns a tensor's dtype into a launcher's template argument.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace hdpo::cuda {
 
-// visit(float()) or visit(BFloat16()), for the arguments' types.
+// Calls visit(float()) or visit(BFloat16()) for the arguments' types.
 template <class Visit>
 void withType(DType dtype, const char* op, const Visit& visit) {
   switch (dtype) {
@@ -22,7 +22,7 @@ void withType(DType dtype, const char* op, const Visit& visit) {
   }
 }
 
-// For ops that other types have no kernel for.
+// For ops that have no kernel for other types.
 inline void requireFloat32(const char* op, std::initializer_list<Tensor> tensors) {
   for (const Tensor& tensor : tensors) {
     require(tensor.dtype == DType::Float32, "ERR_NOT_IMPLEMENTED",

@@ -1,4 +1,4 @@
-// Conversions, sums, biases and moves of rows: memory-bound, one pass each, 16 bytes a thread and access
+// Conversions, sums, biases and moves of rows: memory-bound, one pass each, 16 bytes per thread and access
 // where the addresses allow.
 #include <algorithm>
 
@@ -12,14 +12,14 @@ namespace hdpo::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-// Of a grid that strides over its elements: enough to fill any device several times over.
+// Blocks of a grid that strides over its elements: enough to fill any device several times over.
 constexpr int64_t kMostBlocks = 8192;
 
 unsigned blocksFor(int64_t items) {
   return static_cast<unsigned>(std::min(kMostBlocks, blocksOf(items, kThreads)));
 }
 
-// Elements that both types can move in 16-byte accesses.
+// Elements per step, so that both types move in 16-byte accesses.
 template <typename To, typename From>
 constexpr int kCommon = kPack<To> > kPack<From> ? kPack<To> : kPack<From>;
 
@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(kThreads)
 
 constexpr int64_t kRowsPerPartial = 128;
 
-// partials [blocks of rows, C]; grid (blocks of columns, blocks of rows).
+// partials [blocks of rows, C]; the grid is (blocks of columns, blocks of rows).
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     columnSums(float* partials, const T* gradRows, int64_t rows, int64_t columns, int64_t columnBlocks) {

@@ -1,4 +1,4 @@
-// Conversions, sums, biases and moves of rows; see ops/backend.h. T: float or BFloat16. index in device
+// Conversions, sums, biases and moves of rows; see ops/backend.h. T: float or BFloat16. index is in device
 // memory.
 #pragma once
 

@@ -1,6 +1,7 @@
-// Rows of a table by token, and the sums back. For the backward pass the rows of the batch are listed by
-// token: a list's place is chance (whichever token asks first), its order is not, as each member counts those
-// before it; then one block a token and stretch of columns adds its list in the order of the batch.
+// Looks up rows of a table by token, and adds up their gradients. For the backward pass the rows of the batch
+// are listed by token. Where a list lies is left to chance (whichever thread asks first), but its order is
+// not: each member counts those before it. Then one block per token and stretch of columns adds its list in
+// the order of the batch.
 #include "cuda/element.h"
 #include "cuda/embedding.h"
 #include "cuda/workspace.h"
@@ -40,12 +41,12 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 struct Lists {
-  int32_t* counts;  // [V] rows of a token
-  int32_t* filled;  // [V] of them listed so far
+  int32_t* counts;  // [V] rows per token
+  int32_t* filled;  // [V] rows listed so far, per token
   int32_t* used;    // places given out
   int32_t* starts;  // [V] where a token's list begins
   int32_t* listed;  // [N] rows by token, as they came
-  int32_t* sorted;  // [N] rows by token, in order
+  int32_t* sorted;  // [N] rows by token, in the order of the batch
 };
 
 Lists listsIn(Workspace& workspace, int64_t rows, int64_t vocabSize) {
@@ -87,7 +88,8 @@ __global__ void __launch_bounds__(kThreads) sortLists(Lists lists, const int32_t
   lists.sorted[start + before] = static_cast<int32_t>(row);
 }
 
-// A block for each row and stretch of kThreads columns; those of a list's first row do its work.
+// There is one block per row and stretch of kThreads columns. The blocks of a list's first row do the list's
+// work.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     addLists(float* gradTable, const T* gradOut, Lists lists, const int32_t* tokens, int64_t columns,

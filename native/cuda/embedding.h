@@ -1,5 +1,5 @@
-// Shapes: native/cpu/embedding.cpp. tokens [rows] in device memory. T: activations, W: the table; float or
-// BFloat16.
+// native/cpu/embedding.cpp has the shapes. tokens [rows] is in device memory. T: activations, W: the table;
+// each float or BFloat16.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace hdpo::cuda {
 template <typename T, typename W>
 void embedding(Stream stream, T* out, const W* table, const int32_t* tokens, int64_t rows, int64_t columns);
 
-// gradTable += ; the rows of a token are added in the order of the batch.
+// Adds to gradTable; the rows of a token are added in the order of the batch.
 size_t embeddingBackwardWorkspaceBytes(int64_t rows, int64_t vocabSize);
 template <typename T>
 void embeddingBackward(Stream stream, float* gradTable, const T* gradOut, const int32_t* tokens, int64_t rows,

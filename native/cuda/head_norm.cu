@@ -1,5 +1,5 @@
-// QK-norm; shapes and equations: native/cpu/head_norm.cpp. A head is a few neighbouring lanes' work, 16 bytes
-// each, where E allows (a power of two up to 128); other sizes take a warp a head.
+// QK-norm; native/cpu/head_norm.cpp has the shapes and equations. A few neighbouring lanes take one head, 16
+// bytes each, where E allows (a power of two up to 128); with other sizes one warp takes one head.
 #include <algorithm>
 
 #include "cuda/element.h"
@@ -31,7 +31,7 @@ struct Heads {
   __device__ int64_t normed() const { return heads + kvHeads; }
 };
 
-// Values of a head held by one lane: `packed` 16 bytes at lane * kPack, otherwise every 32nd value, up to 8.
+// A lane's values of a head: if `packed` 16 bytes at lane * kPack, otherwise every 32nd value, up to 8.
 constexpr int kMostValues = 8;
 
 template <typename T, bool packed>
@@ -99,8 +99,8 @@ __global__ void __launch_bounds__(kThreads) forward(Heads<T> given, int lanes) {
   x.store(given.out + at, lane, given.headDim);
 }
 
-// A block's rows, head by head; its sums of the weights' gradients go to shared memory [groups][2][E] at the
-// end.
+// Takes a block's rows, head by head. Its sums of the weights' gradients go to shared memory [groups][2][E]
+// at the end.
 template <typename T, bool packed>
 __global__ void __launch_bounds__(kThreads) backward(Heads<T> given, int lanes) {
   const int lane = static_cast<int>(threadIdx.x) % lanes, group = static_cast<int>(threadIdx.x) / lanes;
@@ -199,7 +199,7 @@ void headNormBackward(Stream stream, T* gradQkv, float* gradQueryWeight, float* 
   launch(packed ? backward<T, true> : backward<T, false>, static_cast<unsigned>(blocks), kThreads,
          sharedBytes, stream, given, lanes);
   if (!partials) return;
-  // A row of partials is the queries' sums beside the keys'.
+  // A row of partials has the queries' sums beside the keys'.
   addPartialSums(stream, gradQueryWeight, partials, blocks, shape.headDim, width);
   addPartialSums(stream, gradKeyWeight, partials + shape.headDim, blocks, shape.headDim, width);
 }

@@ -1,4 +1,5 @@
-// Shapes and equations: native/cpu/head_norm.cpp. T: float or BFloat16 for activations; the rest is float32.
+// native/cpu/head_norm.cpp has the shapes and equations. T: float or BFloat16 for activations; the rest is
+// float32.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,7 @@ template <typename T>
 void headNorm(Stream stream, T* out, float* inverseRms, const T* qkv, const float* queryWeight,
               const float* keyWeight, const HeadNormShape& shape, float epsilon);
 
-// gradQkv in place; gradQueryWeight and gradKeyWeight +=, or both null.
+// gradQkv is changed in place; gradQueryWeight and gradKeyWeight are added to, or both null.
 size_t headNormBackwardWorkspaceBytes(const HeadNormShape& shape);
 template <typename T>
 void headNormBackward(Stream stream, T* gradQkv, float* gradQueryWeight, float* gradKeyWeight, const T* qkv,

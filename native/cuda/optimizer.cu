@@ -1,4 +1,4 @@
-// The passes of an optimiser step; equations: native/cpu/optimizer.cpp.
+// The passes of an optimiser step; native/cpu/optimizer.cpp has the equations.
 #include <algorithm>
 #include <cmath>
 
@@ -12,7 +12,7 @@ namespace hdpo::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kSpan = 65536;  // values of one partial sum
+constexpr int64_t kSpan = 65536;  // values per partial sum
 constexpr int64_t kMostBlocks = 8192;
 
 template <bool vectors>

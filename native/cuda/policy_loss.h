@@ -8,7 +8,8 @@
 
 namespace hdpo::cuda {
 
-// All pointers of input and output, and sums, in device memory; `sums` is written (workspaceBytes left 0).
+// All pointers of input and output, and sums, are in device memory; `sums` is written (workspaceBytes stays
+// 0).
 size_t policyLossWorkspaceBytes(int64_t tokens, int64_t vocabSize);
 void policyLoss(Stream stream, PolicyLossSums* sums, const PolicyLossInput& input,
                 const PolicyLossOutput& output, void* workspace);

@@ -1,6 +1,6 @@
-// RMS normalisation of rows; shapes and equations: native/cpu/rms_norm.cpp. A block keeps its row in
-// registers, so that every tensor is moved once; rows too wide or not aligned for that take plain loops over
-// global memory.
+// RMS normalisation of rows; native/cpu/rms_norm.cpp has the shapes and equations. A block keeps its row in
+// registers, so that every tensor is moved once. Rows that are too wide or not aligned for that take plain
+// loops over global memory.
 #include <algorithm>
 
 #include "cuda/element.h"
@@ -23,25 +23,27 @@ constexpr int kMostThreads = 1024, kMostBackwardThreads = 512;  // the backward 
 constexpr int kPlainThreads = 256;
 constexpr size_t kScratchBytes = kMostThreads / kWarp * sizeof(float);
 
-// Blocks of the backward pass: each sums gradWeight over its rows. Decided by the number of rows alone.
+// Blocks of the backward pass, each of which sums gradWeight over its rows. The number of rows alone decides
+// them.
 constexpr int64_t kBackwardBlocks = 1056, kLeastRows = 8;
 int64_t rowsPerBlock(int64_t rows) { return std::max(kLeastRows, blocksOf(rows, kBackwardBlocks)); }
 
 bool inRegisters(int64_t columns, int64_t mostThreads) { return columns <= mostThreads * kHeld; }
-// The fewest warps that hold a row.
+// The fewest warps that can hold a row, in threads.
 unsigned threadsFor(int64_t columns) {
   unsigned threads = kWarp;
   while (int64_t{threads} * kHeld < columns) threads *= 2;
   return threads;
 }
 
-// Of group g: a thread's groups lie a block's width apart.
+// The column of group g; a thread's groups lie a block's width apart.
 template <typename T>
 __device__ int64_t columnOf(int g) {
   return (int64_t{g} * blockDim.x + threadIdx.x) * kGroup<T>;
 }
 
-// `count` values that begin at an address, as float: of a float array as many 16-byte accesses as it takes.
+// `count` values that begin at an address, read as float. A float array takes as many 16-byte accesses as are
+// needed.
 template <typename T, int count>
 struct Values {
   Pack<T> packs[count / kPack<T>];
@@ -136,7 +138,7 @@ template <typename T>
 struct Backward {
   float* gradX;
   bool accumulate;
-  float* partials;  // [blocks, C] sums of gradWeight; null: frozen
+  float* partials;  // [blocks, C] sums of gradWeight; null where the weight is frozen
   const T* gradY;
   const float *x, *weight, *inverseRms;
   int64_t rows, columns, rowsPerBlock;
@@ -271,7 +273,7 @@ void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWe
     launch(backwardInRegisters<T>, static_cast<unsigned>(blocks), threadsFor(columns), kScratchBytes, stream,
            given);
   } else {
-    // Sums first: gradX may be gradY.
+    // The sums come first, because gradX may be gradY.
     const int64_t columnBlocks = blocksOf(columns, kPlainThreads);
     if (partials) {
       launch(weightSumsPlain<T>, static_cast<unsigned>(blocks * columnBlocks), kPlainThreads, 0, stream,

@@ -1,5 +1,5 @@
-// Shapes and equations: native/cpu/rms_norm.cpp. T: float or BFloat16, what leaves the norm and its gradient;
-// the residual stream and the rest are float32.
+// native/cpu/rms_norm.cpp has the shapes and equations. T: float or BFloat16, for what leaves the norm and
+// its gradient; the residual stream and the rest are float32.
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,13 @@ template <typename T>
 void rmsNorm(Stream stream, T* y, float* inverseRms, const float* x, const float* weight, int64_t rows,
              int64_t columns, float epsilon);
 
-// x += added, then y = its norm.
+// x += added, then y = the norm of x.
 template <typename T>
 void addThenRmsNorm(Stream stream, T* y, float* x, const float* added, const float* weight, int64_t rows,
                     int64_t columns, float epsilon);
 
-// gradX = or += (accumulate); gradWeight += or null. Sums of gradWeight are taken in a fixed order.
+// gradX is overwritten or, with accumulate, added to; gradWeight is added to, or null. Sums of gradWeight are
+// taken in a fixed order.
 size_t rmsNormBackwardWorkspaceBytes(int64_t rows, int64_t columns);
 template <typename T>
 void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWeight, const T* gradY,

@@ -1,5 +1,5 @@
-// Rotary position embedding in place; equations: native/cpu/rotary.cpp. A thread rotates the same pairs of a
-// few heads, so that an angle is computed once for them.
+// Rotary position embedding in place; native/cpu/rotary.cpp has the equations. A thread rotates the same
+// pairs of a few heads, so that an angle is computed once for them.
 #include "cuda/element.h"
 #include "cuda/rotary.h"
 #include "cuda/rotary_angle.h"

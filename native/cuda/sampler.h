@@ -8,17 +8,17 @@
 
 namespace hdpo::cuda {
 
-// One row's options (see generation/generator.h), in device memory.
+// One row's options (see generation/generator.h). They lie in device memory.
 struct DeviceSamplingRow {
   float temperature = 1, topP = 1, minP = 0;
   int32_t topK = 0;
   uint64_t seed = 0;
-  int64_t position = 0;                // of the token to be drawn
-  int32_t biasBegin = 0, biasEnd = 0;  // its entries of the bias list
+  int64_t position = 0;                // position of the token to be drawn
+  int32_t biasBegin = 0, biasEnd = 0;  // the row's entries of the bias list
 };
 
-// A token occurs once in a row's list. The bias is added to the logits where they lie; `original` keeps what
-// was there.
+// A token occurs once in a row's list. The bias is added to the logits in place, and `original` keeps the
+// value that was there.
 struct DeviceLogitBias {
   int32_t token = 0;
   float bias = 0;

@@ -1,4 +1,5 @@
-// SwiGLU; equations: native/cpu/swiglu.cpp. One pass, 16 bytes a thread and access where the width allows.
+// SwiGLU; native/cpu/swiglu.cpp has the equations. One pass, 16 bytes per thread and access where the width
+// allows.
 #include <algorithm>
 
 #include "cuda/element.h"

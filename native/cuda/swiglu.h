@@ -1,4 +1,4 @@
-// Shapes and equations: native/cpu/swiglu.cpp. T: float or BFloat16.
+// native/cpu/swiglu.cpp has the shapes and equations. T: float or BFloat16.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,8 @@ namespace hdpo {
 
 namespace {
 
-// A. int8 weights are multiplied in their own way; what goes into it and comes out is as beside bfloat16.
+// The activation type A. int8 weights are multiplied in their own way, but their inputs and outputs have the
+// type that they have beside bfloat16 weights.
 DType activationType(const Backend& backend, PackedFormat format) {
   return backend.activationType(format == PackedFormat::Float32 ? DType::Float32 : DType::BFloat16);
 }
@@ -39,7 +40,7 @@ size_t Decoder::workspaceBytes(const Backend& backend, const ModelConfig& config
   const int64_t width = config.hiddenSize;
   int64_t activations =
       width + config.qkvWidth() + config.heads * config.headDim + 3 * config.intermediateSize;
-  if (adapter && format != PackedFormat::Float32) {  // reduced, and an update of the widest projection
+  if (adapter && format != PackedFormat::Float32) {  // x A^T, and an update of the widest projection
     activations += adapterScratchSizes(config, *adapter).width +
                    std::max(2 * config.intermediateSize, config.qkvWidth());
   }
@@ -47,7 +48,7 @@ size_t Decoder::workspaceBytes(const Backend& backend, const ModelConfig& config
   return static_cast<size_t>(rows * (streamBytes + activations * element) + sampled * sampledBytes);
 }
 
-// With the rows that the backend adds.
+// The given rows and those that the backend adds.
 DecoderRows Decoder::padded(const DecoderRows& rows) {
   const int64_t count = backend_.decodingRows(rows.cached, rows.count);
   if (count == rows.count) return rows;

@@ -12,7 +12,7 @@ namespace {
 
 int64_t blocksFor(int64_t tokens) { return (tokens + kvBlockTokens - 1) / kvBlockTokens; }
 
-// Products of a decoding step, with fewer rows than a training step has, and of prompts.
+// Products of a decoding step, which has fewer rows than a training step, and of prompts.
 template <PackedFormat format, DType A = DType::Float32, int64_t mostRows = 16>
 OpCase packedMatmul(const CaseShape& s) {
   OpCase given;
@@ -76,7 +76,7 @@ OpCase cachedAttention(const CaseShape& s) {
   given.prepare = [=](Backend& backend, Call& call) {
     const int64_t values = sequences->blocks * 2 * s.kvHeads * s.headDim * kvBlockTokens;
     const std::vector<uint8_t> poison(static_cast<size_t>(values) * sizeOf(precision),
-                                      0xFF);  // NaN where nothing is written
+                                      0xFF);  // NaN in what nothing writes
     call.memory.emplace_back(backend, poison.size());
     backend.copyFromHost(call.memory[0].data(), poison.data(), poison.size());
     backend.writeCache(cacheOf(call), call[qkv], sequences->all.data(), s.heads, s.kvHeads, s.headDim);
@@ -91,7 +91,7 @@ OpCase cachedAttention(const CaseShape& s) {
   return given;
 }
 
-// Every token of the sequences at once, raw heads in, attention out.
+// Takes every token of the sequences at once, from raw heads to attention's output.
 template <DType precision, DType A = DType::Float32>
 OpCase cacheHeads(const CaseShape& s) {
   OpCase given;
@@ -123,15 +123,16 @@ OpCase cacheHeads(const CaseShape& s) {
   return given;
 }
 
-// Three steps of decoding with other tokens and lengths each: a backend that records steps replays the last.
-// What a model's step is made of: rows from a table, rotated, cached, attended to, and a product.
+// Three steps of decoding, each with other tokens and lengths: a backend that records steps replays the last.
+// They have what a model's step is made of: rows from a table that are rotated, cached and attended to, and a
+// product.
 OpCase decodingStep(const CaseShape& s) {
   OpCase given;
   const auto sequences = std::make_shared<CachedSequences>(s);
   const int64_t width = s.qkvWidth(), columns = s.heads * s.headDim;
   const size_t history = given.input({s.tokens, width}), table = given.input({s.vocabSize, width}, 2);
   const size_t weight = given.input({s.hidden, columns}), out = given.output({s.sequences, s.hidden});
-  enum Memory : size_t { Cache, Qkv, Attention, Product };  // the last three with added rows
+  enum Memory : size_t { Cache, Qkv, Attention, Product };  // the last three with room for added rows
   const auto cacheOf = [=](Call& call) {
     return Tensor(call.memory[Cache].f32(), {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
   };
@@ -179,7 +180,7 @@ OpCase decodingStep(const CaseShape& s) {
   return given;
 }
 
-// Rows with every option, and combinations of them.
+// Options for rows: every option alone, and combinations of them.
 std::vector<SamplingOptions> samplingOptions(int64_t rows, int64_t vocabSize) {
   std::vector<SamplingOptions> all(static_cast<size_t>(rows));
   for (size_t r = 0; r < all.size(); ++r) {

@@ -1,4 +1,4 @@
-// Rows of the table: what a forward and a backward of the model are made of.
+// Rows of the table for what a forward and a backward of the model are made of.
 #include <cmath>
 
 #include "self_test/cases.h"
@@ -13,7 +13,7 @@ double productFlops(int64_t rows, int64_t inner, int64_t columns) {
   return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);
 }
 
-// x W^T, dY W and += dY^T x; A: of x and dY, and of what the first two give.
+// x W^T, dY W and += dY^T x. A is the type of x and dY, and of the results of the first two.
 template <bool transposeA, bool transposeB, DType type, DType A = DType::Float32>
 OpCase matmul(const CaseShape& s) {
   OpCase given;
@@ -23,7 +23,7 @@ OpCase matmul(const CaseShape& s) {
   const Dimensions ofB = transposeB ? Dimensions{columns, inner} : Dimensions{inner, columns};
   const bool alike = transposeA && A == DType::BFloat16;
   const size_t b = alike ? given.activationInput(A, ofB) : given.input(ofB, 1, 0, type);
-  const float beta = transposeA ? 1 : 0;  // as weights' gradients have it
+  const float beta = transposeA ? 1 : 0;  // gradients of weights are added to
   const size_t out = beta == 1 ? given.inPlace({rows, columns}) : given.activationOutput(A, {rows, columns});
   given.run = [=](Backend& backend, Call& call) {
     backend.matmul(call[out], call[a], transposeA, call[b], transposeB, beta);
@@ -119,7 +119,7 @@ OpCase rotary(const CaseShape& s) {
   return given;
 }
 
-// Multiply-adds of the causal triangle: scores and the sum over values.
+// Multiply-adds of the causal triangle: scores, and the sum over values.
 double attentionFlops(const CaseShape& s) {
   double pairs = 0;
   const std::vector<int32_t> offsets = s.offsets();
@@ -146,7 +146,7 @@ OpCase attention(const CaseShape& s) {
   return given;
 }
 
-// Its inputs are those of a forward: the same backend makes them.
+// Its inputs come from a forward, which the same backend runs.
 template <DType A = DType::Float32>
 OpCase attentionBackward(const CaseShape& s) {
   OpCase given;

@@ -1,5 +1,5 @@
-// What every op means, in plain loops over float64: nothing here is fast and nothing is clever. Tensors are
-// as the interface has them; arithmetic between loading and storing is float64.
+// What every op means, in plain loops: nothing here is fast and nothing is clever. Tensors have the types of
+// the interface; all arithmetic between loading and storing is float64.
 #pragma once
 
 #include <algorithm>
@@ -131,7 +131,9 @@ class ReferenceBackend : public ReferenceLosses {
       }
     }
   }
-  // With P the softmax row and dP_k = gradOut . v_k: dV_k += P_k gradOut, dS_k = P_k (dP_k - sum_j P_j dP_j).
+  // With P the softmax row and dP_k = gradOut . v_k:
+  //   dV_k += P_k gradOut
+  //   dS_k  = P_k (dP_k - sum_j P_j dP_j)
   void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor&,
                          const Tensor&, const int32_t* offsets, int64_t sequences, int64_t heads,
                          int64_t kvHeads, int64_t headDim) override {
@@ -277,7 +279,7 @@ class ReferenceBackend : public ReferenceLosses {
     }
   }
 
-  // Packed weights are plain float32 values, rounded to bfloat16 in that format; Int8 stays exact.
+  // Packed weights are plain float32 values, which the bfloat16 format rounds. Int8 stays exact.
   size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat) override {
     return static_cast<size_t>(outputs * inputs) * sizeof(float);
   }
@@ -344,7 +346,7 @@ class ReferenceBackend : public ReferenceLosses {
   }
 
  private:
-  // A row of a packed product's operand, as the format holds it.
+  // Row r of a packed product's operand, with the values that the format holds.
   static std::vector<float> held(const Tensor& matrix, int64_t r, PackedFormat format) {
     std::vector<float> values;
     for (int64_t j = 0; j < matrix.shape[1]; ++j) {
@@ -362,7 +364,7 @@ class ReferenceBackend : public ReferenceLosses {
     }
     return values;
   }
-  // Of a token's key or value in the cache.
+  // Where a token's key or value lies in the cache.
   static int64_t placeOf(const CachedAttentionRow& of, int64_t position, int64_t part, int64_t kvHeads,
                          int64_t headDim) {
     const int64_t block = of.blocks[position / kvBlockTokens], within = position % kvBlockTokens;

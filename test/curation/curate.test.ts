@@ -132,6 +132,29 @@ describe('curate', () => {
     )
   })
 
+  it('takes no answer of a trace from inside its thought', async () => {
+    const said = (content: string) => ({
+      messages: [
+        { role: 'user', content: 'question 4' },
+        { role: 'assistant', content },
+      ] as Message[],
+    })
+    await run({
+      traces: [
+        said('<think>Is it <answer>41</answer>?</think>\n\n<answer>42</answer>'),
+        said('Perhaps 41.</think><answer>42</answer>'),
+        said('<think>It is <answer>42</answer>.</think>I do not know.'),
+        said('It is <answer>42</answer>?</think>I do not know.'),
+        said('<think>It is <answer>42</answer>'),
+      ],
+    })
+    expect((await read('dropped.jsonl')).map(({ trace, detail }) => [trace, detail])).toEqual([
+      [3, 'answers null'],
+      [4, 'answers null'],
+      [5, 'answers null'],
+    ])
+  })
+
   it('asks the judge about tool use, and never takes its failure for a yes', async () => {
     endpoint.behave((response, { body }) => {
       const text = body.messages[1]?.content ?? ''

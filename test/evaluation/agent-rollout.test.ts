@@ -22,6 +22,18 @@ describe('agentRollout', () => {
     })
   })
 
+  it('takes no answer from inside a thought', async () => {
+    const answer = 'Perhaps <answer>5</answer>?</think>\n\n4'
+    expect(await play(() => ({ answer, toolCalls: [] }))).toMatchObject({
+      finalAnswer: '4',
+      wellFormed: true,
+    })
+    expect(await play(() => ({ answer: '<think>4', toolCalls: [] }))).toMatchObject({
+      finalAnswer: undefined,
+      wellFormed: false,
+    })
+  })
+
   it('leaves ungraded what an agent that fails says nothing about', async () => {
     const rollout = await play(() => {
       throw new Error('database is down')

@@ -166,6 +166,23 @@ describe('an endpoint that misbehaves', () => {
     expect(() => new ChatEndpoint({ baseURL: 'what', model: 'm' })).toThrow('endpoint: must be a URL')
   })
 
+  it.each([
+    ['<think>Six sevens.</think>\n\n42', '42'],
+    ['\n<think><answer>41</answer>? No.</think>\n42 ', '42'],
+    ['<think><answer>41</answer>? No.</think> So <answer>42</answer>.', '42'],
+    ['Six sevens make 42.\n</think>\n\n42', '42'],
+    ['Is it <answer>41</answer>? No.</think><answer>42</answer>', '42'],
+    ['The tag <think> opens.</think>42', '42'],
+    ['<think>Is it <answer>41</answer>?', undefined],
+    ['<think>Hm.</think>\n', undefined],
+    ['42', '42'],
+  ])('a reply of %j answers %j', async (content, answer) => {
+    broken.behave((response) => send(response, 200, completion({ content })))
+    const rollout = await play(endpoint())
+    expect(rollout).toMatchObject({ finalAnswer: answer, wellFormed: answer !== undefined })
+    expect(rollout.messages.at(-1)?.content).toBe(content)
+  })
+
   it('a reply that was cut off is no answer', async () => {
     broken.behave((response) =>
       send(response, 200, completion({ content: 'Par' }, { finish_reason: 'length' })),

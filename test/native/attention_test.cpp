@@ -50,8 +50,8 @@ Values backward(Backend& backend, const Case& c, Values qkv, Values gradOut, For
 }  // namespace
 
 TEST_CASE("attention: the CPU agrees with the reference, forward and backward") {
-  // Lengths around the vector (16 lanes), the tile (64 rows of G heads) and the block of keys (64); head
-  // dimensions that are not multiples of 4 or 16; groups of 1 to 8.
+  // The lengths lie around the vector (16 lanes), the tile (64 rows of G heads) and the block of keys (64).
+  // The head dimensions are not all multiples of 4 or 16. The groups have 1 to 8 heads.
   for (const Case& c : {Case{{1}, 1, 1, 2},
                         {{2, 1, 3}, 2, 1, 6},
                         {{15, 16, 17}, 4, 2, 32},

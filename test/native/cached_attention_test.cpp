@@ -10,8 +10,8 @@ struct Heads {
   int64_t width() const { return (heads + 2 * kvHeads) * headDim; }
 };
 
-// Sequences in a cache, each of whose last tokens is a row. Blocks are given out in a scrambled order, and
-// what no token has been written to is NaN.
+// Sequences in a cache, where the last token of each is a row. Blocks are given out in a scrambled order, and
+// places to which no token has been written are NaN.
 class Fixture {
  public:
   Fixture(Backend& backend, const Heads& shape, const std::vector<int32_t>& lengths, DType precision)
@@ -48,7 +48,7 @@ class Fixture {
     return out;
   }
 
-  // The same by the reference's attention of the whole sequence.
+  // The same, computed by the reference's attention of the whole sequence.
   Values expected(size_t s) {
     ReferenceBackend reference;
     Values qkv = qkv_[s];

@@ -1,4 +1,4 @@
-// The CPU's ops on memory that, as a GPU's, the host may not touch: whoever reads or writes a tensor other
+// The CPU's ops on memory that the host may not touch, like a GPU's. Whoever reads or writes a tensor other
 // than by an op, copyFromHost or copyToHost ends the process with a segmentation fault.
 #pragma once
 
@@ -164,7 +164,7 @@ class DeviceMemoryBackend final : public Backend {
  private:
   static constexpr size_t kPage = 4096;
 
-  // All memory is open while `op` runs and closed again whatever it throws.
+  // All memory is open while `op` runs, and is closed again whatever it throws.
   template <class Op>
   void open(const Op& op) {
     struct Open {

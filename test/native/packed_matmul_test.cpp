@@ -27,7 +27,7 @@ Values multiply(Backend& backend, Values x, int64_t rows, const PackedWeight& we
   return out;
 }
 
-// A row's values as the format holds them.
+// A row's values, rounded as the format holds them.
 Values stored(const Values& values, int64_t columns, PackedFormat format) {
   Values result = values;
   if (format == PackedFormat::BFloat16) {

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
 import { devices, generationPrecisions, precisions } from '../../native/types.js'
-import { toolFormats } from '../../policy/calls/format-names.js'
+import { toolFormats } from '../../policy/calls/formats.js'
 import { loraTargetModules } from '../../policy/lora.js'
 
 const count = z.int().min(1)

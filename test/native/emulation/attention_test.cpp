@@ -45,8 +45,8 @@ void checkAttention(const Case& given, double tolerance, double backwardToleranc
   CHECK(relativeDifference(toFloats(foundGrad), gradQkv) < backwardTolerance);
 }
 
-// Sequences end inside a tile, at its end and after one row of the next; every way of grouping heads; head
-// sizes that fill a kernel's width, that do not, and that no 16-byte access can read.
+// Sequences that end inside a tile, at its end and after one row of the next; every way of grouping heads;
+// head sizes that fill a kernel's width, that do not, and that no 16-byte access can read.
 const std::vector<Case> kCases{
     {{1}, 1, 1, 2},           {{64}, 1, 1, 32},     {{3, 65, 1, 32, 31}, 2, 1, 16},
     {{33, 128, 7}, 4, 2, 24}, {{130}, 2, 2, 64},    {{5, 0, 97}, 3, 1, 40},

@@ -8,8 +8,8 @@ using namespace hdpo;
 
 namespace {
 
-// Sequences in a cache of scrambled blocks, the last token of each a row; what no token was written to is
-// NaN.
+// Sequences in a cache of scrambled blocks, where the last token of each is a row. Places to which no token
+// was written are NaN.
 template <typename T, typename C>
 class Fixture {
  public:
@@ -128,7 +128,7 @@ TEST_CASE(
   for (const size_t limit : {1, 2048, 4096}) CHECK(fixture.attend(everyone, limit) == together);
 }
 
-// A step of a GPU's default size, of which some rows have a long context.
+// A step of a GPU's default size, in which some rows have a long context.
 TEST_CASE("cuda cachedAttention: the workspace has a bound, however many and long the rows are") {
   for (const cuda::CachedHeads& shape : {cuda::CachedHeads{16, 8, 128}, {64, 8, 128}}) {
     CHECK(cuda::cachedAttentionWorkspaceBytes({2048, nullptr, 0, nullptr, 32'768}, shape) <= size_t{64}

@@ -11,7 +11,7 @@ using namespace hdpo;
 
 namespace {
 
-// Rows of length 0 are those that a step was filled up with.
+// Rows of length 0 are those with which a step was filled up.
 const std::vector<int32_t> kLengths = {1, 16, 0, 17, 40, 0}, kPositions = {0, 15, 0, 16, 39, 0};
 
 template <typename T, typename C>
@@ -67,7 +67,7 @@ void oneByOne(Rows<T, C>& given, bool bias, bool norm) {
   cuda::rotary(nullptr, given.qkv.data(), kPositions.data(), given.frequencies.data(), count, given.width(),
                heads + kvHeads, headDim, 1);
   const T* qkv = given.qkv.data();
-  for (size_t r = 0; r < kLengths.size(); ++r) {  // without the rows that were added
+  for (size_t r = 0; r < kLengths.size(); ++r) {  // leaving out the rows that were added
     if (kLengths[r] == 0) continue;
     const cuda::CachedRows row{1, given.tables.data() + r * Rows<T, C>::kStride, Rows<T, C>::kStride,
                                &kLengths[r], 40};
@@ -93,8 +93,8 @@ double shareOfEqual(const Values& left, const Values& right) {
   return static_cast<double>(equal) / static_cast<double>(left.size());
 }
 
-// leastEqual: of the queries. Sums of squares are taken in another order, and may round a value the other
-// way.
+// leastEqual: the least share of the queries that must be equal. Sums of squares are taken in another order,
+// which may round a value the other way.
 template <typename T, typename C>
 void checkAgainstSteps(double tolerance, double leastEqual) {
   for (const cuda::CachedHeads& shape : {cuda::CachedHeads{1, 1, 2},

@@ -41,7 +41,7 @@ Values onCpu(Backend& cpu, const Values& x, const Values& weight, int64_t rows, 
   return out;
 }
 
-// NaN equals NaN.
+// Compares bits, where NaN equals NaN.
 bool sameBits(const Values& a, const Values& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -71,7 +71,7 @@ struct Group {
   float scale = 0;
 };
 
-// By the definition, in float64: the product of two floats is exact there.
+// Quantises by the definition, in float64, in which the product of two floats is exact.
 Group groupOf(const float* values, int64_t count) {
   Group result;
   float largest = 0;
@@ -122,7 +122,7 @@ TEST_CASE("cuda packInt8: integers and scales by the definition, for groups of e
 }
 
 TEST_CASE("cuda packInt8: integers and scales are the CPU's, bit for bit") {
-  // Through rows of x with a single value each: every one of them shows one column of the weight.
+  // Each row of x has a single value that is not 0, and so shows one column of the weight.
   const auto cpu = createCpuBackend(2);
   const int64_t outputs = 40, inputs = 64;
   const Values weight = unusualValues(outputs, inputs);

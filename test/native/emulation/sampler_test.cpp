@@ -1,4 +1,4 @@
-// Sampling on the device against the sampler of the host: the same tokens and logprobs for the same seeds.
+// Sampling on the device, compared with the host's sampler: the same seeds give the same tokens and logprobs.
 #include "cuda/sampler.h"
 
 #include <doctest/doctest.h>

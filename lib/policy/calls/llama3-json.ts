@@ -1,12 +1,28 @@
-// Llama 3.x's calls: JSON objects that are the whole of a turn. Only <|python_tag|> says for certain that a call is meant; without
-// it a turn is one where it is an object with "name" and "parameters", or begins like one and breaks off.
+// Llama 3.x's calls: {"name": "search", "parameters": {...}}, JSON objects that are the whole of a turn, several separated by ";".
+// Only <|python_tag|> says for certain that a call is meant; without it a turn is one where it is an object with "name" and
+// "parameters", or begins like one and breaks off.
+import { callFormat } from './call-format.js'
+import { type CallStream, content, endOfTurn } from './call-stream.js'
 import { malformed, type ParsedToolCall, readJson } from './parsed-call.js'
 
-export const pythonTag = '<|python_tag|>'
+const pythonTag = '<|python_tag|>'
 
-export function parseWholeCalls(text: string): ParsedToolCall[] {
-  const tagged = text.trimStart().startsWith(pythonTag)
-  const body = (tagged ? text.trimStart().slice(pythonTag.length) : text).trim()
+export const llama3Json = callFormat({
+  name: 'llama3-json',
+  rendered: /\{"name":\s*"probe_name",\s*"parameters":/,
+  mentioned: /<\|python_tag\|>|"parameters":/,
+  opening: pythonTag,
+  beginsAll: false,
+  namesCalls: false,
+  anyCall: '{"name": "',
+  callOf: (tool) => `{"name": ${JSON.stringify(tool)}, "parameters": `,
+  parse,
+  stream,
+})
+
+function parse(said: string): ParsedToolCall[] {
+  const tagged = said.trimStart().startsWith(pythonTag)
+  const body = (tagged ? said.trimStart().slice(pythonTag.length) : said).trim()
   if (!tagged && !body.startsWith('{')) return []
   const objects = splitObjects(body)
   if (!objects) {
@@ -59,4 +75,23 @@ function readCall(text: string): ParsedToolCall {
   if (typeof name !== 'string' || name === '') return malformed(text, '"name" must be the name of a tool')
   if (input === undefined) return malformed(text, '"parameters" must be the input of the tool')
   return { kind: 'call', name, arguments: input }
+}
+
+/** What begins like a call is held until the end, everything else is content at once. */
+function stream(): CallStream {
+  let held = ''
+  let plain = false
+  return {
+    feed(said) {
+      held += said
+      const begun = held.trimStart()
+      plain ||=
+        begun !== '' && !begun.startsWith('{') && !pythonTag.startsWith(begun) && !begun.startsWith(pythonTag)
+      if (!plain) return []
+      const all = held
+      held = ''
+      return content(all)
+    },
+    end: () => endOfTurn(held, parse),
+  }
 }
