@@ -18,6 +18,9 @@
 #include <limits>
 
 #include "cuda/advantages.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/device_arrays.h"
+#include "cuda/dispatch.h"
 #include "cuda/reduce.h"
 #include "cuda/workspace.h"
 
@@ -377,6 +380,27 @@ void groupAdvantages(Stream stream, const GroupAdvantagesInput& input, const Gro
   launch(addMembers, blocks, kThreads, 0, stream, rollouts, tables);
   launch(normalise, fewBlocks, kThreads, 0, stream, rollouts, tables);
   launch(writeAdvantages, blocks, kThreads, 0, stream, rollouts, tables);
+}
+
+// --- The backend ---
+
+void CudaBackend::groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) {
+  const Scope scope(*this, "groupAdvantages");
+  const int64_t count = input.rollouts;
+  if (count == 0) return;
+  DeviceArrays arrays(*this);
+  GroupAdvantagesInput given = input;
+  given.groupIds = arrays.copyOf(input.groupIds, count);
+  given.accuracyRewards = arrays.copyOf(input.accuracyRewards, count);
+  given.correct = arrays.copyOf(input.correct, count);
+  given.toolCalls = arrays.copyOf(input.toolCalls, count);
+  given.toolCosts = arrays.copyOf(input.toolCosts, count);
+  const GroupAdvantagesOutput found{arrays.make<float>(count), arrays.make<float>(count),
+                                    arrays.make<float>(count)};
+  cuda::groupAdvantages(stream_, given, found, workspace(groupAdvantagesWorkspaceBytes(count)));
+  arrays.download(output.efficiencyRewards, found.efficiencyRewards, count);
+  arrays.download(output.accuracyAdvantages, found.accuracyAdvantages, count);
+  arrays.download(output.efficiencyAdvantages, found.efficiencyAdvantages, count);
 }
 
 }  // namespace hdpo::cuda

@@ -14,6 +14,8 @@
 
 #include "cuda/attention.h"
 #include "cuda/attention_tile.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/workspace.h"
 
 namespace hdpo::cuda {
@@ -73,7 +75,7 @@ __device__ inline Tile tileAt(const int32_t* offsets, int sequences, int index) 
   return tile;
 }
 
-int64_t tilesOf(const AttentionShape& shape) { return shape.tokens / kTileRows + shape.sequences; }
+int64_t tilesOf(const PackedAttentionShape& shape) { return shape.tokens / kTileRows + shape.sequences; }
 
 // --- Forward ---
 
@@ -308,7 +310,7 @@ __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
 }
 
 template <typename T>
-Attention<T> describe(const AttentionShape& shape, const T* qkv, const int32_t* offsets) {
+Attention<T> describe(const PackedAttentionShape& shape, const T* qkv, const int32_t* offsets) {
   Attention<T> given{};
   given.qkv = qkv;
   given.offsets = offsets;
@@ -343,7 +345,7 @@ bool supportsAttention(const AttentionShape& shape) {
 
 template <typename T>
 void attention(Stream stream, T* out, float* logSumExp, const T* qkv, const int32_t* offsets,
-               const AttentionShape& shape) {
+               const PackedAttentionShape& shape) {
   if (shape.tokens == 0) return;
   Attention<T> given = describe(shape, qkv, offsets);
   given.result = out;
@@ -356,7 +358,7 @@ void attention(Stream stream, T* out, float* logSumExp, const T* qkv, const int3
   run(stream, given, tiles);
 }
 
-size_t attentionBackwardWorkspaceBytes(const AttentionShape& shape) {
+size_t attentionBackwardWorkspaceBytes(const PackedAttentionShape& shape) {
   Workspace workspace;
   workspace.take<float>(shape.tokens * shape.heads);
   return workspace.bytes();
@@ -364,7 +366,7 @@ size_t attentionBackwardWorkspaceBytes(const AttentionShape& shape) {
 
 template <typename T>
 void attentionBackward(Stream stream, T* gradQkv, const T* gradOut, const T* qkv, const T* out,
-                       const float* logSumExp, const int32_t* offsets, const AttentionShape& shape,
+                       const float* logSumExp, const int32_t* offsets, const PackedAttentionShape& shape,
                        void* workspace) {
   if (shape.tokens == 0) return;
   Attention<T> given = describe(shape, qkv, offsets);
@@ -384,11 +386,53 @@ void attentionBackward(Stream stream, T* gradQkv, const T* gradOut, const T* qkv
 }
 
 #define HDPO_INSTANTIATE(T)                                                                               \
-  template void attention(Stream, T*, float*, const T*, const int32_t*, const AttentionShape&);           \
+  template void attention(Stream, T*, float*, const T*, const int32_t*, const PackedAttentionShape&);     \
   template void attentionBackward(Stream, T*, const T*, const T*, const T*, const float*, const int32_t*, \
-                                  const AttentionShape&, void*);
+                                  const PackedAttentionShape&, void*);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+namespace {
+
+PackedAttentionShape packedShape(const Tensor& qkv, int64_t sequences, const AttentionShape& heads) {
+  require(supportsAttention(heads), "ERR_NOT_IMPLEMENTED",
+          "attention on CUDA has no kernel for a headDim of " + std::to_string(heads.headDim) + " in " +
+              (qkv.dtype == DType::BFloat16 ? "bfloat16" : "float32"));
+  return {heads, qkv.shape[0], sequences};
+}
+
+size_t offsetBytes(int64_t sequences) { return static_cast<size_t>(sequences + 1) * sizeof(int32_t); }
+
+}  // namespace
+
+void CudaBackend::attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv,
+                            const int32_t* offsets, int64_t sequences, const AttentionShape& heads) {
+  const Scope scope(*this, "attention");
+  const PackedAttentionShape shape = packedShape(qkv, sequences, heads);
+  const auto uploaded = upload({{offsets, offsetBytes(sequences)}});
+  withType(qkv.dtype, "attention", [&](auto element) {
+    using T = decltype(element);
+    cuda::attention<T>(stream_, dataOf<T>(out), floats(logSumExp), dataOf<T>(qkv),
+                       static_cast<const int32_t*>(uploaded[0]), shape);
+  });
+}
+
+void CudaBackend::attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv,
+                                    const Tensor& out, const Tensor& logSumExp, const int32_t* offsets,
+                                    int64_t sequences, const AttentionShape& heads) {
+  const Scope scope(*this, "attentionBackward");
+  const PackedAttentionShape shape = packedShape(qkv, sequences, heads);
+  void* memory = workspace(attentionBackwardWorkspaceBytes(shape));
+  const auto uploaded = upload({{offsets, offsetBytes(sequences)}});
+  withType(qkv.dtype, "attentionBackward", [&](auto element) {
+    using T = decltype(element);
+    cuda::attentionBackward<T>(stream_, dataOf<T>(gradQkv), dataOf<T>(gradOut), dataOf<T>(qkv),
+                               dataOf<T>(out), floats(logSumExp), static_cast<const int32_t*>(uploaded[0]),
+                               shape, memory);
+  });
+}
 
 }  // namespace hdpo::cuda
