@@ -1,15 +1,16 @@
 // Packed causal attention on the tensor cores; shapes and equations: native/cpu/attention.cpp. No [T, T]
-// matrix exists: a block has a tile of rows and walks over tiles of the others, two in flight where
+// matrix exists: a block has a tile of rows and walks over tiles of the others, two of them in flight where
 // both fit.
-//   forward      a tile of queries walks over keys and values, with the online softmax
-//   dot          sum_e dO_e out_e of every row and head
-//   keys         dK, dV: a tile of keys walks over the queries of all heads of its group, scores transposed,
-//   so that
-//                their registers are at once the operand of the next product
-//   queries      dQ: a tile of queries walks over keys
+//   forward   a tile of queries walks over keys and values, with the online softmax
+//   dot       sum_e dO_e out_e of every row and head
+//   keys      dK, dV: a tile of keys walks over the queries of all heads of its group, scores transposed, so
+//             that their registers are at once the operand of the next product
+//   queries   dQ: a tile of queries walks over keys
 // Both halves of the backward pass compute scores again: every sum has one owner and a fixed order, at 7
-// products where atomics would need 5. Tile t of a batch: sequence s begins at tile offsets[s] / rows + s,
-// which leaves room for the part of a tile at its end; a block finds its sequence by bisection.
+// products where atomics would need 5.
+//
+// Tiles of a batch are numbered: sequence s begins at tile offsets[s] / kTileRows + s, which leaves room for
+// the part of a tile at the end of each sequence before it. A block finds its sequence by bisection.
 #include <cmath>
 
 #include "cuda/attention.h"
@@ -27,7 +28,7 @@ constexpr int kWarps = kAttentionWarps, kThreads = kAttentionThreads;
 // operand leave room for no more.
 template <typename T>
 constexpr int kWalkRows = sizeof(T) == 2 ? 32 : 16;
-// Of those tiles, how many are in shared memory at once: the next is on its way while one is used, where both
+// How many of those tiles are in shared memory at once: the next is on its way while one is used, where both
 // fit into the 99 KiB that a block has on GPUs for desktops.
 template <typename T, int width>
 constexpr int kWalkStages = sizeof(T) == 2 || width <= 64 ? 2 : 1;
@@ -123,7 +124,7 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
 
 // --- Backward ---
 
-// A warp a row and head.
+// One warp per row and head.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) dot(Attention<T> given) {
   const int64_t item = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;

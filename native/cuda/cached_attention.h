@@ -38,7 +38,7 @@ struct CachedRows {
 // Tokens that one block of a grid takes: `longest` in these stretches decides how many blocks are launched.
 constexpr int64_t kCachedStretch = 256;
 
-// What has kernels: a headDim of at most 256, and at most 16 query heads for a key head. ERR_NOT_IMPLEMENTED.
+// ERR_NOT_IMPLEMENTED where there is no kernel: beyond a headDim of 256 or 16 query heads per key head.
 void requireCachedHeads(const AttentionShape& shape);
 
 template <typename T, typename C>

@@ -22,8 +22,8 @@ void withType(DType dtype, const char* op, const Visit& visit) {
   }
 }
 
-// visit(element, cached) for the types of rows and of a cache, which is never more precise than what is written
-// to it.
+// visit(element, cached) for the types of rows and of a cache, which is never more precise than what is
+// written to it.
 template <class Visit>
 void withCacheTypes(DType element, DType cached, const char* op, const Visit& visit) {
   const bool brief = cached == DType::BFloat16;

@@ -25,7 +25,8 @@ void biasBackward(Stream stream, float* gradBias, const T* gradRows, const Matri
 // gather: out[i] = rows[index[i]] for every row i of out, whose shape is given.
 template <typename T>
 void gatherRows(Stream stream, T* out, const T* rows, const int32_t* index, const MatrixShape& shape);
-// scatter: out [outRows, C] = 0, then out[index[i]] = rows[i] for every row i of `rows`, whose shape is given.
+// scatter: out [outRows, C] = 0, then out[index[i]] = rows[i] for every row i of `rows`, whose shape is
+// given.
 template <typename T>
 void scatterRows(Stream stream, T* out, int64_t outRows, const T* rows, const int32_t* index,
                  const MatrixShape& shape);

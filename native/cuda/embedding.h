@@ -1,5 +1,5 @@
-// Shapes: native/cpu/embedding.cpp; `shape` is that of out, tokens [rows] lies in device memory. T is the type
-// of activations, W that of the table: float or BFloat16.
+// Shapes: native/cpu/embedding.cpp; `shape` is that of out, tokens [rows] lies in device memory. T is the
+// type of activations, W that of the table: float or BFloat16.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// Matrix products, by cuBLAS on the device (MatrixProducts): operands of one type, which this file sees to.
+// Matrix products. MatrixProducts (cuBLAS on the device) takes operands of one type: where they differ, one
+// is rounded to bfloat16 here.
 #include <cassert>
 
 #include "cuda/cuda_backend.h"

@@ -1,5 +1,5 @@
-// Products with packed weights: a plain copy in the formats that cuBLAS multiplies, panels of 8-bit integers
-// (packed_int8.cu) in Int8.
+// Products with packed weights. A packed weight is a plain copy in the formats that cuBLAS multiplies, and
+// panels of 8-bit integers (packed_int8.cu) in Int8.
 #include <cassert>
 
 #include "cuda/cuda_backend.h"

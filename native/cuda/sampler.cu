@@ -362,7 +362,7 @@ void sampleTokens(Stream stream, DeviceSampledToken* tokens, float* logits, cons
 
 // --- The backend ---
 
-// The bias of a token that occurs more than once is the sum.
+// Where a token has several biases, their sum counts.
 bool CudaBackend::sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) {
   const Scope scope(*this, "sampleTokens");
   requireFloat32("sampleTokens", {logits});

@@ -1,6 +1,6 @@
-// The one interface between model and hardware. Model, generation and training code know only this; native/cpu
-// and native/cuda implement it, file by file under the same names. The ops that every backend has stand in
-// ops/op_list.h with their shapes, the losses' inputs and outputs in ops/policy_loss.h.
+// The one interface between model and hardware. Model, generation and training code know only this;
+// native/cpu and native/cuda implement it, file by file under the same names. The ops that every backend has
+// stand in ops/op_list.h with their shapes, the losses' inputs and outputs in ops/policy_loss.h.
 //
 // Types. Matrices that a model owns (projections, embedding, head) are float32 or bfloat16; the residual
 // stream and its gradient, norm weights, biases, gradients of parameters, statistics kept for backward and
@@ -18,10 +18,10 @@
 //   1. ops/op_list.h       its declaration, with the shapes of its operands
 //   2. cpu/<family>.cpp    CpuBackend::op
 //   3. cuda/<family>.cu    its kernels, and CudaBackend::op at the foot
-//   4. self_test/          its meaning in plain loops (reference_backend.h; losses: reference_losses.h), and a
-//                          row of the table (<kind>_cases.cpp): doctor, tests and benchmarks then run it
-// A family that is new has its files listed in native/sources.txt and native/cuda/sources.txt. The test double
-// test/native/device_memory_backend.h hands every op on, and so has a line for each.
+//   4. self_test/          its meaning in plain loops (reference_backend.h, or reference_losses.h), and a row
+//                          of the table (<kind>_cases.cpp): doctor, tests and benchmarks then run it
+// A family that is new has its files listed in native/sources.txt and native/cuda/sources.txt. The test
+// double test/native/device_memory_backend.h hands every op on, and so has a line for each.
 #pragma once
 
 #include <cstddef>
@@ -94,8 +94,8 @@ struct HeadPreparation {
   const float* inverseFrequencies = nullptr;  // [E / 2] host memory
 };
 
-// One step of decoding: the arrays in host memory that its ops read, and what tells it from other steps. Steps
-// of equal decoder, cache, variant and rows run the same ops on the same memory of the backend.
+// One step of decoding: the arrays in host memory that its ops read, and what tells it from other steps.
+// Steps of equal decoder, cache, variant and rows run the same ops on the same memory of the backend.
 struct DecodingStep {
   const void* decoder = nullptr;
   const void* cache = nullptr;

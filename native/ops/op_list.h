@@ -1,18 +1,19 @@
 // The ops that every backend has, with the shapes of their operands, by families: each backend defines a
-// family in the file of its name. No header to include at the top of a file: this is a part of a class. Backend
-// (ops/backend.h) takes it in with HDPO_OP as `= 0`, CpuBackend and CudaBackend with HDPO_OP as `override`, so
-// that a declaration is written once.
+// family in the file of its name. This is no header of its own but a part of a class, so that a declaration is
+// written once: Backend (ops/backend.h) includes it with HDPO_OP as `= 0`, CpuBackend and CudaBackend with
+// HDPO_OP as `override`.
 //
 // Letters and conventions are those of ops/backend.h. A stands for a tensor of the type that
 // Backend::activationType names; every other tensor is float32 where nothing else is said. R rows, C columns.
 
-// matmul: out [M, Q] = op(a) [M, P] * op(b) [P, Q] + beta * out, where op is the transpose if asked for. a and
-// b are float32 or bfloat16, each by itself; out is float32 or, where a or b is bfloat16, A.
+// matmul: out [M, Q] = op(a) [M, P] * op(b) [P, Q] + beta * out, where op is the transpose if asked for. a
+// and b are float32 or bfloat16, each by itself; out is float32 or, where a or b is bfloat16, A.
 virtual void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                     float beta) HDPO_OP;
 
-// rms_norm: y [R, C] A = x * rsqrt(mean(x^2) + epsilon) * weight, the mean over a row of x [R, C]; weight [C].
-// inverseRms [R] is kept for backward, and may be empty in inference. y may be x where they have one type.
+// rms_norm: y [R, C] A = x * rsqrt(mean(x^2) + epsilon) * weight, the mean over a row of x [R, C]; weight
+// [C]. inverseRms [R] is kept for backward, and may be empty in inference. y may be x where they have one
+// type.
 virtual void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
                      float epsilon) HDPO_OP;
 // gradX [R, C] = or, with `accumulate`, +=; gradY [R, C] A; gradWeight [C] +=, empty: the weight is frozen.
@@ -33,9 +34,9 @@ virtual void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeig
                               const Tensor& keyWeight, const Tensor& inverseRms,
                               const AttentionShape& shape) HDPO_OP;
 
-// rotary: rotates in place the query and key heads of qkv [N, (H + 2K) * E] A. A head's pairs are its elements
-// (i, i + E / 2), the angle is position * inverseFrequencies[i]. direction +1: forward; -1: backward, which is
-// the inverse rotation. positions [N] and inverseFrequencies [E / 2] in host memory.
+// rotary: rotates in place the query and key heads of qkv [N, (H + 2K) * E] A. A head's pairs are its
+// elements (i, i + E / 2), the angle is position * inverseFrequencies[i]. direction +1: forward; -1:
+// backward, which is the inverse rotation. positions [N] and inverseFrequencies [E / 2] in host memory.
 virtual void rotary(const Tensor& qkv, const AttentionShape& shape, const int32_t* positions,
                     const float* inverseFrequencies, int direction) HDPO_OP;
 
@@ -52,13 +53,13 @@ virtual void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, con
 virtual void swiglu(const Tensor& out, const Tensor& gateUp) HDPO_OP;
 virtual void swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) HDPO_OP;
 
-// embedding: out [N, D] A = table[tokens]; table [V, D] float32 or bfloat16; tokens [N] in host memory.
-// Backward: gradTable [V, D] +=, float32; gradOut A.
+// embedding: out [N, D] = table[tokens]; table [V, D] float32 or bfloat16; tokens [N] in host memory.
+// Backward: gradTable [V, D] +=, float32.
 virtual void embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) HDPO_OP;
 virtual void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) HDPO_OP;
 
-// elementwise. convert: out = in between float32 and bfloat16, rounded to nearest, ties to even; NaN stays NaN.
-// Where both have one type it copies.
+// elementwise. convert: out = in between float32 and bfloat16, rounded to nearest, ties to even; NaN stays
+// NaN. Where both have one type it copies.
 virtual void convert(const Tensor& out, const Tensor& in) HDPO_OP;
 // All operands but a bias have one type, float32 or A.
 virtual void add(const Tensor& out, const Tensor& a, const Tensor& b) HDPO_OP;      // out may be a or b
@@ -68,8 +69,8 @@ virtual void biasBackward(const Tensor& gradBias, const Tensor& gradRows) HDPO_O
 virtual void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) HDPO_OP;
 virtual void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) HDPO_OP;
 
-// adapter (LoRA, see model/adapter.h). dropout: out [R, C] A = rows [R, C] A / (1 - probability) where the mask
-// keeps an element, 0 elsewhere; out may be rows.
+// adapter (LoRA, see model/adapter.h). dropout: out [R, C] A = rows [R, C] A / (1 - probability) where the
+// mask keeps an element, 0 elsewhere; out may be rows.
 virtual void dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) HDPO_OP;
 // The rows of `up` [sum of the blocks' rows, rank] belong to the modules in their order. out [outputs,
 // modules * rank] = scale * module i's part of up in the rows of block i and columns [i * rank,
