@@ -72,15 +72,15 @@ void Decoder::forward(const DecoderRows& given, const KvCache& cache) {
   work_.attention = in(attention_, backend_, rows.count, config_.heads * config_.headDim, activations_);
   work_.gateUp = in(gateUp_, backend_, rows.count, 2 * config_.intermediateSize, activations_);
   work_.feedForward = in(feedForward_, backend_, rows.count, config_.intermediateSize, activations_);
-  const DecodingStep step{this,
-                          &cache,
-                          weights_.merged(),
-                          rows.count,
-                          rows.tokens,
-                          rows.positions,
-                          rows.cached,
-                          inverseFrequencies_.data(),
-                          static_cast<int64_t>(inverseFrequencies_.size())};
+  const DecodingStep step{.decoder = this,
+                          .cache = &cache,
+                          .variant = weights_.merged(),
+                          .rows = rows.count,
+                          .tokens = rows.tokens,
+                          .positions = rows.positions,
+                          .cached = rows.cached,
+                          .inverseFrequencies = inverseFrequencies_.data(),
+                          .frequencies = static_cast<int64_t>(inverseFrequencies_.size())};
   backend_.decodingStep(step, [&] { layers(rows, cache); });
 }
 
