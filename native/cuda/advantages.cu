@@ -42,8 +42,7 @@ struct Extremes {
 };
 
 struct Normaliser {
-  // Means of the deviations from the smallest value, and what they are multiplied by; 0: every advantage is
-  // 0.
+  // The mean of the deviations from the smallest value, and the factor for them; 0 makes every advantage 0.
   double accuracyMean, accuracyFactor, efficiencyMean, efficiencyFactor;
 };
 

@@ -99,7 +99,6 @@ constexpr int kResident = heads <= 2   ? 5
                           : heads == 4 ? 4
                                        : 3;
 
-// grid (n * K, stretches, parts of the group's heads)
 template <typename T, typename C, int heads, bool packed>
 __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cached<T, C> given) {
   using Lanes = Share<C, packed>;

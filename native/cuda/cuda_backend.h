@@ -1,4 +1,5 @@
-// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. One stream
+// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. Each op is
+// defined at the foot of its kernels' file, under the name that the file has in native/cpu. One stream
 // runs them in the order of the calls. Only what returns a number to the host waits (copyToHost,
 // sumOfSquares, the losses, advantages, sampling).
 //
@@ -12,8 +13,8 @@
 // are our own, and there they do not. Attention over the cache takes runs of a sequence's new tokens in tiles
 // (cached_prefill.h), which round differently from single rows.
 //
-// Decoding. Steps of few rows are recorded and replayed (decoding_step.cpp): while one is recorded no op may
-// wait, allocate, release or send an array that is not the step's; what does is ERR_INTERNAL.
+// Decoding. Steps of few rows are recorded and replayed (decoding_step.cpp). While one is recorded, no op may
+// wait, allocate, release or send an array that is not the step's; an op that does throws ERR_INTERNAL.
 #pragma once
 
 #include <functional>

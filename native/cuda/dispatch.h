@@ -34,7 +34,7 @@ void withCacheTypes(DType element, DType cached, const char* op, const Visit& vi
   visit(BFloat16(), BFloat16());
 }
 
-// For ops that have kernels for no other type.
+// For ops that have no kernel for other types.
 inline void requireFloat32(const char* op, std::initializer_list<Tensor> tensors) {
   for (const Tensor& tensor : tensors) {
     require(tensor.dtype == DType::Float32, "ERR_NOT_IMPLEMENTED",

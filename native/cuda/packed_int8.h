@@ -11,7 +11,7 @@
 
 namespace hdpo::cuda {
 
-// The panels of a matrix [rows, inputs].
+// Bytes of the panels of a matrix [rows, inputs].
 size_t packedInt8Bytes(const MatrixShape& shape);
 
 // Packs matrix [rows, inputs] of T (float or BFloat16) into panels, 16-byte aligned.

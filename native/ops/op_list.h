@@ -1,6 +1,6 @@
 // The ops that every backend has, with the shapes of their operands, by families: each backend defines a
-// family in the file of its name. This is no header of its own but a part of a class, so that a declaration is
-// written once: Backend (ops/backend.h) includes it with HDPO_OP as `= 0`, CpuBackend and CudaBackend with
+// family in the file of its name. This is no header of its own but a part of a class, so that a declaration
+// is written once: Backend (ops/backend.h) includes it with HDPO_OP as `= 0`, CpuBackend and CudaBackend with
 // HDPO_OP as `override`.
 //
 // Letters and conventions are those of ops/backend.h. A stands for a tensor of the type that
