@@ -171,7 +171,8 @@ Napi::Value packedBytesOf(const Napi::CallbackInfo& info) {
   };
   const int64_t outputs = size(0, "outputs"), inputs = size(1, "inputs");
   const PackedFormat format = parsePackedFormat(info[2], "precision", PackedFormat::Float32);
-  return Napi::Number::New(info.Env(), static_cast<double>(packedBytesOnCpu(outputs, inputs, format)));
+  const size_t bytes = packedBytesOnCpu({.rows = outputs, .columns = inputs}, format);
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
 }  // namespace

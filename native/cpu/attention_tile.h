@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpu/attention_products.h"
+#include "ops/backend.h"
 
 namespace hdpo {
 
@@ -20,30 +21,28 @@ constexpr int64_t kSequencesPerThread = 4;
 // Elements of a sequence's rows that fit the second level of cache beside other data.
 constexpr int64_t kTouchedElements = int64_t{1} << 18;
 
-struct AttentionShape {
-  int64_t heads, kvHeads, headDim;
+// The shape, and what tiles and rows need of it.
+struct TiledAttention : AttentionShape {
   int64_t group, width, stride;  // G; length of a row of qkv; headDim rounded up to whole vectors
   float scale;
 
-  AttentionShape(int64_t h, int64_t k, int64_t e)
-      : heads(h),
-        kvHeads(k),
-        headDim(e),
-        group(h / k),
-        width((h + 2 * k) * e),
-        stride((e + kLanes - 1) / kLanes * kLanes),
-        scale(1.0f / std::sqrt(static_cast<float>(e))) {}
+  explicit TiledAttention(const AttentionShape& shape)
+      : AttentionShape(shape),
+        group(heads / kvHeads),
+        width(qkvWidth()),
+        stride((headDim + kLanes - 1) / kLanes * kLanes),
+        scale(1.0f / std::sqrt(static_cast<float>(headDim))) {}
 };
 
 // Rows [firstRow, firstRow + rows) of one sequence's group of heads.
 struct AttentionTile {
-  const AttentionShape& shape;
+  const TiledAttention& shape;
   int64_t firstToken, firstRow, kvHead;
   int rows, vectors;
   int32_t positions[kTileRows];  // per lane; lanes beyond `rows` count as later positions
   int32_t heads[kTileRows];
 
-  AttentionTile(const AttentionShape& s, int64_t token, int64_t row, int64_t end, int64_t kv)
+  AttentionTile(const TiledAttention& s, int64_t token, int64_t row, int64_t end, int64_t kv)
       : shape(s),
         firstToken(token),
         firstRow(row),
@@ -86,7 +85,7 @@ struct AttentionItem {
 
 // The longest come first, so that the last ones to be taken are short.
 inline std::vector<AttentionItem> workItems(const int32_t* offsets, int64_t sequences,
-                                            const AttentionShape& shape, int64_t rowsPerItem,
+                                            const TiledAttention& shape, int64_t rowsPerItem,
                                             int64_t headsPerItem) {
   std::vector<int64_t> order(static_cast<size_t>(sequences));
   std::iota(order.begin(), order.end(), 0);
@@ -110,7 +109,7 @@ inline std::vector<AttentionItem> workItems(const int32_t* offsets, int64_t sequ
 // beyond the tile are 0.
 inline void packRows(float* transposed, float* straight, const AttentionTile& tile, const float* matrix,
                      int64_t width, float scale) {
-  const AttentionShape& shape = tile.shape;
+  const TiledAttention& shape = tile.shape;
   for (int64_t vector = 0; vector < tile.vectors; ++vector) {
     const float* rows[kLanes];
     const int64_t count = std::min(kLanes, tile.rows - vector * kLanes);
@@ -136,7 +135,7 @@ inline void packRows(float* transposed, float* straight, const AttentionTile& ti
 // factors[v].
 inline void unpackRows(float* matrix, int64_t width, const AttentionTile& tile, const float* transposed,
                        const Vector* factors) {
-  const AttentionShape& shape = tile.shape;
+  const TiledAttention& shape = tile.shape;
   for (int64_t vector = 0; vector < tile.vectors; ++vector) {
     const int64_t count = std::min(kLanes, tile.rows - vector * kLanes);
     for (int64_t e = 0; e < shape.headDim; e += kLanes) {
@@ -163,7 +162,7 @@ inline void touchRows(const float* matrix, int64_t width, const AttentionItem& i
 
 // Copies one head of `count` tokens to packed [count + kKeyRows][stride]; padding is 0.
 inline void packHead(float* packed, const float* head, int64_t width, int64_t count,
-                     const AttentionShape& shape) {
+                     const TiledAttention& shape) {
   for (int64_t row = 0; row < count; ++row) {
     for (int64_t e = 0; e < shape.headDim; e += kLanes) {
       const int64_t columns = std::min(kLanes, shape.headDim - e);
@@ -174,7 +173,7 @@ inline void packHead(float* packed, const float* head, int64_t width, int64_t co
 }
 
 inline void unpackHead(float* head, int64_t width, const float* packed, int64_t count,
-                       const AttentionShape& shape) {
+                       const TiledAttention& shape) {
   for (int64_t row = 0; row < count; ++row) {
     std::memcpy(head + row * width, packed + row * shape.stride,
                 static_cast<size_t>(shape.headDim) * sizeof(float));
@@ -198,24 +197,24 @@ class AttentionScratch {
 struct KeysAndValues {
   float *keys, *values;  // [T + kKeyRows][stride]
 
-  KeysAndValues(AttentionScratch& scratch, const AttentionShape& shape, int64_t tokens)
+  KeysAndValues(AttentionScratch& scratch, const TiledAttention& shape, int64_t tokens)
       : keys(scratch.take((tokens + kKeyRows) * shape.stride)),
         values(scratch.take((tokens + kKeyRows) * shape.stride)) {}
   void pack(const float* qkv, int64_t firstToken, int64_t count, int64_t kvHead,
-            const AttentionShape& shape) {
+            const TiledAttention& shape) {
     const float* rows = qkv + firstToken * shape.width + (shape.heads + kvHead) * shape.headDim;
     packHead(keys, rows, shape.width, count, shape);
     packHead(values, rows + shape.kvHeads * shape.headDim, shape.width, count, shape);
   }
   void unpack(float* qkv, int64_t firstToken, int64_t count, int64_t kvHead,
-              const AttentionShape& shape) const {
+              const TiledAttention& shape) const {
     float* rows = qkv + firstToken * shape.width + (shape.heads + kvHead) * shape.headDim;
     unpackHead(rows, shape.width, keys, count, shape);
     unpackHead(rows + shape.kvHeads * shape.headDim, shape.width, values, count, shape);
   }
 };
 
-inline int64_t headsPerItem(int64_t sequences, int threads, const AttentionShape& shape) {
+inline int64_t headsPerItem(int64_t sequences, int threads, const TiledAttention& shape) {
   return sequences >= kSequencesPerThread * threads ? shape.kvHeads : 1;
 }
 

@@ -21,9 +21,7 @@ namespace {
 
 constexpr int64_t kBlock = kvBlockTokens;
 
-struct Shape {
-  int64_t heads, kvHeads, headDim;
-  int64_t width() const { return (heads + 2 * kvHeads) * headDim; }
+struct Shape : AttentionShape {
   int64_t headValues() const { return headDim * kBlock; }  // per head: its keys (or values) in a block
   int64_t blockValues() const { return 2 * kvHeads * headValues(); }
 };
@@ -230,8 +228,8 @@ void writeRows(C* cache, const Tensor& qkv, const CachedAttentionRow* rows, cons
   for (int64_t r = 0; r < count; ++r) {
     const int64_t position = rows[r].length - 1;
     writeToBlock(cache + rows[r].blocks[position / kBlock] * shape.blockValues(),
-                 qkv.f32() + r * shape.width() + shape.heads * shape.headDim, position % kBlock,
-                 shape.kvHeads, shape.headDim);
+                 qkv.f32() + r * shape.qkvWidth() + shape.outWidth(), position % kBlock, shape.kvHeads,
+                 shape.headDim);
   }
 }
 
@@ -245,8 +243,8 @@ void attendShare(float* out, const C* cache, const Tensor& qkv, const CachedAtte
   for (int64_t r = 0; r < qkv.shape[0]; ++r) {
     for (int64_t k = 0; k < shape.kvHeads; ++k, begun += cost(rows[r])) {
       if (begun * threads / total != thread) continue;
-      attendHead(out + r * shape.heads * shape.headDim, cache, qkv.f32() + r * shape.width(), rows[r], k,
-                 shape, scratch);
+      attendHead(out + r * shape.outWidth(), cache, qkv.f32() + r * shape.qkvWidth(), rows[r], k, shape,
+                 scratch);
     }
   }
 }
@@ -254,30 +252,29 @@ void attendShare(float* out, const C* cache, const Tensor& qkv, const CachedAtte
 }  // namespace
 
 void CpuBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
-                            int64_t heads, int64_t kvHeads, int64_t headDim) {
+                            const AttentionShape& given) {
   Profiler::Scope scope(profiler(), "writeCache");
-  const Shape shape{heads, kvHeads, headDim};
+  const Shape shape{given};
   assert(cache.count() == cache.shape[0] * shape.blockValues());
-  assert(qkv.count() == qkv.shape[0] * shape.width() && headDim % 2 == 0);
+  assert(qkv.count() == qkv.shape[0] * shape.qkvWidth() && shape.headDim % 2 == 0);
   if (cache.dtype == DType::BFloat16) return writeRows(cache.bf16(), qkv, rows, shape);
   writeRows(cache.f32(), qkv, rows, shape);
 }
 
 void CpuBackend::cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
-                                 const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
-                                 int64_t headDim) {
-  const Shape shape{heads, kvHeads, headDim};
+                                 const CachedAttentionRow* rows, const AttentionShape& given) {
+  const Shape shape{given};
   const int64_t count = qkv.shape[0];
   int64_t tokens = 0, total = 0;
   for (int64_t r = 0; r < count; ++r) {
     assert(rows[r].length >= 1);
     tokens += rows[r].length;
-    total += cost(rows[r]) * kvHeads;
+    total += cost(rows[r]) * shape.kvHeads;
   }
-  const int64_t multiplyAdds = 2 * tokens * heads * headDim;
+  const int64_t multiplyAdds = 2 * tokens * shape.outWidth();
   Profiler::Scope scope(profiler(), "cachedAttention", 2.0 * static_cast<double>(multiplyAdds));
-  assert(cache.count() == cache.shape[0] * shape.blockValues() && qkv.count() == count * shape.width());
-  assert(out.count() == count * heads * headDim);
+  assert(cache.count() == cache.shape[0] * shape.blockValues() && qkv.count() == count * shape.qkvWidth());
+  assert(out.count() == count * shape.outWidth());
 #pragma omp parallel if (multiplyAdds > parallelMultiplyAdds() / 4)
   {
     if (cache.dtype == DType::BFloat16) {

@@ -41,8 +41,9 @@ struct Product {
 
 }  // namespace
 
-size_t packedBFloat16Bytes(int64_t outputs, int64_t inputs) {
-  return static_cast<size_t>(divideUp(outputs, kPanel) * kPanel * divideUp(inputs, 2) * 2) * sizeof(uint16_t);
+size_t packedBFloat16Bytes(const MatrixShape& weight) {
+  const int64_t outputs = divideUp(weight.rows, kPanel) * kPanel, inputs = divideUp(weight.columns, 2) * 2;
+  return static_cast<size_t>(outputs * inputs) * sizeof(uint16_t);
 }
 
 void packBFloat16(const PackedWeight& packed, const Tensor& weight) {
@@ -73,8 +74,8 @@ void packBFloat16(const PackedWeight& packed, const Tensor& weight) {
   }
 }
 
-size_t bfloat16OperandBytes(int64_t rows, int64_t inputs) {
-  return static_cast<size_t>(rows * divideUp(inputs, 2) * 2) * sizeof(PairElement);
+size_t bfloat16OperandBytes(const MatrixShape& x) {
+  return static_cast<size_t>(x.rows * divideUp(x.columns, 2) * 2) * sizeof(PairElement);
 }
 
 void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands) {

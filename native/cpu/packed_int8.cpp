@@ -203,8 +203,8 @@ void packGroup(uint8_t* to, const PackedWeight& packed, const Tensor& weight, in
 
 }  // namespace
 
-size_t packedInt8Bytes(int64_t outputs, int64_t inputs) {
-  return static_cast<size_t>(divideUp(outputs, kPanel) * divideUp(inputs, kGroup) * kGroupBytes);
+size_t packedInt8Bytes(const MatrixShape& weight) {
+  return static_cast<size_t>(divideUp(weight.rows, kPanel) * divideUp(weight.columns, kGroup) * kGroupBytes);
 }
 
 void packInt8(const PackedWeight& packed, const Tensor& weight) {
@@ -220,8 +220,9 @@ void packInt8(const PackedWeight& packed, const Tensor& weight) {
   }
 }
 
-size_t int8OperandBytes(int64_t rows, int64_t inputs) {
-  return static_cast<size_t>(rows * divideUp(inputs, kGroup)) * (kQuads * sizeof(Quad) + sizeof(GroupScale));
+size_t int8OperandBytes(const MatrixShape& x) {
+  return static_cast<size_t>(x.rows * divideUp(x.columns, kGroup)) *
+         (kQuads * sizeof(Quad) + sizeof(GroupScale));
 }
 
 void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands) {

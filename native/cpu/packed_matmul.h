@@ -44,15 +44,15 @@ inline __attribute__((always_inline)) void storeTile(float* out, int64_t stride,
 }
 
 // The bfloat16 format (packed_bfloat16.cpp). `operands` is memory for x, of bfloat16OperandBytes.
-size_t packedBFloat16Bytes(int64_t outputs, int64_t inputs);
+size_t packedBFloat16Bytes(const MatrixShape& weight);
 void packBFloat16(const PackedWeight& packed, const Tensor& weight);
-size_t bfloat16OperandBytes(int64_t rows, int64_t inputs);
+size_t bfloat16OperandBytes(const MatrixShape& x);
 void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands);
 
 // The int8 format (packed_int8.cpp), likewise: `operands` has int8OperandBytes.
-size_t packedInt8Bytes(int64_t outputs, int64_t inputs);
+size_t packedInt8Bytes(const MatrixShape& weight);
 void packInt8(const PackedWeight& packed, const Tensor& weight);
-size_t int8OperandBytes(int64_t rows, int64_t inputs);
+size_t int8OperandBytes(const MatrixShape& x);
 void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands);
 
 }  // namespace hdpo

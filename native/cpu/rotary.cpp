@@ -35,13 +35,13 @@ const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, const f
   return table.cosSin.data();
 }
 
-void CpuBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
+void CpuBackend::rotary(const Tensor& qkv, const AttentionShape& shape, const int32_t* positions,
                         const float* inverseFrequencies, int direction) {
-  const int64_t rows = qkv.shape[0], half = headDim / 2;
+  const int64_t rows = qkv.shape[0], headDim = shape.headDim, half = headDim / 2;
   if (rows == 0) return;
-  const int64_t width = qkv.count() / rows, rotated = rows * heads * headDim;
+  const int64_t width = shape.qkvWidth(), heads = shape.positionedHeads(), rotated = rows * heads * headDim;
   Profiler::Scope scope(profiler(), "rotary", 3.0 * static_cast<double>(rotated));
-  assert(headDim % 2 == 0 && heads * headDim <= width && (direction == 1 || direction == -1));
+  assert(headDim % 2 == 0 && qkv.count() == rows * width && (direction == 1 || direction == -1));
   assert(*std::min_element(positions, positions + rows) >= 0);
   const float* table =
       rotaryTable(int64_t{*std::max_element(positions, positions + rows)} + 1, headDim, inverseFrequencies);

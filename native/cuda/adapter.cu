@@ -3,6 +3,8 @@
 
 #include "core/random.h"
 #include "cuda/adapter.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 
 namespace hdpo::cuda {
@@ -80,13 +82,14 @@ Blocks blocksIn(const AdapterBlock* blocks, int64_t modules, int64_t rank, float
 }  // namespace
 
 template <typename T>
-void dropout(Stream stream, T* out, const T* rows, int64_t count, int64_t columns, const DropoutMask& mask) {
+void dropout(Stream stream, T* out, const T* rows, const MatrixShape& shape, const DropoutMask& mask) {
+  const auto [count, columns] = shape;
   const auto threshold = static_cast<uint32_t>(double{mask.probability} * 4294967296.0);
   launch(dropElements<T>, static_cast<unsigned>(blocksOf(count * blocksOf(columns, 4), kThreads)), kThreads,
          0, stream, out, rows, count, columns, mask, threshold);
 }
-template void dropout(Stream, float*, const float*, int64_t, int64_t, const DropoutMask&);
-template void dropout(Stream, BFloat16*, const BFloat16*, int64_t, int64_t, const DropoutMask&);
+template void dropout(Stream, float*, const float*, const MatrixShape&, const DropoutMask&);
+template void dropout(Stream, BFloat16*, const BFloat16*, const MatrixShape&, const DropoutMask&);
 
 void spreadBlocks(Stream stream, float* out, int64_t outputs, const float* up, const AdapterBlock* blocks,
                   int64_t modules, int64_t rank, float scale) {
@@ -103,6 +106,31 @@ void spreadBlocksBackward(Stream stream, float* gradUp, const float* gradOut, co
   const Blocks given = blocksIn(blocks, modules, rank, scale, items);
   launch(moveBlocks<false>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, gradUp,
          gradOut, given);
+}
+
+// --- The backend ---
+
+void CudaBackend::dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) {
+  const Scope scope(*this, "dropout");
+  withType(rows.dtype, "dropout", [&](auto element) {
+    using T = decltype(element);
+    cuda::dropout<T>(stream_, dataOf<T>(out), dataOf<T>(rows), matrixShape(rows), mask);
+  });
+}
+
+void CudaBackend::spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks,
+                               int64_t modules, float scale) {
+  const Scope scope(*this, "spreadBlocks");
+  requireFloat32("spreadBlocks", {out, up});
+  cuda::spreadBlocks(stream_, floats(out), out.shape[0], floats(up), blocks, modules, up.shape[1], scale);
+}
+
+void CudaBackend::spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut,
+                                       const AdapterBlock* blocks, int64_t modules, float scale) {
+  const Scope scope(*this, "spreadBlocksBackward");
+  requireFloat32("spreadBlocksBackward", {gradUp, gradOut});
+  cuda::spreadBlocksBackward(stream_, floats(gradUp), floats(gradOut), blocks, modules, gradUp.shape[1],
+                             scale);
 }
 
 }  // namespace hdpo::cuda

@@ -7,11 +7,13 @@
 #include <cstdint>
 
 #include "cuda/types.h"
+#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
-struct AttentionShape {
-  int64_t tokens = 0, sequences = 0, heads = 0, kvHeads = 0, headDim = 0;
+struct PackedAttentionShape : AttentionShape {
+  int64_t tokens = 0;     // of all sequences
+  int64_t sequences = 0;  // laid end to end
 };
 
 bool supportsAttention(const AttentionShape& shape);
@@ -19,13 +21,13 @@ bool supportsAttention(const AttentionShape& shape);
 // qkv [N, (H + 2K) * E], out [N, H * E], logSumExp [N, H] float32; offsets [S + 1] in device memory.
 template <typename T>
 void attention(Stream stream, T* out, float* logSumExp, const T* qkv, const int32_t* offsets,
-               const AttentionShape& shape);
+               const PackedAttentionShape& shape);
 
 // gradQkv is overwritten. Every sum is taken in a fixed order.
-size_t attentionBackwardWorkspaceBytes(const AttentionShape& shape);
+size_t attentionBackwardWorkspaceBytes(const PackedAttentionShape& shape);
 template <typename T>
 void attentionBackward(Stream stream, T* gradQkv, const T* gradOut, const T* qkv, const T* out,
-                       const float* logSumExp, const int32_t* offsets, const AttentionShape& shape,
+                       const float* logSumExp, const int32_t* offsets, const PackedAttentionShape& shape,
                        void* workspace);
 
 }  // namespace hdpo::cuda

@@ -11,6 +11,9 @@
 
 #include "cuda/cache_layout.h"
 #include "cuda/cached_attention.h"
+#include "cuda/cached_prefill.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "cuda/workspace.h"
@@ -35,7 +38,7 @@ struct Cached {
   const C* cache;
   const T* qkv;
   CachedRows rows;
-  CachedHeads shape;
+  AttentionShape shape;
   int64_t firstRow, rowCount;  // the part of the n rows that this launch is for
   int64_t stretches;           // stretches of the longest row
   float* sums;                 // [n, stretches, H, E]
@@ -228,7 +231,7 @@ __global__ void __launch_bounds__(kThreads) addStretches(Cached<T, C> given) {
 int64_t longestOf(const CachedRows& rows) { return rows.tiles ? rows.longestSingle : rows.longest; }
 
 template <typename T, typename C>
-Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const CachedHeads& shape,
+Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const AttentionShape& shape,
                       int64_t rowCount) {
   Cached<T, C> given{};
   given.rows = rows;
@@ -263,7 +266,7 @@ void launchForHeads(Stream stream, const Cached<T, C>& given) {
 int64_t countOf(const CachedRows& rows) { return rows.tiles ? rows.singleCount : rows.rows; }
 
 // How many rows are attended to at a time.
-int64_t rowsAtOnce(const CachedRows& rows, const CachedHeads& shape, size_t limit) {
+int64_t rowsAtOnce(const CachedRows& rows, const AttentionShape& shape, size_t limit) {
   Workspace one;
   describe<float, float>(one, rows, shape, 1);
   const auto most = static_cast<int64_t>(limit / std::max<size_t>(1, one.bytes()));
@@ -284,8 +287,15 @@ void attend(Stream stream, const Cached<T, C>& given, bool packed) {
 
 }  // namespace
 
+void requireCachedHeads(const AttentionShape& shape) {
+  require(shape.headDim <= 256 && shape.heads / shape.kvHeads <= 16, "ERR_NOT_IMPLEMENTED",
+          "attention over the cache on CUDA has kernels for a headDim up to 256 and 16 query heads a key "
+          "head, not for " +
+              std::to_string(shape.headDim) + " and " + std::to_string(shape.heads / shape.kvHeads));
+}
+
 template <typename T, typename C>
-void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const CachedHeads& shape) {
+void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const AttentionShape& shape) {
   Cached<T, C> given{};
   given.cache = cache;
   given.qkv = qkv;
@@ -295,7 +305,7 @@ void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, c
   launch(writeRows<T, C>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, given);
 }
 
-size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape, size_t limit) {
+size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const AttentionShape& shape, size_t limit) {
   Workspace workspace;
   describe<float, float>(workspace, rows, shape, rowsAtOnce(rows, shape, limit));
   return workspace.bytes();
@@ -303,7 +313,7 @@ size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& 
 
 template <typename T, typename C>
 void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
-                     const CachedHeads& shape, void* workspace, size_t limit) {
+                     const AttentionShape& shape, void* workspace, size_t limit) {
   if (countOf(rows) == 0 || longestOf(rows) == 0) return;
   const int64_t atOnce = rowsAtOnce(rows, shape, limit);
   Workspace memory(workspace);
@@ -321,13 +331,47 @@ void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const 
   }
 }
 
-#define HDPO_INSTANTIATE(T, C)                                                                         \
-  template void writeCache(Stream, C*, const T*, const CachedRows&, const CachedHeads&);               \
-  template void cachedAttention(Stream, T*, const C*, const T*, const CachedRows&, const CachedHeads&, \
+#define HDPO_INSTANTIATE(T, C)                                                                            \
+  template void writeCache(Stream, C*, const T*, const CachedRows&, const AttentionShape&);               \
+  template void cachedAttention(Stream, T*, const C*, const T*, const CachedRows&, const AttentionShape&, \
                                 void*, size_t);
 HDPO_INSTANTIATE(float, float)
 HDPO_INSTANTIATE(float, BFloat16)
 HDPO_INSTANTIATE(BFloat16, BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+void CudaBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                             const AttentionShape& shape) {
+  const Scope scope(*this, "writeCache");
+  const CachedRows uploaded = upload(rows, qkv.shape[0]);
+  withCacheTypes(qkv.dtype, cache.dtype, "writeCache", [&](auto element, auto cached) {
+    using T = decltype(element);
+    using C = decltype(cached);
+    cuda::writeCache<T, C>(stream_, dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape);
+  });
+}
+
+void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
+                                  const CachedAttentionRow* rows, const AttentionShape& shape) {
+  const Scope scope(*this, "cachedAttention");
+  requireCachedHeads(shape);
+  CachedRows uploaded = upload(rows, qkv.shape[0]);
+  if (!supportsPrefill(shape, qkv.dtype == cache.dtype)) uploaded.tiles = nullptr;
+  if (uploaded.tiles) {
+    withType(qkv.dtype, "cachedAttention", [&](auto element) {
+      using T = decltype(element);
+      cachedPrefill<T>(stream_, dataOf<T>(out), dataOf<T>(cache), dataOf<T>(qkv), uploaded, shape);
+    });
+  }
+  void* memory = workspace(cachedAttentionWorkspaceBytes(uploaded, shape));
+  withCacheTypes(qkv.dtype, cache.dtype, "cachedAttention", [&](auto element, auto cached) {
+    using T = decltype(element);
+    using C = decltype(cached);
+    cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape,
+                                memory);
+  });
+}
 
 }  // namespace hdpo::cuda

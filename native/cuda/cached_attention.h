@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "cuda/types.h"
+#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
@@ -37,23 +38,22 @@ struct CachedRows {
 // Tokens that one block of a grid takes: `longest` in these stretches decides how many blocks are launched.
 constexpr int64_t kCachedStretch = 256;
 
-struct CachedHeads {
-  int64_t heads = 0, kvHeads = 0, headDim = 0;  // headDim at most 256
-};
+// ERR_NOT_IMPLEMENTED where there is no kernel: beyond a headDim of 256 or 16 query heads per key head.
+void requireCachedHeads(const AttentionShape& shape);
 
 template <typename T, typename C>
-void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const CachedHeads& shape);
+void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const AttentionShape& shape);
 
 // Memory for the sums of stretches at a time. Rows that do not fit (one row always does) come in a launch of
 // their own. This is enough for tens of thousands of blocks.
 constexpr size_t kCachedAttentionBytes = size_t{64} << 20;
 
 // Takes the same limit as cachedAttention.
-size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape,
+size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const AttentionShape& shape,
                                      size_t limit = kCachedAttentionBytes);
 // Attends to rows one by one; where there are tiles, only to the single rows.
 template <typename T, typename C>
 void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
-                     const CachedHeads& shape, void* workspace, size_t limit = kCachedAttentionBytes);
+                     const AttentionShape& shape, void* workspace, size_t limit = kCachedAttentionBytes);
 
 }  // namespace hdpo::cuda

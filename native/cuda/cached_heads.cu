@@ -5,6 +5,8 @@
 // and of training are to differ by as little as can be.
 #include "cuda/cache_layout.h"
 #include "cuda/cached_heads.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "cuda/rotary_angle.h"
@@ -22,7 +24,7 @@ struct Heads {
   T* qkv;
   HeadPlacement placement;
   CachedRows rows;
-  CachedHeads shape;
+  AttentionShape shape;
 
   int64_t all;  // heads per row: H + 2K
 };
@@ -141,7 +143,7 @@ __global__ void __launch_bounds__(kThreads) placeHeads(Heads<T, C> given, int la
 
 template <typename T, typename C>
 void cacheHeads(Stream stream, C* cache, T* qkv, const HeadPlacement& placement, const CachedRows& rows,
-                const CachedHeads& shape) {
+                const AttentionShape& shape) {
   const Heads<T, C> given{cache, qkv, placement, rows, shape, shape.heads + 2 * shape.kvHeads};
   const int64_t half = shape.headDim / 2, packs = half / kPack<T>;
   const bool packed =
@@ -153,10 +155,35 @@ void cacheHeads(Stream stream, C* cache, T* qkv, const HeadPlacement& placement,
 }
 
 #define HDPO_INSTANTIATE(T, C) \
-  template void cacheHeads(Stream, C*, T*, const HeadPlacement&, const CachedRows&, const CachedHeads&);
+  template void cacheHeads(Stream, C*, T*, const HeadPlacement&, const CachedRows&, const AttentionShape&);
 HDPO_INSTANTIATE(float, float)
 HDPO_INSTANTIATE(float, BFloat16)
 HDPO_INSTANTIATE(BFloat16, BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+void CudaBackend::cacheHeads(const Tensor& cache, const Tensor& qkv, const HeadPreparation& preparation,
+                             const CachedAttentionRow* rows, const AttentionShape& shape) {
+  const Scope scope(*this, "cacheHeads");
+  requireCachedHeads(shape);
+  const auto count = static_cast<size_t>(qkv.shape[0]);
+  const auto uploaded =
+      upload({{preparation.positions, count * sizeof(int32_t)},
+              {preparation.inverseFrequencies, static_cast<size_t>(shape.headDim / 2) * sizeof(float)}});
+  HeadPlacement placement;
+  placement.bias = floats(preparation.bias);
+  placement.queryNorm = floats(preparation.queryNorm);
+  placement.keyNorm = floats(preparation.keyNorm);
+  placement.epsilon = preparation.epsilon;
+  placement.positions = static_cast<const int32_t*>(uploaded[0]);
+  placement.inverseFrequencies = static_cast<const float*>(uploaded[1]);
+  const CachedRows cachedRows = upload(rows, qkv.shape[0]);
+  withCacheTypes(qkv.dtype, cache.dtype, "cacheHeads", [&](auto element, auto cached) {
+    using T = decltype(element);
+    using C = decltype(cached);
+    cuda::cacheHeads<T, C>(stream_, dataOf<C>(cache), dataOf<T>(qkv), placement, cachedRows, shape);
+  });
+}
 
 }  // namespace hdpo::cuda

@@ -18,6 +18,6 @@ struct HeadPlacement {
 // headDim is even and at most 256.
 template <typename T, typename C>
 void cacheHeads(Stream stream, C* cache, T* qkv, const HeadPlacement& placement, const CachedRows& rows,
-                const CachedHeads& shape);
+                const AttentionShape& shape);
 
 }  // namespace hdpo::cuda

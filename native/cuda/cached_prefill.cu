@@ -18,7 +18,7 @@ struct Prefill {
   T* out;
   const T *cache, *qkv;
   CachedRows rows;
-  CachedHeads shape;
+  AttentionShape shape;
   float scale;  // of scores, in powers of two
   bool packed;
 };
@@ -67,11 +67,11 @@ void launchTiles(Stream stream, const Prefill<T>& given) {
 
 }  // namespace
 
-bool supportsPrefill(const CachedHeads& shape, bool sameType) { return sameType && shape.headDim <= 128; }
+bool supportsPrefill(const AttentionShape& shape, bool sameType) { return sameType && shape.headDim <= 128; }
 
 template <typename T>
 void cachedPrefill(Stream stream, T* out, const T* cache, const T* qkv, const CachedRows& rows,
-                   const CachedHeads& shape) {
+                   const AttentionShape& shape) {
   const Prefill<T> given{out,
                          cache,
                          qkv,
@@ -86,8 +86,8 @@ void cachedPrefill(Stream stream, T* out, const T* cache, const T* qkv, const Ca
 }
 
 template void cachedPrefill(Stream, float*, const float*, const float*, const CachedRows&,
-                            const CachedHeads&);
+                            const AttentionShape&);
 template void cachedPrefill(Stream, BFloat16*, const BFloat16*, const BFloat16*, const CachedRows&,
-                            const CachedHeads&);
+                            const AttentionShape&);
 
 }  // namespace hdpo::cuda

@@ -21,8 +21,8 @@ using Handle = void*;
 constexpr Status kSuccess = 0;
 constexpr int kNoTranspose = 0, kTranspose = 1;
 constexpr int kFloat32 = 0, kBFloat16 = 14;  // cudaDataType_t
-constexpr int kComputeFloat32 =
-    68;  // cublasComputeType_t: float32 sums; TF32 only where a math mode asks for it
+// cublasComputeType_t: float32 sums; TF32 only where a math mode asks for it.
+constexpr int kComputeFloat32 = 68;
 constexpr int kDefaultAlgorithm = -1;
 // cublasMath_t: where inner sums are split, the parts too are added in float32, not in the result's type.
 constexpr int kNoReducedPrecision = 16;

@@ -1,4 +1,5 @@
-// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. One stream
+// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. Each op is
+// defined at the foot of its kernels' file, under the name that the file has in native/cpu. One stream
 // runs them in the order of the calls. Only what returns a number to the host waits (copyToHost,
 // sumOfSquares, the losses, advantages, sampling).
 //
@@ -12,7 +13,7 @@
 // are our own, and there they do not. Attention over the cache takes runs of a sequence's new tokens in tiles
 // (cached_prefill.h), which round differently from single rows.
 //
-// Decoding. Steps of few rows are recorded and replayed (decoding_ops.cpp). While one is recorded, no op may
+// Decoding. Steps of few rows are recorded and replayed (decoding_step.cpp). While one is recorded, no op may
 // wait, allocate, release or send an array that is not the step's; an op that does throws ERR_INTERNAL.
 #pragma once
 
@@ -64,72 +65,24 @@ class CudaBackend final : public Backend {
 
   // Activations have the type of the weights: tensor cores take them as they are, and half the bytes move.
   DType activationType(DType weights) const override { return weights; }
-  void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
-              float beta) override;
 
-  // model_ops.cpp
-  void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
-               float epsilon) override;
+#define HDPO_OP override
+#include "ops/op_list.h"
+#undef HDPO_OP
+
+  // Ops of Backend that have a kernel of their own here: rms_norm.cu, cached_heads.cu, sampler.cu.
   void addThenRmsNorm(const Tensor& y, const Tensor& stream, const Tensor& added, const Tensor& weight,
                       float epsilon) override;
-  void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
-                       const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override;
-  void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
-                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim,
-                float epsilon) override;
-  void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
-                        const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
-                        const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override;
-  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
-              const float* inverseFrequencies, int direction) override;
-  void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,
-                 int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) override;
-  void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor& out,
-                         const Tensor& logSumExp, const int32_t* offsets, int64_t sequences, int64_t heads,
-                         int64_t kvHeads, int64_t headDim) override;
-  void swiglu(const Tensor& out, const Tensor& gateUp) override;
-  void swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) override;
-  void embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) override;
-  void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) override;
-
-  // elementwise_ops.cpp
-  void convert(const Tensor& out, const Tensor& in) override;
-  void add(const Tensor& out, const Tensor& a, const Tensor& b) override;
-  void addBias(const Tensor& rows, const Tensor& bias) override;
-  void biasBackward(const Tensor& gradBias, const Tensor& gradRows) override;
-  void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
-  void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
-  void dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) override;
-  void spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks, int64_t modules,
-                    float scale) override;
-  void spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut, const AdapterBlock* blocks,
-                            int64_t modules, float scale) override;
-
-  // loss_ops.cpp
-  double sumOfSquares(const Tensor& values) override;
-  void adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum, const Tensor& variance,
-             const AdamWOptions& options) override;
-  void groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) override;
-  PolicyLossSums policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) override;
-  PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) override;
-
-  size_t linearLossWorkspace() const override;
-
-  // generation_ops.cpp. A packed weight is a plain copy in its format; Int8: panels (int8_panels.h).
-  bool packsInPlace(DType weight, PackedFormat format) const override;
-  size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override;
-  void packWeight(const PackedWeight& packed, const Tensor& weight) override;
-  void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
-  void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
-                  int64_t kvHeads, int64_t headDim) override;
   void cacheHeads(const Tensor& cache, const Tensor& qkv, const HeadPreparation& preparation,
-                  const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads, int64_t headDim) override;
-  void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
-                       const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
-                       int64_t headDim) override;
+                  const CachedAttentionRow* rows, const AttentionShape& shape) override;
   bool sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) override;
 
-  // decoding_ops.cpp
+  // More rows of logits at a time than a CPU's caches hold (linear_loss.cu).
+  size_t linearLossWorkspace() const override;
+  // A packed weight is a plain copy in its format; in Int8 it is panels (int8_panels.h).
+  bool packsInPlace(DType weight, PackedFormat format) const override;
+
+  // decoding_step.cpp
   int64_t decodingRows(const CachedAttentionRow* rows, int64_t count) const override;
   void decodingStep(const DecodingStep& step, const std::function<void()>& ops) override;
   const DecodingGraphs& decodingGraphs() const { return graphs_; }

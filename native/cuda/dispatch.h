@@ -22,6 +22,18 @@ void withType(DType dtype, const char* op, const Visit& visit) {
   }
 }
 
+// visit(element, cached) for the types of rows and of a cache, which is never more precise than what is
+// written to it.
+template <class Visit>
+void withCacheTypes(DType element, DType cached, const char* op, const Visit& visit) {
+  const bool brief = cached == DType::BFloat16;
+  if (element == DType::Float32 && !brief) return visit(float(), float());
+  if (element == DType::Float32 && brief) return visit(float(), BFloat16());
+  require(element == DType::BFloat16 && brief, "ERR_NOT_IMPLEMENTED",
+          std::string(op) + " on CUDA has no kernel for bfloat16 rows and a float32 cache");
+  visit(BFloat16(), BFloat16());
+}
+
 // For ops that have no kernel for other types.
 inline void requireFloat32(const char* op, std::initializer_list<Tensor> tensors) {
   for (const Tensor& tensor : tensors) {

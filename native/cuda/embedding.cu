@@ -2,6 +2,8 @@
 // are listed by token. Where a list lies is left to chance (whichever thread asks first), but its order is
 // not: each member counts those before it. Then one block per token and stretch of columns adds its list in
 // the order of the batch.
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/embedding.h"
 #include "cuda/workspace.h"
@@ -106,7 +108,8 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 template <typename T, typename W>
-void embedding(Stream stream, T* out, const W* table, const int32_t* tokens, int64_t rows, int64_t columns) {
+void embedding(Stream stream, T* out, const W* table, const int32_t* tokens, const MatrixShape& shape) {
+  const auto [rows, columns] = shape;
   const bool vectors = columns % 8 == 0 && inPacks<T>(columns, out, table);
   const auto kernel = vectors ? lookUp<T, W, true> : lookUp<T, W, false>;
   launch(kernel, static_cast<unsigned>(blocksOf(rows * columns / (vectors ? 8 : 1), kThreads)), kThreads, 0,
@@ -120,8 +123,9 @@ size_t embeddingBackwardWorkspaceBytes(int64_t rows, int64_t vocabSize) {
 }
 
 template <typename T>
-void embeddingBackward(Stream stream, float* gradTable, const T* gradOut, const int32_t* tokens, int64_t rows,
-                       int64_t columns, int64_t vocabSize, void* workspace) {
+void embeddingBackward(Stream stream, float* gradTable, const T* gradOut, const int32_t* tokens,
+                       const MatrixShape& shape, int64_t vocabSize, void* workspace) {
+  const auto [rows, columns] = shape;
   Workspace memory(workspace);
   const Lists lists = listsIn(memory, rows, vocabSize);
   const auto rowBlocks = static_cast<unsigned>(blocksOf(rows, kThreads));
@@ -140,13 +144,47 @@ void embeddingBackward(Stream stream, float* gradTable, const T* gradOut, const 
          tokens, columns, stretches);
 }
 
-template void embedding(Stream, float*, const float*, const int32_t*, int64_t, int64_t);
-template void embedding(Stream, float*, const BFloat16*, const int32_t*, int64_t, int64_t);
-template void embedding(Stream, BFloat16*, const float*, const int32_t*, int64_t, int64_t);
-template void embedding(Stream, BFloat16*, const BFloat16*, const int32_t*, int64_t, int64_t);
-template void embeddingBackward(Stream, float*, const float*, const int32_t*, int64_t, int64_t, int64_t,
+template void embedding(Stream, float*, const float*, const int32_t*, const MatrixShape&);
+template void embedding(Stream, float*, const BFloat16*, const int32_t*, const MatrixShape&);
+template void embedding(Stream, BFloat16*, const float*, const int32_t*, const MatrixShape&);
+template void embedding(Stream, BFloat16*, const BFloat16*, const int32_t*, const MatrixShape&);
+template void embeddingBackward(Stream, float*, const float*, const int32_t*, const MatrixShape&, int64_t,
                                 void*);
-template void embeddingBackward(Stream, float*, const BFloat16*, const int32_t*, int64_t, int64_t, int64_t,
+template void embeddingBackward(Stream, float*, const BFloat16*, const int32_t*, const MatrixShape&, int64_t,
                                 void*);
+
+// --- The backend ---
+
+namespace {
+
+size_t tokenBytes(int64_t rows) { return static_cast<size_t>(rows) * sizeof(int32_t); }
+
+}  // namespace
+
+void CudaBackend::embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) {
+  const Scope scope(*this, "embedding");
+  const auto uploaded = upload({{tokens, tokenBytes(out.shape[0])}});
+  withType(out.dtype, "embedding", [&](auto element) {
+    withType(table.dtype, "embedding", [&](auto entry) {
+      using T = decltype(element);
+      using W = decltype(entry);
+      cuda::embedding<T, W>(stream_, dataOf<T>(out), dataOf<W>(table),
+                            static_cast<const int32_t*>(uploaded[0]), matrixShape(out));
+    });
+  });
+}
+
+void CudaBackend::embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) {
+  const Scope scope(*this, "embeddingBackward", static_cast<double>(gradOut.count()));
+  const int64_t rows = gradOut.shape[0], vocabSize = gradTable.shape[0];
+  void* memory = workspace(embeddingBackwardWorkspaceBytes(rows, vocabSize));
+  const auto uploaded = upload({{tokens, tokenBytes(rows)}});
+  withType(gradOut.dtype, "embeddingBackward", [&](auto element) {
+    using T = decltype(element);
+    cuda::embeddingBackward<T>(stream_, floats(gradTable), dataOf<T>(gradOut),
+                               static_cast<const int32_t*>(uploaded[0]), matrixShape(gradOut), vocabSize,
+                               memory);
+  });
+}
 
 }  // namespace hdpo::cuda

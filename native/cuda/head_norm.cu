@@ -2,6 +2,8 @@
 // bytes each, where E allows (a power of two up to 128); with other sizes one warp takes one head.
 #include <algorithm>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/head_norm.h"
 #include "cuda/partial_sums.h"
@@ -200,8 +202,8 @@ void headNormBackward(Stream stream, T* gradQkv, float* gradQueryWeight, float* 
          sharedBytes, stream, given, lanes);
   if (!partials) return;
   // A row of partials has the queries' sums beside the keys'.
-  addPartialSums(stream, gradQueryWeight, partials, blocks, shape.headDim, width);
-  addPartialSums(stream, gradKeyWeight, partials + shape.headDim, blocks, shape.headDim, width);
+  addPartialSums(stream, gradQueryWeight, partials, {blocks, shape.headDim}, width);
+  addPartialSums(stream, gradKeyWeight, partials + shape.headDim, {blocks, shape.headDim}, width);
 }
 
 #define HDPO_INSTANTIATE(T)                                                                              \
@@ -212,5 +214,34 @@ void headNormBackward(Stream stream, T* gradQkv, float* gradQueryWeight, float* 
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+void CudaBackend::headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv,
+                           const Tensor& queryWeight, const Tensor& keyWeight, const AttentionShape& heads,
+                           float epsilon) {
+  const Scope scope(*this, "headNorm", 4.0 * static_cast<double>(qkv.count()));
+  const HeadNormShape shape{heads, qkv.shape[0]};
+  withType(qkv.dtype, "headNorm", [&](auto element) {
+    using T = decltype(element);
+    cuda::headNorm<T>(stream_, dataOf<T>(out), floats(inverseRms), dataOf<T>(qkv), floats(queryWeight),
+                      floats(keyWeight), shape, epsilon);
+  });
+}
+
+void CudaBackend::headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight,
+                                   const Tensor& gradKeyWeight, const Tensor& qkv, const Tensor& queryWeight,
+                                   const Tensor& keyWeight, const Tensor& inverseRms,
+                                   const AttentionShape& heads) {
+  const Scope scope(*this, "headNormBackward", 10.0 * static_cast<double>(qkv.count()));
+  const HeadNormShape shape{heads, qkv.shape[0]};
+  void* memory = workspace(headNormBackwardWorkspaceBytes(shape));
+  withType(qkv.dtype, "headNormBackward", [&](auto element) {
+    using T = decltype(element);
+    cuda::headNormBackward<T>(stream_, dataOf<T>(gradQkv), floats(gradQueryWeight), floats(gradKeyWeight),
+                              dataOf<T>(qkv), floats(queryWeight), floats(keyWeight), floats(inverseRms),
+                              shape, memory);
+  });
+}
 
 }  // namespace hdpo::cuda

@@ -6,11 +6,12 @@
 #include <cstdint>
 
 #include "cuda/types.h"
+#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
-struct HeadNormShape {
-  int64_t rows = 0, heads = 0, kvHeads = 0, headDim = 0;
+struct HeadNormShape : AttentionShape {
+  int64_t rows = 0;
 };
 
 // out may be qkv; inverseRms may be null.

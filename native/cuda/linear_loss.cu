@@ -7,6 +7,9 @@
 // over twice and need no more rows than fill the device.
 #include <algorithm>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/device_arrays.h"
+#include "cuda/dispatch.h"
 #include "cuda/elementwise.h"
 #include "cuda/linear_loss.h"
 #include "cuda/softmax_loss.h"
@@ -130,6 +133,41 @@ void linearLoss(Stream stream, PolicyLossSums* sums, const LinearLossInput& inpu
     if (output.gradWeight) product(output.gradWeight, gradLogits, true, hidden, false, 1);
   }
   sumLosses(stream, sums, memory.rows.losses, nullptr, sizes.rows);
+}
+
+// --- The backend ---
+
+// A GPU needs more rows at a time to be busy than a CPU's caches hold.
+size_t CudaBackend::linearLossWorkspace() const { return size_t{768} << 20; }
+
+PolicyLossSums CudaBackend::linearLoss(const LinearLossInput& input, const LinearLossOutput& output) {
+  const int64_t rows = input.hidden.shape[0];
+  PolicyLossSums sums;
+  if (rows == 0) return sums;
+  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(input.weight.count());
+  const int products = 1 + (output.gradHidden ? 1 : 0) + (output.gradWeight ? 1 : 0);
+  const Scope scope(*this, "linearLoss", products * flops);
+
+  LinearLossInput given = input;
+  const size_t count = static_cast<size_t>(rows);
+  const auto uploaded =
+      upload({{input.targets, count * sizeof(int32_t)}, {input.terms, count * sizeof(TokenTerms)}});
+  given.targets = static_cast<const int32_t*>(uploaded[0]);
+  given.terms = static_cast<const TokenTerms*>(uploaded[1]);
+  DeviceArrays arrays(*this);
+  LinearLossOutput found = output;
+  found.logprobs = arrays.make<float>(rows);
+  found.entropy = output.entropy ? arrays.make<float>(rows) : nullptr;
+  auto* deviceSums = arrays.make<PolicyLossSums>(1);
+  const LinearLossPlan plan = linearLossPlan(given, found);
+  cuda::linearLoss(stream_, deviceSums, given, found, plan, workspace(plan.workspaceBytes),
+                   [this](const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
+                          bool transposeB, float beta) { product(out, a, transposeA, b, transposeB, beta); });
+  arrays.download(output.logprobs, found.logprobs, rows);
+  arrays.download(output.entropy, found.entropy, rows);
+  arrays.download(&sums, deviceSums, 1);
+  sums.workspaceBytes = plan.workspaceBytes;
+  return sums;
 }
 
 }  // namespace hdpo::cuda

@@ -21,6 +21,8 @@
 #include <cmath>
 #include <limits>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/int8_tiles.h"
 #include "cuda/packed_int8.h"
 #include "cuda/reduce.h"
@@ -176,12 +178,13 @@ void chooseFewRows(Stream stream, const Int8Operands<T>& product) {
 
 }  // namespace
 
-size_t packedInt8Bytes(int64_t rows, int64_t inputs) {
-  return static_cast<size_t>(blocksOf(rows, kPanel) * blocksOf(inputs, kGroup)) * kChunkBytes;
+size_t packedInt8Bytes(const MatrixShape& shape) {
+  return static_cast<size_t>(blocksOf(shape.rows, kPanel) * blocksOf(shape.columns, kGroup)) * kChunkBytes;
 }
 
 template <typename T>
-void packInt8(Stream stream, void* panels, const T* matrix, int64_t rows, int64_t inputs) {
+void packInt8(Stream stream, void* panels, const T* matrix, const MatrixShape& shape) {
+  const auto [rows, inputs] = shape;
   const Packing<T> packing{static_cast<unsigned char*>(panels), matrix, rows, inputs,
                            blocksOf(inputs, kGroup)};
   const int64_t lanes = blocksOf(rows, kPanel) * kPanel * packing.groups * kLanesOfGroup;
@@ -207,11 +210,31 @@ void multiplyInt8(Stream stream, T* out, const Int8Product& given, int64_t busyB
                                   : launchTiles<T, 2, 2>(stream, product);
 }
 
-#define HDPO_INSTANTIATE(T)                                             \
-  template void packInt8<T>(Stream, void*, const T*, int64_t, int64_t); \
+#define HDPO_INSTANTIATE(T)                                               \
+  template void packInt8<T>(Stream, void*, const T*, const MatrixShape&); \
   template void multiplyInt8<T>(Stream, T*, const Int8Product&, int64_t);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+// x is packed first, as the weights have been.
+void CudaBackend::multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight) {
+  void* packed = workspace(packedInt8Bytes(matrixShape(x)));
+  withType(x.dtype, "packedMatmul", [&](auto element) {
+    using T = decltype(element);
+    packInt8<T>(stream_, packed, dataOf<T>(x), matrixShape(x));
+  });
+  withType(out.dtype, "packedMatmul", [&](auto element) {
+    using T = decltype(element);
+    cuda::multiplyInt8<T>(stream_, dataOf<T>(out),
+                          {.x = packed,
+                           .weight = weight.data,
+                           .rows = x.shape[0],
+                           .outputs = weight.outputs,
+                           .inputs = weight.inputs});
+  });
+}
 
 }  // namespace hdpo::cuda

@@ -7,15 +7,16 @@
 #include <cstdint>
 
 #include "cuda/types.h"
+#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
-// Bytes of a packed matrix [rows, inputs].
-size_t packedInt8Bytes(int64_t rows, int64_t inputs);
+// Bytes of the panels of a matrix [rows, inputs].
+size_t packedInt8Bytes(const MatrixShape& shape);
 
 // Packs matrix [rows, inputs] of T (float or BFloat16) into panels, 16-byte aligned.
 template <typename T>
-void packInt8(Stream stream, void* panels, const T* matrix, int64_t rows, int64_t inputs);
+void packInt8(Stream stream, void* panels, const T* matrix, const MatrixShape& shape);
 
 struct Int8Product {
   const void *x, *weight;  // panels of [rows, inputs] and [outputs, inputs]

@@ -29,8 +29,9 @@ __global__ void __launch_bounds__(kColumns* kRows)
 
 }  // namespace
 
-void addPartialSums(Stream stream, float* sums, const float* partials, int64_t blocks, int64_t columns,
+void addPartialSums(Stream stream, float* sums, const float* partials, const MatrixShape& shape,
                     int64_t stride) {
+  const auto [blocks, columns] = shape;
   launch(addPartials, static_cast<unsigned>(blocksOf(columns, kColumns)), dim3(kColumns, kRows),
          kColumns * kRows * sizeof(float), stream, sums, partials, blocks, columns,
          stride == 0 ? columns : stride);

@@ -2,11 +2,12 @@
 #pragma once
 
 #include "cuda/launch.h"
+#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
-// Adds to sums [columns] the sums over `blocks` of partials, whose rows are `stride` apart (0 means columns).
-void addPartialSums(Stream stream, float* sums, const float* partials, int64_t blocks, int64_t columns,
+// sums [C] += the sum of the rows of partials [blocks, C], which are `stride` apart (0: C).
+void addPartialSums(Stream stream, float* sums, const float* partials, const MatrixShape& shape,
                     int64_t stride = 0);
 
 }  // namespace hdpo::cuda

@@ -14,7 +14,7 @@ struct Sum {
     return a + b;
   }
 };
-// A NaN wins.
+// The largest of all, or NaN where one is NaN.
 struct Largest {
   template <typename T>
   __device__ T operator()(T a, T b) const {

@@ -3,6 +3,8 @@
 // loops over global memory.
 #include <algorithm>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/partial_sums.h"
 #include "cuda/reduce.h"
@@ -244,27 +246,29 @@ void launchForward(Stream stream, const Forward<T>& given, int64_t rows) {
 }  // namespace
 
 template <typename T>
-void rmsNorm(Stream stream, T* y, float* inverseRms, const float* x, const float* weight, int64_t rows,
-             int64_t columns, float epsilon) {
-  launchForward<T>(stream, {y, inverseRms, const_cast<float*>(x), nullptr, weight, columns, epsilon}, rows);
+void rmsNorm(Stream stream, T* y, float* inverseRms, const float* x, const float* weight,
+             const MatrixShape& shape, float epsilon) {
+  launchForward<T>(stream, {y, inverseRms, const_cast<float*>(x), nullptr, weight, shape.columns, epsilon},
+                   shape.rows);
 }
 
 template <typename T>
-void addThenRmsNorm(Stream stream, T* y, float* x, const float* added, const float* weight, int64_t rows,
-                    int64_t columns, float epsilon) {
-  launchForward<T>(stream, {y, nullptr, x, added, weight, columns, epsilon}, rows);
+void addThenRmsNorm(Stream stream, T* y, float* x, const float* added, const float* weight,
+                    const MatrixShape& shape, float epsilon) {
+  launchForward<T>(stream, {y, nullptr, x, added, weight, shape.columns, epsilon}, shape.rows);
 }
 
-size_t rmsNormBackwardWorkspaceBytes(int64_t rows, int64_t columns) {
+size_t rmsNormBackwardWorkspaceBytes(const MatrixShape& shape) {
   Workspace workspace;
-  workspace.take<float>(blocksOf(rows, rowsPerBlock(rows)) * columns);
+  workspace.take<float>(blocksOf(shape.rows, rowsPerBlock(shape.rows)) * shape.columns);
   return workspace.bytes();
 }
 
 template <typename T>
 void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWeight, const T* gradY,
-                     const float* x, const float* weight, const float* inverseRms, int64_t rows,
-                     int64_t columns, void* workspace) {
+                     const float* x, const float* weight, const float* inverseRms, const MatrixShape& shape,
+                     void* workspace) {
+  const auto [rows, columns] = shape;
   const int64_t blocks = blocksOf(rows, rowsPerBlock(rows));
   float* partials = gradWeight ? Workspace(workspace).take<float>(blocks * columns) : nullptr;
   const Backward<T> given{gradX,  accumulate, partials, gradY,   x,
@@ -281,16 +285,53 @@ void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWe
     }
     launch(backwardPlain<T>, static_cast<unsigned>(rows), kPlainThreads, kScratchBytes, stream, given);
   }
-  if (gradWeight) addPartialSums(stream, gradWeight, partials, blocks, columns);
+  if (gradWeight) addPartialSums(stream, gradWeight, partials, {blocks, columns});
 }
 
-#define HDPO_INSTANTIATE(T)                                                                              \
-  template void rmsNorm(Stream, T*, float*, const float*, const float*, int64_t, int64_t, float);        \
-  template void addThenRmsNorm(Stream, T*, float*, const float*, const float*, int64_t, int64_t, float); \
-  template void rmsNormBackward(Stream, float*, bool, float*, const T*, const float*, const float*,      \
-                                const float*, int64_t, int64_t, void*);
+#define HDPO_INSTANTIATE(T)                                                                                \
+  template void rmsNorm(Stream, T*, float*, const float*, const float*, const MatrixShape&, float);        \
+  template void addThenRmsNorm(Stream, T*, float*, const float*, const float*, const MatrixShape&, float); \
+  template void rmsNormBackward(Stream, float*, bool, float*, const T*, const float*, const float*,        \
+                                const float*, const MatrixShape&, void*);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+void CudaBackend::rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
+                          float epsilon) {
+  const Scope scope(*this, "rmsNorm", 4.0 * static_cast<double>(x.count()));
+  requireFloat32("rmsNorm", {x});
+  withType(y.dtype, "rmsNorm", [&](auto element) {
+    using T = decltype(element);
+    cuda::rmsNorm<T>(stream_, dataOf<T>(y), floats(inverseRms), floats(x), floats(weight), matrixShape(x),
+                     epsilon);
+  });
+}
+
+void CudaBackend::addThenRmsNorm(const Tensor& y, const Tensor& stream, const Tensor& added,
+                                 const Tensor& weight, float epsilon) {
+  const Scope scope(*this, "addThenRmsNorm", 5.0 * static_cast<double>(stream.count()));
+  requireFloat32("addThenRmsNorm", {stream, added});
+  withType(y.dtype, "addThenRmsNorm", [&](auto element) {
+    using T = decltype(element);
+    cuda::addThenRmsNorm<T>(stream_, dataOf<T>(y), floats(stream), floats(added), floats(weight),
+                            matrixShape(stream), epsilon);
+  });
+}
+
+void CudaBackend::rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight,
+                                  const Tensor& gradY, const Tensor& x, const Tensor& weight,
+                                  const Tensor& inverseRms) {
+  const Scope scope(*this, "rmsNormBackward", 10.0 * static_cast<double>(x.count()));
+  void* memory = workspace(rmsNormBackwardWorkspaceBytes(matrixShape(x)));
+  requireFloat32("rmsNormBackward", {x, gradX});
+  withType(gradY.dtype, "rmsNormBackward", [&](auto element) {
+    using T = decltype(element);
+    cuda::rmsNormBackward<T>(stream_, floats(gradX), accumulate, floats(gradWeight), dataOf<T>(gradY),
+                             floats(x), floats(weight), floats(inverseRms), matrixShape(x), memory);
+  });
+}
 
 }  // namespace hdpo::cuda

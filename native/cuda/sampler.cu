@@ -8,9 +8,13 @@
 // integers in units of 2^-massBits, so that the order of atomics does not show. Of the tokens with the last
 // key, only the first few in the order of the vocabulary may be kept.
 #include <limits>
+#include <map>
+#include <vector>
 
 #include "core/random.h"
 #include "core/vector_math.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "cuda/sampler.h"
@@ -347,12 +351,57 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void sampleTokens(Stream stream, DeviceSampledToken* tokens, float* logits, const DeviceSamplingRow* rows,
-                  DeviceLogitBias* biases, int64_t count, int64_t vocabSize) {
+                  DeviceLogitBias* biases, const MatrixShape& shape) {
+  const auto [count, vocabSize] = shape;
   const int64_t pieces = blocksOf(vocabSize, kPiece);
   const size_t sharedBytes =
       sizeof(Shared) + static_cast<size_t>(pieces) * (sizeof(double) + sizeof(unsigned));
   launch(sampleRow, static_cast<unsigned>(count), kThreads, sharedBytes, stream, tokens, logits, rows, biases,
          vocabSize);
+}
+
+// --- The backend ---
+
+// Where a token has several biases, their sum counts.
+bool CudaBackend::sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) {
+  const Scope scope(*this, "sampleTokens");
+  requireFloat32("sampleTokens", {logits});
+  std::vector<DeviceSamplingRow> rows(static_cast<size_t>(logits.shape[0]));
+  std::vector<DeviceLogitBias> biases;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const SamplingDraw& draw = draws[r];
+    rows[r] = {.temperature = draw.temperature,
+               .topP = draw.topP,
+               .minP = draw.minP,
+               .topK = draw.topK,
+               .seed = draw.seed,
+               .position = draw.position,
+               .biasBegin = static_cast<int32_t>(biases.size())};
+    std::map<int32_t, float> merged;
+    if (draw.logitBias) {
+      for (const auto& [token, bias] : *draw.logitBias) merged[token] += bias;
+    }
+    for (const auto& [token, bias] : merged) biases.push_back({token, bias, 0});
+    rows[r].biasEnd = static_cast<int32_t>(biases.size());
+  }
+  const size_t tokenBytes = (rows.size() * sizeof(DeviceSampledToken) + 15) / 16 * 16;
+  auto* drawn =
+      static_cast<DeviceSampledToken*>(workspace(tokenBytes + biases.size() * sizeof(DeviceLogitBias)));
+  const auto uploaded = upload({{rows.data(), rows.size() * sizeof(DeviceSamplingRow)},
+                                {biases.data(), biases.size() * sizeof(DeviceLogitBias)}});
+  DeviceLogitBias* written = nullptr;  // the kernel keeps what it changes beside a bias
+  if (!biases.empty()) {
+    written = reinterpret_cast<DeviceLogitBias*>(reinterpret_cast<char*>(drawn) + tokenBytes);
+    copyOnDevice(stream_, written, uploaded[1], biases.size() * sizeof(DeviceLogitBias));
+  }
+  cuda::sampleTokens(stream_, drawn, floats(logits), static_cast<const DeviceSamplingRow*>(uploaded[0]),
+                     written, matrixShape(logits));
+  std::vector<DeviceSampledToken> results(rows.size());
+  copyToHost(results.data(), drawn, results.size() * sizeof(DeviceSampledToken));
+  for (size_t r = 0; r < results.size(); ++r) {
+    tokens[r] = {static_cast<SampledToken::Status>(results[r].status), results[r].token, results[r].logprob};
+  }
+  return true;
 }
 
 }  // namespace hdpo::cuda

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cuda/types.h"
+#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
@@ -31,8 +32,8 @@ struct DeviceSampledToken {
   float logprob = 0;
 };
 
-// logits [rows, vocabSize]; biases may be null where no row has any.
+// logits [R, V], whose shape is given; rows [R]; biases may be null where no row has any.
 void sampleTokens(Stream stream, DeviceSampledToken* tokens, float* logits, const DeviceSamplingRow* rows,
-                  DeviceLogitBias* biases, int64_t count, int64_t vocabSize);
+                  DeviceLogitBias* biases, const MatrixShape& shape);
 
 }  // namespace hdpo::cuda

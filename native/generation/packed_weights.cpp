@@ -21,7 +21,7 @@ class Shelf {
     packed.inputs = inputs;
     packed.format = format_;
     packed.data = memory_ ? memory_ + used_ : nullptr;
-    used_ += (backend_.packedBytes(outputs, inputs, format_) + 63) / 64 * 64;
+    used_ += (backend_.packedBytes({.rows = outputs, .columns = inputs}, format_) + 63) / 64 * 64;
     return packed;
   }
   PackedWeight pack(const Tensor& weight) {

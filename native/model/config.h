@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "ops/backend.h"
+
 namespace hdpo {
 
 // Llama 3.1's stretching of the rotary embedding: frequencies with wavelengths above originalMaxPositions /
@@ -29,7 +31,8 @@ struct ModelConfig {
   bool qkNorm = false;   // Qwen3
   RopeScaling ropeScaling;
 
-  int64_t qkvWidth() const { return (heads + 2 * kvHeads) * headDim; }
+  AttentionShape attentionShape() const { return {.heads = heads, .kvHeads = kvHeads, .headDim = headDim}; }
+  int64_t qkvWidth() const { return attentionShape().qkvWidth(); }
 };
 
 // Throws ERR_CONFIG naming the field, unless sizes are positive, heads is a multiple of kvHeads and headDim

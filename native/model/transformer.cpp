@@ -206,8 +206,8 @@ void Transformer::forwardToGateUp(const Model& model, const PackedBatch& batch, 
   addAdapter(model, layer, Projection::Qkv, kept.qkv, toQkv);
   if (config_.qkvBias) backend_.addBias(kept.qkv, parameters.qkvBias);
   const Tensor qkv = positionedQkv(parameters, kept, true);
-  backend_.attention(kept.attention, kept.logSumExp, qkv, batch.offsets, batch.sequenceCount, config_.heads,
-                     config_.kvHeads, config_.headDim);
+  backend_.attention(kept.attention, kept.logSumExp, qkv, batch.offsets, batch.sequenceCount,
+                     config_.attentionShape());
   const AdapterInput toOutput = inputOf(model, layer, Projection::Output, kept.attention);
   addProjection(kept.middle, input(layer), toOutput.operand(), parameters.output);
   addAdapter(model, layer, Projection::Output, kept.middle, toOutput);
@@ -234,11 +234,9 @@ Tensor Transformer::positionedQkv(const LayerParameters& parameters, const Layer
   const Tensor& qkv = config_.qkNorm ? work_.rotated : kept.qkv;
   if (config_.qkNorm) {
     backend_.headNorm(qkv, forward ? kept.headInverseRms : Tensor(), kept.qkv, parameters.queryNorm,
-                      parameters.keyNorm, config_.heads, config_.kvHeads, config_.headDim,
-                      config_.rmsNormEpsilon);
+                      parameters.keyNorm, config_.attentionShape(), config_.rmsNormEpsilon);
   }
-  backend_.rotary(qkv, config_.heads + config_.kvHeads, config_.headDim, positions_.data(),
-                  inverseFrequencies_.data(), +1);
+  backend_.rotary(qkv, config_.attentionShape(), positions_.data(), inverseFrequencies_.data(), +1);
   return qkv;
 }
 
@@ -310,19 +308,18 @@ bool Transformer::backwardAttention(const BackwardPass& pass, int64_t layer) {
   const LayerActivations& kept = activations(layer);
   const LayerParameters& parameters = pass.model.weights.layers[layer];
   const LayerParameters& gradients = gradientsOf(pass.gradients, layer);
-  const int64_t heads = config_.heads, kvHeads = config_.kvHeads, headDim = config_.headDim;
+  const AttentionShape shape = config_.attentionShape();
   if (!backwardProjection(
           pass, layer, Projection::Output,
           {work_.gradAttention, gradients.output, work_.stream, kept.attention, parameters.output}))
     return false;
   backend_.attentionBackward(work_.gradQkv, work_.gradAttention, positionedQkv(parameters, kept, false),
                              kept.attention, kept.logSumExp, pass.batch.offsets, pass.batch.sequenceCount,
-                             heads, kvHeads, headDim);
-  backend_.rotary(work_.gradQkv, heads + kvHeads, headDim, positions_.data(), inverseFrequencies_.data(), -1);
+                             shape);
+  backend_.rotary(work_.gradQkv, shape, positions_.data(), inverseFrequencies_.data(), -1);
   if (config_.qkNorm) {
     backend_.headNormBackward(work_.gradQkv, gradients.queryNorm, gradients.keyNorm, kept.qkv,
-                              parameters.queryNorm, parameters.keyNorm, kept.headInverseRms, heads, kvHeads,
-                              headDim);
+                              parameters.queryNorm, parameters.keyNorm, kept.headInverseRms, shape);
   }
   if (gradients.qkvBias) backend_.biasBackward(gradients.qkvBias, work_.gradQkv);
   backend_.rmsNorm(work_.normed, Tensor(), input(layer), parameters.inputNorm, config_.rmsNormEpsilon);

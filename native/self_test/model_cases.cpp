@@ -82,8 +82,8 @@ OpCase headNorm(const CaseShape& s) {
   const size_t out = given.activationOutput(A, {s.tokens, s.qkvWidth()}),
                inverse = given.output({s.tokens, s.heads + s.kvHeads});
   given.run = [=](Backend& backend, Call& call) {
-    backend.headNorm(call[out], call[inverse], call[qkv], call[query], call[key], s.heads, s.kvHeads,
-                     s.headDim, kEpsilon);
+    backend.headNorm(call[out], call[inverse], call[qkv], call[query], call[key], s.attentionShape(),
+                     kEpsilon);
   };
   given.bytes = given.operandBytes();
   return given;
@@ -99,7 +99,7 @@ OpCase headNormBackward(const CaseShape& s) {
   const size_t gradQuery = given.inPlace({s.headDim}), gradKey = given.inPlace({s.headDim});
   given.run = [=](Backend& backend, Call& call) {
     backend.headNormBackward(call[gradQkv], call[gradQuery], call[gradKey], call[qkv], call[query], call[key],
-                             call[inverse], s.heads, s.kvHeads, s.headDim);
+                             call[inverse], s.attentionShape());
   };
   given.bytes = given.operandBytes();
   return given;
@@ -111,8 +111,7 @@ OpCase rotary(const CaseShape& s) {
   const size_t qkv = given.activationInPlace(A, {s.tokens, s.qkvWidth()});
   const std::vector<float> frequencies = inverseFrequencies(s.headDim);
   given.run = [=, positions = s.positions()](Backend& backend, Call& call) {
-    backend.rotary(call[qkv], s.heads + s.kvHeads, s.headDim, positions.data(), frequencies.data(),
-                   direction);
+    backend.rotary(call[qkv], s.attentionShape(), positions.data(), frequencies.data(), direction);
   };
   given.bytes = 2.0 * static_cast<double>(sizeOf(A)) *
                 static_cast<double>(s.tokens * (s.heads + s.kvHeads) * s.headDim);
@@ -137,8 +136,7 @@ OpCase attention(const CaseShape& s) {
   const size_t out = given.activationOutput(A, {s.tokens, s.heads * s.headDim}),
                sums = given.output({s.tokens, s.heads});
   given.run = [=, offsets = s.offsets()](Backend& backend, Call& call) {
-    backend.attention(call[out], call[sums], call[qkv], offsets.data(), s.sequences, s.heads, s.kvHeads,
-                      s.headDim);
+    backend.attention(call[out], call[sums], call[qkv], offsets.data(), s.sequences, s.attentionShape());
   };
   given.flops = attentionFlops(s);
   given.bytes = given.operandBytes();
@@ -157,12 +155,11 @@ OpCase attentionBackward(const CaseShape& s) {
   const size_t gradQkv = given.activationOutput(A, {s.tokens, s.qkvWidth()});
   const std::vector<int32_t> offsets = s.offsets();
   given.prepare = [=](Backend& backend, Call& call) {
-    backend.attention(call[out], call[sums], call[qkv], offsets.data(), s.sequences, s.heads, s.kvHeads,
-                      s.headDim);
+    backend.attention(call[out], call[sums], call[qkv], offsets.data(), s.sequences, s.attentionShape());
   };
   given.run = [=](Backend& backend, Call& call) {
     backend.attentionBackward(call[gradQkv], call[gradOut], call[qkv], call[out], call[sums], offsets.data(),
-                              s.sequences, s.heads, s.kvHeads, s.headDim);
+                              s.sequences, s.attentionShape());
   };
   given.flops = 2.5 * attentionFlops(s);
   given.bytes = given.operandBytes();

@@ -18,7 +18,8 @@ struct CaseShape {
   int64_t heads = 0, kvHeads = 0, headDim = 0;
   int64_t vocabSize = 0;
 
-  int64_t qkvWidth() const { return (heads + 2 * kvHeads) * headDim; }
+  AttentionShape attentionShape() const { return {.heads = heads, .kvHeads = kvHeads, .headDim = headDim}; }
+  int64_t qkvWidth() const { return attentionShape().qkvWidth(); }
   std::vector<int32_t> offsets() const;    // [sequences + 1]: lengths that differ, each at least 1
   std::vector<int32_t> positions() const;  // [tokens], from 0 in each sequence
   std::vector<int32_t> tokenIds() const;   // [tokens]

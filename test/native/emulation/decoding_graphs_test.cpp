@@ -116,9 +116,14 @@ struct BareStep {
     rows.resize(tokens.size());
   }
   void run(Backend& backend, const std::function<void()>& ops) const {
-    backend.decodingStep({nullptr, nullptr, variant, static_cast<int64_t>(tokens.size()), tokens.data(),
-                          positions.data(), rows.data(), frequencies.data(), 2},
-                         ops);
+    const DecodingStep step{.variant = variant,
+                            .rows = static_cast<int64_t>(tokens.size()),
+                            .tokens = tokens.data(),
+                            .positions = positions.data(),
+                            .cached = rows.data(),
+                            .inverseFrequencies = frequencies.data(),
+                            .frequencies = 2};
+    backend.decodingStep(step, ops);
   }
 };
 

@@ -240,7 +240,7 @@ TEST_CASE("cuda policyLoss: agrees with the reference, masked rows and banned to
         return result;
       };
       const Plain found = run([&](Plain& result, const PolicyLossOutput& output) {
-        Scratch workspace(cuda::policyLossWorkspaceBytes(tokens, vocabSize));
+        Scratch workspace(cuda::policyLossWorkspaceBytes({tokens, vocabSize}));
         cuda::policyLoss(nullptr, &result.sums, input, output, workspace.data());
       });
       // The reference knows no infinities: 0 * -infinity would be NaN there.

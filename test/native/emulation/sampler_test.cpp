@@ -24,7 +24,7 @@ std::vector<cuda::DeviceSampledToken> onDevice(std::vector<SamplingRow>& rows, i
   }
   std::vector<cuda::DeviceSampledToken> tokens(rows.size());
   cuda::sampleTokens(nullptr, tokens.data(), logits.data(), options.data(), biases.data(),
-                     static_cast<int64_t>(rows.size()), vocabSize);
+                     {static_cast<int64_t>(rows.size()), vocabSize});
   return tokens;
 }
 

@@ -1,6 +1,6 @@
 // Decoding steps: their arrays, and graphs of those that come again. A step of some key runs as it is the
-// first time, which takes all memory it needs and lets cuBLAS load what it uses; it is recorded the second
-// time, and replayed from then on.
+// first time, which takes all memory that it needs and lets cuBLAS load what it uses. The second time it is
+// recorded, and from then on it is replayed.
 #include <bit>
 
 #include "core/error.h"
