@@ -19,6 +19,7 @@ type Played = Pick<
   | 'end'
   | 'latencySeconds'
   | 'usage'
+  | 'outcome'
   | 'metadata'
   | 'failure'
 >
