@@ -2,6 +2,7 @@
 
 import { mapConcurrent } from '../core/map-concurrent.js'
 import { checkCount } from '../core/option-checks.js'
+import type { ProgressReport } from '../core/progress.js'
 import { deriveSeed } from '../core/seed.js'
 import type { RolloutPolicy } from '../policy/types.js'
 import { isCorrect, partitionGraded, type RewardOptions, scoreRollouts } from '../rewards/rewards.js'
@@ -33,8 +34,8 @@ export interface EvaluateOptions {
   /** Tasks under way at once. Default 64. */
   concurrency?: number
   signal?: AbortSignal
-  /** After each task, with how many are done. */
-  onTask?: (done: number) => void
+  /** Told after each task. */
+  onProgress?: (progress: ProgressReport) => void
 }
 
 /** Rollouts are not grouped for training here, so nothing qualifies. */
@@ -74,7 +75,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       ...(signal && { signal }),
     })
     const graded = await scoreRollouts(group, task, reward)
-    options.onTask?.(++done)
+    options.onProgress?.({ done: ++done, total: tasks.length })
     return graded
   })
   signal?.throwIfAborted()

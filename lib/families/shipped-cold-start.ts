@@ -51,6 +51,14 @@ export async function checkShippedWeights(
   )
 }
 
+/**
+ * The path of the weights that a family's policy has after the cold start, for `policy.loadWeights`; they come with hdpo for atlas
+ * with seed 0. Rejects with ERR_COLD_START where there are none, or others.
+ */
+export async function coldStartWeights(environment: BuiltInFamily): Promise<string> {
+  return checkShippedWeights(await readShippedColdStart(environment))
+}
+
 export function sha256Of(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }

@@ -3,11 +3,12 @@ import { resolve } from 'node:path'
 import pLimit from 'p-limit'
 import { HdpoError } from '../../core/errors.js'
 import { addSecretVariables } from '../../core/secrets.js'
-import { agentRollout, type EvaluatedAgent } from '../../evaluation/agent-rollout.js'
+import { agentRollout } from '../../evaluation/agent-rollout.js'
 import { ChatEndpoint } from '../../evaluation/chat-endpoint.js'
 import { endpointRollout } from '../../evaluation/endpoint-rollout.js'
 import type { EvaluateOptions } from '../../evaluation/evaluate.js'
 import { Policy } from '../../policy/policy.js'
+import type { Agent } from '../../rollout/agent.js'
 import type { GroupOptions } from '../../rollout/group.js'
 import type { Rollout, Task } from '../../rollout/types.js'
 import type { Tool } from '../../tools/types.js'
@@ -84,7 +85,7 @@ async function agentTarget(path: string, { concurrency }: EvalFlags): Promise<Ev
   const play = (task: Task, { size, signal, toolChoice }: GroupOptions): Promise<Rollout[]> =>
     settleAll(size, signal, (id, stop) =>
       limit(() =>
-        agentRollout(agent as EvaluatedAgent, {
+        agentRollout(agent as Agent, {
           task,
           id: `${task.id}#${id}`,
           toolChoice: toolChoice === 'none' ? 'none' : 'auto',

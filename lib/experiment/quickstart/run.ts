@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
+import type { ProgressReport } from '../../core/progress.js'
 import { deriveSeed } from '../../core/seed.js'
 import { type EvaluationSummary, evaluate, measureKnown, summarize } from '../../evaluation/evaluate.js'
 import {
@@ -288,7 +289,7 @@ class QuickstartRun {
 
   #heldOut(progress: QuickstartProgress) {
     const tasks = this.family.heldOutTasks
-    return { tasks, onTask: (done: number) => progress.questionsAsked(done, tasks.length) }
+    return { tasks, onProgress: ({ done, total }: ProgressReport) => progress.questionsAsked(done, total) }
   }
 
   #runOptions() {
