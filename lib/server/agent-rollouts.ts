@@ -3,6 +3,7 @@ import pLimit from 'p-limit'
 import { HdpoError } from '../core/errors.js'
 import { deriveSeed } from '../core/seed.js'
 import { withStopSignal } from '../core/stop-signal.js'
+import { untilAborted } from '../core/until-aborted.js'
 import type { GroupOptions, RunGroup } from '../rollout/group.js'
 import type { Outcome, Rollout, Task } from '../rollout/types.js'
 import type { AgentServer, RolloutHandle } from './create-server.js'
@@ -78,8 +79,9 @@ class AgentPlayer {
       timeout,
     )
     try {
+      // An agent that does not heed its signal is not waited for.
       const outcome = await withStopSignal([stop, rollout.signal, late.signal], (signal) =>
-        untilAborted(signal, agent({ task, baseURL, apiKey, rolloutId: name, signal })),
+        untilAborted(signal, () => agent({ task, baseURL, apiKey, rolloutId: name, signal })),
       )
       const played = await rollout.finish(outcome)
       this.#proven = true
@@ -157,15 +159,6 @@ function nothingSaid(task: Task): Rollout {
     wellFormed: false,
     ...(task.metadata && { metadata: task.metadata }),
   }
-}
-
-/** An agent that does not heed its signal is not waited for. */
-function untilAborted<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    work.then(resolve, reject)
-    if (signal.aborted) reject(signal.reason)
-  })
 }
 
 function messageOf(error: unknown): string {
