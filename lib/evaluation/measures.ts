@@ -2,7 +2,8 @@
 import { isCorrect } from '../rewards/rewards.js'
 import { toolCost, toolSeconds } from '../rollout/call-cost.js'
 import type { ScoredRollout } from '../rollout/types.js'
-import { type Interval, type QuestionSums, quantile, ratioInterval } from './intervals.js'
+import { quantile } from './bootstrap.js'
+import { type Interval, type QuestionSums, ratioInterval } from './intervals.js'
 import type { Knowledge } from './knowledge.js'
 import type { PlayedRollout } from './played-rollout.js'
 
