@@ -5,7 +5,7 @@ import { mkdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 
-export interface FolderCacheOptions<Value> {
+interface FolderCacheOptions<Value> {
   /** The value in a kept file's JSON; undefined where it is none. */
   parse: (kept: unknown) => Value | undefined
   /** In milliseconds; what is older counts as absent. Default: everything is kept for good. */

@@ -8,7 +8,7 @@ import type { Knowledge } from './knowledge.js'
 import type { PlayedRollout } from './played-rollout.js'
 
 /** Of a million tokens, in whatever currency. */
-export interface TokenPrices {
+interface TokenPrices {
   prompt: number
   completion: number
 }
@@ -38,7 +38,7 @@ export interface EvaluationMeasures {
   tokenCostPerRightAnswer?: Interval
 }
 
-export interface MeasureOptions {
+interface MeasureOptions {
   /** One list a question. */
   groups: readonly (readonly ScoredRollout[])[]
   knowledge?: Knowledge

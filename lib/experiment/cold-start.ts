@@ -13,7 +13,7 @@ import {
 import { takeSteps } from './take-steps.js'
 
 /** What a policy without training is made of. */
-export interface FreshPolicy {
+interface FreshPolicy {
   model: ModelConfig
   tokenizer: TokenizerFiles
   template: ChatTemplateSource

@@ -4,7 +4,7 @@ import { curveTasks, type Knowledge, keepKnowledge, toKnowledge } from '../evalu
 import type { Task } from '../rollout/types.js'
 import { askHeldOut, type HeldOut, type HeldOutSummaries, type Keep, keepNothing } from './held-out.js'
 
-export interface MeasureStartOptions {
+interface MeasureStartOptions {
   heldOut: HeldOut
   /** How often each question is asked with tools off (measureKnown has a default), and the seed of that. */
   known: { samples?: number; seed: number }

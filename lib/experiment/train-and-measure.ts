@@ -9,7 +9,7 @@ import { askHeldOut, type HeldOut, type Keep, keepNothing } from './held-out.js'
 import type { Start } from './measure-start.js'
 import { takeSteps } from './take-steps.js'
 
-export interface TrainAndMeasureOptions {
+interface TrainAndMeasureOptions {
   trainer: TrainerOptions
   run: RunOptions
   onStep: (step: TrainerStep) => void
@@ -18,7 +18,7 @@ export interface TrainAndMeasureOptions {
 }
 
 /** A training whose result counts once it is whole. */
-export interface MeasuredTraining {
+interface MeasuredTraining {
   policy: Policy
   /** Where the trained policy is saved. */
   policyFolder: string

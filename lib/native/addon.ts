@@ -218,7 +218,7 @@ export interface SelfTestReport {
   ops: SelfTestOp[]
 }
 
-export interface NativeAddon {
+interface NativeAddon {
   Engine: new (options: EngineOptions) => NativeEngine
   kernels: NativeKernels
   cudaStatus(): CudaStatus

@@ -9,7 +9,7 @@ export type Check = (
   task: Task,
   context: { signal: AbortSignal },
 ) => CheckResult | Promise<CheckResult>
-export type CheckResult = boolean | number
+type CheckResult = boolean | number
 
 export interface VerifierOptions {
   /** Milliseconds a check may take. Default 60,000. */

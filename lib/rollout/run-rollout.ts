@@ -40,7 +40,7 @@ export interface RunRolloutOptions extends RolloutOptions {
   signal?: AbortSignal
 }
 
-export interface RolloutIdentity {
+interface RolloutIdentity {
   id: string
   seed: number
   signal: AbortSignal

@@ -21,7 +21,7 @@ import { RolloutTurn } from './rollout-turn.js'
 import { type SampledTurn, sampleTurn } from './sample-turn.js'
 import type { ServedRollout } from './served-rollout.js'
 
-export interface CompletionSettings {
+interface CompletionSettings {
   policy: RolloutPolicy
   prompts: PromptCache
   /** Of requests that say nothing. */

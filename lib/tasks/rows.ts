@@ -6,7 +6,7 @@ import { HdpoError } from '../core/errors.js'
 import { parseJsonLine } from './jsonl.js'
 import { parquetRows } from './parquet.js'
 
-export type Row = Record<string, unknown>
+type Row = Record<string, unknown>
 
 /**
  * A path of a .jsonl, .ndjson or .parquet file or of a folder of them (in the order of their names), a list of paths, rows, or
@@ -19,7 +19,7 @@ export type RowSource =
   | AsyncIterable<Row>
   | (() => AsyncIterable<Row>)
 
-export interface PlacedRow {
+interface PlacedRow {
   value: unknown
   /** For error messages: 'data.jsonl:7'. */
   where: string
@@ -112,7 +112,7 @@ function isDataFile(path: string): boolean {
  * Lines end with \n alone; node:readline would also cut at U+2028, which JSON text may hold as it is. A line is decoded whole:
  * no character is cut by a chunk's end.
  */
-export async function* readLines(path: string): AsyncGenerator<{ text: string; line: number }, void, void> {
+async function* readLines(path: string): AsyncGenerator<{ text: string; line: number }, void, void> {
   let rest: Buffer[] = []
   let line = 0
   try {

@@ -21,7 +21,7 @@ import { fromFlatAttributes } from './otlp-flat.js'
 import { fromParts, readSystem } from './otlp-parts.js'
 import { type Attributes, readAttributes } from './otlp-values.js'
 
-export interface TraceImport {
+interface TraceImport {
   conversations: ImportedConversation[]
   /** Spans that hold messages but no conversation to train on, with why. */
   skipped: { span: string; reason: string }[]

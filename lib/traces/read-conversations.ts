@@ -11,7 +11,7 @@ import { fromOpenAi } from './openai.js'
 import { fromOtlp, isOtlp } from './otlp.js'
 
 export const conversationFormats = ['auto', 'hdpo', 'openai', 'otlp'] as const
-export type ConversationFormat = (typeof conversationFormats)[number]
+type ConversationFormat = (typeof conversationFormats)[number]
 
 export interface ReadConversationsOptions extends ImportOptions {
   /**

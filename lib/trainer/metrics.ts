@@ -6,7 +6,7 @@ import type { Advantages } from '../hdpo/algorithms.js'
 import type { StepResult } from '../native/types.js'
 import type { RolloutDrift } from './importance.js'
 
-export interface LossMetrics {
+interface LossMetrics {
   loss: number
   accuracyLoss: number
   efficiencyLoss: number
@@ -25,7 +25,7 @@ export interface LossMetrics {
   tokens: number
 }
 
-export interface PhaseSeconds {
+interface PhaseSeconds {
   rollout: number
   advantages: number
   train: number
@@ -33,7 +33,7 @@ export interface PhaseSeconds {
 }
 
 /** Standard deviations over all graded rollouts: how much a channel finds to tell apart. */
-export interface AdvantageSpread {
+interface AdvantageSpread {
   accuracyAdvantageSpread: number
   /** 0 where no group has two right rollouts that cost differently. */
   efficiencyAdvantageSpread: number

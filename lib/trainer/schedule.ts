@@ -4,7 +4,7 @@ import { checkCount, checkNotNegative, checkOneOf, checkPositive } from '../core
 import type { OptimizerOptions } from '../native/types.js'
 
 export const scheduleNames = ['constant', 'cosine'] as const
-export type ScheduleName = (typeof scheduleNames)[number]
+type ScheduleName = (typeof scheduleNames)[number]
 
 export interface TrainerOptimizerOptions extends OptimizerOptions {
   /** Default 'constant'. */

@@ -50,7 +50,7 @@ async function printSelfTest({ device, json, timed }: DoctorFlags): Promise<bool
   return passed(report)
 }
 
-export function formatFindings(findings: readonly Finding[]): string {
+function formatFindings(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map((finding) => finding.name.length))
   const lines = findings.map(
     ({ name, value, ok }) => `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(width)}  ${value}`,

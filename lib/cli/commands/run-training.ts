@@ -7,7 +7,7 @@ import { listenForInterrupt } from '../terminal/interrupt.js'
 import { Eta } from '../terminal/progress.js'
 import type { Terminal } from '../terminal/terminal.js'
 
-export interface TrainingRun<Step extends RecordedStep, Trained extends { steps: number }> {
+interface TrainingRun<Step extends RecordedStep, Trained extends { steps: number }> {
   policy: Policy
   steps: number
   /** The run folder; the policy is saved in its folder `policy`. */

@@ -16,7 +16,7 @@ export interface CurvePoint {
   high?: number
 }
 
-export interface LineChartOptions extends Pick<PlotOptions, 'title' | 'width' | 'height'> {
+interface LineChartOptions extends Pick<PlotOptions, 'title' | 'width' | 'height'> {
   curves: readonly Curve[]
   /** What the values are, and what the axis, which begins at 0, shows. Default: shares, 0 to 1 as percentages. */
   y?: { label: string; format?: (value: number) => string }

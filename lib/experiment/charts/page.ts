@@ -33,7 +33,7 @@ ${body.join('\n')}
 
 export const figure = (svg: string): string => `<figure>${svg}</figure>`
 
-export interface TableRow {
+interface TableRow {
   cells: readonly string[]
   class?: string
 }

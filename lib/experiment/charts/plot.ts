@@ -1,7 +1,7 @@
 // What all charts share: size, axes, legend. SVG text; d3 computes scales and ticks, no DOM is needed.
 import { scaleLinear, scaleSqrt } from 'd3-scale'
 
-export interface Axis {
+interface Axis {
   label: string
   domain: [number, number]
   /** Default: what the scale finds. */

@@ -9,7 +9,7 @@ import { rangeChart } from './range-chart.js'
 import type { CellResult } from './result.js'
 import { type Arm, armsOf, type Estimate, estimateOf, reachOf } from './statistics.js'
 
-export interface CompareReport {
+interface CompareReport {
   title: string
   grid: Grid
   results: FinishedResults

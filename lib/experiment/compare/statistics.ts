@@ -12,7 +12,7 @@ export interface Arm {
   results: ArmResult[]
 }
 
-export interface ArmResult extends CellResult {
+interface ArmResult extends CellResult {
   after: ComparedMeasures
 }
 
@@ -67,7 +67,7 @@ export function estimate(values: readonly number[]): Estimate | undefined {
   return { mean: average(values), ...bootstrapInterval(values, average, 'bootstrap') }
 }
 
-export function reaches(
+function reaches(
   { redundantCallRate, neededCallsKept }: Pick<ComparedMeasures, 'redundantCallRate' | 'neededCallsKept'>,
   targets: Targets,
 ): boolean {
@@ -75,7 +75,7 @@ export function reaches(
   return redundantCallRate <= targets.redundantCallRate && neededCallsKept >= targets.neededCallsKept
 }
 
-export interface Reach {
+interface Reach {
   seeds: number
   reached: number
   /** Means over the seeds reach the targets. */

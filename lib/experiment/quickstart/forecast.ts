@@ -1,6 +1,6 @@
 // How long a job in stages will take: a guess for each stage before it begins, put right by what those that ran really took.
 
-export interface StageForecast {
+interface StageForecast {
   name: string
   seconds: number
 }

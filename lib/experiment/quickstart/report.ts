@@ -19,7 +19,7 @@ export interface Report {
   facts: Readonly<Record<string, string>>
 }
 
-export interface ComparisonRow {
+interface ComparisonRow {
   name: string
   before: string
   after: string

@@ -31,7 +31,7 @@ const work: Record<BuiltInFamily, Work> = {
   cities: { conversations: 570_000, fromMemory: 20, withTools: 35, trained: 13 },
 }
 
-export interface QuickstartPlan {
+interface QuickstartPlan {
   environment: BuiltInFamily
   settings: QuickstartSettings
   steps: number

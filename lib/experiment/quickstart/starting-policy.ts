@@ -54,7 +54,7 @@ export async function unpackShippedPolicy(
   return { steps: shipped.steps, shipped }
 }
 
-export interface ColdStartTraining
+interface ColdStartTraining
   extends Pick<ColdStartOptions, 'seed' | 'output' | 'policyFolder' | 'run' | 'onWarning' | 'onStep'> {
   family: TaskFamily
   settings: QuickstartSettings['coldStart']

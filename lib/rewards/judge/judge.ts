@@ -6,12 +6,12 @@ import { type Agreement, AgreementCount } from './agreement.js'
 import { type JudgeOptions, type ResolvedJudgeOptions, resolveJudgeOptions } from './options.js'
 import { parseVerdict, type Verdict } from './verdict.js'
 
-export interface ChatMessage {
+interface ChatMessage {
   role: 'system' | 'user'
   content: string
 }
 
-export type Decision =
+type Decision =
   | { kind: 'decided'; correct: boolean; votes: readonly Verdict[] }
   /** Too few votes came back, or they are split: `reason` says which. */
   | { kind: 'undecided'; reason: string }

@@ -3,7 +3,7 @@
 import { isRecord } from '../../core/is-record.js'
 import { AttemptError } from '../../http/fetch-with-retries.js'
 
-export interface WebResult {
+interface WebResult {
   title: string
   url: string
   snippet: string
@@ -15,7 +15,7 @@ export interface WebAnswer {
   results: WebResult[]
 }
 
-export interface WebQuery {
+interface WebQuery {
   query: string
   /** At most. */
   results: number
@@ -25,7 +25,7 @@ export interface WebQuery {
   language?: string
 }
 
-export interface WebSearchService {
+interface WebSearchService {
   /** The environment variable of its key. */
   keyVariable: string
   url: string
