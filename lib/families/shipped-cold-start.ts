@@ -11,7 +11,7 @@ export interface ShippedColdStart {
   seed: number
   /** Of the weights, hexadecimal. */
   sha256: string
-  /** Hash of everything that the training follows from (lib/experiment/cold-start-recipe.ts). */
+  /** Hash of everything that the training follows from (lib/experiment/quickstart/cold-start-recipe.ts). */
   recipe: string
   /** What made the weights, in order. */
   commands: string[]

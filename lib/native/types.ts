@@ -193,7 +193,7 @@ export interface ProfileEntry {
   flops: number
 }
 
-export interface PolicyLossNumbers {
+interface PolicyLossNumbers {
   loss: number
   accuracyLoss: number
   efficiencyLoss: number

@@ -35,7 +35,7 @@ export interface RunRolloutOptions extends RolloutOptions {
   signal?: AbortSignal
 }
 
-export interface RolloutIdentity {
+interface RolloutIdentity {
   id: string
   seed: number
   signal: AbortSignal

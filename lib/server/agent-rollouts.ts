@@ -3,6 +3,7 @@ import pLimit from 'p-limit'
 import { HdpoError } from '../core/errors.js'
 import { deriveSeed } from '../core/seed.js'
 import { withStopSignal } from '../core/stop-signal.js'
+import { untilAborted } from '../core/until-aborted.js'
 import { findAnswers } from '../policy/calls/markup.js'
 import { type Agent, readAgentResult, type TrainingContext } from '../rollout/agent.js'
 import type { GroupOptions, RunGroup } from '../rollout/group.js'
@@ -70,7 +71,7 @@ class AgentPlayer {
     )
     try {
       const result = await withStopSignal([stop, rollout.signal, late.signal], (signal) =>
-        untilAborted(signal, (async () => agent({ ...context, signal }))()),
+        untilAborted(signal, () => agent({ ...context, signal })),
       )
       const played = await rollout.finish(outcomeOf(result))
       this.#proven = true
@@ -155,15 +156,6 @@ function nothingSaid(task: Task): Rollout {
     wellFormed: false,
     ...(task.metadata && { metadata: task.metadata }),
   }
-}
-
-/** An agent that does not heed its signal is not waited for. */
-function untilAborted<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    work.then(resolve, reject)
-    if (signal.aborted) reject(signal.reason)
-  })
 }
 
 function messageOf(error: unknown): string {

@@ -9,7 +9,7 @@ import type { PromptCache } from './prompt-cache.js'
 import type { RolloutDefinition } from './rollout-definition.js'
 import { rolloutEnded, ServedRollout } from './served-rollout.js'
 
-export interface RegistryOptions {
+interface RegistryOptions {
   policy: RolloutPolicy
   prompts: PromptCache
   maxRollouts: number

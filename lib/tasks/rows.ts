@@ -19,7 +19,7 @@ export type RowSource =
   | AsyncIterable<Row>
   | (() => AsyncIterable<Row>)
 
-export interface PlacedRow {
+interface PlacedRow {
   value: unknown
   /** For error messages: 'data.jsonl:7'. */
   where: string

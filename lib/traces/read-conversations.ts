@@ -2,11 +2,11 @@
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { isRecord } from '../core/is-record.js'
 import type { Message } from '../policy/types.js'
 import { parseJsonLine } from '../tasks/json-line.js'
 import { readRows } from '../tasks/rows.js'
 import { type ImportedConversation, type ImportOptions, UnusableTrace } from './conversation.js'
-import { isRecord } from './json-value.js'
 import { fromOpenAi } from './openai.js'
 import { fromOtlp, isOtlp } from './otlp.js'
 

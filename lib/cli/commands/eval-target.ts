@@ -1,6 +1,7 @@
 // What hdpo eval asks: a policy folder, a model behind a chat API, or somebody's own agent.
 import { resolve } from 'node:path'
 import pLimit from 'p-limit'
+import { allOrNone } from '../../core/all-or-none.js'
 import { HdpoError } from '../../core/errors.js'
 import { addSecretVariables } from '../../core/secrets.js'
 import { agentRollout } from '../../evaluation/agent-rollout.js'
@@ -60,7 +61,7 @@ function endpointTarget(baseURL: string, flags: EvalFlags, tools: readonly Tool[
   })
   const limit = pLimit(flags.concurrency)
   const play = (task: Task, { size, seed: _, signal, ...rollout }: GroupOptions): Promise<Rollout[]> =>
-    settleAll(size, signal, (id, stop) =>
+    allOrNone(size, [signal], (id, stop) =>
       limit(() =>
         endpointRollout({
           endpoint,
@@ -83,7 +84,7 @@ async function agentTarget(path: string, { concurrency }: EvalFlags): Promise<Ev
   }
   const limit = pLimit(concurrency)
   const play = (task: Task, { size, signal, toolChoice }: GroupOptions): Promise<Rollout[]> =>
-    settleAll(size, signal, (id, stop) =>
+    allOrNone(size, [signal], (id, stop) =>
       limit(() =>
         agentRollout(agent as Agent, {
           task,
@@ -94,19 +95,4 @@ async function agentTarget(path: string, { concurrency }: EvalFlags): Promise<Ev
       ),
     )
   return { name: path, asking: { play }, close: async () => undefined }
-}
-
-/** All rollouts of a group; the first that rejects stops the others. */
-async function settleAll(
-  size: number,
-  signal: AbortSignal | undefined,
-  play: (index: number, signal: AbortSignal) => Promise<Rollout>,
-): Promise<Rollout[]> {
-  const failed = new AbortController()
-  const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal
-  const rollouts = Array.from({ length: size }, (_, index) => play(index, stop))
-  const all = Promise.all(rollouts)
-  all.catch((error: unknown) => failed.abort(error))
-  await Promise.allSettled(rollouts)
-  return all
 }

@@ -5,10 +5,10 @@ import type { RolloutOptions } from '../../rollout/options.js'
 import type { TrainerOptimizerOptions } from '../../trainer/schedule.js'
 import type { TrainerOptions } from '../../trainer/trainer-options.js'
 
-export type Settings = Readonly<Record<string, unknown>>
+type Settings = Readonly<Record<string, unknown>>
 
 /** Numbers may be lists: one cell each. */
-export type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean } & {
+type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean } & {
   [Key in Exclude<keyof AlgorithmOptions, 'name' | 'scaleByStd'>]?: number | number[]
 }
 
@@ -35,7 +35,7 @@ export interface Grid {
   threads: number
 }
 
-export interface GridEvaluation {
+interface GridEvaluation {
   /** Samples of a held-out question, tools off, that decide what is known. */
   knownSamples: number
   /** Rollouts of each held-out question, before and after. */
