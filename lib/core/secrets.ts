@@ -3,7 +3,7 @@
 // addSecret, and well-known token formats. Each value is also found URL-encoded and in base64.
 import { secretFormats } from './secret-formats.js'
 
-export const redacted = '[redacted]'
+const redacted = '[redacted]'
 
 // Shorter values would be found inside innocent words.
 const shortestSecret = 8

@@ -9,9 +9,10 @@ import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../core/errors.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
 import { checkCount } from '../core/option-checks.js'
+import type { ProgressReport } from '../core/progress.js'
 import { redactValue } from '../core/secrets.js'
 import type { Message, RolloutPolicy } from '../policy/types.js'
-import { Judge } from '../rewards/judge/judge.js'
+import { Judge, type JudgeStatistics } from '../rewards/judge/judge.js'
 import type { JudgeOptions } from '../rewards/judge/options.js'
 import type { RewardOptions } from '../rewards/rewards.js'
 import type { RolloutOptions } from '../rollout/options.js'
@@ -48,7 +49,12 @@ export interface CurateOptions {
   /** Traces under way at once. Default 16. */
   concurrency?: number
   signal?: AbortSignal
-  onProgress?: (progress: { phase: 'tasks' | 'traces'; done: number; total: number }) => void
+  /** Told after each task, then after each trace. */
+  onProgress?: (progress: CurationProgress) => void
+}
+
+export interface CurationProgress extends ProgressReport {
+  phase: 'tasks' | 'traces'
 }
 
 export interface CurationSummary {
@@ -62,7 +68,7 @@ export interface CurationSummary {
   /** Traces whose question is no task's: what the policy knows of them is not measured, their answer not checked. */
   unmatchedTraces: number
   /** Of the rationale judge. */
-  judge?: Judge['statistics']
+  judge?: JudgeStatistics
 }
 
 const names = {

@@ -26,7 +26,7 @@ export type DropReason = (typeof dropReasons)[number]
 
 export type Review = { keep: true } | { keep: false; reason: DropReason; detail: string }
 
-export interface ReviewOptions {
+interface ReviewOptions {
   id: string
   tools: readonly Tool[]
   reward: RewardOptions

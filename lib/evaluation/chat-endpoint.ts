@@ -2,7 +2,7 @@
 import { AttemptError, fetchWithRetries, type RetryOptions } from '../http/fetch-with-retries.js'
 import type { ToolDescription } from '../policy/types.js'
 
-export interface ChatEndpointOptions {
+interface ChatEndpointOptions {
   /** 'https://api.openai.com/v1': what comes before /chat/completions. */
   baseURL: string
   model: string

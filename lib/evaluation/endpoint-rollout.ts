@@ -12,7 +12,7 @@ import type { Tool } from '../tools/types.js'
 import type { ChatEndpoint, ChatReply, WireMessage, WireToolCall } from './chat-endpoint.js'
 import { type PlayedRollout, playedRollout } from './played-rollout.js'
 
-export interface EndpointRolloutOptions {
+interface EndpointRolloutOptions {
   endpoint: ChatEndpoint
   task: Task
   tools: readonly Tool[]

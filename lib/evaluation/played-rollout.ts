@@ -20,6 +20,7 @@ type Played = Pick<
   | 'end'
   | 'latencySeconds'
   | 'usage'
+  | 'outcome'
   | 'metadata'
   | 'failure'
 >

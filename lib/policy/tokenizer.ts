@@ -15,9 +15,9 @@ import type { Tokenizer } from './types.js'
 
 export interface TokenizerFiles {
   /** tokenizer.json */
-  tokenizer: Json
+  tokenizer: Record<string, unknown>
   /** tokenizer_config.json; default: empty. */
-  config?: Json
+  config?: Record<string, unknown>
 }
 
 interface AddedToken {

@@ -36,7 +36,7 @@ const runRolloutShape = {
 const runRolloutOptions = z.strictObject(runRolloutShape)
 export interface RunRolloutOptions extends RolloutOptions, OptionsOf<typeof runRolloutShape> {}
 
-export interface RolloutIdentity {
+interface RolloutIdentity {
   id: string
   seed: number
   signal: AbortSignal

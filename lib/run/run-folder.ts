@@ -11,7 +11,7 @@ import { rolloutLine } from '../rollout/rollout-line.js'
 import { type Checkpoint, CheckpointStore, checkpointSteps, syncPath } from './checkpoint.js'
 import { describeConfig } from './describe-config.js'
 
-export interface RunFolderOptions {
+interface RunFolderOptions {
   /** Continue what the folder holds; without it a folder that holds a run is refused. */
   resume: boolean
   keepCheckpoints: number

@@ -1,8 +1,8 @@
 // One request answered: its choices sampled side by side, each a turn of the rollout that the request belongs to.
 import { randomBytes, randomInt } from 'node:crypto'
+import { allOrNone } from '../core/all-or-none.js'
 import { HdpoError } from '../core/errors.js'
 import { deriveSeed } from '../core/seed.js'
-import { withStopSignal } from '../core/stop-signal.js'
 import { ApiError } from '../http/api-error.js'
 import type { CallFormat } from '../policy/calls/call-format.js'
 import { callId } from '../policy/calls/call-ids.js'
@@ -25,7 +25,7 @@ import { RolloutTurn } from './rollout-turn.js'
 import { type SampledTurn, sampleTurn } from './sample-turn.js'
 import type { ServedRollout } from './served-rollout.js'
 
-export interface CompletionSettings {
+interface CompletionSettings {
   policy: RolloutPolicy
   prompts: PromptCache
   /** Of requests that say nothing. */
@@ -87,16 +87,11 @@ export class Completion {
   }
 
   /** Rejects, with no turn kept of those that had not ended, where one choice fails or the signal is aborted. */
-  async run(emit: (piece: ChoicePiece) => void = () => {}): Promise<Choice[]> {
-    const failed = new AbortController()
+  run(emit: (piece: ChoicePiece) => void = () => {}): Promise<Choice[]> {
     const { rollout, signal } = this.settings
-    return withStopSignal([signal, rollout?.signal, failed.signal], async (stop) => {
-      const choices = this.#turns.map((turn, index) => this.#play(turn, index, stop, emit))
-      const all = Promise.all(choices)
-      all.catch((error: unknown) => failed.abort(error))
-      await Promise.allSettled(choices)
-      return all
-    })
+    return allOrNone(this.#turns.length, [signal, rollout?.signal], (index, stop) =>
+      this.#play(this.#turns[index] as RolloutTurn, index, stop, emit),
+    )
   }
 
   #startTurn(): RolloutTurn {

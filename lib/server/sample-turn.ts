@@ -4,7 +4,7 @@
 import { partialSuffix } from '../core/partial-suffix.js'
 import type { Sample, SamplingOptions, Sequence, Tokenizer } from '../policy/types.js'
 
-export interface TurnOptions {
+interface TurnOptions {
   sequence: Sequence
   tokenizer: Tokenizer
   /** Tokens that end the turn, and are none of its text. */
@@ -18,7 +18,7 @@ export interface TurnOptions {
   signal: AbortSignal
 }
 
-export interface TurnPiece {
+interface TurnPiece {
   text: string
   tokens: Int32Array
   logprobs: Float32Array

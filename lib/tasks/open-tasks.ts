@@ -3,7 +3,7 @@
 import { tmpdir } from 'node:os'
 import { HdpoError } from '../core/errors.js'
 import type { Task } from '../rollout/types.js'
-import { failAt } from './jsonl.js'
+import { failAt } from './json-line.js'
 import { type RowSource, readRows } from './rows.js'
 import { checkSplit, isInPart, type Split } from './split.js'
 import { TaskFile } from './task-file.js'
@@ -18,6 +18,8 @@ export interface OpenTasksOptions extends RowOptions {
   limit?: number
   /** Where the temporary file is. Default: the system's folder for them. */
   temporaryFolder?: string
+  /** Aborting ends the reading: the promise rejects with the signal's reason. */
+  signal?: AbortSignal
 }
 
 export interface OpenTasks extends TaskList {
@@ -58,8 +60,8 @@ export async function openTasks(source: RowSource, options: OpenTasksOptions = {
 
 async function fill(file: TaskFile, source: RowSource, options: OpenTasksOptions): Promise<void> {
   const ids = new UniqueIds()
-  const { split, limit = Number.POSITIVE_INFINITY } = options
-  for await (const { value, where, defaultId, place, mayHaveMore } of readRows(source)) {
+  const { split, limit = Number.POSITIVE_INFINITY, signal } = options
+  for await (const { value, where, defaultId, place, mayHaveMore } of readRows(source, signal)) {
     const rowOptions = mayHaveMore && !options.columns ? { ...options, columns: {} } : options
     const task = toTask(value, defaultId, rowOptions, failAt(where))
     ids.add(task.id, place, where)

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
-import { parseJsonLine } from './jsonl.js'
+import { parseJsonLine } from './json-line.js'
 import { parquetRows } from './parquet.js'
 
 export type Row = Record<string, unknown>
@@ -19,7 +19,7 @@ export type RowSource =
   | AsyncIterable<Row>
   | (() => AsyncIterable<Row>)
 
-export interface PlacedRow {
+interface PlacedRow {
   value: unknown
   /** For error messages: 'data.jsonl:7'. */
   where: string
@@ -33,7 +33,18 @@ export interface PlacedRow {
 
 const lineExtensions = ['.jsonl', '.ndjson']
 
-export async function* readRows(source: RowSource): AsyncGenerator<PlacedRow, void, void> {
+/** Where the signal is aborted, the next row that is asked for rejects with its reason. */
+export async function* readRows(
+  source: RowSource,
+  signal?: AbortSignal,
+): AsyncGenerator<PlacedRow, void, void> {
+  for await (const row of rowsOf(source)) {
+    signal?.throwIfAborted()
+    yield row
+  }
+}
+
+async function* rowsOf(source: RowSource): AsyncGenerator<PlacedRow, void, void> {
   if (typeof source === 'string') return yield* readFiles(await filesAt(source))
   if (typeof source === 'function') return yield* readIterable(source())
   if (!Array.isArray(source)) {
@@ -112,11 +123,15 @@ function isDataFile(path: string): boolean {
  * Lines end with \n alone; node:readline would also cut at U+2028, which JSON text may hold as it is. A line is decoded whole:
  * no character is cut by a chunk's end.
  */
-export async function* readLines(path: string): AsyncGenerator<{ text: string; line: number }, void, void> {
+export async function* readLines(
+  path: string,
+  signal?: AbortSignal,
+): AsyncGenerator<{ text: string; line: number }, void, void> {
   let rest: Buffer[] = []
   let line = 0
   try {
     for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+      signal?.throwIfAborted()
       let start = 0
       for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
         const text = Buffer.concat([...rest, chunk.subarray(start, end)]).toString('utf8')

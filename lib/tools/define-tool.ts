@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import { type JsonSchema, resolveInputSchema } from './input-schema.js'
 import type { FinishedToolCall, Tool, ToolContext } from './types.js'
 
-interface ToolDefinition<Input, Schema> {
+export interface ToolDefinition<Input, Schema> {
   /** Letters, digits, _ and -, 64 characters at most. */
   name: string
   /** What the policy reads about it. */

@@ -2,11 +2,11 @@
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { isRecord } from '../core/is-record.js'
 import type { Message } from '../policy/types.js'
-import { parseJsonLine } from '../tasks/jsonl.js'
+import { parseJsonLine } from '../tasks/json-line.js'
 import { readRows } from '../tasks/rows.js'
 import { type ImportedConversation, type ImportOptions, UnusableTrace } from './conversation.js'
-import { isRecord } from './json-value.js'
 import { fromOpenAi } from './openai.js'
 import { fromOtlp, isOtlp } from './otlp.js'
 
@@ -19,6 +19,8 @@ export interface ReadConversationsOptions extends ImportOptions {
    * message has tool_calls, a tool_call_id or content in parts, else hdpo's.
    */
   format?: ConversationFormat
+  /** Aborting ends the reading: the promise rejects with the signal's reason. */
+  signal?: AbortSignal
 }
 
 export interface ReadConversations {
@@ -30,11 +32,11 @@ export interface ReadConversations {
 /** From a .jsonl, .ndjson, .parquet or .json file (an OTLP export, or a list), or a folder of the first three. */
 export async function readConversations(
   path: string,
-  { format = 'auto', ...options }: ReadConversationsOptions = {},
+  { format = 'auto', signal, ...options }: ReadConversationsOptions = {},
 ): Promise<ReadConversations> {
   const result: ReadConversations = { conversations: [], skipped: [] }
   const exports: unknown[] = []
-  for await (const { value, where } of readValues(path)) {
+  for await (const { value, where } of readValues(path, signal)) {
     const kind = format === 'auto' ? formatOf(value) : format
     if (kind === 'otlp') exports.push(value)
     else if (kind === 'hdpo') result.conversations.push(ownConversation(value, where))
@@ -55,8 +57,11 @@ export async function readConversations(
   return result
 }
 
-async function* readValues(path: string): AsyncGenerator<{ value: unknown; where: string }> {
-  if (extname(path) !== '.json') return yield* readRows(path)
+async function* readValues(
+  path: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ value: unknown; where: string }> {
+  if (extname(path) !== '.json') return yield* readRows(path, signal)
   const text = await readFile(path, 'utf8').catch((error: Error) => {
     throw new HdpoError('ERR_DATA', `cannot read ${path}: ${error.message}`, { cause: error })
   })

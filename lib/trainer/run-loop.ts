@@ -37,7 +37,7 @@ export interface RecordedStep {
   checkpoint?: string
 }
 
-export interface LoopOptions<Step extends RecordedStep> {
+interface LoopOptions<Step extends RecordedStep> {
   kind: RunState['kind']
   policy: TrainablePolicy
   steps: number

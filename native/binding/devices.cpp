@@ -132,6 +132,15 @@ Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
       [report, timed](Napi::Env env, Napi::Object) { return toJs(env, *report, timed); });
 }
 
+// What `hdpo doctor` always has the time for: the rules of HDPO on the CPU.
+Napi::Value checkRules(KernelThread& thread, const Napi::CallbackInfo& info) {
+  const auto report = std::make_shared<Report>();
+  return thread.run(
+      info.Env(), Device::Cpu, Napi::Object::New(info.Env()),
+      [report](Backend& cpu) { *report = {cpu.name(), {}, self_test::checkHdpo(cpu)}; },
+      [report](Napi::Env env, Napi::Object) { return toJs(env, *report, false); });
+}
+
 // (device, name, shape): times one row of the self-test table at a shape of the caller's, beside the ceilings
 // that are measured there.
 Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
@@ -188,6 +197,10 @@ void exportDevices(Napi::Env env, Napi::Object exports) {
       "selfTest",
       Napi::Function::New(
           env, [thread](const Napi::CallbackInfo& info) { return selfTest(*thread, info); }, "selfTest"));
+  exports.Set(
+      "checkRules",
+      Napi::Function::New(
+          env, [thread](const Napi::CallbackInfo& info) { return checkRules(*thread, info); }, "checkRules"));
   exports.Set(
       "measureOp",
       Napi::Function::New(

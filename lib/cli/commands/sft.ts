@@ -3,11 +3,12 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../../core/errors.js'
 import { addSecretVariables } from '../../core/secrets.js'
+import { takeSteps } from '../../experiment/take-steps.js'
 import { Policy } from '../../policy/policy.js'
 import { loadTokenizer, readTokenizerFiles } from '../../policy/tokenizer.js'
 import { checkRunFolder } from '../../run/run-folder.js'
 import type { Environment } from '../../trainer/environment.js'
-import { SupervisedTrainer } from '../../trainer/supervised-trainer.js'
+import { type SupervisedStep, SupervisedTrainer } from '../../trainer/supervised-trainer.js'
 import { loadConfig } from '../config/config.js'
 import { type SftConfig, sftSchema } from '../config/config-schema.js'
 import { closeTools, loadEnvironment, resolveConversations, resolveTools } from '../config/environment.js'
@@ -67,15 +68,15 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
       ...(ownLoggers && { loggers: ownLoggers }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
-    await runTraining({
+    await runTraining<SupervisedStep, { steps: number }>({
       policy,
       steps: trainer.steps,
       output,
       resume: flags.resume === true,
       terminal,
-      run: (options) => trainer.run(options),
+      train: async (run, onStep) => ({ steps: await takeSteps(trainer.run(run), onStep) }),
       describe: ({ metrics }, eta) => describeSupervisedStep(metrics, trainer.steps, eta),
-      record: (steps) => ({
+      record: ({ steps }) => ({
         method: 'supervised',
         steps,
         settings: { conversations: conversations.length, 'learning rate': config.optimizer.learningRate },

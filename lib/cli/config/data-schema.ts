@@ -1,6 +1,8 @@
 // The keys of a config that say where questions, answers and conversations come from, and how answers are graded.
+
 import { extname } from 'node:path'
 import { z } from 'zod'
+import { isRecord } from '../../core/is-record.js'
 import type { Message } from '../../policy/types.js'
 import type { AnswerReward } from '../../rewards/rewards.js'
 import type { Task } from '../../rollout/types.js'
@@ -31,15 +33,15 @@ export function isAnswerRule(name: string): name is AnswerRule {
 
 const task = z.custom<Task>(
   (value) =>
-    isObject(value) && typeof value.id === 'string' && Array.isArray(value.messages) && 'answer' in value,
+    isRecord(value) && typeof value.id === 'string' && Array.isArray(value.messages) && 'answer' in value,
   'must be a task: { id, messages, answer }',
 )
 const tool = z.custom<Tool>(
-  (value) => isObject(value) && typeof value.name === 'string' && typeof value.run === 'function',
+  (value) => isRecord(value) && typeof value.name === 'string' && typeof value.run === 'function',
   'must be a tool made by defineTool',
 )
 const conversation = z.custom<{ messages: Message[] }>(
-  (value) => isObject(value) && Array.isArray(value.messages),
+  (value) => isRecord(value) && Array.isArray(value.messages),
   'must be a conversation: { messages }',
 )
 
@@ -147,7 +149,3 @@ export type TasksConfig = z.infer<typeof tasks>
 export type RewardConfig = z.infer<typeof reward>
 export type JudgeConfig = z.infer<typeof judge>
 export type ConversationsConfig = z.infer<typeof conversations>
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}

@@ -7,7 +7,7 @@ import type { RolloutOptions } from '../../rollout/options.js'
 import type { SupervisedTrainerOptions } from '../../trainer/supervised-options.js'
 import type { TrainerOptions } from '../../trainer/trainer-options.js'
 
-export type Settings = Readonly<Record<string, unknown>>
+type Settings = Readonly<Record<string, unknown>>
 
 /** Numbers may be lists: one cell each. */
 export type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean | undefined } & {

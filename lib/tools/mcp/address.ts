@@ -17,7 +17,7 @@ export interface McpEndpoint {
   headers?: Record<string, string>
 }
 
-export interface OpenTransport {
+interface OpenTransport {
   transport: Transport
   /** The last words of the program on its standard error. */
   complaints(): string

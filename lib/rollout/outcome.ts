@@ -1,4 +1,4 @@
-import type { Outcome } from '../rollout/types.js'
+import type { Outcome } from './types.js'
 
 /** Throws a TypeError or RangeError that names what is wrong. */
 export function checkOutcome(outcome: unknown): Outcome {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
-import { runExists } from '../run/run-folder.js'
+import { runExists } from '../../run/run-folder.js'
 
 interface Kept<Result> {
   seconds: number

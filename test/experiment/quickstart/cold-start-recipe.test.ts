@@ -1,9 +1,9 @@
 // The weights of a cold start that come with hdpo belong to one recipe: questions, conversations, tokenizer, model, settings.
 import { describe, expect, it } from 'vitest'
-import { coldStartRecipe } from '../../lib/experiment/cold-start-recipe.js'
-import { quickstartSettings } from '../../lib/experiment/quickstart/settings.js'
-import { createAtlas } from '../../lib/families/atlas/atlas.js'
-import { readShippedColdStart } from '../../lib/families/shipped-cold-start.js'
+import { coldStartRecipe } from '../../../lib/experiment/quickstart/cold-start-recipe.js'
+import { quickstartSettings } from '../../../lib/experiment/quickstart/settings.js'
+import { createAtlas } from '../../../lib/families/atlas/atlas.js'
+import { readShippedColdStart } from '../../../lib/families/shipped-cold-start.js'
 
 const { coldStart } = quickstartSettings.atlas
 const family = createAtlas({ seed: 0 })

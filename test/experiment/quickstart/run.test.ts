@@ -4,11 +4,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { keepIdentity, quickstartIdentity } from '../../lib/experiment/quickstart/identity.js'
-import { type QuickstartOptions, runQuickstart } from '../../lib/experiment/quickstart/run.js'
-import { quickstartSettings } from '../../lib/experiment/quickstart/settings.js'
-import { Stages } from '../../lib/experiment/stages.js'
-import { readSafetensorsHeader } from '../../lib/policy/safetensors-header.js'
+import { keepIdentity, quickstartIdentity } from '../../../lib/experiment/quickstart/identity.js'
+import { type QuickstartOptions, runQuickstart } from '../../../lib/experiment/quickstart/run.js'
+import { quickstartSettings } from '../../../lib/experiment/quickstart/settings.js'
+import { Stages } from '../../../lib/experiment/quickstart/stages.js'
+import { readSafetensorsHeader } from '../../../lib/policy/safetensors-header.js'
 
 const { atlas } = quickstartSettings
 const small = {
@@ -171,7 +171,7 @@ describe('the identity of a run', () => {
 
 describe('the weights that come with hdpo', () => {
   it('are bfloat16', async () => {
-    const path = new URL('../../lib/families/atlas/cold-start.safetensors', import.meta.url)
+    const path = new URL('../../../lib/families/atlas/cold-start.safetensors', import.meta.url)
     const tensors = await readSafetensorsHeader(path.pathname)
     expect(new Set([...tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(['BF16']))
   })

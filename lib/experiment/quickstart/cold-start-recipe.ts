@@ -1,10 +1,10 @@
 // What a cold start follows from, as one hash: weights that were trained under another are out of date.
 import { createHash } from 'node:crypto'
-import type { ColdStartConversation } from '../families/cold-start.js'
-import type { TaskFamily } from '../families/task-family.js'
-import { createChatTemplate } from '../policy/chat-template.js'
-import { loadTokenizer } from '../policy/tokenizer.js'
-import type { QuickstartSettings } from './quickstart/settings.js'
+import type { ColdStartConversation } from '../../families/cold-start.js'
+import type { TaskFamily } from '../../families/task-family.js'
+import { createChatTemplate } from '../../policy/chat-template.js'
+import { loadTokenizer } from '../../policy/tokenizer.js'
+import type { QuickstartSettings } from './settings.js'
 
 // Rendering all takes longer than making them, and what they are rendered by is in the hash too: some show whether its code does
 // what it did.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Forecast } from '../../lib/experiment/forecast.js'
+import { Forecast } from '../../../lib/experiment/quickstart/forecast.js'
 
 const stages = [
   { name: 'short', seconds: 10 },

@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import type { EvaluationSummary } from '../../lib/evaluation/evaluate.js'
-import { renderChart } from '../../lib/experiment/chart.js'
+import type { EvaluationSummary } from '../../../lib/evaluation/evaluate.js'
 import {
   comparisonRows,
   redundantFold,
   renderReport,
   savingsPerThousand,
-} from '../../lib/experiment/report.js'
-import type { StepMetrics } from '../../lib/trainer/metrics.js'
+} from '../../../lib/experiment/quickstart/report.js'
+import type { StepMetrics } from '../../../lib/trainer/metrics.js'
 
 const summary = (redundantCallRate: number, accuracy: number): EvaluationSummary =>
   ({
@@ -65,24 +64,5 @@ describe('report', () => {
     expect(html).toContain('Report &lt;1&gt;')
     expect(html).toContain('<td>61.3</td>')
     expect(html).not.toMatch(/<script|<link|src=|NaN|undefined/)
-  })
-})
-
-describe('renderChart', () => {
-  const chart = (points: { x: number; y: number }[]) =>
-    renderChart({ title: 't', xLabel: 'step', yMax: 1, series: [{ name: 's', color: '#000', points }] })
-
-  it('draws the points where the scales put them', () => {
-    // 560 x 260 with margins 34, 16, 40, 52: x from 52 to 544, y from 220 up to 34.
-    expect(
-      chart([
-        { x: 0, y: 0 },
-        { x: 10, y: 1 },
-      ]),
-    ).toContain('d="M52,220L544,34"')
-  })
-
-  it('manages no point and one point', () => {
-    for (const points of [[], [{ x: 3, y: 0.5 }]]) expect(chart(points)).not.toMatch(/NaN|undefined|Infinity/)
   })
 })

@@ -1,6 +1,6 @@
 // How fast this machine samples and trains a model, measured within a second or two: what a forecast is made of.
-import type { Policy } from '../policy/policy.js'
-import { packSequences } from '../trainer/batch.js'
+import type { Policy } from '../../policy/policy.js'
+import { packSequences } from '../../trainer/batch.js'
 
 export interface MachineSpeed {
   /** Tokens a second sampled, hundreds of sequences side by side. */

@@ -1,10 +1,7 @@
-// What all charts of a comparison share: size, axes, legend. SVG text; d3 computes scales and ticks, no DOM is needed.
+// What all charts share: size, axes, legend. SVG text; d3 computes scales and ticks, no DOM is needed.
 import { scaleLinear, scaleSqrt } from 'd3-scale'
-import { escapeXml } from '../chart.js'
 
-export { escapeXml }
-
-export interface Axis {
+interface Axis {
   label: string
   domain: [number, number]
   /** Default: what the scale finds. */
@@ -12,6 +9,8 @@ export interface Axis {
   format?: (value: number) => string
   /** Gives small values room. */
   squareRoot?: boolean
+  /** Widens the domain to round numbers. */
+  nice?: boolean
 }
 
 export interface PlotOptions {
@@ -88,14 +87,26 @@ export function svgOpen(title: string, width: number, height: number): string {
   )
 }
 
+export function escapeXml(text: string): string {
+  const entities: Record<string, string> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&#39;',
+  }
+  return text.replace(/[&<>"']/g, (character) => entities[character] as string)
+}
+
 export const round = (value: number): number => Math.round(value * 100) / 100
 
 export const formatPercent = (value: number): string => `${Math.round(value * 1000) / 10}%`
 
 type Scale = ((value: number) => number) & { ticks(count?: number): number[] }
 
-function scaleOf({ domain, squareRoot }: Axis, range: [number, number]): Scale {
-  return squareRoot ? scaleSqrt().domain(domain).range(range) : scaleLinear().domain(domain).range(range)
+function scaleOf({ domain, squareRoot, nice }: Axis, range: [number, number]): Scale {
+  const scale = (squareRoot ? scaleSqrt() : scaleLinear()).domain(domain).range(range)
+  return nice ? scale.nice(5) : scale
 }
 
 interface Area {

@@ -1,8 +1,9 @@
-// report.html of a run: before/after table and the curves, one file without scripts or outside references.
-
-import type { EvaluationSummary } from '../evaluation/evaluate.js'
-import type { StepMetrics } from '../trainer/metrics.js'
-import { escapeXml, renderChart, type Series } from './chart.js'
+// report.html of a quickstart: before/after table and the curves.
+import type { EvaluationSummary } from '../../evaluation/evaluate.js'
+import type { StepMetrics } from '../../trainer/metrics.js'
+import { type Curve, lineChart } from '../charts/line-chart.js'
+import { figure, htmlTable, percent, renderPage } from '../charts/page.js'
+import { escapeXml } from '../charts/plot.js'
 
 export interface Report {
   title: string
@@ -18,7 +19,7 @@ export interface Report {
   facts: Readonly<Record<string, string>>
 }
 
-export interface ComparisonRow {
+interface ComparisonRow {
   name: string
   before: string
   after: string
@@ -69,89 +70,61 @@ export function redundantFold(before: EvaluationSummary, after: EvaluationSummar
 }
 
 export function renderReport(report: Report): string {
-  const rows = comparisonRows(report.before, report.after)
-  const total = Object.values(report.seconds).reduce((sum, seconds) => sum + seconds, 0)
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeXml(report.title)}</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 1180px; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0 }
-th, td { padding: .35rem 1rem .35rem 0; border-bottom: 1px solid #e5e7eb; text-align: right }
-th:first-child, td:first-child { text-align: left }
-figure { display: inline-block; margin: .5rem .5rem 0 0; border: 1px solid #e5e7eb; border-radius: 6px }
-figure svg { max-width: 100%; height: auto; display: block }
-.facts { color: #6b7280 }
-</style>
-</head>
-<body>
-<h1>${escapeXml(report.title)}</h1>
-<table>
-<tr><th>Held-out questions: ${report.after.questions}</th><th>Before</th><th>After</th></tr>
-${rows.map(({ name, before, after }) => `<tr><td>${escapeXml(name)}</td><td>${before}</td><td>${after}</td></tr>`).join('\n')}
-</table>
-<p>${escapeXml(describeSavings(savingsPerThousand(report.before, report.after)))}</p>
-${reportCharts(report)
-  .map((svg) => `<figure>${svg}</figure>`)
-  .join('\n')}
-<table>
-<tr><th>Phase</th><th>Seconds</th></tr>
-${Object.entries(report.seconds)
-  .map(([phase, seconds]) => `<tr><td>${escapeXml(phase)}</td><td>${seconds.toFixed(1)}</td></tr>`)
-  .join('\n')}
-<tr><td>total</td><td>${total.toFixed(1)}</td></tr>
-</table>
-<p class="facts">${Object.entries(report.facts)
-    .map(([name, value]) => escapeXml(`${name}: ${value}`))
-    .join(' &middot; ')}</p>
-</body>
-</html>
-`
+  const { before, after } = report
+  const seconds = Object.entries(report.seconds)
+  const total = seconds.reduce((sum, [, taken]) => sum + taken, 0)
+  const facts = Object.entries(report.facts).map(([name, value]) => escapeXml(`${name}: ${value}`))
+  return renderPage(report.title, [
+    htmlTable(
+      [`Held-out questions: ${after.questions}`, 'Before', 'After'],
+      comparisonRows(before, after).map((row) => ({ cells: [row.name, row.before, row.after] })),
+    ),
+    `<p>${escapeXml(describeSavings(savingsPerThousand(before, after)))}</p>`,
+    ...reportCharts(report).map(figure),
+    htmlTable(
+      ['Phase', 'Seconds'],
+      [...seconds, ['total', total] as const].map(([phase, taken]) => ({ cells: [phase, taken.toFixed(1)] })),
+    ),
+    `<p class="facts">${facts.join(' &middot; ')}</p>`,
+  ])
 }
 
-/** Accuracy, calls, call rates by what the policy knows, qualifying ratio, over steps. */
-export function reportCharts({ metrics, curveStart }: Pick<Report, 'metrics' | 'curveStart'>): string[] {
-  const share = { xLabel: 'step', yMax: 1, formatY: (value: number) => `${Math.round(value * 100)}%` }
+/** Calls by what the policy knows, accuracy, calls per rollout and qualifying ratio, over steps. */
+function reportCharts({ metrics, curveStart }: Report): string[] {
   const evaluated = (name: string, color: string, read: (summary: EvaluationSummary) => number | undefined) =>
-    series(name, color, [
-      { x: 0, y: read(curveStart) },
-      ...metrics.map((step) => ({ x: step.step, y: step.evaluation && read(step.evaluation) })),
+    curve(name, color, [
+      { step: 0, value: read(curveStart) },
+      ...metrics.map(({ step, evaluation }) => ({ step, value: evaluation && read(evaluation) })),
     ])
   const trained = (name: string, color: string, read: (step: StepMetrics) => number) =>
-    series(
+    curve(
       name,
       color,
-      metrics.map((step) => ({ x: step.step, y: read(step) })),
+      metrics.map((step) => ({ step: step.step, value: read(step) })),
     )
   return [
-    renderChart({
-      ...share,
+    lineChart({
       title: 'Calls on held-out questions',
-      series: [
+      curves: [
         evaluated('redundant', colors.red, (summary) => summary.redundantCallRate),
         evaluated('needed', colors.green, (summary) => summary.neededCallRate),
       ],
     }),
-    renderChart({
-      ...share,
+    lineChart({
       title: 'Accuracy',
-      series: [
+      curves: [
         trained('training', colors.blue, (step) => step.accuracy),
         evaluated('held out', colors.amber, (summary) => summary.accuracy),
       ],
     }),
-    renderChart({
+    lineChart({
       title: 'Tool calls per rollout',
-      xLabel: 'step',
-      series: [trained('calls', colors.blue, (step) => step.callsPerRollout)],
+      y: { label: 'calls' },
+      curves: [trained('calls', colors.blue, (step) => step.callsPerRollout)],
     }),
-    renderChart({
-      ...share,
+    lineChart({
       title: 'Qualifying ratio',
-      series: [
+      curves: [
         trained('rollouts', colors.blue, (step) => step.qualifyingRatio),
         trained('groups', colors.amber, (step) => step.qualifyingGroups),
       ],
@@ -159,12 +132,13 @@ export function reportCharts({ metrics, curveStart }: Pick<Report, 'metrics' | '
   ]
 }
 
-function series(name: string, color: string, points: { x: number; y: number | undefined }[]): Series {
-  return {
-    name,
-    color,
-    points: points.filter((point): point is { x: number; y: number } => point.y !== undefined),
-  }
+function curve(
+  name: string,
+  color: string,
+  points: readonly { step: number; value: number | undefined }[],
+): Curve {
+  const measured = points.flatMap(({ step, value }) => (value === undefined ? [] : [{ step, value }]))
+  return { name, color, points: measured }
 }
 
 function describeSavings({ cost, toolSeconds }: { cost: number; toolSeconds: number }): string {
@@ -174,8 +148,4 @@ function describeSavings({ cost, toolSeconds }: { cost: number; toolSeconds: num
 function perThousand(perQuestion: number): string {
   const value = 1000 * perQuestion
   return value === 0 || value >= 100 ? value.toFixed(0) : value.toPrecision(3)
-}
-
-function percent(share: number | undefined): string {
-  return share === undefined ? '-' : `${(100 * share).toFixed(1)}%`
 }
