@@ -16,8 +16,8 @@ export class InvalidOptionError extends HdpoError {
   readonly option: string
   readonly expected: string
   readonly given: unknown
-  constructor(option: string, expected: string, given: unknown) {
-    super('ERR_OPTION', describeMistake({ option, expected, given }))
+  constructor(option: string, expected: string, given: unknown, options?: ErrorOptions) {
+    super('ERR_OPTION', describeMistake({ option, expected, given }), options)
     this.name = 'InvalidOptionError'
     this.option = option
     this.expected = expected

@@ -8,18 +8,28 @@ export const notNegative = z.number().min(0)
 /** 0 to 1. */
 export const share = z.number().min(0).max(1)
 export const seed = z.int().min(0)
-/** setTimeout takes no more than 2^31 - 1. */
-export const milliseconds = z
-  .number()
-  .gt(0)
-  .max(2 ** 31 - 1)
+export const text = z.string().min(1)
+
+// setTimeout takes no more.
+const longestTimeout = 2 ** 31 - 1
+export const milliseconds = z.number().gt(0).max(longestTimeout)
+export const delay = z.number().min(0).max(longestTimeout)
+export const port = z.int().min(0).max(65_535)
+
+/** A string that is never shown. */
+export const secret = z.string().min(1).meta({ secret: true })
+
+/** Something that zod has no type for, taken as it is. `expected`: in words, as the end of "must be ...". */
+export function kind<Value>(expected: string, isOne: (value: unknown) => boolean): z.ZodCustom<Value, Value> {
+  return z.custom<Value>(isOne, expected).meta({ expected })
+}
 
 /** A function, typed as what it is used as. */
 export function callback<Callback>(): z.ZodCustom<Callback, Callback> {
-  return z.custom<Callback>((value) => typeof value === 'function', 'a function')
+  return kind<Callback>('a function', (value) => typeof value === 'function')
 }
 
-/** One that may be left out: then it is `fallback`. (A default that is a function could not be put into a JSON Schema.) */
+/** A function, and the one that is taken where none is given. (zod's own default() must have a JSON.) */
 export function callbackOr<Callback extends object>(fallback: Callback) {
   return callback<Callback>()
     .optional()
@@ -28,15 +38,29 @@ export function callbackOr<Callback extends object>(fallback: Callback) {
 
 /** Something with methods, taken as it is. */
 export function instance<Instance>(expected: string): z.ZodCustom<Instance, Instance> {
-  return z.custom<Instance>((value) => typeof value === 'object' && value !== null, expected)
+  return kind<Instance>(expected, (value) => typeof value === 'object' && value !== null)
 }
 
 /** A list whose elements are checked elsewhere, taken as it is. */
 export function list<Element>(): z.ZodCustom<readonly Element[], readonly Element[]> {
-  return z.custom<readonly Element[]>((value) => Array.isArray(value), 'a list')
+  return kind<readonly Element[]>('a list', (value) => Array.isArray(value))
 }
 
-export const signal = z.custom<AbortSignal>((value) => value instanceof AbortSignal, 'an AbortSignal')
+/** Text of a form that a regular expression or a function tells. */
+export function textOf(expected: string, isOne: RegExp | ((text: string) => boolean)) {
+  const test = isOne instanceof RegExp ? (text: string) => isOne.test(text) : isOne
+  return z.string().refine(test, expected).meta({ expected })
+}
+
+/** An address of a server. */
+export const webAddress = textOf(
+  'an address that begins with http:// or https://',
+  (text) => /^https?:\/\//.test(text) && URL.canParse(text),
+)
+
+export const signal = kind<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal)
 
 /** Told of things that stop nothing. Default: process.emitWarning. */
-export const onWarning = callbackOr((message: string) => process.emitWarning(message, 'HdpoWarning'))
+export const onWarning = callbackOr<(message: string) => void>((message) =>
+  process.emitWarning(message, 'HdpoWarning'),
+)

@@ -8,117 +8,134 @@
 //   export interface RolloutOptions extends OptionsOf<typeof rolloutShape> {}
 //
 // A constant and an interface, so that the doc comments are in the published type declarations too.
-import { z } from 'zod'
+import type { z } from 'zod'
 import { Described, InvalidOptionError, type OptionMistake } from './option-error.js'
-import { expectedBy, type JsonSchema, nearest, propertiesOf, schemaAt } from './option-expectation.js'
+import {
+  expectedBy,
+  isSecret,
+  type JsonSchema,
+  jsonSchemaOf,
+  mayHoldSecret,
+  nearest,
+  propertiesOf,
+  schemaAt,
+} from './option-expectation.js'
 
 export type OptionsOf<Shape extends z.core.$ZodLooseShape> = z.input<z.ZodObject<Shape, z.core.$strict>>
-/** With every default in it. */
-export type ResolvedOptions<Shape extends z.core.$ZodLooseShape> = z.output<
-  z.ZodObject<Shape, z.core.$strict>
+/** With every default in it; what has none is absent rather than undefined. */
+export type ResolvedOptions<Shape extends z.core.$ZodLooseShape> = WithoutUndefined<
+  z.output<z.ZodObject<Shape, z.core.$strict>>
 >
+/** Of the outermost keys: those of nested options keep `| undefined` in their type, though it is never there. */
+type WithoutUndefined<Options> = { [Key in keyof Options]: Exclude<Options[Key], undefined> }
 
 /** The options with every default in them. Throws InvalidOptionError for the first mistake. `name` stands before the options' own. */
 export function readOptions<Schema extends z.ZodType>(
   schema: Schema,
   given: unknown,
   name = '',
-): z.output<Schema> {
-  const result = schema.safeParse(given, { reportInput: true })
+): WithoutUndefined<z.output<Schema>> {
+  const result = schema.safeParse(given)
   if (result.success) return withoutUndefined(result.data, given)
-  const [mistake] = mistakesOf(result.error, schema, given, name)
+  const [mistake] = new MistakeReader(schema, given, name).read(result.error)
   const { option, expected, given: wrong } = mistake as OptionMistake
   throw new InvalidOptionError(option, expected, wrong)
 }
 
 /** Every mistake in a value, none where it is right. */
 export function findMistakes(schema: z.ZodType, given: unknown, name = ''): OptionMistake[] {
-  const result = schema.safeParse(given, { reportInput: true })
-  return result.success ? [] : mistakesOf(result.error, schema, given, name)
+  const result = schema.safeParse(given)
+  return result.success ? [] : new MistakeReader(schema, given, name).read(result.error)
 }
 
 /**
  * An option given as undefined is absent. What zod has read is new and is written anew here; what it took as it was (policies,
  * callbacks, lists) stays the same object.
  */
-function withoutUndefined<Options>(read: Options, given: unknown): Options {
-  if (read === given || typeof read !== 'object' || read === null || Array.isArray(read)) return read
+function withoutUndefined<Options>(read: Options, given: unknown): WithoutUndefined<Options> {
+  const isPlain =
+    typeof read === 'object' && read !== null && Object.getPrototypeOf(read) === Object.prototype
+  if (read === given || !isPlain) return read as WithoutUndefined<Options>
   const entries = Object.entries(read).filter(([, value]) => value !== undefined)
   return Object.fromEntries(
     entries.map(([key, value]) => [key, withoutUndefined(value, (given as Record<string, unknown>)?.[key])]),
-  ) as Options
+  ) as WithoutUndefined<Options>
 }
 
-function mistakesOf(
-  { issues }: z.ZodError,
-  schema: z.ZodType,
-  given: unknown,
-  name: string,
-): OptionMistake[] {
-  const described = z.toJSONSchema(schema, { unrepresentable: 'any', io: 'input' }) as JsonSchema
-  return issues.flatMap((issue) => describeIssue(issue, described, { value: given, name }))
-}
+/** Zod's issues as mistakes. */
+class MistakeReader {
+  readonly #schema: JsonSchema
 
-/** What was read as a whole, and the name that stands before its options. */
-interface Whole {
-  value: unknown
-  name: string
-}
-
-function describeIssue(issue: z.core.$ZodIssue, schema: JsonSchema, whole: Whole): OptionMistake[] {
-  const { name } = whole
-
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      option: pathText([...issue.path, key], name),
-      expected: absent(key, Object.keys(propertiesOf(schemaAt(schema, issue.path)))),
-      given: valueAt(whole.value, [...issue.path, key]),
-    }))
+  constructor(
+    schema: z.ZodType,
+    private readonly given: unknown,
+    private readonly name: string,
+  ) {
+    this.#schema = jsonSchemaOf(schema)
   }
-  if (issue.code === 'invalid_union') {
-    const inner = formMistakes(issue, schema, whole)
-    if (inner) return inner
+
+  read({ issues }: z.ZodError): OptionMistake[] {
+    return unknownFirst(issues).flatMap((issue) => this.#describe(issue, issue.path))
   }
-  const place = schemaAt(schema, issue.path)
-  const expected =
-    issue.code === 'custom' || issue.code === 'invalid_format'
-      ? issue.message.replace(/^must be /, '')
-      : expectedBy(place, issue)
-  // A check of several options together names one of them: its value is what was given.
-  const given = valueAt(whole.value, issue.path)
-  const shown = place.secret ? new Described(lengthOf(given)) : given
-  return [{ option: pathText(issue.path, name) || 'options', expected, given: shown }]
+
+  #describe(issue: z.core.$ZodIssue, path: readonly PropertyKey[]): OptionMistake[] {
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => this.#unknownKey(key, path))
+    const form = issue.code === 'invalid_union' ? formOf(issue) : undefined
+    if (form) return unknownFirst(form).flatMap((inner) => this.#describe(inner, [...path, ...inner.path]))
+    const place = schemaAt(this.#schema, path)
+    const given = this.#at(path)
+    return [
+      {
+        option: pathText(path, this.name) || 'options',
+        expected: issue.code === 'custom' ? customWords(issue, place) : expectedBy(place, issue, given),
+        given: this.#isWithinSecret(path) ? withoutSecret(given) : shown(given, place),
+      },
+    ]
+  }
+
+  #unknownKey(key: string, path: readonly PropertyKey[]): OptionMistake {
+    const known = propertiesOf(schemaAt(this.#schema, path))
+    const near = nearest(key, Object.keys(known))
+    const hint = near === undefined ? `known: ${Object.keys(known).join(', ')}` : `did you mean ${near}?`
+    const given = this.#at([...path, key])
+    // The name of a secret may be misspelt beyond recognition.
+    const isHidden = this.#isWithinSecret([...path, key]) || (!near && Object.values(known).some(isSecret))
+    return {
+      option: pathText([...path, key], this.name),
+      expected: `left out (there is no such option; ${hint})`,
+      given: isHidden ? withoutSecret(given) : shown(given, near === undefined ? {} : known[near]),
+    }
+  }
+
+  #at(path: readonly PropertyKey[]): unknown {
+    return path.reduce((value, key) => (value as Record<PropertyKey, unknown>)?.[key], this.given)
+  }
+
+  /** Whether something that the path leads through is a secret as a whole. */
+  #isWithinSecret(path: readonly PropertyKey[]): boolean {
+    return path.some((_, index) => isSecret(schemaAt(this.#schema, path.slice(0, index))))
+  }
+}
+
+/** A misspelt name is told before the absence that it causes. */
+function unknownFirst(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
+  const isUnknown = ({ code }: z.core.$ZodIssue) => code === 'unrecognized_keys'
+  return [...issues.filter(isUnknown), ...issues.filter((issue) => !isUnknown(issue))]
 }
 
 /**
- * A value that may have several forms: the mistakes inside the form that it has, the one that objects to nothing about the value
- * as a whole. Undefined where it has none of them.
+ * Of a value that may have several forms: what is wrong inside the form that it has, the one whose kind of value it is. Of several,
+ * the one that it comes closest to.
  */
-function formMistakes(
-  issue: z.core.$ZodIssueInvalidUnion,
-  schema: JsonSchema,
-  whole: Whole,
-): OptionMistake[] | undefined {
-  const form =
-    issue.errors.find((issues) => issues.every(({ path }) => path.length > 0)) ??
-    issue.errors.find((issues) =>
-      issues.every(({ code }) => code === 'unrecognized_keys' || code === 'custom'),
-    )
-  return form?.flatMap((inner) => {
-    const placed = { ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue
-    return describeIssue(placed, schema, whole)
-  })
+function formOf({ errors }: z.core.$ZodIssueInvalidUnion): readonly z.core.$ZodIssue[] | undefined {
+  return errors
+    .filter((issues) => issues.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys'))
+    .toSorted((one, other) => one.length - other.length)[0]
 }
 
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value)
-}
-
-function absent(key: string, known: string[]): string {
-  const near = nearest(key, known)
-  return near === undefined
-    ? `left out (there is no such option; known: ${known.join(', ')})`
-    : `left out (there is no such option; did you mean ${near}?)`
+/** A custom type that was given no message of its own has the words of its schema, or none. */
+function customWords(issue: z.core.$ZodIssueCustom, place: JsonSchema): string {
+  return issue.message === 'Invalid input' ? expectedBy(place, issue) : issue.message
 }
 
 /** ['tasks', 3, 'id'] -> 'tasks[3].id' */
@@ -129,6 +146,15 @@ function pathText(path: readonly PropertyKey[], name: string): string {
   }, name)
 }
 
-function lengthOf(secret: unknown): string {
-  return typeof secret === 'string' ? `${secret.length} characters` : typeof secret
+function shown(given: unknown, place: JsonSchema = {}): unknown {
+  const isHidden = isSecret(place) || (mayHoldSecret(place) && typeof given !== 'number')
+  return isHidden ? withoutSecret(given) : given
+}
+
+/** What may be shown in place of a value that is a secret or may have one in it. */
+function withoutSecret(given: unknown): unknown {
+  if (typeof given === 'string') return new Described(`${given.length} characters`)
+  if (typeof given === 'number') return new Described('a number')
+  if (typeof given !== 'object' || given === null) return given
+  return new Described(Array.isArray(given) ? 'a list' : 'an object')
 }
