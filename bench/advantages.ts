@@ -1,4 +1,4 @@
-// Milliseconds for both advantages of a million rollouts in groups of 16, in random order.
+// Measures both advantages of a million rollouts in groups of 16, in random order, in milliseconds.
 import { kernels } from '../lib/native/kernels.js'
 import { median } from './training.js'
 

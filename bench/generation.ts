@@ -1,4 +1,4 @@
-// Tokens per second of sampling: all sequences at once through the public sequence handles, prompts already prefilled.
+// Measures sampling in tokens per second: all sequences at once, through the public sequence handles, after prefill.
 import { fromNative, loadAddon } from '../lib/native/addon.js'
 import { NativeSequence } from '../lib/policy/sequence.js'
 import { prompt, type Shape } from './shapes.js'

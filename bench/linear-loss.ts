@@ -1,4 +1,4 @@
-// The fused last projection and loss at the size of a real vocabulary: time, and the memory it takes beyond inputs and gradients.
+// Measures the fused last projection and loss at the size of a real vocabulary: time, and memory beyond inputs and gradients.
 import { fromNative, loadAddon } from '../lib/native/addon.js'
 
 const tokens = 1024
@@ -8,7 +8,7 @@ const vocabSize = 151_936
 export interface LinearLossFigures {
   shape: string
   milliseconds: number
-  /** hidden x weight^T, gradient x weight and gradient^T x hidden, 6 x tokens x hidden x vocabulary operations. */
+  /** Of hidden x weight^T, gradient x weight and gradient^T x hidden: 6 x tokens x hidden x vocabulary operations. */
   matmulMilliseconds: number
   workspaceBytes: number
 }

@@ -1,4 +1,5 @@
-// What this machine gives at best (rates.cpp): the bounds that figures are shares of, which travel better than ratios to a peer.
+// The best rates that this machine gives (rates.cpp). Figures are given as shares of them, because these compare better across
+// machines than ratios to a peer do.
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { buildWithCMake } from '../scripts/cmake.mjs'
@@ -10,7 +11,7 @@ export interface MachineRates {
   readGigabytesPerSecond: number
 }
 
-/** Compiles what measures them. */
+/** Compiles the program that measures the rates. */
 export async function buildRates(): Promise<void> {
   await buildWithCMake('hdpo_rates')
 }
@@ -20,7 +21,7 @@ export function measureRates(threads: number): MachineRates {
   return JSON.parse(execFileSync(program, [String(threads)], { encoding: 'utf8' })) as MachineRates
 }
 
-/** Of two measurements, the better of each rate: a machine is slowed down by others, never sped up. */
+/** The better of two measurements per rate: other processes slow a machine down, but never speed it up. */
 export function bestRates(one: MachineRates, other: MachineRates): MachineRates {
   return {
     float32Gflops: Math.max(one.float32Gflops, other.float32Gflops),

@@ -1,5 +1,5 @@
-// One measurement at the size of a real model, in a process of its own so that its peak memory is its own: the arguments come
-// as JSON, the figures leave as JSON. bench/real-size.ts starts it.
+// Takes one measurement at the size of a real model, in a process of its own, so that the peak memory is that of this measurement.
+// Arguments come as JSON and figures leave as JSON. bench/real-size.ts starts it.
 import { fromNative, loadAddon, type NativeEngine } from '../lib/native/addon.js'
 import type { LoraOptions, ProfileEntry } from '../lib/native/types.js'
 import { NativeSequence } from '../lib/policy/sequence.js'
@@ -11,12 +11,12 @@ export interface PartArguments {
   threads: number
   precision: 'float32' | 'bfloat16'
   generationPrecision: 'float32' | 'bfloat16' | 'int8'
-  /** Weights to load; absent: drawn. */
+  /** Weights to load; where it is absent, they are drawn. */
   weights?: string
   /** Write the drawn weights here. */
   save?: string
   prefillTokens?: number
-  /** Sequences that decode side by side, each figure in turn. */
+  /** Numbers of sequences that decode side by side; each is measured in turn. */
   batches?: number[]
   train?: 'full' | 'lora'
 }
@@ -27,7 +27,7 @@ export interface PartFigures {
   trainTokensPerSecond?: number
   /** |logprob while sampling - logprob of the training forward| over sampled tokens. */
   drift?: { mean: number; largest: number }
-  /** Of the last measurement. */
+  /** The profile of the last measurement. */
   profile: ProfileEntry[]
   peakResidentBytes: number
 }

@@ -1,5 +1,6 @@
-// npm run bench -- --real-size [--peer both|bfloat16|float32|none]: a model of 0.5 billion parameters with random weights, in the formats that real models are
-// trained and sampled in, as shares of what the machine gives at best, beside PyTorch.
+// npm run bench -- --real-size [--peer both|bfloat16|float32|none]: measures a model of 0.5 billion parameters
+// with random weights, in the formats in which real models are trained and sampled. Figures are shares of the best that the machine
+// gives, and stand beside PyTorch's.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,17 +16,17 @@ const prefillTokens = 1024
 const batches = [1, 8, 32]
 
 interface Sizes {
-  /** All parameters; with tied embeddings the head's are the embedding's. */
+  /** All parameters; with tied embeddings the head has none of its own. */
   parameters: number
-  /** Those of the layers: what a prefilled token is multiplied with. */
+  /** Parameters of the layers, with which a prefilled token is multiplied. */
   layerParameters: number
 }
 
-/** In which formats PyTorch runs beside. */
+/** The formats in which PyTorch is measured. */
 export const peerChoices = ['both', 'bfloat16', 'float32', 'none'] as const
 export type PeerChoice = (typeof peerChoices)[number]
 
-/** What was measured of PyTorch. */
+/** PyTorch's figures, as far as they were measured. */
 type Peers = Partial<Record<'float32' | 'bfloat16', PeerSpeeds>>
 
 export interface RealSizeOptions {
@@ -97,7 +98,7 @@ export async function compareRealSize({ threads, profile, peer }: RealSizeOption
   }
 }
 
-/** Matrix products bound prefill; reading the weights once a step bounds decoding. */
+/** Matrix products bound prefill; reading the weights once per step bounds decoding. */
 function generationRows(
   format: string,
   figures: PartFigures,
@@ -133,7 +134,7 @@ function generationRows(
   return rows
 }
 
-/** `products`: operations a parameter and token, 2 for each product: forward, input gradient and, in full, weight gradient. */
+/** `products`: operations per parameter and token, 2 per product: forward, input gradient, and weight gradient unless frozen. */
 function trainingRow(
   name: string,
   figures: PartFigures,
@@ -160,7 +161,7 @@ function sizes(): Sizes {
   return { layerParameters, parameters: layerParameters + vocabSize * hiddenSize }
 }
 
-/** On standard error: some measurements take minutes. */
+/** Reports progress on standard error, because some measurements take minutes. */
 function tell(what: string): void {
   console.error(`${new Date().toLocaleTimeString('en-GB')} measuring ${what}`)
 }

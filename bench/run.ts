@@ -1,5 +1,5 @@
 // npm run bench [-- --threads 2 --profile --real-size [--peer both]]: hdpo beside PyTorch, in one run on this machine. Prints a table.
-// The peer runs before and after: a noisy neighbour shows as two different figures, of which the better one counts.
+// The peer runs before and after hdpo: where a noisy neighbour makes its two figures differ, the better one counts.
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { formatProfile } from '../lib/cli/terminal/profile-table.js'
@@ -36,7 +36,7 @@ if (values['real-size']) {
   await compareSmallModels()
 }
 
-/** PyTorch in float32 takes most of a run at that size. */
+/** The formats in which PyTorch is measured. There is a choice because float32 takes most of a run at that size. */
 function peerChoice(): PeerChoice {
   const { peer = 'both' } = values
   const choice = peerChoices.find((known) => known === peer)
@@ -72,7 +72,7 @@ interface Row {
   name: string
   ours: number
   theirs?: number
-  /** Of the parameters' products alone. */
+  /** Counts only the products with parameters. */
   flopsPerToken: number
 }
 

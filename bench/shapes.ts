@@ -4,7 +4,7 @@ import type { ModelConfig } from '../lib/native/types.js'
 export interface Shape {
   name: string
   config: ModelConfig
-  /** Sequences of a batch. */
+  /** Sequences per batch. */
   batch: number
   /** Tokens that each sequence predicts in a training step. */
   sequence: number
@@ -40,7 +40,7 @@ function shape(hiddenSize: number, layers: number, heads: number, intermediateSi
 
 export const shapes: Shape[] = [shape(256, 6, 8, 704), shape(128, 4, 4, 352)]
 
-/** Qwen2.5-0.5B's: 494 million parameters. */
+/** The shape of Qwen2.5-0.5B, which has 494 million parameters. */
 export const realShape: Shape = {
   name: '0.5B (Qwen2.5-0.5B)',
   batch: 4,

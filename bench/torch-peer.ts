@@ -8,7 +8,7 @@ export interface PeerFigures {
   generateTokensPerSecond: number
 }
 
-/** The shape as torch_peer.py takes it. */
+/** The command-line flags of torch_peer.py for a shape. */
 export function torchFlags({ config, batch, sequence, generated }: Shape, threads: number): string[] {
   const flags = {
     dim: config.hiddenSize,
@@ -36,10 +36,10 @@ export function runTorchPeer(shape: Shape, threads: number): PeerFigures {
 // Debian's PyTorch belongs to the system's interpreter, which need not be the first python3 of the PATH.
 const python = process.env.HDPO_PYTHON ?? '/usr/bin/python3'
 
-/** Standard output of a script of this folder. */
+/** Runs a script of this folder and returns its standard output. */
 export function runPython(script: string, args: string[]): string {
   const path = fileURLToPath(new URL(script, import.meta.url))
-  // What hdpo sets for its own threads is not the peer's.
+  // hdpo sets this variable for its own threads; the peer must not inherit it.
   const { GOMP_SPINCOUNT: _, ...env } = process.env
   try {
     return execFileSync(python, [path, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env })

@@ -1,4 +1,4 @@
-// Tokens per second of one optimiser step: forward, HDPO loss, backward, clipping, AdamW.
+// Measures one optimiser step in tokens per second: forward, HDPO loss, backward, clipping, AdamW.
 import { fromNative, loadAddon, type NativeEngine } from '../lib/native/addon.js'
 import type { PolicyBatch, ProfileEntry } from '../lib/native/types.js'
 import type { Shape } from './shapes.js'
@@ -40,7 +40,7 @@ async function takeStep(engine: NativeEngine, batch: PolicyBatch): Promise<void>
   if (result.skipped) throw new Error('the step was skipped: its loss or gradient was not finite')
 }
 
-/** As the peer's: every token but each sequence's first is predicted, old logprobs are about the present ones. */
+/** A batch like the peer's: every token but each sequence's first is predicted, and old logprobs are close to the present ones. */
 export function randomBatch({ config, batch, sequence }: Shape): PolicyBatch {
   const length = sequence + 1
   const tokens = Int32Array.from({ length: batch * length }, () =>

@@ -4,7 +4,7 @@ import { output, root, SetUpError } from './command.mjs'
 
 export const addonPath = join(root, 'build', 'Release', 'hdpo.node')
 
-/** Loads it in a process of its own: an addon built for another processor must not take this one down. */
+/** Loads the addon in a process of its own, because an addon built for another processor must not take this one down. */
 export function tryAddon() {
   const script = `console.log(JSON.stringify(require(${JSON.stringify(addonPath)}).buildInfo()))`
   const printed = output(process.execPath, ['--eval', script])

@@ -1,6 +1,6 @@
 // Trains atlas's tokenizer and writes it as lib/families/atlas/tokenizer.json (Hugging Face format):
 //   npx tsx scripts/atlas-tokenizer.ts
-// The texts are atlas's own, of every country and in every wording, so they depend on no seed. Same data, same file.
+// The texts are atlas's own, of every country and in every wording, so they depend on no seed: the same data give the same file.
 import { fileURLToPath } from 'node:url'
 import { countries } from '../lib/families/atlas/countries.js'
 import { formatSheet } from '../lib/families/atlas/fact-sheets.js'
@@ -8,7 +8,7 @@ import { type Comparison, comparisonQuestion, factQuestion } from '../lib/famili
 import { scaffolding, writeTaskTokenizer } from './task-tokenizer.js'
 
 const vocabSize = 2048
-// An answer is seen about this often as a question about it: in calls' results, in answers, and learnt by heart.
+// How many times as often as a question about it an answer is seen: in calls' results, in answers, and learnt by heart.
 const answerWeight = 8
 const output = fileURLToPath(new URL('../lib/families/atlas/tokenizer.json', import.meta.url))
 
@@ -37,7 +37,7 @@ function texts(): string[] {
     `1 ${operator} 2 = ?`,
   ])
   const always = [...comparisons, ...arithmetic, ...scaffolding()]
-  // Scaffolding comes with every question: it weighs as much as all names together.
+  // Scaffolding comes with every question, so it weighs as much as all names together.
   return [...facts, ...Array<string[]>(countries.length).fill(always).flat()]
 }
 

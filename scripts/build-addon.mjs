@@ -14,7 +14,7 @@ export function addonIsCurrent(cuda) {
   return existsSync(addonPath) && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stampOf(cuda)
 }
 
-/** Compiles the core at once, and what needs npm's headers when `headers` has resolved. */
+/** Compiles the core at once, and the parts that need npm's headers once `headers` has resolved. */
 export async function buildAddon({ cuda, headers, execute = run }) {
   rmSync(stampPath, { force: true })
   const stamp = stampOf(cuda)
@@ -25,7 +25,7 @@ export async function buildAddon({ cuda, headers, execute = run }) {
   writeFileSync(stampPath, stamp)
 }
 
-/** A hash of all that the addon is made from. No path is: an addon in a folder that was moved is still current. */
+/** A hash of everything that the addon is made from. It includes no path, so a moved addon stays current. */
 function stampOf(cuda) {
   const sources = readdirSync(join(root, 'native'), { recursive: true })
     .filter((path) => /\.(cpp|cu|h|txt)$/.test(path))

@@ -1,5 +1,5 @@
 // What `hdpo build` runs: compiles the addon with node-gyp for this machine, in an installed package or a clone.
-// The instruction set: HDPO_ARCH, as g++ -march takes it.
+// HDPO_ARCH names the instruction set, as g++ -march takes it.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { tryAddon } from './addon.mjs'
@@ -18,7 +18,7 @@ main(() => {
   tryAddon()
 })
 
-/** node-gyp as installed beside this package, otherwise fetched by npm. */
+/** Runs the node-gyp that is installed beside this package; otherwise npm fetches it. */
 function nodeGyp(...args) {
   try {
     const script = createRequire(join(root, 'package.json')).resolve('node-gyp/bin/node-gyp.js')

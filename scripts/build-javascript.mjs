@@ -1,4 +1,4 @@
-// Compiles lib/ to dist/, what the published package runs: JavaScript, type declarations and the data files beside them.
+// Compiles lib/ to dist/, which the published package runs: JavaScript, type declarations and the data files beside them.
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { main, root, run } from './command.mjs'
@@ -8,7 +8,7 @@ main(() => {
   run(join(root, 'node_modules', '.bin', 'tsc'), ['--project', 'tsconfig.build.json'])
   cpSync(join(root, 'lib'), join(root, 'dist'), {
     recursive: true,
-    // Folders have to be entered; of the files, those that tsc does not write.
+    // Copies the files that tsc does not write. Folders pass the filter too, because they have to be entered.
     filter: (path) => !path.endsWith('.ts'),
   })
 })

@@ -6,7 +6,7 @@ interface Word {
   count: number
 }
 
-/** `pieces`: how often each piece of text occurs. Stops early when no pair occurs twice. Ties: the pair that sorts first. */
+/** `pieces`: how often each piece of text occurs. Stops early when no pair occurs twice. Of ties, the first in order wins. */
 export function trainBytePairs(pieces: ReadonlyMap<string, number>, mergeCount: number): [string, string][] {
   const words: Word[] = [...pieces].map(([piece, count]) => ({
     symbols: bytesToCharacters(new TextEncoder().encode(piece)),
@@ -26,7 +26,7 @@ function mostFrequentPair(words: readonly Word[]): [string, string] | undefined 
   const counts = new Map<string, number>()
   for (const { symbols, count } of words) {
     for (let i = 0; i + 1 < symbols.length; i++) {
-      // No symbol holds a space: the alphabet has another character for that byte.
+      // No symbol holds a space, because the alphabet has another character for that byte.
       const key = `${symbols[i]} ${symbols[i + 1]}`
       counts.set(key, (counts.get(key) ?? 0) + count)
     }

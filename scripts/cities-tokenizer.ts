@@ -1,6 +1,7 @@
 // Trains the tokenizer of cities and writes it as lib/families/cities/tokenizer.json (Hugging Face format):
 //   npx tsx scripts/cities-tokenizer.ts
-// The texts are the family's own, of every city and country and in every wording, so they depend on no seed. Same data, same file.
+// The texts are the family's own, of every city and country and in every wording, so they depend on no seed: the same data give
+// the same file.
 import { fileURLToPath } from 'node:url'
 import { countries } from '../lib/families/atlas/countries.js'
 import { attributes, cities } from '../lib/families/cities/data.js'
@@ -20,7 +21,7 @@ const output = fileURLToPath(new URL('../lib/families/cities/tokenizer.json', im
 function texts(): string[] {
   const [one, other] = cities()
   if (!one || !other) throw new Error('the data set has no cities')
-  // Larger cities are asked about more: their names weigh more.
+  // Larger cities are asked about more often, so their names weigh more.
   const ofCities = cities().flatMap((city, rank) => [
     citySheets.format(city),
     ...(rank < 3000 ? attributes.flatMap((attribute) => cityQuestion(city, attribute).phrasings) : []),

@@ -6,7 +6,7 @@ import { instructionSet, output, root, run } from './command.mjs'
 import { decideCuda } from './cuda-setting.mjs'
 
 /**
- * Builds one target of CMakeLists.txt in a folder below build/, with more of its options. In CI warnings are errors.
+ * Builds one target of CMakeLists.txt in a folder below build/; `settings` are further CMake options. In CI warnings are errors.
  * `execute` runs a command, as `run` does.
  */
 export async function buildWithCMake(
@@ -27,7 +27,7 @@ export async function buildWithCMake(
   await execute('cmake', ['--build', build, '--target', target, ...parallel])
 }
 
-/** Configures a build folder; one that another source folder has left here (the checkout was moved or copied) is made anew. */
+/** Configures a build folder. One that was configured for another source folder (the checkout was moved or copied) is made anew. */
 export async function configure(source, build, options, execute = run) {
   if (configuredElsewhere(source, build)) rmSync(build, { recursive: true })
   const fresh = !existsSync(join(build, 'CMakeCache.txt'))

@@ -1,16 +1,16 @@
-// Takes the cold start of a quickstart that trained it as the one that comes with hdpo:
+// Makes the cold start that a quickstart has trained the one that comes with hdpo:
 //   npm run quickstart -- --from-scratch --output runs/scratch
 //   npm run cold-start-weights -- runs/scratch
-// Writes lib/families/<environment>/cold-start.safetensors, in bfloat16, and cold-start.json beside it. Training gives other last bits on
-// other processors, so the file cannot be made again bit for bit everywhere; what it was made of can be checked everywhere, and is
-// (test/experiment/cold-start-recipe.test.ts).
+// Writes lib/families/<environment>/cold-start.safetensors, in bfloat16, and cold-start.json beside it. Training gives other last
+// bits on other processors, so the file cannot be made again bit for bit everywhere. What it was made from can be checked
+// everywhere, and test/experiment/quickstart/cold-start-recipe.test.ts does so.
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
-import { coldStartRecipe } from '../lib/experiment/cold-start-recipe.js'
-import { type ColdStartResult, coldStartFolder } from '../lib/experiment/quickstart/cold-start.js'
+import { coldStartRecipe } from '../lib/experiment/quickstart/cold-start-recipe.js'
 import type { QuickstartIdentity } from '../lib/experiment/quickstart/identity.js'
 import { quickstartSettings } from '../lib/experiment/quickstart/settings.js'
+import { type ColdStartResult, coldStartFolder } from '../lib/experiment/quickstart/starting-policy.js'
 import { builtInFamilies } from '../lib/families/built-in-families.js'
 import {
   isColdStartShipped,

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** The repository, or the installed package. */
+/** The folder of the repository or of the installed package. */
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** The instruction set of the CPU kernels, as g++ -march takes it. */
@@ -11,10 +11,10 @@ export function instructionSet() {
   return process.env.HDPO_ARCH || 'native'
 }
 
-/** A mistake or lack that its message alone explains: shown without a stack. */
+/** A mistake, or something missing, that the message alone explains: it is shown without a stack. */
 export class SetUpError extends Error {}
 
-/** Runs to the end with this terminal's output. Throws SetUpError when it cannot start or fails. */
+/** Runs a command to the end, with its output on this terminal. Throws SetUpError when it cannot start or fails. */
 export function run(command, args, { env, cwd = root } = {}) {
   const result = spawnSync(command, args, { cwd, stdio: 'inherit', env: { ...process.env, ...env } })
   const whole = [command, ...args].join(' ')
@@ -24,7 +24,7 @@ export function run(command, args, { env, cwd = root } = {}) {
     throw new SetUpError(`"${line}" ended with ${result.signal ?? `exit code ${result.status}`}`)
 }
 
-/** Runs to the end with its output kept back: it is in the SetUpError when it cannot start or fails. */
+/** Runs a command to the end and keeps its output back. When it cannot start or fails, the output is in the SetUpError. */
 export async function runQuietly(command, args, { env, cwd = root, signal } = {}) {
   const whole = [command, ...args].join(' ')
   let result
@@ -38,13 +38,13 @@ export async function runQuietly(command, args, { env, cwd = root, signal } = {}
   }
 }
 
-/** Standard output, or undefined when the command is missing or fails. */
+/** The standard output of a command, or undefined when the command is missing or fails. */
 export function output(command, args, input) {
   const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', input })
   return result.error || result.status !== 0 ? undefined : result.stdout
 }
 
-/** Runs a script's main function; what goes wrong ends the process with exit code 1. */
+/** Runs a script's main function. An error ends the process with exit code 1. */
 export async function main(body) {
   try {
     await body()
@@ -54,7 +54,7 @@ export async function main(body) {
   }
 }
 
-/** Runs with its output both shown here as it comes (unless `quiet`) and returned, with the exit code (null: ended by a signal). */
+/** Runs a command; shows its output as it comes (unless `quiet`) and returns it with the exit code (null: a signal ended it). */
 export async function capture(command, args, { env, cwd = root, quiet = false, signal } = {}) {
   const child = spawn(command, args, {
     cwd,

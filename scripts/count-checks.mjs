@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 
-/** Runs a check for every job, as many at a time as there are cores, and counts those that resolve with true. */
+/** Runs a check for every job, as many at a time as there are cores, and counts the checks that resolve with true. */
 export async function countChecks(jobs, check) {
   const counts = { passed: 0, failed: 0, skipped: 0 }
   const queue = [...jobs]

@@ -1,5 +1,6 @@
-// Compiles the CPU kernels that block registers by hand to assembly, for processors with 16 and with 32 vector registers, and
-// reads it: a loop of multiply-adds that stores a vector to the stack fails. Nothing is run, so any x86-64 machine checks both.
+// Compiles the CPU kernels that block registers by hand to assembly, for processors with 16 and with 32
+// vector registers, and reads it: a kernel fails when a loop of multiply-adds stores a vector to the stack.
+// Nothing is run, so any x86-64 machine can check both.
 import { readFileSync } from 'node:fs'
 import { arch } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +17,7 @@ const files = [
   'packed_matmul.cpp',
 ]
 
-// Functions of their own ([[gnu::noinline]]), as mangled: what they hold in registers does not depend on who calls them.
+// Mangled names of the kernels, which are [[gnu::noinline]]: what they hold in registers does not depend on who calls them.
 const kernel =
   /\d(?:run|scoreBlocks?|weightedBlock|transposedBlock|weighColumns|softmaxBlock|gradientBlock|softmax)(?:I|E)/
 const multiplyAdd = /^v?(?:fn?madd\w*ps|dpbf16ps|pdpbusd|pmaddwd|mulps)$/
@@ -51,7 +52,7 @@ function innermostLoops(lines) {
 export function spills(assembly) {
   const found = []
   for (const { name, lines } of functionsOf(assembly).filter(({ name }) => kernel.test(name))) {
-    // Where the stack is aligned for vectors %rbp holds its frame; elsewhere it is a register like others.
+    // Where the stack is aligned for vectors, %rbp holds its frame; elsewhere %rbp is a register like others.
     const frame = lines.some((line) => /^movq\s+%rsp, %rbp$/.test(line)) ? '%rs?[bs]p' : '%rsp'
     const store = new RegExp(`^v?mov\\w+\\s+%[xyz]mm\\d+, -?\\d*\\((?:${frame})\\)`)
     for (const loop of innermostLoops(lines)) {
@@ -90,7 +91,7 @@ async function check({ file, architecture }) {
   return found.length === 0 && loops > 0
 }
 
-/** Counts a test for each file and kind of processor. */
+/** Counts one test per file and kind of processor. */
 export function cpuKernels() {
   const jobs = files.flatMap((file) => architectures.map((architecture) => ({ file, architecture })))
   if (arch() !== 'x64') {

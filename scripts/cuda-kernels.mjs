@@ -1,5 +1,5 @@
 // Compiles every CUDA kernel for the GPUs that binaries are built for, warnings as errors, and reads ptxas's report: a kernel
-// that keeps registers in memory fails. Needs nvcc and no GPU. Reports are kept in build/cuda-kernels and made anew when a
+// that keeps registers in memory fails. This needs nvcc but no GPU. Reports are kept in build/cuda-kernels and made anew when a
 // source has changed.
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -33,7 +33,7 @@ export function readReport(text) {
 // times the registers, and a few bytes of addresses do not fit beside them.
 const cold = { pattern: /(?:4keys|7queries)IfLi/, spilledBytes: 32 }
 
-/** What is wrong with a kernel, or undefined. */
+/** What is wrong with a kernel, or undefined where it passes. */
 export function complaint({ name, spilledBytes }) {
   const allowed = cold.pattern.test(name) ? cold.spilledBytes : 0
   if (spilledBytes > allowed) return `${name} spills ${spilledBytes} bytes`
@@ -60,7 +60,7 @@ async function reportOf(nvcc, file, architecture, changed) {
   return text
 }
 
-/** Counts a test for each file and architecture. Without nvcc all are skipped. */
+/** Counts one test per file and architecture. Without nvcc all are skipped. */
 export async function cudaKernels() {
   const files = readdirSync(join(root, 'native', 'cuda')).filter((file) => file.endsWith('.cu'))
   const jobs = files.flatMap((file) => architectures.map((architecture) => ({ file, architecture })))
@@ -82,7 +82,7 @@ async function checkFile(nvcc, { file, architecture }, changed) {
       `${file.padEnd(22)} ${architecture.padEnd(7)} ${kernels.length} kernels, at most ${most} registers`,
     )
     for (const text of complaints) console.error(`  ${text}`)
-    // A file may do without kernels; a report of none for a file with some means that it was not understood.
+    // A file may have no kernels. A report without kernels, for a file with some, means that it was not understood.
     const source = readFileSync(join(root, 'native', 'cuda', file), 'utf8')
     return complaints.length === 0 && kernels.length > 0 === /__global__|softmax_loss\.h/.test(source)
   } catch (error) {

@@ -1,19 +1,19 @@
-// Whether the addon of this machine has CUDA kernels. Decided here alone: CMakeLists.txt is told, and the addon's stamp follows.
-// They take minutes to compile, so that a toolkit without a GPU's driver (many images and laptops have one) is not enough.
+// Decides whether the addon of this machine has CUDA kernels, for CMakeLists.txt and the addon's stamp alike. The kernels take
+// minutes to compile, so a toolkit without a GPU's driver, which many images and laptops have, is not enough.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { output, SetUpError } from './command.mjs'
 
 const settings = ['AUTO', 'ON', 'OFF']
 
-/** What HDPO_CUDA says. */
+/** The value of HDPO_CUDA, checked. */
 export function cudaSetting() {
   const setting = process.env.HDPO_CUDA || 'AUTO'
   if (!settings.includes(setting)) throw new SetUpError(`HDPO_CUDA is ${setting}: ${settings.join(', ')}`)
   return setting
 }
 
-/** { compiler } when kernels are compiled, and in any case the line that says why or why not. */
+/** Returns { compiler } when kernels are compiled, and in any case the line that says why or why not. */
 export function decideCuda({ setting = cudaSetting(), driver = signOfDriver, compiler = findNvcc } = {}) {
   if (setting === 'OFF') return { line: 'CUDA kernels: left out (HDPO_CUDA=OFF)' }
   const seen = setting === 'AUTO' ? driver() : 'HDPO_CUDA=ON'
@@ -32,7 +32,7 @@ export function decideCuda({ setting = cudaSetting(), driver = signOfDriver, com
   return { line: `CUDA kernels: left out, a driver is here (${seen}), but ${lack}` }
 }
 
-/** Whatever a driver leaves where programs look for one. */
+/** What shows that there is a driver: any file that one leaves where programs look for it. */
 function signOfDriver() {
   const path = ['/proc/driver/nvidia/version', '/dev/nvidiactl', '/dev/dxg'].find((place) =>
     existsSync(place),
@@ -42,7 +42,7 @@ function signOfDriver() {
   return /\blibcuda\.so\.1\b.* => (\S+)/.exec(libraries)?.[1]
 }
 
-/** nvcc of CUDA 12 or later: { path, version: what it says of itself }. */
+/** Finds nvcc of CUDA 12 or later: { path, version }, where version is what nvcc prints. */
 export function findNvcc() {
   const folders = [process.env.CUDA_HOME, process.env.CUDA_PATH, '/usr/local/cuda'].filter(Boolean)
   for (const path of ['nvcc', ...folders.map((folder) => join(folder, 'bin', 'nvcc'))]) {

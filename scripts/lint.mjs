@@ -1,4 +1,4 @@
-// Style and types of the whole tree: biome, clang-format, tsc. --write formats instead of complaining.
+// Checks style and types of the whole tree: biome, clang-format, tsc. --write formats instead of complaining.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'

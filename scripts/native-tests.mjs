@@ -8,13 +8,13 @@ export async function nativeTests() {
   return runDoctest(join('build', 'cmake', 'hdpo_native_tests'))
 }
 
-/** CUDA's kernels and the backend over them, thread by thread on the host: no GPU and no nvcc are needed. */
+/** Runs CUDA's kernels and the backend over them thread by thread on the host. No GPU and no nvcc are needed. */
 export async function emulatedCudaTests() {
   await buildWithCMake('hdpo_cuda_emulation_tests')
   return runDoctest(join('build', 'cmake', 'hdpo_cuda_emulation_tests'))
 }
 
-/** On the CPU alone. Instrumented code draws warnings that plain code does not, which the other builds check. */
+/** Tests the CPU alone. Warnings are no errors here, because instrumented code draws some that plain code does not. */
 export async function sanitizedNativeTests() {
   const settings = { HDPO_SANITIZE: 'address,undefined', HDPO_WARNINGS_AS_ERRORS: 'OFF' }
   await buildWithCMake('hdpo_native_tests', { folder: 'sanitize', cuda: {}, settings })
@@ -22,14 +22,14 @@ export async function sanitizedNativeTests() {
 }
 
 async function runDoctest(program, env) {
-  // Other stages want the cores that threads would spin on between two small kernels.
+  // Threads must not spin between two small kernels, because other stages want the cores.
   const { code, text } = await capture(join(root, program), [], {
     env: { OMP_WAIT_POLICY: 'passive', ...env },
   })
-  // The runner's own last lines: [doctest] test cases: 12 | 12 passed | 0 failed | 0 skipped
+  // The runner's last lines read: [doctest] test cases: 12 | 12 passed | 0 failed | 0 skipped
   const counts = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped/.exec(text)
   if (!counts) return { passed: 0, failed: 1, skipped: 0 } // it crashed before it could count
   const [passed, failed, skipped] = counts.slice(1).map(Number)
-  // A sanitizer ends the process with an error after all tests have passed when it has found a leak.
+  // A sanitizer that has found a leak ends the process with an error after all tests have passed.
   return { passed, failed: code === 0 ? failed : Math.max(failed, 1), skipped }
 }

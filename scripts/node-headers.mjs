@@ -1,4 +1,4 @@
-// Node's own headers where they came with it: node-gyp downloads them otherwise.
+// Finds Node's own headers where they came with it. Otherwise node-gyp downloads them.
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 

@@ -6,7 +6,7 @@ import { nodeHeadersFolder } from './node-headers.mjs'
 
 const sqlite = join(root, 'node_modules', 'better-sqlite3', 'build', 'Release', 'better_sqlite3.node')
 
-/** Of what npm installs, better-sqlite3 alone has a script that matters, which may compile for a minute: see buildSqlite. */
+/** Runs no install scripts: better-sqlite3 alone has one that matters, and it may compile for a minute (see buildSqlite). */
 export async function installNodeModules(execute = run) {
   await execute('npm', ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'])
 }
@@ -18,7 +18,7 @@ export function nodeModulesMatchLock() {
   const installed = JSON.parse(readFileSync(installedPath, 'utf8')).packages
   return Object.entries(lockedPackages()).every(
     ([path, { version, optional, peer }]) =>
-      // Optional packages are those of other platforms.
+      // Optional packages may be missing: they are those of other platforms.
       path === '' ||
       installed[path]?.version === version ||
       ((optional || peer) && installed[path] === undefined),
@@ -29,14 +29,14 @@ export function lockedPackages() {
   return JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
 }
 
-/** Whether this Node needs better-sqlite3 (node:sqlite came with 22.13) and has none that is built, or none once modules are `anew`. */
+/** Whether this Node needs better-sqlite3 (node:sqlite came with 22.13) and has none built, or none once modules are `anew`. */
 export function sqliteIsMissing({ anew }) {
   const [major, minor] = process.versions.node.split('.').map(Number)
   const bringsSqlite = major > 22 || (major === 22 && minor >= 13)
   return !bringsSqlite && (anew || !existsSync(sqlite))
 }
 
-/** Downloads better-sqlite3's addon, or compiles it: lightly optimised, which takes half as long, as it only indexes runs. */
+/** Downloads better-sqlite3's addon, or compiles it. Light optimisation takes half as long and is enough to index runs. */
 export async function buildSqlite(execute = run) {
   const headers = nodeHeadersFolder()
   const env = { CFLAGS: '-O1', CXXFLAGS: '-O1', ...(headers && { npm_config_nodedir: headers }) }

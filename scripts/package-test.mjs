@@ -1,16 +1,23 @@
-// The published package as a user meets it: packed, installed into an empty folder without any install script, type-checked
-// against, built from source by the explicit command, used; and installed beside the package that has the addon built.
+// Tests the published package as a user meets it. It is packed, installed into an empty folder without any install script,
+// type-checked against, built from source by the explicit command and used; and installed beside the package with the built addon.
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { capture, root, run, SetUpError } from './command.mjs'
 
-const consumer = `import { defineTool, exactMatch, HdpoError, kernels, Policy, Trainer } from 'hdpo'
+// All three entries: they resolve, their types are there, and an error of one is the class of another.
+const consumer = `import { type Agent, defineTool, type Environment, exactMatch, HdpoError, Policy, Trainer } from 'hdpo'
+import { createAtlas, type TaskFamily } from 'hdpo/families'
+import { type GroupAdvantages, kernels } from 'hdpo/kernels'
 export const parts = [defineTool, exactMatch, Policy, Trainer]
-const advantages = () =>
+export const agent: Agent = ({ messages }) => ({ answer: messages[0]?.content ?? '', toolCalls: [] })
+const atlas: TaskFamily = createAtlas()
+export const environment: Environment = { tools: atlas.tools, tasks: atlas.trainTasks, reward: atlas.reward }
+console.log(atlas.trainTasks.length > 0 ? 'tasks' : 'no tasks')
+const advantages = (): Promise<GroupAdvantages> =>
   kernels.groupAdvantages({ groupIds: [1, 1], accuracyRewards: [1, 0], correct: [true, false], toolCalls: [0, 2] })
 try {
-  const { accuracyAdvantages }: { accuracyAdvantages: Float32Array } = await advantages()
+  const { accuracyAdvantages } = await advantages()
   console.log([...accuracyAdvantages].map((value) => value.toFixed(3)).join(' '))
 } catch (error) {
   console.log(error instanceof HdpoError ? error.code + ': ' + error.message : error)
@@ -47,7 +54,7 @@ export async function packageTests() {
     passed++
 
     await expectOutput('npx', ['hdpo', '--version'], /^\d+\.\d+\.\d+/m)
-    await expectOutput(process.execPath, ['use.js'], /ERR_ADDON: .*npx hdpo build/)
+    await expectOutput(process.execPath, ['use.js'], /^tasks\nERR_ADDON: .*npx hdpo build/m)
     await expectOutput('npx', ['hdpo', 'build'], /addon built/)
     await expectOutput(process.execPath, ['use.js'], /^0\.707 -0\.707$/m)
     await expectOutput('npx', ['hdpo', 'doctor'], /ok +Native addon/)

@@ -1,6 +1,6 @@
-// npm run prebuild [-- --processors x86-64-v3,cooperlake]: makes what is published, in build/prebuilt: the package, and beside it
-// one with the addon for Linux on x86-64, built for each generation of processors in native/prebuilt.json (or for those that are
-// named), with the libraries that it needs. npm installs the second where it fits, as an optional dependency of the first.
+// npm run prebuild [-- --processors x86-64-v3,cooperlake]: makes the two published packages in build/prebuilt. One is hdpo itself.
+// The other has the addon for Linux on x86-64, one build per processor generation in native/prebuilt.json (or per named one), and
+// the libraries that it needs. npm installs the second where it fits, as an optional dependency of the first.
 import {
   copyFileSync,
   mkdirSync,
@@ -23,7 +23,7 @@ const platformFolder = join(folder, 'linux-x64'),
 const list = JSON.parse(readFileSync(join(root, 'native', 'prebuilt.json'), 'utf8'))
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-/** Libraries that a system with Node may not have. What they need in turn is among them, of glibc, or what Node itself needs. */
+/** Libraries that a system with Node may not have. What they need in turn is in this list, in glibc, or needed by Node itself. */
 const bundled = ['libdnnl.so.2', 'libgomp.so.1', 'libOpenCL.so.1']
 
 main(() => {
@@ -40,7 +40,7 @@ main(() => {
 
 async function makePackages(processors) {
   await setUp({ addon: false })
-  // The machines that the addon is for may have a driver, whatever this one has.
+  // The machines that the addon is for may have a driver even if this one has none.
   const cuda = decideCuda({ driver: () => 'for other machines' })
   console.log(`hdpo: ${cuda.line}`)
   for (const path of [platformFolder, packageFolder]) rmSync(path, { recursive: true, force: true })
@@ -62,7 +62,7 @@ async function buildAddon(name, cuda) {
   })
 }
 
-/** Copies of them lie one folder above the addons, which look for them there, and what Debian says of their licences. */
+/** Copies the libraries to one folder above the addons, which look for them there, together with their licences from Debian. */
 function bundleLibraries(addon) {
   const libraries = librariesOf(addon)
   const stray = [...libraries.keys()].find((name) => !bundled.includes(name) && !comesWithNode(name))
@@ -75,7 +75,7 @@ function bundleLibraries(addon) {
   }
 }
 
-/** Name and path of every shared library, those of libraries too. */
+/** Name and path of every shared library that the addon loads, directly or through another library. */
 function librariesOf(addon) {
   const printed = output('ldd', [addon]) ?? ''
   return new Map([...printed.matchAll(/^\s*(\S+) => (\S+)/gm)].map(([, name, path]) => [name, path]))
@@ -86,7 +86,7 @@ function comesWithNode(name) {
 }
 
 function copyLicence(library) {
-  // dpkg knows a file by the path that the package has it under, before /lib was merged with /usr/lib or after.
+  // dpkg knows a file by its path in the package, which may date from before /lib was merged with /usr/lib.
   const real = realpathSync(library)
   const owner = [real, real.replace(/^\/usr/, '')]
     .map((path) => output('dpkg', ['--search', path]))
@@ -100,7 +100,7 @@ function copyLicence(library) {
   )
 }
 
-/** npm leaves it out where os, cpu or libc are others. */
+/** Writes the platform package's package.json. npm skips the package where os, cpu or libc differ from those named in it. */
 function describePlatformPackage(processors) {
   const { version, license, engines } = manifest
   const needs = newestGlibc(join(platformFolder, processors[0], 'hdpo.node'))
@@ -126,7 +126,7 @@ function describePlatformPackage(processors) {
   writeFileSync(join(platformFolder, 'README.md'), `${readme.join('\n')}\n`)
 }
 
-/** Of the symbol versions that the addon and the libraries ask for. */
+/** The newest glibc among the symbol versions that the addon and the libraries ask for. */
 function newestGlibc(addon) {
   const files = [addon, ...bundled.map((name) => join(platformFolder, name))]
   const asked = files.flatMap((file) => [
@@ -137,7 +137,7 @@ function newestGlibc(addon) {
   return `2.${Math.max(...asked.map(([, minor]) => Number(minor)))}`
 }
 
-/** The package as `npm pack` has it, with the other one as a dependency, which a clone does not have. */
+/** Writes the package as `npm pack` has it, with the platform package as a dependency, which a clone does not have. */
 function stagePackage() {
   mkdirSync(packageFolder, { recursive: true })
   run('npm', ['pack', '--pack-destination', packageFolder])

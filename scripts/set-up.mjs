@@ -1,5 +1,5 @@
-// Makes a fresh clone ready to run: npm dependencies, system packages, the native addon, each beside the others as far as they
-// do not need them. Does nothing, in well under a second, when all is there. --rebuild builds the addon whatever its stamp says.
+// Makes a fresh clone ready to run: npm dependencies, system packages, the native addon, each at the same time as those that
+// it does not need. When all is there it does nothing, in well under a second. --rebuild builds the addon whatever its stamp says.
 import { availableParallelism } from 'node:os'
 import { pathToFileURL } from 'node:url'
 import { addonIsCurrent, buildAddon } from './build-addon.mjs'
@@ -8,10 +8,10 @@ import { decideCuda } from './cuda-setting.mjs'
 import { buildSqlite, installNodeModules, nodeModulesMatchLock, sqliteIsMissing } from './node-modules.mjs'
 import { fullBuildPackages, installSystemPackages, missingPackages } from './system-packages.mjs'
 
-// What each part takes of one core, measured on a first-generation EPYC with the compilers of Debian 12, in seconds.
+// Seconds of one core that each part takes, measured on a first-generation EPYC with the compilers of Debian 12.
 const coreSeconds = { modules: 30, packages: 10, addon: 65, cuda: 450, sqlite: 40 }
 
-/** addon: false leaves the native addon alone, which takes most of the time. */
+/** addon: false leaves out the native addon, which takes most of the time. */
 export async function setUp({ packages = fullBuildPackages, addon = true, rebuild = false } = {}) {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major < 20 || (major === 20 && minor < 12))
@@ -36,7 +36,7 @@ export async function setUp({ packages = fullBuildPackages, addon = true, rebuil
   await carryOut(plan, cuda)
 }
 
-/** One that fails ends the others, but not apt-get, which would leave packages half installed. */
+/** A part that fails ends the others, except apt-get, which would leave packages half installed. */
 async function carryOut(plan, cuda) {
   const failure = new AbortController()
   const execute = (command, args, options) =>
@@ -74,7 +74,7 @@ function estimate(plan, cuda) {
   const wanted = { ...plan, packages: plan.packages.length > 0, cuda: plan.addon && cuda.compiler }
   const cores = availableParallelism()
   const work = Object.keys(coreSeconds).reduce((sum, part) => sum + (wanted[part] ? coreSeconds[part] : 0), 0)
-  // What npm and apt-get download, and the largest source, does not go faster with more cores.
+  // Neither the downloads of npm and apt-get nor the compilation of the largest source go faster with more cores.
   const minutes = Math.max(work / cores, 30) / 60
   return `about ${minutes < 1 ? 'a minute' : `${Math.ceil(minutes)} minutes`} on ${cores} cores`
 }

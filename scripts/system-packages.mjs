@@ -1,5 +1,5 @@
-// What building and testing need of the system. Installed through apt-get where that is possible without asking (root on
-// Debian or Ubuntu), otherwise named in one line.
+// The system packages that building and testing need. They are installed through apt-get where that is possible without asking
+// (root on Debian or Ubuntu), otherwise named in one line.
 import { existsSync } from 'node:fs'
 import { output, run, SetUpError } from './command.mjs'
 
@@ -22,7 +22,7 @@ export function missingPackages(packages) {
   return packages.filter((name) => !isPresent[name]())
 }
 
-/** Throws SetUpError with what to type when there are missing ones and this user may not install them. */
+/** Installs the missing packages. Throws SetUpError with what to type when this user may not install them. */
 export async function installSystemPackages(missing, execute = run) {
   if (missing.length === 0) return
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) throw whatToType(missing)
@@ -33,7 +33,7 @@ export async function installSystemPackages(missing, execute = run) {
   if (still.length > 0) throw new SetUpError(`still missing after apt-get install: ${still.join(', ')}`)
 }
 
-/** Throws SetUpError with what to type when some are missing. */
+/** Throws SetUpError with what to type when some packages are missing. */
 export function requireSystemPackages(packages) {
   const missing = missingPackages(packages)
   if (missing.length > 0) throw whatToType(missing)
@@ -48,7 +48,7 @@ function hasCommand(name) {
   return output(name, ['--version']) !== undefined
 }
 
-// Asks the compiler, which knows where headers lie.
+// Asks the compiler, because it knows where headers lie.
 function hasHeader(name) {
   const source = `#if !__has_include(<${name}>)\n#error missing\n#endif\n`
   return output('c++', ['-E', '-x', 'c++', '-o', '/dev/null', '-'], source) !== undefined

@@ -1,20 +1,20 @@
-// A byte-level BPE tokenizer (Hugging Face's tokenizer.json) for a built-in task family. Same texts, same file.
+// A byte-level BPE tokenizer (Hugging Face's tokenizer.json) for a built-in task family. The same texts give the same file.
 import { writeFileSync } from 'node:fs'
 import { noResults } from '../lib/families/sheet-search.js'
 import { bytesToCharacters } from '../lib/policy/byte-alphabet.js'
 import { trainBytePairs } from './byte-pair-encoding.js'
 
-// As in Qwen's tokenizers, what the policy writes on purpose (calls, answers) is no special token: it has text.
+// As in Qwen's tokenizers, what the policy writes on purpose (calls, answers) is made of ordinary tokens, which have text.
 const controlTokens = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
 const tagTokens = ['tool_call', 'tool_response', 'answer', 'reason'].flatMap((tag) => [
   `<${tag}>`,
   `</${tag}>`,
 ])
 
-// Where text may be cut before pairs merge, first match wins. No merge crosses a cut.
+// Where text is cut before pairs are merged; the first match wins. No merge crosses a cut.
 //   1. the head of a Hermes call up to its first argument's text, so that it can become one token
 //   2. a role and its newline
-//   3. two digits, or one: the ten digits alone are too alike for a small policy to learn to copy numbers in little training
+//   3. two digits, or one: with single digits only, tokens are too alike for a small policy to learn to copy numbers quickly
 //   4. a capitalised word, with its space only where the name goes on. Names are then the same tokens in questions,
 //      queries, fact sheets and answers, whatever surrounds them
 //   5. other words, with the spaces around them

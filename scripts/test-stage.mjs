@@ -1,4 +1,4 @@
-// One stage of npm test, in a process of its own: sends its counts of tests to test.mjs.
+// Runs one stage of npm test in a process of its own, and sends its counts of tests to test.mjs.
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { capture, root, SetUpError } from './command.mjs'
@@ -10,7 +10,7 @@ import { packageTests } from './package-test.mjs'
 import { setUp } from './set-up.mjs'
 import { testPackages } from './system-packages.mjs'
 
-/** Each resolves with its counts of tests, if it runs any, and throws SetUpError when it fails otherwise. */
+/** Each stage resolves with its counts of tests, if it runs any. It throws SetUpError when it fails in another way. */
 const stages = {
   'set-up': () => setUp({ packages: testPackages }),
   lint: () => lint(),
@@ -36,10 +36,10 @@ async function typescriptTests() {
   return { passed, failed: code === 0 ? failed : Math.max(failed, 1), skipped }
 }
 
-/** What this stage and all that it has run took of the cores, as Linux counts it; undefined elsewhere. */
+/** Seconds of a core that this stage and all that it has run took, as Linux counts them; undefined elsewhere. */
 function coreSeconds() {
   if (!existsSync('/proc/self/stat')) return undefined
-  // The fields after the command's name, which ends with the last parenthesis: clock ticks, a hundred a second.
+  // The fields after the command's name, which ends with the last parenthesis, are clock ticks, a hundred per second.
   const fields = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1).split(' ')
   return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / 100
 }

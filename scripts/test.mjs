@@ -1,16 +1,16 @@
-// npm test: set-up, then style and types, native tests, CUDA's kernels emulated, the assembly of the CPU's kernels, CUDA's through
-// nvcc, native tests under sanitizers, TypeScript tests, the packed package. The last line counts all tests of all stages; a stage that fails is the reason for exit
-// code 1, and no further one is begun. `npm test -- NAME...` runs those stages alone.
+// npm test: set-up, then style and types, native tests, emulated CUDA kernels, the assembly of the CPU's kernels, CUDA kernels
+// through nvcc, native tests under sanitizers, TypeScript tests, the packed package. The last line counts all tests of all stages.
+// After a stage that fails no further one is begun, and the exit code is 1. `npm test -- NAME...` runs only those stages.
 //
-// A stage is a process of its own (test-stage.mjs), and its output is printed whole when it ends.
+// A stage is a process of its own (test-stage.mjs). Its output is printed as a whole when it ends.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { root } from './command.mjs'
 
-// Two lanes side by side, since most stages compile on all cores and then test on one. Not more, for the sake of memory: a
-// sanitized test takes gigabytes. Stages of one lane may share a build folder. TypeScript tests run alone, for they start engines
-// that want every core.
+// Two lanes run side by side, because most stages compile on all cores and then test on one. More would take too much memory: a
+// sanitized test takes gigabytes. Stages of one lane may share a build folder. TypeScript tests run alone, because they start
+// engines that want every core.
 const groups = [
   [['set-up']],
   [
@@ -49,7 +49,7 @@ async function runStage(name) {
       else text += chunk
     })
   }
-  let counts = { passed: 0, failed: 1, skipped: 0 } // of one that crashes
+  let counts = { passed: 0, failed: 1, skipped: 0 } // stays so when the stage crashes
   child.on('message', (message) => {
     counts = message
   })

@@ -1,5 +1,5 @@
-// For binding.gyp, which cannot do it itself: prints the sources that the named lists hold, each folder of
-// native/united-folders.txt as one that includes its sources. CMakeLists.txt does the same.
+// Prints the sources in the named lists for binding.gyp, which cannot do this itself. Each folder of native/united-folders.txt
+// becomes one source that includes those of the folder. CMakeLists.txt does the same.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { root } from './command.mjs'

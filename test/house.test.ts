@@ -1,7 +1,7 @@
 // The house keeps its shape by itself: imports and includes run one way, every native source is in a list that both builds
 // read, no file grows without end.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { dirname, join, normalize, parse } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 const root = join(import.meta.dirname, '..')
@@ -15,8 +15,8 @@ function filesUnder(folder: string, pattern: RegExp): string[] {
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-/** 'lib/policy/calls/hermes.ts' -> 'policy', 'lib/index.ts' -> 'index', 'native/cuda/rope.cu' -> 'cuda'. */
-const partOf = (path: string): string => (path.split('/')[1] as string).replace(/\.[jt]s$/, '')
+/** 'lib/policy/calls/hermes.ts' -> 'policy', 'lib/families.ts' -> 'families.ts', 'native/cuda/rope.cu' -> 'cuda'. */
+const partOf = (path: string): string => path.split('/')[1] as string
 
 // The rooms of lib/ and its entries, lowest floor first: each may import from the floors that stand above it here, never from
 // another room of its own floor.
@@ -29,7 +29,7 @@ const floors = [
   ['families', 'traces', 'evaluation', 'run'],
   ['trainer'],
   ['experiment', 'curation', 'ui'],
-  ['index', 'kernels', 'cli'],
+  ['index.ts', 'kernels.ts', 'families.ts', 'cli'],
 ]
 const floorOf = (part: string): number => floors.findIndex((floor) => floor.includes(part))
 
@@ -114,8 +114,8 @@ const includes: Record<string, string[]> = {
 }
 
 describe('native/', () => {
-  const files = filesUnder('native', /\.(cpp|h)$/)
-  const included = (file: string, pattern: RegExp) =>
+  const files = filesUnder('native', /\.(cpp|cu|h)$/)
+  const matches = (file: string, pattern: RegExp) =>
     [...read(file).matchAll(pattern)].map((match) => match[1] as string)
 
   it('includes one way', () => {
@@ -123,7 +123,7 @@ describe('native/', () => {
       const folder = partOf(file)
       const allowed = [folder, ...(includes[folder] ?? [])]
       return (
-        included(file, /^#include "([^"]+)"/gm)
+        matches(file, /^#include "([^"]+)"/gm)
           .filter((path) => !allowed.includes(path.split('/')[0] as string))
           // Kernels run in the tests' emulation as they are; this header stands in for CUDA's own there.
           .filter((path) => file !== 'native/cuda/launch.h' || path !== 'cuda_emulation.h')
@@ -136,10 +136,28 @@ describe('native/', () => {
   it('knows Node in binding/ alone, through one header', () => {
     const site = 'native/binding/napi.h'
     const wrong = files.filter(
-      (file) => file !== site && included(file, /^#include <(napi|node|uv|v8)/gm).length > 0,
+      (file) => file !== site && matches(file, /^#include <(napi|node|uv|v8)/gm).length > 0,
     )
     expect(wrong).toEqual([])
-    expect(included(site, /^#include <(napi)\.h>/gm)).toEqual(['napi'])
+    expect(matches(site, /^#include <(napi)\.h>/gm)).toEqual(['napi'])
+  })
+
+  it('defines an op in files of one name for the CPU and for CUDA', () => {
+    const filesByOp = (folder: string, backend: string) => {
+      const definition = new RegExp(`^\\w\\S* ${backend}::(\\w+)\\(`, 'gm')
+      return new Map(
+        files
+          .filter((file) => partOf(file) === folder)
+          .flatMap((file) => matches(file, definition).map((op) => [op, parse(file).name] as const)),
+      )
+    }
+    const ops = matches('native/ops/op_list.h', /^virtual \w+ (\w+)\(/gm)
+    const cpu = filesByOp('cpu', 'CpuBackend')
+    const cuda = filesByOp('cuda', 'CudaBackend')
+    expect(ops).toContain('attention')
+    expect(ops.map((op) => `${op}: ${cuda.get(op)} on CUDA`)).toEqual(
+      ops.map((op) => `${op}: ${cpu.get(op) ?? 'no file of the CPU'} on CUDA`),
+    )
   })
 
   it('is listed, file by file, for both builds', () => {
@@ -162,7 +180,7 @@ describe('every file', () => {
     ...['lib', 'test', 'bench', 'scripts', 'examples']
       .filter((folder) => existsSync(join(root, folder)))
       .flatMap((folder) => filesUnder(folder, /\.(ts|mjs|cpp|h|py)$/)),
-    ...filesUnder('native', /\.(cpp|h)$/),
+    ...filesUnder('native', /\.(cpp|cu|h)$/),
   ]
 
   it(`has at most ${longest} lines`, () => {

@@ -1,5 +1,5 @@
-// npm run bench:cuda [-- --device cpu --small]: hdpo's figures on a GPU, beside PyTorch where there is one in the same run.
-// Prints a table and, with --json, what it is made of. --device cpu --small tries the script itself where there is no GPU.
+// npm run bench:cuda [-- --device cpu --small]: hdpo's figures on a GPU, beside PyTorch's from the same run where it is installed.
+// Prints a table and, with --json, the values behind it. --device cpu --small tries the script itself where there is no GPU.
 import { parseArgs } from 'node:util'
 import { formatTable } from '../../lib/cli/terminal/table.js'
 import { fromNative, loadAddon, type SelfTestShape } from '../../lib/native/addon.js'
@@ -19,7 +19,7 @@ if (values.device !== 'cuda' && values.device !== 'cpu')
 const device = values.device
 const addon = loadAddon()
 
-/** One line of the result: what was measured, ours, the peer's, and the share or ratio that is wanted of it. */
+/** One line of the result: what was measured, our figure, the peer's, and the share or ratio that we aim for. */
 interface Line {
   name: string
   ours: string
@@ -84,7 +84,7 @@ async function main(): Promise<void> {
 }
 
 const measure = (name: string, shape: SelfTestShape) => fromNative(addon.measureOp(device, name, shape))
-/** Of an op's rows in the self-test's table: the one with activations in bfloat16, which the CPU does not have. */
+/** The name of an op's row in the self-test's table: on CUDA the row with bfloat16 activations, which the CPU does not have. */
 const rounded = (name: string) => (device === 'cuda' ? `${name}, bfloat16` : name)
 
 function shapeOf(tokens: number, sequences: number, part: Partial<SelfTestShape> = {}): SelfTestShape {
@@ -101,7 +101,7 @@ function shapeOf(tokens: number, sequences: number, part: Partial<SelfTestShape>
   }
 }
 
-/** Hidden 4096, vocabulary 151,936, 8,192 tokens, bfloat16 weight: beside its three products alone. */
+/** Hidden 4096, vocabulary 151,936, 8,192 tokens, bfloat16 weight: compared with its three products alone. */
 async function fusedLoss(peer: GpuPeer | undefined): Promise<Line[]> {
   const shape = shapeOf(8192, 1, { hidden: 4096 / scale })
   const loss = await measure(
@@ -196,7 +196,7 @@ async function training(peer: GpuPeer | undefined, productRate: number): Promise
   })
 }
 
-/** Eight prompts of 2,048 tokens before anything is sampled. Products alone count. */
+/** Eight prompts of 2,048 tokens, before anything is sampled. Only the operations of products are counted. */
 async function prefill(productRate: number): Promise<Line> {
   const length = 2048 / scale
   const kvBudgetBytes = 9 * length * 4 * model.layers * model.kvHeads * model.headDim
@@ -224,7 +224,7 @@ async function prefill(productRate: number): Promise<Line> {
   })
 }
 
-/** 128 tokens after a prompt of 64, all sequences at once. The bound: weights once, keys and values of all, a step. */
+/** 128 tokens after a prompt of 64, all sequences at once. A step must read the weights once, and all keys and values. */
 async function generation(
   batch: number,
   generationPrecision: 'bfloat16' | 'int8',

@@ -1,4 +1,4 @@
-// Runs torch_gpu_peer.py: what PyTorch reaches on the same GPU. Nothing where there is no PyTorch with CUDA.
+// Runs torch_gpu_peer.py: what PyTorch reaches on the same GPU. Returns nothing where there is no PyTorch with CUDA.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { ModelConfig } from '../../lib/native/types.js'

@@ -45,7 +45,7 @@ def measure_loss():
 def measure_attention():
     shape = lambda heads: (1, heads, 8192, c["headDim"])
     q = torch.randn(shape(c["heads"]), device=dev, dtype=bf16, requires_grad=True)
-    # Keys and values repeated once, outside of the timing: what GQA costs the peer is not counted.
+    # Keys and values are repeated once, outside of the timing: what GQA costs the peer is not counted.
     k, v = (torch.randn(shape(c["heads"]), device=dev, dtype=bf16, requires_grad=True) for _ in range(2))
     forward = lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True)
     out = forward()

@@ -1,13 +1,8 @@
 // What the examples share besides the shop: a policy to begin with, and a line about each step.
 import { join } from 'node:path'
-import {
-  createAtlas,
-  type Message,
-  Policy,
-  SupervisedTrainer,
-  type Task,
-  type TrainerStep,
-} from '../../lib/index.js'
+// In your own project: from 'hdpo/families' and 'hdpo'.
+import { createAtlas } from '../../lib/families.js'
+import { type Message, Policy, SupervisedTrainer, type Task, type TrainerStep } from '../../lib/index.js'
 import { questions, type ShopQuestion } from './shop.js'
 
 export const tasks: Task[] = questions.map(({ id, question, answer, taught }) => ({

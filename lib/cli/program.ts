@@ -1,7 +1,7 @@
 // The hdpo command line. Each command lives in its own file.
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { HdpoError } from '../core/errors.js'
+import { version } from '../core/version.js'
 import { addBuildCommand } from './commands/build.js'
 import { addChatCommand } from './commands/chat.js'
 import { addCompareCommand } from './commands/compare.js'
@@ -20,7 +20,7 @@ import { addUiCommand } from './commands/ui.js'
 export function createProgram(): Command {
   const program = new Command('hdpo')
     .description('Train tool-calling policies that know when not to call a tool')
-    .version(packageVersion())
+    .version(version)
     .showHelpAfterError('(hdpo --help shows all commands, hdpo <command> --help one of them)')
     .showSuggestionAfterError()
   addQuickstartCommand(program)
@@ -45,9 +45,4 @@ export function describeError(error: unknown): string {
   const expected = error instanceof HdpoError || error instanceof TypeError || error instanceof RangeError
   if (!(error instanceof Error)) return String(error)
   return expected && process.env.HDPO_DEBUG === undefined ? error.message : (error.stack ?? error.message)
-}
-
-function packageVersion(): string {
-  const manifest = new URL('../../package.json', import.meta.url)
-  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version
 }

@@ -3,7 +3,7 @@ import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 
 export interface JsonSchema {
-  type?: string
+  type?: string | string[]
   properties?: Record<string, JsonSchema>
   items?: JsonSchema
   additionalProperties?: JsonSchema | boolean
@@ -28,51 +28,101 @@ export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { unrepresentable: 'any', io: 'input', reused: 'inline' }) as JsonSchema
 }
 
-/** `issue`: what was found wrong, which tells where the schema does not. */
-export function expectedBy(schema: JsonSchema, issue?: z.core.$ZodIssue): string {
+// Of a custom type that was given no words.
+const wordless = 'something else'
+
+/** `issue`: what was found wrong, which tells where the schema does not. `given`: the words are chosen to fit it. */
+export function expectedBy(schema: JsonSchema, issue?: z.core.$ZodIssue, given?: unknown): string {
   if (schema.expected !== undefined) return schema.expected
   if (schema.const !== undefined) return JSON.stringify(schema.const)
   if (schema.enum) return `one of ${schema.enum.join(', ')}`
-  if (schema.anyOf) return [...new Set(schema.anyOf.map((form) => expectedBy(form)))].join(' or ')
-  if (issue?.code === 'invalid_format') return issue.message
-  if (schema.type === 'integer' || schema.type === 'number') return expectedNumber(schema)
-  if (schema.type === 'string') {
-    return (schema.minLength ?? 0) > 1 ? `text of at least ${schema.minLength} characters` : 'text'
-  }
+  if (schema.anyOf || Array.isArray(schema.type)) return either(alternatives(schema, issue)) || wordless
+  if (issue?.code === 'invalid_format') return expectedFormat(issue)
+  if (schema.type === 'integer' || schema.type === 'number') return expectedNumber(schema, given)
+  if (schema.type === 'string') return expectedText(schema, given)
   if (schema.type === 'boolean') return 'true or false'
   if (schema.type === 'array') return (schema.minItems ?? 0) > 0 ? 'a list that is not empty' : 'a list'
   if (schema.type === 'object') return 'an object'
   if (schema.type === 'null') return 'null'
-  return issue ? fromIssue(issue) : 'of another kind'
+  return (issue && fromIssue(issue)) ?? wordless
 }
 
-function fromIssue(issue: z.core.$ZodIssue): string {
-  return issue.code === 'invalid_type' ? `of type ${issue.expected}` : issue.message
+/** Undefined where the issue says nothing either. */
+function fromIssue(issue: z.core.$ZodIssue): string | undefined {
+  if (issue.code === 'invalid_type') return `of type ${issue.expected}`
+  return issue.message === 'Invalid input' ? undefined : issue.message
 }
 
-function expectedNumber(schema: JsonSchema): string {
-  const { exclusiveMinimum: above, exclusiveMaximum: below } = schema
-  const atLeast = limit(schema.minimum)
-  const atMost = limit(schema.maximum)
-  const kind = schema.type === 'integer' ? 'a whole number' : 'a number'
-  if (atLeast !== undefined && atMost !== undefined) {
-    return schema.type === 'integer'
-      ? `a whole number from ${atLeast} to ${atMost}`
-      : `${atLeast} to ${atMost}`
+/** Each form that a value may have; one that has no words is left out. */
+function alternatives(schema: JsonSchema, issue?: z.core.$ZodIssue): string[] {
+  const { expected, anyOf, enum: choices, type } = schema
+  if (expected !== undefined) return [expected]
+  if (Array.isArray(type)) return type.flatMap((one) => alternatives({ ...schema, type: one }))
+  if (choices) return choices.map(String)
+  if (type === 'boolean' && schema.const === undefined) return ['true', 'false']
+  if (anyOf) {
+    const errors = issue?.code === 'invalid_union' && issue.errors.length === anyOf.length ? issue.errors : []
+    return anyOf.flatMap((form, index) => alternatives(form, errors[index]?.[0]))
   }
-  const bounds = [
-    ...(above === undefined ? [] : [`greater than ${above}`]),
-    ...(atLeast === undefined ? [] : [`at least ${atLeast}`]),
+  const says = Object.keys(schema).length > 0 || (issue && fromIssue(issue)) !== undefined
+  return says ? [expectedBy(schema, issue)] : []
+}
+
+function either(forms: string[]): string {
+  const different = [...new Set(forms)]
+  return [different.slice(0, -1).join(', '), ...different.slice(-1)]
+    .filter((part) => part !== '')
+    .join(' or ')
+}
+
+/** zod's own messages ("Invalid URL") do not end a sentence that begins with "must be". */
+function expectedFormat({ message, format, pattern }: z.core.$ZodIssueInvalidStringFormat): string {
+  if (!message.startsWith('Invalid ')) return message
+  return pattern !== undefined && format === 'regex'
+    ? `text that matches ${pattern}`
+    : `text of the form "${format}"`
+}
+
+function expectedText({ minLength = 0 }: JsonSchema, given: unknown): string {
+  if (minLength > 1) return `text of at least ${minLength} characters`
+  return given === '' ? 'text that is not empty' : 'text'
+}
+
+/** "at least 0" for a number; that one is meant is said where none was given: "a number of at least 0". */
+function expectedNumber(schema: JsonSchema, given: unknown): string {
+  const bounds = boundsOf(schema, given)
+  if (schema.type === 'number' && typeof given === 'number') return bounds.join(' and ') || 'a number'
+  const kind = schema.type === 'integer' ? 'a whole number' : 'a number'
+  const [first] = bounds
+  if (first === undefined) return kind
+  const joint = first.startsWith('at ') ? ' of ' : /^[-\d]/.test(first) ? ' from ' : ' '
+  return kind + joint + bounds.join(' and ')
+}
+
+function boundsOf(schema: JsonSchema, given: unknown): string[] {
+  const { exclusiveMinimum: above, exclusiveMaximum: below } = schema
+  const atLeast = worthSaying(schema.minimum, (bound) => isFiniteNumber(given) && given < bound)
+  const atMost = worthSaying(schema.maximum, (bound) => isFiniteNumber(given) && given > bound)
+  const isAbove = above !== undefined && (atLeast === undefined || above >= atLeast)
+  if (!isAbove && atLeast !== undefined && atMost !== undefined) return [`${atLeast} to ${atMost}`]
+  const isUnbounded = schema.type === 'number' && atMost === undefined && below === undefined
+  return [
+    ...(isUnbounded && given === Number.POSITIVE_INFINITY ? ['finite'] : []),
+    ...(isAbove ? [`greater than ${above}`] : []),
+    ...(isAbove || atLeast === undefined ? [] : [`at least ${atLeast}`]),
     ...(below === undefined ? [] : [`less than ${below}`]),
     ...(atMost === undefined ? [] : [`at most ${atMost}`]),
-  ].join(' and ')
-  if (bounds === '') return kind
-  return schema.type === 'integer' ? `${kind}${above === undefined ? ' of' : ''} ${bounds}` : bounds
+  ]
 }
 
-/** Bounds that only say that a whole number is exact are left out. */
-function limit(bound: number | undefined): number | undefined {
-  return bound === undefined || Math.abs(bound) >= Number.MAX_SAFE_INTEGER ? undefined : bound
+/** What a float or an exact whole number can hold at all is said only to those who went beyond it. */
+function worthSaying(bound: number | undefined, isBroken: (bound: number) => boolean): number | undefined {
+  if (bound === undefined || Math.abs(bound) < Number.MAX_SAFE_INTEGER) return bound
+  return isBroken(bound) ? bound : undefined
+}
+
+function isFiniteNumber(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value)
 }
 
 /** The schema at a path; {} where it says nothing about it. */
@@ -93,6 +143,18 @@ export function propertiesOf(schema: JsonSchema): Record<string, JsonSchema> {
 
 function formsOf(schema: JsonSchema): JsonSchema[] {
   return [schema, ...(schema.anyOf ?? []).flatMap(formsOf)]
+}
+
+/** Whether a value of this is a secret in one of its forms. */
+export function isSecret(schema: JsonSchema): boolean {
+  return formsOf(schema).some(({ secret }) => secret)
+}
+
+/** Whether a value of this is a secret or may have one in it. */
+export function mayHoldSecret(schema: JsonSchema): boolean {
+  const { secret, properties = {}, items, additionalProperties, anyOf = [] } = schema
+  const parts = [...Object.values(properties), ...anyOf, items, additionalProperties]
+  return secret === true || parts.some((part) => typeof part === 'object' && mayHoldSecret(part))
 }
 
 /** The candidate that `word` looks like a misspelling of. */

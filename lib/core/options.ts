@@ -12,8 +12,10 @@ import type { z } from 'zod'
 import { Described, InvalidOptionError, type OptionMistake } from './option-error.js'
 import {
   expectedBy,
+  isSecret,
   type JsonSchema,
   jsonSchemaOf,
+  mayHoldSecret,
   nearest,
   propertiesOf,
   schemaAt,
@@ -73,19 +75,20 @@ class MistakeReader {
   }
 
   read({ issues }: z.ZodError): OptionMistake[] {
-    return issues.flatMap((issue) => this.#describe(issue, issue.path))
+    return unknownFirst(issues).flatMap((issue) => this.#describe(issue, issue.path))
   }
 
   #describe(issue: z.core.$ZodIssue, path: readonly PropertyKey[]): OptionMistake[] {
     if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => this.#unknownKey(key, path))
     const form = issue.code === 'invalid_union' ? formOf(issue) : undefined
-    if (form) return form.flatMap((inner) => this.#describe(inner, [...path, ...inner.path]))
+    if (form) return unknownFirst(form).flatMap((inner) => this.#describe(inner, [...path, ...inner.path]))
     const place = schemaAt(this.#schema, path)
+    const given = this.#at(path)
     return [
       {
         option: pathText(path, this.name) || 'options',
-        expected: issue.code === 'custom' ? issue.message : expectedBy(place, issue),
-        given: this.#shown(path, place),
+        expected: issue.code === 'custom' ? customWords(issue, place) : expectedBy(place, issue, given),
+        given: this.#isWithinSecret(path) ? withoutSecret(given) : shown(given, place),
       },
     ]
   }
@@ -94,24 +97,45 @@ class MistakeReader {
     const known = propertiesOf(schemaAt(this.#schema, path))
     const near = nearest(key, Object.keys(known))
     const hint = near === undefined ? `known: ${Object.keys(known).join(', ')}` : `did you mean ${near}?`
+    const given = this.#at([...path, key])
+    // The name of a secret may be misspelt beyond recognition.
+    const isHidden = this.#isWithinSecret([...path, key]) || (!near && Object.values(known).some(isSecret))
     return {
       option: pathText([...path, key], this.name),
       expected: `left out (there is no such option; ${hint})`,
-      given: this.#shown([...path, key], near === undefined ? {} : known[near]),
+      given: isHidden ? withoutSecret(given) : shown(given, near === undefined ? {} : known[near]),
     }
   }
 
-  #shown(path: readonly PropertyKey[], place: JsonSchema | undefined): unknown {
-    const given = path.reduce((value, key) => (value as Record<PropertyKey, unknown>)?.[key], this.given)
-    return place?.secret && given !== undefined ? new Described(lengthOf(given)) : given
+  #at(path: readonly PropertyKey[]): unknown {
+    return path.reduce((value, key) => (value as Record<PropertyKey, unknown>)?.[key], this.given)
+  }
+
+  /** Whether something that the path leads through is a secret as a whole. */
+  #isWithinSecret(path: readonly PropertyKey[]): boolean {
+    return path.some((_, index) => isSecret(schemaAt(this.#schema, path.slice(0, index))))
   }
 }
 
-/** Of a value that may have several forms: what is wrong inside the form that it has, the one whose kind of value it is. */
+/** A misspelt name is told before the absence that it causes. */
+function unknownFirst(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
+  const isUnknown = ({ code }: z.core.$ZodIssue) => code === 'unrecognized_keys'
+  return [...issues.filter(isUnknown), ...issues.filter((issue) => !isUnknown(issue))]
+}
+
+/**
+ * Of a value that may have several forms: what is wrong inside the form that it has, the one whose kind of value it is. Of several,
+ * the one that it comes closest to.
+ */
 function formOf({ errors }: z.core.$ZodIssueInvalidUnion): readonly z.core.$ZodIssue[] | undefined {
-  return errors.find((issues) =>
-    issues.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys'),
-  )
+  return errors
+    .filter((issues) => issues.every(({ path, code }) => path.length > 0 || code === 'unrecognized_keys'))
+    .toSorted((one, other) => one.length - other.length)[0]
+}
+
+/** A custom type that was given no message of its own has the words of its schema, or none. */
+function customWords(issue: z.core.$ZodIssueCustom, place: JsonSchema): string {
+  return issue.message === 'Invalid input' ? expectedBy(place, issue) : issue.message
 }
 
 /** ['tasks', 3, 'id'] -> 'tasks[3].id' */
@@ -122,6 +146,15 @@ function pathText(path: readonly PropertyKey[], name: string): string {
   }, name)
 }
 
-function lengthOf(secret: unknown): string {
-  return typeof secret === 'string' ? `${secret.length} characters` : typeof secret
+function shown(given: unknown, place: JsonSchema = {}): unknown {
+  const isHidden = isSecret(place) || (mayHoldSecret(place) && typeof given !== 'number')
+  return isHidden ? withoutSecret(given) : given
+}
+
+/** What may be shown in place of a value that is a secret or may have one in it. */
+function withoutSecret(given: unknown): unknown {
+  if (typeof given === 'string') return new Described(`${given.length} characters`)
+  if (typeof given === 'number') return new Described('a number')
+  if (typeof given !== 'object' || given === null) return given
+  return new Described(Array.isArray(given) ? 'a list' : 'an object')
 }

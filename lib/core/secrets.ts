@@ -4,7 +4,7 @@
 import { Described, InvalidOptionError } from './option-error.js'
 import { secretFormats } from './secret-formats.js'
 
-export const redacted = '[redacted]'
+const redacted = '[redacted]'
 
 // Shorter values would be found inside innocent words.
 const shortestSecret = 8

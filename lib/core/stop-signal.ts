@@ -1,5 +1,5 @@
-// One signal out of several, for as long as some work lasts. (AbortSignal.any would do, but in Node 20 a signal that lives long keeps
-// something of every signal that was made from it, for good.)
+// One signal out of several, for as long as some work lasts. (AbortSignal.any would do, but a signal that lives long keeps something
+// of every signal that was made from it, for good: https://github.com/nodejs/node/issues/64476, in newer Node too.)
 import { setMaxListeners } from 'node:events'
 
 /** Source -> those that follow it. A source has one listener, however many rollouts follow. */

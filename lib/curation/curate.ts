@@ -11,9 +11,10 @@ import { HdpoError } from '../core/errors.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
 import { callback, count, instance, list, seed, signal, text } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
+import type { ProgressReport } from '../core/progress.js'
 import { redactValue } from '../core/secrets.js'
 import type { Message, RolloutPolicy } from '../policy/types.js'
-import { Judge } from '../rewards/judge/judge.js'
+import { Judge, type JudgeStatistics } from '../rewards/judge/judge.js'
 import { rubricOptions } from '../rewards/judge/options.js'
 import { rewardOptions } from '../rewards/reward-options.js'
 import { rolloutOptions } from '../rollout/options.js'
@@ -53,13 +54,16 @@ export const curateShape = {
   concurrency: count.default(16),
   /** Ends the curation, which can be resumed; it rejects with its reason. */
   signal: signal.optional(),
-  /** Told after each task and trace. */
-  onProgress:
-    callback<(progress: { phase: 'tasks' | 'traces'; done: number; total: number }) => void>().optional(),
+  /** Told after each task, then after each trace. */
+  onProgress: callback<(progress: CurationProgress) => void>().optional(),
 }
 const curateOptions = z.strictObject(curateShape)
 export interface CurateOptions extends OptionsOf<typeof curateShape> {}
 type ResolvedCurate = ResolvedOptions<typeof curateShape>
+
+export interface CurationProgress extends ProgressReport {
+  phase: 'tasks' | 'traces'
+}
 
 export interface CurationSummary {
   tasks: number
@@ -72,7 +76,7 @@ export interface CurationSummary {
   /** Traces whose question is no task's: what the policy knows of them is not measured, their answer not checked. */
   unmatchedTraces: number
   /** Of the rationale judge. */
-  judge?: Judge['statistics']
+  judge?: JudgeStatistics
 }
 
 const names = {

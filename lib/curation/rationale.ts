@@ -9,7 +9,7 @@ export const rationaleRubric =
   'enough to do without), its arguments fit what was asked, no call repeats another without reason, and the answer follows ' +
   'from what the tools returned.'
 
-export type Rationale =
+type Rationale =
   | { sensible: true }
   | { sensible: false; reason: string }
   | { sensible: undefined; reason: string }

@@ -1,6 +1,7 @@
 // Whether a tool trace is fit for the cold start, by the three steps of the HDPO paper and the answer where it can be checked.
 
 import { findAnswers } from '../policy/calls/markup.js'
+import { splitThought } from '../policy/calls/thoughts.js'
 import type { Message } from '../policy/types.js'
 import type { Judge } from '../rewards/judge/judge.js'
 import { type RewardOptions, Ungraded } from '../rewards/rewards.js'
@@ -25,7 +26,7 @@ export type DropReason = (typeof dropReasons)[number]
 
 export type Review = { keep: true } | { keep: false; reason: DropReason; detail: string }
 
-export interface ReviewOptions {
+interface ReviewOptions {
   id: string
   tools: readonly Tool[]
   reward: RewardOptions
@@ -64,7 +65,8 @@ async function reviewAnswer(
   task: Task,
   { id, reward }: ReviewOptions,
 ): Promise<Review | undefined> {
-  const finalAnswer = findAnswers(messages.at(-1)?.content ?? '').at(-1)
+  const { said } = splitThought(messages.at(-1)?.content ?? '', 'unknown')
+  const finalAnswer = findAnswers(said).at(-1)
   const score = await reward.answer(asRollout(id, task, messages, finalAnswer), task)
   if (score instanceof Ungraded) return { keep: false, reason: 'ungraded-answer', detail: score.reason }
   if (Number(score) >= 1) return undefined

@@ -19,7 +19,7 @@ export const chatEndpointShape = {
   retry: z.strictObject(retryShape).prefault({}),
 }
 const chatEndpointOptions = z.strictObject(chatEndpointShape)
-export interface ChatEndpointOptions extends OptionsOf<typeof chatEndpointShape> {}
+interface ChatEndpointOptions extends OptionsOf<typeof chatEndpointShape> {}
 
 /** As the API has them. */
 export interface WireMessage {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HdpoError } from '../core/errors.js'
 import { AttemptError } from '../http/fetch-with-retries.js'
-import type { ParsedToolCall } from '../policy/calls/tool-call-parser.js'
+import { malformed, type ParsedToolCall, readJson } from '../policy/calls/parsed-call.js'
 import type { Message } from '../policy/types.js'
 import type { GroupOptions } from '../rollout/group.js'
 import { resolveRolloutOptions } from '../rollout/options.js'
@@ -12,7 +12,7 @@ import type { Tool } from '../tools/types.js'
 import type { ChatEndpoint, ChatReply, WireMessage, WireToolCall } from './chat-endpoint.js'
 import { type PlayedRollout, playedRollout } from './played-rollout.js'
 
-export interface EndpointRolloutOptions {
+interface EndpointRolloutOptions {
   endpoint: ChatEndpoint
   task: Task
   tools: readonly Tool[]
@@ -142,11 +142,8 @@ class EndpointRollout {
 }
 
 function parseCall({ function: { name, arguments: text } }: WireToolCall): ParsedToolCall {
-  try {
-    return { kind: 'call', name, arguments: text.trim() === '' ? {} : JSON.parse(text) }
-  } catch (error) {
-    return { kind: 'malformed', text, problem: `not valid JSON: ${(error as Error).message}` }
-  }
+  const read = text.trim() === '' ? { value: {} } : readJson(text)
+  return 'problem' in read ? malformed(text, read.problem) : { kind: 'call', name, arguments: read.value }
 }
 
 /** Calls that a task's messages hold have no ids of their own: results follow their calls in order. */

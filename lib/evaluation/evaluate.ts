@@ -11,6 +11,7 @@ import {
   signal as signalOption,
 } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
+import type { ProgressReport } from '../core/progress.js'
 import { deriveSeed } from '../core/seed.js'
 import type { RolloutPolicy } from '../policy/types.js'
 import { rewardOptions } from '../rewards/reward-options.js'
@@ -45,8 +46,8 @@ export const evaluateShape = {
   concurrency: count.default(64),
   /** Ends all rollouts; evaluate rejects with its reason. */
   signal: signalOption.optional(),
-  /** After each task, with how many are done. */
-  onTask: callback<(done: number) => void>().optional(),
+  /** Told after each task. */
+  onProgress: callback<(progress: ProgressReport) => void>().optional(),
 }
 export const evaluateOptions = z
   .strictObject(evaluateShape)
@@ -79,7 +80,7 @@ export interface Evaluation {
 }
 
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { tasks, reward, rollout, samples, seed, concurrency, signal, onTask, ...others } = readOptions(
+  const { tasks, reward, rollout, samples, seed, concurrency, signal, onProgress, ...others } = readOptions(
     evaluateOptions,
     options,
   )
@@ -94,7 +95,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       ...(signal && { signal }),
     })
     const graded = await scoreRollouts(group, task, reward)
-    onTask?.(++done)
+    onProgress?.({ done: ++done, total: tasks.length })
     return graded
   })
   signal?.throwIfAborted()

@@ -1,5 +1,5 @@
 // Measures of an evaluation with confidence intervals. Rollouts of one question are alike, so questions are what is resampled.
-import { Random } from '../core/random.js'
+import { bootstrapInterval } from './bootstrap.js'
 
 /** A ratio of sums over questions: right rollouts to rollouts, calls to right answers ... */
 export interface QuestionSums {
@@ -14,7 +14,6 @@ export interface Interval {
   high: number
 }
 
-const resamples = 2000
 const z95 = 1.959964
 
 /**
@@ -29,15 +28,9 @@ export function ratioInterval(
   const value = ratio(counted)
   if (value === undefined) return undefined
   if (share && (value <= 0 || value >= 1)) return { value, ...wilson(value, counted.length) }
-  const random = new Random(counted.length, 'bootstrap over questions')
-  const ratios: number[] = []
-  for (let index = 0; index < resamples; index++) {
-    const drawn = ratio(counted.map(() => random.pick(counted)))
-    // No right answer in a resample: calls for each are without bound.
-    ratios.push(drawn ?? Number.POSITIVE_INFINITY)
-  }
-  ratios.sort((a, b) => a - b)
-  return { value, low: quantile(ratios, 0.025), high: quantile(ratios, 0.975) }
+  // No right answer in a resample: calls for each are without bound.
+  const ofSample = (drawn: readonly QuestionSums[]) => ratio(drawn) ?? Number.POSITIVE_INFINITY
+  return { value, ...bootstrapInterval(counted, ofSample, 'bootstrap over questions') }
 }
 
 /** 95%, of a share seen in `draws` independent draws (Wilson 1927). */
@@ -46,11 +39,6 @@ export function wilson(share: number, draws: number): { low: number; high: numbe
   const middle = (share + square / 2) / (1 + square)
   const half = (z95 * Math.sqrt((share * (1 - share)) / draws + square / (4 * draws))) / (1 + square)
   return { low: Math.max(0, middle - half), high: Math.min(1, middle + half) }
-}
-
-/** Of sorted values, the nearest rank. */
-export function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] as number
 }
 
 function ratio(sums: readonly QuestionSums[]): number | undefined {

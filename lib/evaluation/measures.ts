@@ -2,12 +2,13 @@
 import { isCorrect } from '../rewards/rewards.js'
 import { toolCost, toolSeconds } from '../rollout/call-cost.js'
 import type { ScoredRollout } from '../rollout/types.js'
-import { type Interval, type QuestionSums, quantile, ratioInterval } from './intervals.js'
+import { quantile } from './bootstrap.js'
+import { type Interval, type QuestionSums, ratioInterval } from './intervals.js'
 import type { Knowledge } from './knowledge.js'
 import type { PlayedRollout } from './played-rollout.js'
 
 /** Of a million tokens, in whatever currency. */
-export interface TokenPrices {
+interface TokenPrices {
   prompt: number
   completion: number
 }
@@ -37,7 +38,7 @@ export interface EvaluationMeasures {
   tokenCostPerRightAnswer?: Interval
 }
 
-export interface MeasureOptions {
+interface MeasureOptions {
   /** One list a question. */
   groups: readonly (readonly ScoredRollout[])[]
   knowledge?: Knowledge

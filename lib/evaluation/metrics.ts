@@ -24,7 +24,7 @@ export function mean<Item>(items: readonly Item[], value: (item: Item) => number
   return items.length === 0 ? 0 : items.reduce((sum, item) => sum + value(item), 0) / items.length
 }
 
-export function rightRollouts(group: readonly ScoredRollout[]): number {
+function rightRollouts(group: readonly ScoredRollout[]): number {
   return group.filter(isCorrect).length
 }
 

@@ -1,5 +1,6 @@
 // Rollouts that were played by text, not by tokens: what an evaluation needs of them, and nothing that could be trained on.
 import { findAnswers, isWellFormed } from '../policy/calls/markup.js'
+import { splitThought } from '../policy/calls/thoughts.js'
 import type { Rollout } from '../rollout/types.js'
 
 export interface PlayedRollout extends Rollout {
@@ -19,14 +20,19 @@ type Played = Pick<
   | 'end'
   | 'latencySeconds'
   | 'usage'
+  | 'outcome'
   | 'metadata'
   | 'failure'
 >
 
-/** `lastText`: the last turn's. Its answer is inside <answer> tags, or all of it where it has none. */
+/**
+ * `lastText` is the last turn's. The answer is inside the <answer> tags of what follows its thought, or all of that where it has
+ * none; a thought that does not end has no answer.
+ */
 export function playedRollout(played: Played, lastText: string): PlayedRollout {
-  const tagged = findAnswers(lastText)
-  const whole = lastText.trim()
+  const { said } = splitThought(lastText, 'unknown')
+  const tagged = findAnswers(said)
+  const whole = said.trim()
   const plain = whole === '' || played.end !== 'answer' ? undefined : whole
   return {
     ...played,
@@ -35,6 +41,6 @@ export function playedRollout(played: Played, lastText: string): PlayedRollout {
     logprobs: new Float32Array(),
     promptTokens: 0,
     finalAnswer: tagged.at(-1) ?? plain,
-    wellFormed: tagged.length > 0 ? isWellFormed([lastText]) : plain !== undefined,
+    wellFormed: tagged.length > 0 ? isWellFormed([said]) : plain !== undefined,
   }
 }

@@ -1,5 +1,6 @@
 // The rewards of a built-in task family: one to train on, which may err by the user's choice, and one to measure by, which never does.
 import { share } from '../core/option-kinds.js'
+import type { OptionsOf } from '../core/options.js'
 import { noisyAnswer, type RewardOptions } from '../rewards/rewards.js'
 import type { Task } from '../rollout/types.js'
 
@@ -10,6 +11,7 @@ export const noiseShape = {
    */
   answerNoise: share.default(0),
 }
+export interface NoiseOptions extends OptionsOf<typeof noiseShape> {}
 
 export interface TaskRewards {
   /** What training is graded by. */

@@ -11,7 +11,7 @@ export interface ShippedColdStart {
   seed: number
   /** Of the weights, hexadecimal. */
   sha256: string
-  /** Hash of everything that the training follows from (lib/experiment/cold-start-recipe.ts). */
+  /** Hash of everything that the training follows from (lib/experiment/quickstart/cold-start-recipe.ts). */
   recipe: string
   /** What made the weights, in order. */
   commands: string[]
@@ -49,6 +49,14 @@ export async function checkShippedWeights(
     'ERR_COLD_START',
     `${path} is not the file that comes with hdpo: its sha256 is ${found}, not ${sha256}; ${remedies}`,
   )
+}
+
+/**
+ * The path of the weights that a family's policy has after the cold start, for `policy.loadWeights`; they come with hdpo for atlas
+ * with seed 0. Rejects with ERR_COLD_START where there are none, or others.
+ */
+export async function coldStartWeights(environment: BuiltInFamily): Promise<string> {
+  return checkShippedWeights(await readShippedColdStart(environment))
 }
 
 export function sha256Of(bytes: Buffer): string {

@@ -37,7 +37,7 @@ export interface TaskFamily extends TaskRewards {
   describe(): string
 }
 
-export interface TaskFamilyDefinition {
+interface TaskFamilyDefinition {
   name: string
   /** What the questions are about and the tools for them, e.g. 'on countries and arithmetic, with search and calculator'. */
   about: string

@@ -3,7 +3,7 @@ import { kernels } from '../native/kernels.js'
 import type { AlgorithmName, ResolvedAlgorithm } from './options.js'
 import type { RolloutArrays } from './rollouts.js'
 
-export interface AdvantageArrays {
+interface AdvantageArrays {
   accuracyAdvantages: Float32Array
   efficiencyAdvantages: Float32Array
 }

@@ -1,6 +1,6 @@
-// How hard one channel of the loss pushes one sampled token: -dl/dlogp of the clipped surrogate (hdpo.md, "Loss"), which is
-// A * ratio where nothing is clipped and 0 where the clip or the dual clip has hold of it. The mini-batch's denominator, the same
-// for all its tokens, is left out.
+// How hard one channel of the loss pushes one sampled token: -dl/dlogp of the clipped surrogate
+// (docs/algorithm.md, "Loss"). It is A * ratio where nothing is clipped, and 0 where the clip or the dual
+// clip holds the token. The mini-batch's denominator, which is the same for all its tokens, is left out.
 
 export interface ClipRange {
   /** Default 0.2. */

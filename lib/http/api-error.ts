@@ -2,7 +2,7 @@
 // read `code` and decide by the status whether to try again.
 import { HdpoError } from '../core/errors.js'
 
-export interface ApiErrorDetails {
+interface ApiErrorDetails {
   /** The parameter that is wrong, e.g. 'messages[2].role'. */
   param?: string
   code?: string

@@ -5,7 +5,7 @@
 // Event (protobuf): 1 double wall_time, 2 int64 step, 3 string file_version, 5 Summary, 7 SessionLog { 1 status, START = 1 }.
 // Summary: repeated 1 Value { 1 string tag, 2 float simple_value }.
 
-export interface Event {
+interface Event {
   /** Seconds since 1970. */
   wallTime: number
   step?: number

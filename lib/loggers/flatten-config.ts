@@ -1,9 +1,11 @@
+import { isRecord } from '../core/is-record.js'
+
 /** Every value inside as text, by its path ('rollout.temperature'); lists as JSON. */
 export function flattenConfig(config: unknown): Record<string, string> {
   const flat: Record<string, string> = {}
   const visit = (value: unknown, path: string): void => {
     if (value === undefined || typeof value === 'function') return
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    if (isRecord(value)) {
       for (const [key, inner] of Object.entries(value)) visit(inner, path === '' ? key : `${path}.${key}`)
     } else flat[path] = typeof value === 'string' ? value : JSON.stringify(value)
   }

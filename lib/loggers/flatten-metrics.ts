@@ -1,10 +1,12 @@
+import { isRecord } from '../core/is-record.js'
+
 /** Every finite number inside, by its path ('seconds/rollout'); true and false as 1 and 0. Text and lists have no curve. */
 export function flattenMetrics(metrics: object): Record<string, number> {
   const flat: Record<string, number> = {}
   const visit = (value: unknown, path: string): void => {
     if (typeof value === 'number' && Number.isFinite(value)) flat[path] = value
     else if (typeof value === 'boolean') flat[path] = Number(value)
-    else if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    else if (isRecord(value))
       for (const [key, inner] of Object.entries(value)) visit(inner, path === '' ? key : `${path}/${key}`)
   }
   visit(metrics, '')

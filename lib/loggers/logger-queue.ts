@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { flattenMetrics } from './flatten-metrics.js'
 import type { LoggedRun, RunLogger, RunOutcome } from './types.js'
 
-export interface LoggerQueueOptions {
+interface LoggerQueueOptions {
   warn: (message: string) => void
   /** Steps that may wait for one logger; those beyond are left out, with a warning. Default 1,000. */
   mostWaiting?: number

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { instance, port, text } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
+import { prometheusName } from './metric-name.js'
 import type { RunLogger } from './types.js'
 
 export const prometheusShape = {
@@ -83,10 +84,8 @@ class Gauges {
     private readonly register: Registry,
   ) {}
 
-  /** 'seconds/rollout', 'tokensPerSecond' -> hdpo_seconds_rollout, hdpo_tokens_per_second. */
   set(run: string, metric: string, value: number): void {
-    const name =
-      `hdpo_${metric.replace(/([a-z0-9])([A-Z])/g, '$1_$2').replace(/[^A-Za-z0-9]+/g, '_')}`.toLowerCase()
+    const name = prometheusName(metric)
     let gauge = this.#gauges.get(name)
     if (!gauge) {
       // Another run of this process may have registered it.

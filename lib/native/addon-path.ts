@@ -41,7 +41,7 @@ function packageRoot(): string {
 }
 
 /** Where the addon is, or why there is none, as the end of a sentence. */
-export type Prebuilt = { path: string } | { missing: string }
+type Prebuilt = { path: string } | { missing: string }
 
 /** `root`: the folder of package.json, from where the other package is looked for as node looks for it. */
 export function findPrebuilt(root: string, flags: () => Set<string> = processorFlags): Prebuilt {

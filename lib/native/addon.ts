@@ -219,7 +219,7 @@ export interface SelfTestReport {
   ops: SelfTestOp[]
 }
 
-export interface NativeAddon {
+interface NativeAddon {
   Engine: new (options: EngineOptions) => NativeEngine
   kernels: NativeKernels
   cudaStatus(): CudaStatus
@@ -227,6 +227,8 @@ export interface NativeAddon {
    * Every op beside a reference: float64 loops for 'cpu', the CPU's kernels for 'cuda'. The rules of HDPO are beside float64 on both.
    */
   selfTest(device: 'cpu' | 'cuda', timed: boolean): Promise<SelfTestReport>
+  /** The rules of HDPO alone, on the CPU. */
+  checkRules(): Promise<SelfTestReport>
   /** The time of one row of the self-test at a shape of the caller's: what benchmarks ask for. */
   measureOp(
     device: 'cpu' | 'cuda',

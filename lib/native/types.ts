@@ -170,7 +170,7 @@ export interface ProfileEntry {
   flops: number
 }
 
-export interface PolicyLossNumbers {
+interface PolicyLossNumbers {
   loss: number
   accuracyLoss: number
   efficiencyLoss: number

@@ -3,7 +3,7 @@ import { HdpoError } from '../core/errors.js'
 
 export type Json = Record<string, unknown>
 
-export interface Architecture {
+interface Architecture {
   /** The class that transformers loads. */
   className: string
   qkvBias: boolean

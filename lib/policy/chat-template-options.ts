@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { text } from '../core/option-kinds.js'
 import type { OptionsOf } from '../core/options.js'
-import { toolFormats } from './calls/format-names.js'
+import { toolFormats } from './calls/formats.js'
 
 export const chatTemplateShape = {
   /** Jinja source, as in tokenizer_config.json's chat_template. */

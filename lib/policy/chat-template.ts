@@ -5,8 +5,8 @@ import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { readOptions } from '../core/options.js'
 import { withCallIds } from './calls/call-ids.js'
-import type { ToolFormat } from './calls/format-names.js'
-import { detectToolFormat } from './calls/tool-format.js'
+import { detectToolFormat } from './calls/detect-format.js'
+import { defaultFormat, type ToolFormat } from './calls/formats.js'
 import { type ChatTemplateSource, chatTemplateOptions } from './chat-template-options.js'
 import { strftimeNow } from './strftime-now.js'
 import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
@@ -64,7 +64,7 @@ class JinjaChatTemplate implements ChatTemplate {
     )
     this.writesCalls = typeof format === 'string' && format !== 'none'
     this.toolFormat =
-      source.toolFormat ?? (typeof format === 'object' || format === 'none' ? 'hermes' : format)
+      source.toolFormat ?? (typeof format === 'object' || format === 'none' ? defaultFormat.name : format)
     this.#unknownCalls =
       source.toolFormat === undefined && typeof format === 'object' ? format.other : undefined
   }
@@ -74,7 +74,7 @@ class JinjaChatTemplate implements ChatTemplate {
       throw new HdpoError(
         'ERR_TOOL_FORMAT',
         `the chat template writes calls as ${JSON.stringify(this.#unknownCalls)}, which hdpo cannot read; ` +
-          "toolFormat: 'hermes' trains it to write <tool_call> instead",
+          `toolFormat: '${defaultFormat.name}' trains it to write ${defaultFormat.opening} instead`,
       )
     }
     return this.#tokenizer.encode(this.#render(withCallIds(messages), tools, true))

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LoraOptions, ModelConfig } from '../native/types.js'
-import type { ToolFormat } from './calls/format-names.js'
+import { formatOf, type ToolFormat } from './calls/formats.js'
 import { createChatTemplate } from './chat-template.js'
 import { adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
 import { countParameters } from './memory-estimate.js'
@@ -51,7 +51,7 @@ export async function describePolicyFolder(
     ...(await describeWeights(source.weights)),
     tokenizerTokens: tokenizer.vocabSize,
     endTokens: (chat.endTokens ?? [chat.endOfTurn]).map((token) => tokenizer.decode([token])),
-    toolFormat: chat.toolFormat ?? 'hermes',
+    toolFormat: formatOf(chat).name,
     writesCalls: chat.writesCalls ?? false,
     readsTools: /\btools\b/.test(toolTemplate),
     thinkingSwitch: /\benable_thinking\b/.test(template),

@@ -78,7 +78,7 @@ function stepBytes({ config, lora, generationPrecision, precision }: MemoryQuest
   return 4 * (rows * values + sampled * (2 * hiddenSize + vocabSize))
 }
 
-export interface ParameterCounts {
+interface ParameterCounts {
   /** Weights of projections, embedding and head. */
   matrices: number
   /** Norms and biases. */

@@ -13,7 +13,7 @@ export interface TrainingRecord {
   after?: Record<string, number>
 }
 
-export interface ModelCardFacts {
+interface ModelCardFacts {
   modelType: string
   parameters: number
   dtype: string

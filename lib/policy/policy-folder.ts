@@ -87,7 +87,7 @@ async function namedTemplateFiles(path: string): Promise<string[]> {
 }
 
 /** As transformers looks for them: one file, or the shards that an index names. */
-export async function findWeights(folder: string): Promise<string[]> {
+async function findWeights(folder: string): Promise<string[]> {
   const single = join(folder, 'model.safetensors')
   if (existsSync(single)) return [single]
   const indexPath = join(folder, 'model.safetensors.index.json')

@@ -13,7 +13,7 @@ import {
   type ModelConfig,
   precisions,
 } from '../native/types.js'
-import { toolFormats } from './calls/format-names.js'
+import { toolFormats } from './calls/formats.js'
 import { chatTemplateOptions } from './chat-template-options.js'
 import { loraOptions, resolveLora } from './lora-options.js'
 import { tokenizerFiles } from './tokenizer.js'

@@ -21,6 +21,7 @@ import type {
   ProfileEntry,
   StepResult,
 } from '../native/types.js'
+import { weightFingerprint } from './base-fingerprint.js'
 import { createChatTemplate } from './chat-template.js'
 import { type AdapterFolder, adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
 import { type PolicyFolder, readPolicyFolder, textPartsOf } from './policy-folder.js'
@@ -55,7 +56,7 @@ import { writeFolder } from './write-folder.js'
 export type { PolicyDefinition, PolicyOptions, SaveOptions }
 
 /** What was read of a folder besides what a definition has. */
-type Origin = Pick<PolicyParts, 'configJson' | 'files' | 'base'>
+type Origin = Pick<PolicyParts, 'configJson' | 'files' | 'base' | 'weights'>
 
 export class Policy implements RolloutPolicy {
   readonly config: ModelConfig
@@ -69,11 +70,12 @@ export class Policy implements RolloutPolicy {
   readonly lora: LoraOptions | undefined
   readonly #engine: NativeEngine
   readonly #parts: PolicyParts
+  readonly #kvPrecision: Precision
   #merged = false
 
   private constructor(
     engine: NativeEngine,
-    { precision, generationPrecision = precision }: ResolvedPolicyDefinition,
+    { precision, generationPrecision = precision, kvPrecision }: ResolvedPolicyDefinition,
     parts: PolicyParts,
   ) {
     this.config = parts.config
@@ -81,6 +83,7 @@ export class Policy implements RolloutPolicy {
     this.template = parts.chat
     this.precision = precision
     this.generationPrecision = generationPrecision
+    this.#kvPrecision = kvPrecision
     this.lora = parts.lora
     this.#engine = engine
     this.#parts = parts
@@ -123,7 +126,8 @@ export class Policy implements RolloutPolicy {
       await fromNative(engine.ready())
       const parameters = engine.parameterCount
       const tokenizerFiles = definition.tokenizer
-      const parts = { config, tokenizer, tokenizerFiles, template, chat, parameters, ...origin }
+      const drawn = origin.base === undefined && { seed: seed ?? 0 }
+      const parts = { config, tokenizer, tokenizerFiles, template, chat, parameters, ...origin, ...drawn }
       return new Policy(engine, definition, { ...parts, ...(lora && { lora }) })
     } catch (error) {
       throw toHdpoError(error)
@@ -142,7 +146,7 @@ export class Policy implements RolloutPolicy {
     const { tokenizer, template, files } = await textPartsOf(folder, source)
     const policy = await Policy.#make(
       { ...resolved, config: source.config, tokenizer, template, seed: 0 },
-      { configJson: source.configJson, files, base: resolve(source.path) },
+      { configJson: source.configJson, files, base: resolve(source.path), weights: source.weights },
       loraOf(resolved, adapter?.lora),
     )
     try {
@@ -232,6 +236,15 @@ export class Policy implements RolloutPolicy {
     }
     await writeModelFiles(folder, this.#parts, 'float32')
     await this.saveWeights(join(folder, 'model.safetensors'))
+  }
+
+  /** What makes the numbers of a run that trains this policy and is in no checkpoint of it. */
+  async identity(): Promise<Record<string, unknown>> {
+    const { precision, generationPrecision, lora } = this
+    const precisions = { precision, generationPrecision, kvPrecision: this.#kvPrecision }
+    if (!lora) return precisions
+    const { config, seed, weights } = this.#parts
+    return { ...precisions, lora, base: weights ? await weightFingerprint(weights) : { config, seed } }
   }
 
   loadCheckpoint(folder: string): Promise<void> {

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises'
 import { HdpoError } from '../core/errors.js'
 
-export interface TensorEntry {
+interface TensorEntry {
   /** 'F32', 'BF16', ... */
   dtype: string
   shape: number[]

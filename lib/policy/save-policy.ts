@@ -42,8 +42,12 @@ export interface PolicyParts {
   chat: ChatTemplate
   /** Tokenizer and template files of that folder. */
   files?: ReadonlyMap<string, Buffer>
-  /** That folder; of an adapter its base. */
+  /** That folder; for an adapter the one of its base. */
   base?: string
+  /** The files of weights in it. */
+  weights?: readonly string[]
+  /** What random weights were drawn from, where there is no such folder. */
+  seed?: number
   lora?: LoraOptions
   parameters: number
 }

@@ -11,12 +11,12 @@ const spaceMark = '\u2581'
  * 'byte-level': every byte has a character (GPT-2, Qwen, Llama 3). 'byte-fallback': text with ▁ for spaces, and <0x0A> for
  * bytes that no entry covers (Llama 2, Mistral).
  */
-export type TokenizerKind = 'byte-level' | 'byte-fallback'
+type TokenizerKind = 'byte-level' | 'byte-fallback'
 
 /**
  * Where a space that the text does not have is put in front: nowhere, at the beginning of all, or after every added token too.
  */
-export type PrefixScheme = 'never' | 'first' | 'always'
+type PrefixScheme = 'never' | 'first' | 'always'
 
 export interface TokenizerFormat {
   kind: TokenizerKind

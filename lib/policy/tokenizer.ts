@@ -19,9 +19,9 @@ import type { Tokenizer } from './types.js'
 
 export const tokenizerFilesShape = {
   /** The content of tokenizer.json. */
-  tokenizer: instance<Json>('the content of tokenizer.json'),
+  tokenizer: instance<Record<string, unknown>>('the content of tokenizer.json'),
   /** The content of tokenizer_config.json. Default: empty. */
-  config: instance<Json>('the content of tokenizer_config.json').optional(),
+  config: instance<Record<string, unknown>>('the content of tokenizer_config.json').optional(),
 }
 export const tokenizerFiles = z.strictObject(tokenizerFilesShape)
 export interface TokenizerFiles extends OptionsOf<typeof tokenizerFilesShape> {}

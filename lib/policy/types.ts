@@ -1,16 +1,10 @@
 // What rollouts and the trainer need of a policy. `Policy` (policy.ts) implements it over the native engine; tests of rollouts
 // implement it with a script.
 import type { Sample, SamplingOptions } from '../native/types.js'
-import type { ToolFormat } from './calls/format-names.js'
+import type { ToolFormat } from './calls/formats.js'
+import type { ToolCall } from './calls/tool-call.js'
 
-export type { Sample, SamplingOptions, ToolFormat }
-
-export interface ToolCall {
-  name: string
-  arguments: unknown
-  /** By which its result names it, where the policy or the client gave one. */
-  id?: string
-}
+export type { Sample, SamplingOptions, ToolCall, ToolFormat }
 
 export interface Message {
   role: 'system' | 'user' | 'assistant' | 'tool'
@@ -26,9 +20,9 @@ export interface Message {
 }
 
 /**
- * 'without-calls' trains the turn as a rollout with toolChoice 'none' samples it: <tool_call> (Mistral: [TOOL_CALLS]) is left out of
- * the softmax. It teaches what the policy says when it may not call, and nothing about whether it should. 'first': the turn's
- * first token alone.
+ * 'without-calls' trains the turn as a rollout with toolChoice 'none' samples it: the token that begins a call is left out of the
+ * softmax. It teaches what the policy says when it may not call, and nothing about whether it should. 'first': the turn's first
+ * token alone.
  */
 export type TrainedPart = 'all' | 'without-calls' | 'first' | 'none'
 
@@ -49,7 +43,7 @@ export interface Tokenizer {
   encode(text: string, before?: string): number[]
   /** `continues`: the tokens go on from others, so that a space in front of the first is one. */
   decode(tokens: ArrayLike<number>, options?: { continues?: boolean }): string
-  /** The id of a token that is one entry of the vocabulary, e.g. '<tool_call>'; undefined where it is not one. */
+  /** The id of a token that is one entry of the vocabulary, e.g. '<|im_end|>'; undefined where it is not one. */
   tokenId(token: string): number | undefined
   /** The control token that `text` begins with, e.g. '<|im_end|>'; undefined where it begins with none. */
   addedTokenAt?(text: string): string | undefined

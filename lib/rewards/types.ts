@@ -7,6 +7,11 @@ import type { Ungraded } from './ungraded.js'
  */
 export interface AnswerReward {
   (rollout: Rollout, task: Task): AnswerScore | Promise<AnswerScore>
+  /**
+   * What it grades by, as JSON can hold it, for runs that are resumed: its name and options. Default: its name and a hash of its
+   * text.
+   */
+  readonly identity?: Record<string, unknown>
   /** Numbers about its own work since it was made, for the metrics of a run. */
   report?(): Record<string, number>
 }

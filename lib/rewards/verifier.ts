@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { InvalidOptionError } from '../core/option-error.js'
 import { milliseconds } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
+import { untilAborted } from '../core/until-aborted.js'
 import type { Task } from '../rollout/types.js'
 import type { AnswerReward } from './types.js'
 import { ungraded } from './ungraded.js'
@@ -46,12 +47,9 @@ async function inTime<Result>(
   work: (signal: AbortSignal) => Result | Promise<Result>,
 ): Promise<Result> {
   const ended = new AbortController()
-  const tooLate = new Promise<never>((_, reject) => {
-    ended.signal.addEventListener('abort', () => reject(ended.signal.reason), { once: true })
-  })
   const timer = setTimeout(() => ended.abort(new Error(`no verdict within ${timeout} ms`)), timeout)
   try {
-    return await Promise.race([work(ended.signal), tooLate])
+    return await untilAborted(ended.signal, () => work(ended.signal))
   } finally {
     clearTimeout(timer)
   }

@@ -4,7 +4,7 @@ import type { Tool } from '../tools/types.js'
 import type { ToolCallRecord } from './types.js'
 
 /** Of a call of a tool without `cost`: T calls then cost T, and 1 / (1 + sum of costs) is HDPO's 1 / (T + 1). */
-export const plainCallCost = 1
+const plainCallCost = 1
 
 /**
  * A call that reached no tool (malformed, unknown) costs as much as the dearest tool with a fixed cost: never less than what

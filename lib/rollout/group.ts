@@ -1,10 +1,10 @@
 // The rollouts of one prompt: prefilled once, forked for each.
 
 import { z } from 'zod'
+import { allOrNone } from '../core/all-or-none.js'
 import { count, seed as seedOption, signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { deriveSeed } from '../core/seed.js'
-import { withStopSignal } from '../core/stop-signal.js'
 import type { RolloutPolicy, Sequence } from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
 import type { RolloutOptions } from './options.js'
@@ -43,34 +43,19 @@ export async function runGroup(
 ): Promise<Rollout[]> {
   const { size, seed } = readOptions(groupOptions, { size: givenSize, seed: givenSeed, signal })
   const setting = createSetting(policy, task, tools, options)
-  const failed = new AbortController()
   const prompt = policy.createSequence(setting.prompt)
   const forks: Sequence[] = []
   try {
     await prompt.prefill()
     for (let index = 0; index < size; index++) forks.push(prompt.fork())
-    return await withStopSignal([signal, failed.signal], (stop) => {
-      const rollouts = forks.map((fork, index) =>
-        playRollout(setting, fork, {
-          id: `${task.id}#${index}`,
-          seed: deriveSeed(seed, 'rollout', index),
-          signal: stop,
-        }),
-      )
-      return allOrFailed(rollouts, failed)
-    })
+    return await allOrNone(size, [signal], (index, stop) =>
+      playRollout(setting, forks[index] as Sequence, {
+        id: `${task.id}#${index}`,
+        seed: deriveSeed(seed, 'rollout', index),
+        signal: stop,
+      }),
+    )
   } finally {
     for (const sequence of [...forks, prompt]) sequence.release()
   }
-}
-
-/** As Promise.all, but aborts `failed` on the first rejection and waits for all to end. */
-async function allOrFailed<Value>(
-  work: readonly Promise<Value>[],
-  failed: AbortController,
-): Promise<Value[]> {
-  const all = Promise.all(work)
-  all.catch((error: unknown) => failed.abort(error))
-  await Promise.allSettled(work)
-  return all
 }

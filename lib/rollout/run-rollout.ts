@@ -9,17 +9,12 @@ import { seed as seedOption, signal as signalOption } from '../core/option-kinds
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { withStopSignal } from '../core/stop-signal.js'
 import { withCallIds } from '../policy/calls/call-ids.js'
+import { formatOf } from '../policy/calls/formats.js'
 import { findAnswers, isWellFormed } from '../policy/calls/markup.js'
-import { afterThinking, endsInThought } from '../policy/calls/thoughts.js'
-import {
-  type ParsedToolCall,
-  parseToolCalls,
-  type TurnReading,
-  withoutToolCalls,
-} from '../policy/calls/tool-call-parser.js'
-import { toolFormatOf } from '../policy/calls/tool-format.js'
+import { allRead, type ParsedToolCall } from '../policy/calls/parsed-call.js'
+import { endsInThought, splitThought } from '../policy/calls/thoughts.js'
 import { endTokensOf } from '../policy/chat-template.js'
-import type { Message, RolloutPolicy, Sample, SamplingOptions, Sequence, ToolCall } from '../policy/types.js'
+import type { Message, RolloutPolicy, Sample, SamplingOptions, Sequence } from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
 import type { RolloutOptions } from './options.js'
 import { runToolCall } from './run-tool-call.js'
@@ -41,7 +36,7 @@ const runRolloutShape = {
 const runRolloutOptions = z.strictObject(runRolloutShape)
 export interface RunRolloutOptions extends RolloutOptions, OptionsOf<typeof runRolloutShape> {}
 
-export interface RolloutIdentity {
+interface RolloutIdentity {
   id: string
   seed: number
   signal: AbortSignal
@@ -140,11 +135,18 @@ class RunningRollout {
     const ended = last !== undefined && endTokensOf(policy.template).includes(last)
     const written = ended ? sample.tokens.subarray(0, -1) : sample.tokens
     const text = this.#forcedText() + policy.tokenizer.decode(written, { continues: true })
-    const reading = { format: toolFormatOf(policy.template), inThought: this.#inThought }
-    const calls = options.toolChoice === 'none' ? [] : parseToolCalls(text, reading)
-    this.#texts.push(afterThinking(text, this.#inThought))
-    this.#messages.push(assistantMessage(text, calls, reading))
+    const calls = options.toolChoice === 'none' ? [] : formatOf(policy.template).parse(text, this.#inThought)
+    this.#texts.push(splitThought(text, this.#inThought).said)
+    this.#messages.push(this.#message(text, calls))
     return { text, calls, ended, finishReason: sample.finishReason }
+  }
+
+  /** Calls apart from the content where all could be read, else the text as it was written. */
+  #message(text: string, calls: readonly ParsedToolCall[]): Message {
+    const toolCalls = allRead(calls)
+    if (!toolCalls) return { role: 'assistant', content: text }
+    const content = formatOf(this.setting.policy.template).strip(text, this.#inThought)
+    return { role: 'assistant', content, toolCalls }
   }
 
   #samplingOptions(): SamplingOptions {
@@ -229,12 +231,4 @@ class RunningRollout {
       ...(task.metadata && { metadata: task.metadata }),
     }
   }
-}
-
-/** Calls apart from the content where all could be read, else the text as it was written. */
-function assistantMessage(text: string, calls: readonly ParsedToolCall[], reading: TurnReading): Message {
-  const read = calls.filter((call) => call.kind === 'call')
-  if (calls.length === 0 || read.length < calls.length) return { role: 'assistant', content: text }
-  const toolCalls = read.map(({ kind: _, ...call }): ToolCall => call)
-  return { role: 'assistant', content: withoutToolCalls(text, reading), toolCalls }
 }

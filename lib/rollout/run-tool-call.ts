@@ -2,7 +2,8 @@
 // here.
 
 import { redact } from '../core/secrets.js'
-import type { ParsedToolCall } from '../policy/calls/tool-call-parser.js'
+import { untilAborted } from '../core/until-aborted.js'
+import type { ParsedToolCall } from '../policy/calls/parsed-call.js'
 import type { Message } from '../policy/types.js'
 import { ToolInputError } from '../tools/tool-input-error.js'
 import { ToolTimeoutError } from '../tools/tool-timeout-error.js'
@@ -107,15 +108,6 @@ async function runTool(
   return formatResult(
     await tool.run(input, { signal, rolloutId, rolloutEnded, ...(messages && { messages }) }),
   )
-}
-
-/** Rejects once `signal` is aborted; what `work` does after that has no effect. */
-function untilAborted<Value>(signal: AbortSignal, work: () => Promise<Value>): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    work().then(resolve, reject)
-  })
 }
 
 function refused(outcome: ToolCallOutcome, observation: string): Result {

@@ -1,9 +1,8 @@
 // What all rollouts of a task share, checked before any of them starts.
 import { HdpoError } from '../core/errors.js'
 import { Described, InvalidOptionError } from '../core/option-error.js'
-import { callMarks } from '../policy/calls/call-marks.js'
-import { endsInThought, forcedToSay } from '../policy/calls/thoughts.js'
-import { toolFormatOf } from '../policy/calls/tool-format.js'
+import { formatOf } from '../policy/calls/formats.js'
+import { endsInThought } from '../policy/calls/thoughts.js'
 import type { RolloutPolicy, ToolDescription } from '../policy/types.js'
 import type { Tool } from '../tools/types.js'
 import { type ResolvedRolloutOptions, type RolloutOptions, resolveRolloutOptions } from './options.js'
@@ -62,7 +61,7 @@ function toDescription({ name, description, parameters }: Tool): ToolDescription
  * prompt is that of a conversation without tools.
  */
 function hidesTools({ template }: RolloutPolicy, { toolChoice }: ResolvedRolloutOptions): boolean {
-  return toolChoice === 'none' && !callMarks[toolFormatOf(template)].beginsAll
+  return toolChoice === 'none' && !formatOf(template).beginsAll
 }
 
 function applyToolChoice(
@@ -71,7 +70,7 @@ function applyToolChoice(
   prompt: readonly number[],
 ): Pick<Setting, 'bannedToken' | 'forced'> {
   if (toolChoice === 'auto') return { bannedToken: undefined, forced: undefined }
-  const { opening, beginsAll, anyCall } = callMarks[toolFormatOf(template)]
+  const { opening, beginsAll, forced } = formatOf(template)
   const token = tokenizer.tokenId(opening)
   if (beginsAll && token === undefined) {
     throw new HdpoError(
@@ -80,7 +79,7 @@ function applyToolChoice(
     )
   }
   if (toolChoice === 'none') return { bannedToken: token, forced: undefined }
-  const text = forcedToSay(anyCall, endsInThought(tokenizer, prompt))
+  const text = forced(endsInThought(tokenizer, prompt))
   return { bannedToken: undefined, forced: { tokens: tokenizer.encode(text), text } }
 }
 

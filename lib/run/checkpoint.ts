@@ -71,14 +71,8 @@ export class CheckpointStore {
     return undefined
   }
 
-  /** Steps that have a folder, ascending, damaged ones included. */
-  async steps(): Promise<number[]> {
-    const names = await readdir(this.folder)
-    return names
-      .map((name) => /^step-(\d+)$/.exec(name)?.[1])
-      .filter((step) => step !== undefined)
-      .map(Number)
-      .sort((a, b) => a - b)
+  steps(): Promise<number[]> {
+    return checkpointSteps(this.folder)
   }
 
   /** Deletes all but the newest `keep`; `written` has just been written whole, so a good one always stays. */
@@ -97,6 +91,16 @@ export class CheckpointStore {
       this.warn(`removed ${join(this.folder, name)}, left by an interrupted write`)
     }
   }
+}
+
+/** Steps that have a folder, ascending, damaged ones included; none where there is no folder of checkpoints yet. */
+export async function checkpointSteps(folder: string): Promise<number[]> {
+  const names = (await readdir(folder).catch(ignoreMissing)) ?? []
+  return names
+    .map((name) => /^step-(\d+)$/.exec(name)?.[1])
+    .filter((step) => step !== undefined)
+    .map(Number)
+    .sort((a, b) => a - b)
 }
 
 /** Throws ERR_CHECKPOINT naming the folder and what is wrong with it. */

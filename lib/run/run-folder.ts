@@ -1,17 +1,17 @@
 // The folder of a run: config.yaml, metrics.jsonl (a line a step), rollouts/step-000001.jsonl (every rollout),
 // events.jsonl (warnings, and the error that ended it), checkpoints/step-<N>/. No secret is written into any of them.
 import { existsSync } from 'node:fs'
-import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { access, appendFile, constants, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { stringify as stringifyYaml } from 'yaml'
 import { HdpoError } from '../core/errors.js'
 import { redactValue } from '../core/secrets.js'
 import { rolloutLine } from '../rollout/rollout-line.js'
-import { type Checkpoint, CheckpointStore, syncPath } from './checkpoint.js'
+import { type Checkpoint, CheckpointStore, checkpointSteps, syncPath } from './checkpoint.js'
 import { describeConfig } from './describe-config.js'
 
-export interface RunFolderOptions {
+interface RunFolderOptions {
   /** Continue what the folder holds; without it a folder that holds a run is refused. */
   resume: boolean
   keepCheckpoints: number
@@ -26,6 +26,19 @@ export function runExists(path: string, what = 'a run'): HdpoError {
   )
 }
 
+/**
+ * Refuses a folder that a run could not begin in (or go on in), so that nobody waits for a model to be loaded before they hear of
+ * it: one that holds a run, a path that is no folder, one that cannot be written into.
+ */
+export async function checkRunFolder(path: string, { resume = false }: { resume?: boolean }): Promise<void> {
+  await mkdir(path, { recursive: true })
+  await access(path, constants.W_OK)
+  if (resume) return
+  const metrics = await readMetrics(path)
+  if (metrics.length > 0 || (await checkpointSteps(join(path, 'checkpoints'))).length > 0)
+    throw runExists(path)
+}
+
 export class RunFolder {
   private constructor(
     readonly path: string,
@@ -35,18 +48,13 @@ export class RunFolder {
   ) {}
 
   static async open(path: string, options: RunFolderOptions): Promise<RunFolder> {
+    await checkRunFolder(path, options)
     await mkdir(join(path, 'rollouts'), { recursive: true })
     const checkpoints = await CheckpointStore.open(join(path, 'checkpoints'), {
       keep: options.keepCheckpoints,
       warn: options.warn,
     })
-    if (!options.resume) {
-      const metrics = await readMetrics(path)
-      if (metrics.length > 0 || (await checkpoints.steps()).length > 0) {
-        throw runExists(path)
-      }
-      return new RunFolder(path, checkpoints, undefined)
-    }
+    if (!options.resume) return new RunFolder(path, checkpoints, undefined)
     const run = new RunFolder(path, checkpoints, await checkpoints.latest())
     await run.#truncate(run.resumedFrom?.step ?? 0)
     return run

@@ -1,7 +1,7 @@
 // Completions under way, so that a server that closes can break them off. (AbortSignal.any over the server's own signal would do, but in
 // Node 20 that signal keeps something of every request for good.)
 
-export interface ActiveRequest {
+interface ActiveRequest {
   /** Aborted when the client goes away or the server closes. */
   signal: AbortSignal
   abort(reason: unknown): void

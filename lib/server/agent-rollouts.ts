@@ -7,30 +7,19 @@ import { callback, count, instance, milliseconds, notNegative } from '../core/op
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import { deriveSeed } from '../core/seed.js'
 import { withStopSignal } from '../core/stop-signal.js'
+import { untilAborted } from '../core/until-aborted.js'
+import { findAnswers } from '../policy/calls/markup.js'
+import { type Agent, readAgentResult, type TrainingContext } from '../rollout/agent.js'
 import type { GroupOptions, RunGroup } from '../rollout/group.js'
 import type { Outcome, Rollout, Task } from '../rollout/types.js'
 import type { AgentServer, RolloutHandle } from './create-server.js'
 import type { RolloutLimits } from './server-options.js'
 
-export interface AgentContext {
-  task: Task
-  /** For an OpenAI client: every completion that it asks for there, with this key, is recorded in this rollout. */
-  baseURL: string
-  apiKey: string
-  /** The rollout's id; its place in the group ends it: 'capital-of-peru#3'. */
-  rolloutId: string
-  /** Aborted when the time is up or the run stops. */
-  signal: AbortSignal
-}
-
-/** Plays one rollout and says what became of it. What it throws leaves the rollout ungraded: it is no fault of the policy. */
-export type Agent = (context: AgentContext) => Promise<Outcome>
-
 export const agentRolloutsShape = {
   /** Serves the policy that is trained. */
   server: instance<AgentServer>('what createServer returns'),
   /** Plays one rollout, asking the server for every completion. */
-  agent: callback<Agent>(),
+  agent: callback<Agent<TrainingContext>>(),
   /** Milliseconds of one rollout, after which its signal is aborted. Default 10 minutes. */
   timeout: milliseconds.default(10 * 60_000),
   /** Agents at once, over all groups. Default 256. */
@@ -79,17 +68,20 @@ class AgentPlayer {
     const { server, agent, timeout } = this.options
     // One task may be in several groups at once (evaluation, the turn of an epoch): ids of the server are its own.
     const rollout = server.startRollout({ task, ...limits })
-    const { baseURL, apiKey } = rollout
+    const { baseURL, apiKey, model } = rollout
+    const { toolChoice = 'auto' } = limits
+    const messages = structuredClone(task.messages)
+    const context = { task, messages, toolChoice, rolloutId: name, baseURL, apiKey, model }
     const late = new AbortController()
     const timer = setTimeout(
       () => late.abort(new DOMException(`no outcome after ${timeout} ms`, 'TimeoutError')),
       timeout,
     )
     try {
-      const outcome = await withStopSignal([stop, rollout.signal, late.signal], (signal) =>
-        untilAborted(signal, agent({ task, baseURL, apiKey, rolloutId: name, signal })),
+      const result = await withStopSignal([stop, rollout.signal, late.signal], (signal) =>
+        untilAborted(signal, () => agent({ ...context, signal })),
       )
-      const played = await rollout.finish(outcome)
+      const played = await rollout.finish(outcomeOf(result))
       this.#proven = true
       return this.#withCosts({ ...played, id: name })
     } catch (error) {
@@ -123,6 +115,13 @@ class AgentPlayer {
     }
     return played
   }
+}
+
+/** An answer in <answer> tags is what stands between them, as in an evaluation. */
+function outcomeOf(result: unknown): Outcome {
+  const { outcome } = readAgentResult(result)
+  const tagged = findAnswers(outcome.answer ?? '').at(-1)
+  return tagged === undefined ? outcome : { ...outcome, answer: tagged }
 }
 
 /** What of the trainer's rollout options holds for an agent. Turns, tools and their time-outs are the agent's own. */
@@ -166,15 +165,6 @@ function nothingSaid(task: Task): Rollout {
     wellFormed: false,
     ...(task.metadata && { metadata: task.metadata }),
   }
-}
-
-/** An agent that does not heed its signal is not waited for. */
-function untilAborted<Value>(signal: AbortSignal, work: Promise<Value>): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    work.then(resolve, reject)
-    if (signal.aborted) reject(signal.reason)
-  })
 }
 
 function messageOf(error: unknown): string {

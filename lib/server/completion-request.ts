@@ -29,7 +29,7 @@ export interface CompletionRequest {
   notHonoured: string[]
 }
 
-export type ToolChoice = 'auto' | 'none' | 'required' | { name: string }
+type ToolChoice = 'auto' | 'none' | 'required' | { name: string }
 export type RequestedSampling = Pick<
   SamplingOptions,
   'maxTokens' | 'temperature' | 'topP' | 'topK' | 'minP' | 'seed' | 'logitBias'

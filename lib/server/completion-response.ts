@@ -4,14 +4,14 @@ import type { Tokenizer } from '../policy/types.js'
 import type { Choice, ChoicePiece, SentCall } from './completion.js'
 import type { CompletionRequest } from './completion-request.js'
 
-export interface ResponseHeader {
+interface ResponseHeader {
   id: string
   /** Unix seconds. */
   created: number
   model: string
 }
 
-export interface PromptCount {
+interface PromptCount {
   promptTokens: number
   cachedTokens: number
   promptTokenIds: readonly number[] | undefined

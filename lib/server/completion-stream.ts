@@ -3,7 +3,7 @@ import { toApiError } from '../http/api-error.js'
 import type { Completion } from './completion.js'
 import type { ResponseWriter } from './completion-response.js'
 
-export interface StreamOptions {
+interface StreamOptions {
   includeUsage: boolean
   choices: number
   /** The reader has gone away. */

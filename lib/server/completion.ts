@@ -1,17 +1,21 @@
 // One request answered: its choices sampled side by side, each a turn of the rollout that the request belongs to.
 import { randomBytes, randomInt } from 'node:crypto'
+import { allOrNone } from '../core/all-or-none.js'
 import { HdpoError } from '../core/errors.js'
 import { deriveSeed } from '../core/seed.js'
-import { withStopSignal } from '../core/stop-signal.js'
 import { ApiError } from '../http/api-error.js'
+import type { CallFormat } from '../policy/calls/call-format.js'
 import { callId } from '../policy/calls/call-ids.js'
-import { type CallMarks, callMarks } from '../policy/calls/call-marks.js'
-import { ReplyParser, type ReplyPart } from '../policy/calls/reply-parser.js'
-import { forcedToSay } from '../policy/calls/thoughts.js'
-import type { TurnReading } from '../policy/calls/tool-call-parser.js'
-import { toolFormatOf } from '../policy/calls/tool-format.js'
+import {
+  type CallStream,
+  callsIn,
+  contentOf,
+  contentStream,
+  type ReplyPart,
+} from '../policy/calls/call-stream.js'
+import { formatOf } from '../policy/calls/formats.js'
 import { endTokensOf } from '../policy/chat-template.js'
-import type { Message, RolloutPolicy, ToolCall, ToolFormat } from '../policy/types.js'
+import type { Message, RolloutPolicy, ToolCall } from '../policy/types.js'
 import type { SamplingRecord } from '../rollout/types.js'
 import { assistantKey } from './chat-message.js'
 import type { CompletionRequest, RequestedSampling } from './completion-request.js'
@@ -21,7 +25,7 @@ import { RolloutTurn } from './rollout-turn.js'
 import { type SampledTurn, sampleTurn } from './sample-turn.js'
 import type { ServedRollout } from './served-rollout.js'
 
-export interface CompletionSettings {
+interface CompletionSettings {
   policy: RolloutPolicy
   prompts: PromptCache
   /** Of requests that say nothing. */
@@ -83,21 +87,16 @@ export class Completion {
   }
 
   /** Rejects, with no turn kept of those that had not ended, where one choice fails or the signal is aborted. */
-  async run(emit: (piece: ChoicePiece) => void = () => {}): Promise<Choice[]> {
-    const failed = new AbortController()
+  run(emit: (piece: ChoicePiece) => void = () => {}): Promise<Choice[]> {
     const { rollout, signal } = this.settings
-    return withStopSignal([signal, rollout?.signal, failed.signal], async (stop) => {
-      const choices = this.#turns.map((turn, index) => this.#play(turn, index, stop, emit))
-      const all = Promise.all(choices)
-      all.catch((error: unknown) => failed.abort(error))
-      await Promise.allSettled(choices)
-      return all
-    })
+    return allOrNone(this.#turns.length, [signal, rollout?.signal], (index, stop) =>
+      this.#play(this.#turns[index] as RolloutTurn, index, stop, emit),
+    )
   }
 
   #startTurn(): RolloutTurn {
     const { policy, prompts, rollout } = this.settings
-    const forced = (inThought: boolean) => forcedBeginning(this.#request, this.#marks, inThought)
+    const forced = (inThought: boolean) => forcedBeginning(this.#request, this.#format, inThought)
     if (rollout) return this.#checkRoom(rollout.startTurn(this.#request, forced))
     const plan = new RolloutHistory(policy, prompts).plan(this.#request)
     return this.#checkRoom(new RolloutTurn(plan, forced))
@@ -123,8 +122,9 @@ export class Completion {
   ): Promise<Choice> {
     let committed = false
     try {
-      const parser = new ReplyParser(this.#request.toolChoice !== 'none', this.#reading(turn))
-      const reply = new ReplyWriter(parser, { index, emit, idOf: this.#callIds(turn, index) })
+      const parts =
+        this.#request.toolChoice === 'none' ? contentStream() : this.#format.stream(turn.inThought)
+      const reply = new ReplyWriter(parts, { index, emit, idOf: this.#callIds(turn, index) })
       const sequence = await turn.open()
       signal.throwIfAborted()
       reply.add(turn.forcedText)
@@ -148,7 +148,7 @@ export class Completion {
   ): Promise<SampledTurn> {
     const { policy } = this.settings
     const { stop, stream, parallelCalls } = this.#request
-    const ending = parallelCalls ? undefined : this.#marks.closing
+    const ending = parallelCalls ? undefined : this.#format.closing
     const closing = ending === undefined ? undefined : policy.tokenizer.tokenId(ending)
     const pieces = sampleTurn({
       sequence,
@@ -189,7 +189,7 @@ export class Completion {
     const { maxTurnTokens = Number.POSITIVE_INFINITY } = rollout?.definition ?? {}
     const { maxTokens = Number.POSITIVE_INFINITY, logitBias, ...merged } = this.#wishes
     const seed = merged.seed ?? randomInt(2 ** 48 - 1)
-    const callToken = toolChoice === 'none' ? policy.tokenizer.tokenId(this.#marks.opening) : undefined
+    const callToken = toolChoice === 'none' ? policy.tokenizer.tokenId(this.#format.opening) : undefined
     const banned: [number, number][] = callToken === undefined ? [] : [[callToken, Number.NEGATIVE_INFINITY]]
     const bias = new Map([...(logitBias ?? []), ...banned])
     return {
@@ -223,7 +223,8 @@ export class Completion {
         finish: sampled.finish === 'length' ? 'length' : 'stop',
         toolNames: this.#request.toolChoice === 'none' ? [] : this.#request.tools.map(({ name }) => name),
         callIds: choice.calls.map(({ id }) => id),
-        reading: this.#reading(turn),
+        format: this.#format,
+        inThought: turn.inThought,
         sampling: this.#samplingRecord(),
       },
     )
@@ -235,16 +236,8 @@ export class Completion {
     else turn.discard()
   }
 
-  get #marks(): CallMarks {
-    return callMarks[this.#format]
-  }
-
-  get #format(): ToolFormat {
-    return toolFormatOf(this.settings.policy.template)
-  }
-
-  #reading({ inThought }: RolloutTurn): TurnReading {
-    return { format: this.#format, inThought }
+  get #format(): CallFormat {
+    return formatOf(this.settings.policy.template)
   }
 
   /**
@@ -255,20 +248,20 @@ export class Completion {
     { segment, promptTokens }: RolloutTurn,
     choice: number,
   ): (call: ToolCall, place: number) => string {
-    if (!this.#marks.namesCalls) return () => `call_${randomBytes(12).toString('base64url')}`
+    if (!this.#format.namesCalls) return () => `call_${randomBytes(12).toString('base64url')}`
     const turn = `turn ${segment.number} ${promptTokens} ${choice}`
     return (call, place) => callId(call.id ?? `${turn} ${place}`, place)
   }
 
   #checkCallsCanBeOff(): void {
     const { toolChoice, tools, parallelCalls } = this.#request
-    const { beginsAll, opening, closing } = this.#marks
+    const { name, beginsAll, opening, closing } = this.#format
     if (toolChoice === 'none' && tools.length > 0) {
       if (!beginsAll) {
         throw new HdpoError(
           'ERR_TOOL_CHOICE',
           `tool_choice 'none' with tools needs a policy whose calls begin with a token of their own, which they do not in ` +
-            `${this.#format} format: leave out tools`,
+            `${name} format: leave out tools`,
         )
       }
       this.#requireToken(opening, "tool_choice 'none'")
@@ -277,7 +270,7 @@ export class Completion {
     if (closing === undefined) {
       throw new HdpoError(
         'ERR_TOOL_CHOICE',
-        `parallel_tool_calls false needs a policy whose calls end with a token of their own, which they do not in ${this.#format} format`,
+        `parallel_tool_calls false needs a policy whose calls end with a token of their own, which they do not in ${name} format`,
       )
     }
     this.#requireToken(closing, 'parallel_tool_calls false')
@@ -305,16 +298,16 @@ class ReplyWriter {
   readonly #calls: SentCall[] = []
 
   constructor(
-    private readonly parser: ReplyParser,
+    private readonly parts: CallStream,
     private readonly settings: ChoiceSettings,
   ) {}
 
   add(text: string, { tokens, logprobs }: Pick<ChoicePiece, 'tokens' | 'logprobs'> = noTokens): void {
-    this.#tell(this.parser.feed(text), { tokens, logprobs })
+    this.#tell(this.parts.feed(text), { tokens, logprobs })
   }
 
   choice({ tokens, logprobs, finish }: SampledTurn): Choice {
-    this.#tell(this.parser.end(), noTokens)
+    this.#tell(this.parts.end(), noTokens)
     return {
       index: this.settings.index,
       content: this.#content,
@@ -327,10 +320,10 @@ class ReplyWriter {
 
   #tell(parts: readonly ReplyPart[], tokens: Pick<ChoicePiece, 'tokens' | 'logprobs'>): void {
     const { index, emit, idOf } = this.settings
-    const content = parts.map((part) => (part.kind === 'content' ? part.text : '')).join('')
-    const calls = parts
-      .flatMap((part) => (part.kind === 'call' ? [part.call] : []))
-      .map((call, place): SentCall => ({ ...call, id: idOf(call, this.#calls.length + place) }))
+    const content = contentOf(parts)
+    const calls = callsIn(parts).map(
+      (call, place): SentCall => ({ ...call, id: idOf(call, this.#calls.length + place) }),
+    )
     this.#content += content
     this.#calls.push(...calls)
     if (content !== '' || calls.length > 0 || tokens.tokens.length > 0) {
@@ -344,10 +337,9 @@ const noTokens = { tokens: new Int32Array(0), logprobs: new Float32Array(0) }
 /** What a reply must begin with for the tool choice to hold: a call, which cannot be inside a thought. */
 function forcedBeginning(
   { toolChoice }: CompletionRequest,
-  { anyCall, callOf }: CallMarks,
+  { forced }: CallFormat,
   inThought: boolean,
 ): string {
   if (toolChoice === 'auto' || toolChoice === 'none') return ''
-  const call = toolChoice === 'required' ? anyCall : callOf(toolChoice.name)
-  return forcedToSay(call, inThought)
+  return toolChoice === 'required' ? forced(inThought) : forced(inThought, toolChoice.name)
 }

@@ -27,6 +27,8 @@ export interface RolloutHandle {
   readonly id: string
   readonly apiKey: string
   readonly baseURL: string
+  /** The name that requests ask for. */
+  readonly model: string
   /** Aborted when the rollout ends, also for its agent's silence. */
   readonly signal: AbortSignal
   /** Ends it and gives what was recorded. Rejects with ERR_NO_COMPLETION where the policy was never asked. */
@@ -113,6 +115,7 @@ class PolicyServer implements AgentServer {
       id: rollout.id,
       apiKey,
       baseURL,
+      model: this.#options.model,
       signal: rollout.signal,
       finish: (outcome) => this.#registry.finish(rollout, outcome),
       abandon: () => this.#registry.abandon(rollout),

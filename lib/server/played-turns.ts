@@ -1,8 +1,9 @@
 // What the policy said and called in a rollout, over all its token sequences, in the order in which it was said.
 
 import { HdpoError } from '../core/errors.js'
-import { findAnswers, isWellFormed, tagsBalance } from '../policy/calls/markup.js'
-import { parseToolCalls, type TurnReading } from '../policy/calls/tool-call-parser.js'
+import type { CallFormat } from '../policy/calls/call-format.js'
+import { findAnswers, hasAnswerTag, isWellFormed, tagsBalance } from '../policy/calls/markup.js'
+import { splitThought } from '../policy/calls/thoughts.js'
 import type { Outcome, Rollout, SamplingRecord, ToolCallRecord } from '../rollout/types.js'
 import type { ChatMessage } from './chat-message.js'
 import type { RolloutDefinition } from './rollout-definition.js'
@@ -18,7 +19,9 @@ export interface PlayedTurn {
   sampling: SamplingRecord
   /** What the client knows the calls by that could be read, in order. */
   callIds: readonly string[]
-  reading: TurnReading
+  format: CallFormat
+  /** The turn began inside a thought that the template opened. */
+  inThought: boolean
 }
 
 interface SentCall {
@@ -27,7 +30,8 @@ interface SentCall {
 }
 
 export class PlayedTurns {
-  readonly #turns: (PlayedTurn & { calls: number })[] = []
+  /** `said` is what follows the thought: nothing inside that is an answer. */
+  readonly #turns: (PlayedTurn & { said: string; calls: number })[] = []
   readonly #toolCalls: ToolCallRecord[] = []
   /** Calls whose results have not come yet, by id. */
   readonly #sent = new Map<string, SentCall>()
@@ -37,19 +41,16 @@ export class PlayedTurns {
   }
 
   add(turn: PlayedTurn): void {
-    const calls = turn.toolNames.length > 0 ? parseToolCalls(turn.text, turn.reading) : []
-    this.#turns.push({ ...turn, calls: calls.length })
+    const { text, format, inThought, toolNames } = turn
+    const calls = toolNames.length > 0 ? format.parse(text, inThought) : []
+    this.#turns.push({ ...turn, said: splitThought(text, inThought).said, calls: calls.length })
     const ids = [...turn.callIds]
     for (const call of calls) {
       const record: ToolCallRecord = {
         name: call.kind === 'call' ? call.name : '',
         arguments: call.kind === 'call' ? call.arguments : call.text,
         outcome:
-          call.kind === 'malformed'
-            ? 'malformed'
-            : turn.toolNames.includes(call.name)
-              ? 'ok'
-              : 'unknown-tool',
+          call.kind === 'malformed' ? 'malformed' : toolNames.includes(call.name) ? 'ok' : 'unknown-tool',
         observation: '',
         milliseconds: 0,
       }
@@ -89,7 +90,7 @@ export class PlayedTurns {
       toolCalls: this.#toolCalls,
       turns: this.#turns.length,
       end: outcome === undefined ? 'aborted' : this.#end(),
-      finalAnswer: outcome?.answer ?? findAnswers(last.text).at(-1),
+      finalAnswer: outcome?.answer === undefined ? findAnswers(last.said).at(-1) : reported(outcome.answer),
       wellFormed: this.#wellFormed(),
       ...(outcome && { outcome }),
       sampling: this.#sampling(),
@@ -108,12 +109,21 @@ export class PlayedTurns {
   }
 
   /**
-   * Agents that know no <answer> tags answer with their last turn: then it has to be one without a call, all tags
-   * balanced.
+   * Agents that know no <answer> tags answer with their last turn: then it has to be one without a call, all tags balanced. A
+   * turn that is nothing but a thought answers nothing.
    */
   #wellFormed(): boolean {
-    const texts = this.#turns.map(({ text }) => text)
-    if (texts.some((text) => text.includes('<answer>'))) return isWellFormed(texts)
-    return texts.every(tagsBalance) && this.#end() === 'answer'
+    const texts = this.#turns.map(({ said }) => said)
+    if (texts.some(hasAnswerTag)) return isWellFormed(texts)
+    const last = this.#turns.at(-1)
+    const onlyThought = last !== undefined && last.said !== last.text && last.said.trim() === ''
+    return texts.every(tagsBalance) && this.#end() === 'answer' && !onlyThought
   }
+}
+
+/** An agent may hand on all that the policy said; what was thought before is no part of the answer. */
+function reported(answer: string): string | undefined {
+  const { thought, said } = splitThought(answer, 'unknown')
+  if (thought === '') return answer
+  return said.trim() === '' ? undefined : said.trim()
 }

@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { ApiError } from '../http/api-error.js'
 import { createRolloutKey, digest } from '../http/authorization.js'
 import type { RolloutPolicy } from '../policy/types.js'
+import { checkOutcome } from '../rollout/outcome.js'
 import type { Outcome, Rollout } from '../rollout/types.js'
-import { checkOutcome } from './outcome.js'
 import type { PromptCache } from './prompt-cache.js'
 import { rolloutEnded, ServedRollout } from './served-rollout.js'
 import type { ResolvedStartRollout } from './server-options.js'
 
-export interface RegistryOptions {
+interface RegistryOptions {
   policy: RolloutPolicy
   prompts: PromptCache
   maxRollouts: number

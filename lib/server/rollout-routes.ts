@@ -7,10 +7,10 @@ import { z } from 'zod'
 import { ApiError, invalid } from '../http/api-error.js'
 import type { Caller } from '../http/authorization.js'
 import { readJsonBody } from '../http/read-body.js'
+import { checkOutcome } from '../rollout/outcome.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
 import type { Outcome } from '../rollout/types.js'
 import { answer, type HandlerContext } from './handler-context.js'
-import { checkOutcome } from './outcome.js'
 import type { ServedRollout } from './served-rollout.js'
 
 const startSchema = z.strictObject({

@@ -1,10 +1,10 @@
 // One assistant turn sampled from a sequence, whole or in pieces for a client that reads as it is written. Draws depend on
 // seed and place alone, so the pieces are the tokens that the whole would have been.
 
-import { partialSuffix } from '../policy/calls/reply-parser.js'
+import { partialSuffix } from '../core/partial-suffix.js'
 import type { Sample, SamplingOptions, Sequence, Tokenizer } from '../policy/types.js'
 
-export interface TurnOptions {
+interface TurnOptions {
   sequence: Sequence
   tokenizer: Tokenizer
   /** Tokens that end the turn, and are none of its text. */
@@ -18,7 +18,7 @@ export interface TurnOptions {
   signal: AbortSignal
 }
 
-export interface TurnPiece {
+interface TurnPiece {
   text: string
   tokens: Int32Array
   logprobs: Float32Array

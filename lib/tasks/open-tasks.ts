@@ -3,10 +3,10 @@
 import { tmpdir } from 'node:os'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
-import { count, text } from '../core/option-kinds.js'
+import { count, signal as signalOption, text } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
-import { failAt } from './jsonl.js'
+import { failAt } from './json-line.js'
 import { type RowSource, readRows } from './rows.js'
 import { isInPart, splitOptions } from './split.js'
 import { TaskFile } from './task-file.js'
@@ -22,6 +22,8 @@ export const openTasksShape = {
   limit: count.optional(),
   /** Where the temporary file is. Default: the system's folder for them. */
   temporaryFolder: text.optional(),
+  /** Aborting ends the reading: the promise rejects with the signal's reason. */
+  signal: signalOption.optional(),
 }
 const openTasksOptions = z.strictObject(openTasksShape)
 export interface OpenTasksOptions extends OptionsOf<typeof openTasksShape> {}
@@ -66,8 +68,8 @@ async function fill(
   options: ResolvedOptions<typeof openTasksShape>,
 ): Promise<void> {
   const ids = new UniqueIds()
-  const { split, limit = Number.POSITIVE_INFINITY } = options
-  for await (const { value, where, defaultId, place, mayHaveMore } of readRows(source)) {
+  const { split, limit = Number.POSITIVE_INFINITY, signal } = options
+  for await (const { value, where, defaultId, place, mayHaveMore } of readRows(source, signal)) {
     const rowOptions = mayHaveMore && !options.columns ? { ...options, columns: {} } : options
     const task = toTask(value, defaultId, rowOptions, failAt(where))
     ids.add(task.id, place, where)

@@ -4,7 +4,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
-import { parseJsonLine } from './jsonl.js'
+import { parseJsonLine } from './json-line.js'
 import { parquetRows } from './parquet.js'
 
 export type Row = Record<string, unknown>
@@ -20,7 +20,7 @@ export type RowSource =
   | AsyncIterable<Row>
   | (() => AsyncIterable<Row>)
 
-export interface PlacedRow {
+interface PlacedRow {
   value: unknown
   /** For error messages: 'data.jsonl:7'. */
   where: string
@@ -34,7 +34,18 @@ export interface PlacedRow {
 
 const lineExtensions = ['.jsonl', '.ndjson']
 
-export async function* readRows(source: RowSource): AsyncGenerator<PlacedRow, void, void> {
+/** Where the signal is aborted, the next row that is asked for rejects with its reason. */
+export async function* readRows(
+  source: RowSource,
+  signal?: AbortSignal,
+): AsyncGenerator<PlacedRow, void, void> {
+  for await (const row of rowsOf(source)) {
+    signal?.throwIfAborted()
+    yield row
+  }
+}
+
+async function* rowsOf(source: RowSource): AsyncGenerator<PlacedRow, void, void> {
   if (typeof source === 'string') return yield* readFiles(await filesAt(source))
   if (typeof source === 'function') return yield* readIterable(source())
   if (!Array.isArray(source)) {
@@ -111,11 +122,15 @@ function isDataFile(path: string): boolean {
  * Lines end with \n alone; node:readline would also cut at U+2028, which JSON text may hold as it is. A line is decoded whole:
  * no character is cut by a chunk's end.
  */
-export async function* readLines(path: string): AsyncGenerator<{ text: string; line: number }, void, void> {
+export async function* readLines(
+  path: string,
+  signal?: AbortSignal,
+): AsyncGenerator<{ text: string; line: number }, void, void> {
   let rest: Buffer[] = []
   let line = 0
   try {
     for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+      signal?.throwIfAborted()
       let start = 0
       for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
         const text = Buffer.concat([...rest, chunk.subarray(start, end)]).toString('utf8')

@@ -1,5 +1,6 @@
 // A row of a data set as a task: { "question" | "prompt" | "messages", "answer", "id"?, "metadata"? }.
 import { z } from 'zod'
+import { isRecord } from '../core/is-record.js'
 import type { OptionsOf } from '../core/options.js'
 import type { Message } from '../policy/types.js'
 import type { Task } from '../rollout/types.js'
@@ -25,7 +26,7 @@ export function toTask(
   { columns, system }: RowOptions,
   fail: (message: string) => never,
 ): Task {
-  if (!isObject(value)) return fail(`must hold an object, got ${JSON.stringify(value)?.slice(0, 40)}`)
+  if (!isRecord(value)) return fail(`must hold an object, got ${JSON.stringify(value)?.slice(0, 40)}`)
   const row = columns ? mapColumns(value, columns, fail) : value
   const unknown = Object.keys(row).find((key) => !knownKeys.includes(key))
   if (unknown !== undefined) fail(`unknown key "${unknown}"; known keys: ${knownKeys.join(', ')}`)
@@ -33,7 +34,7 @@ export function toTask(
   if (row.id !== undefined && typeof row.id !== 'string' && typeof row.id !== 'number') {
     fail(`"id" must be a string or a number, got ${JSON.stringify(row.id)}`)
   }
-  if (row.metadata !== undefined && !isObject(row.metadata)) {
+  if (row.metadata !== undefined && !isRecord(row.metadata)) {
     fail(`"metadata" must be an object, got ${JSON.stringify(row.metadata)}`)
   }
   const messages = parseQuestion(row, fail)
@@ -63,15 +64,11 @@ function parseMessages(value: unknown, fail: (message: string) => never): Messag
   if (!Array.isArray(value) || value.length === 0)
     return fail('"messages" must be a list of at least one message')
   value.forEach((message: unknown, index) => {
-    if (!isObject(message) || typeof message.content !== 'string' || !roles.includes(String(message.role))) {
+    if (!isRecord(message) || typeof message.content !== 'string' || !roles.includes(String(message.role))) {
       fail(
         `messages[${index}] must be { role: ${roles.join(' | ')}, content: text }, got ${JSON.stringify(message)}`,
       )
     }
   })
   return value as Message[]
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

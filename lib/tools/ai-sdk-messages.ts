@@ -7,7 +7,7 @@ interface Part {
 }
 
 /** Fits the SDK's ModelMessage. */
-export interface AiSdkMessage {
+interface AiSdkMessage {
   role: 'user' | 'assistant' | 'tool'
   content: string | Part[]
 }

@@ -4,7 +4,7 @@ import { type JsonSchema, resolveInputSchema } from './input-schema.js'
 import { toolOptions, type toolShape } from './tool-options.js'
 import type { Tool, ToolContext } from './types.js'
 
-interface ToolDefinition<Input, Schema> extends Omit<OptionsOf<typeof toolShape>, 'input' | 'run'> {
+export interface ToolDefinition<Input, Schema> extends Omit<OptionsOf<typeof toolShape>, 'input' | 'run'> {
   /** Zod 4 schema of an object, or JSON Schema (2020-12, or draft-07 where `$schema` says so) with type "object". */
   input: Schema
   /** Gives the result of a call. */

@@ -1,13 +1,17 @@
 // Search of the web, through whichever service the user has a key for.
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { cacheKey, FolderCache } from '../core/folder-cache.js'
+import { isRecord } from '../core/is-record.js'
 import { readOptions } from '../core/options.js'
 import { addSecret } from '../core/secrets.js'
+import { untilAborted } from '../core/until-aborted.js'
 import { AttemptError, fetchWithRetries } from '../http/fetch-with-retries.js'
 import { defineTool } from './define-tool.js'
 import type { Tool } from './types.js'
-import { AnswerCache, answerKey, defaultCacheFolder } from './web-search/answer-cache.js'
 import { type ResolvedWebSearch, type WebSearchOptions, webSearchOptions } from './web-search/options.js'
 import { type WebAnswer, type WebSearchProvider, webSearchServices } from './web-search/providers.js'
 
@@ -38,7 +42,12 @@ function createSearch(options: ResolvedWebSearch) {
   const key = keyOf(options, service.keyVariable)
   const url = options.url ?? service.url
   const cache =
-    folder === false ? undefined : new AnswerCache(folder, options.cacheMaxAge ?? Number.POSITIVE_INFINITY)
+    folder === false
+      ? undefined
+      : new FolderCache(folder, {
+          parse: parseAnswer,
+          maxAge: options.cacheMaxAge ?? Number.POSITIVE_INFINITY,
+        })
   const places = pLimit(options.concurrency)
   const underWay = new Map<string, Promise<WebAnswer>>()
   const about = { results, ...(country && { country }), ...(language && { language }) }
@@ -48,19 +57,21 @@ function createSearch(options: ResolvedWebSearch) {
     const read = async (response: Response) => service.read(await parseBody(response))
     return fetchWithRetries(request.url, request.init, read, limits)
   }
-  const find = async (query: string, cacheKey: string): Promise<WebAnswer> => {
-    const kept = await cache?.read(cacheKey)
+  const find = async (query: string, asked: string): Promise<WebAnswer> => {
+    const kept = await cache?.read(asked)
     if (kept) return kept
     const answer = await places(() => ask(query))
-    await cache?.write(cacheKey, answer)
+    await cache?.write(asked, answer)
     return answer
   }
   return async (query: string, signal: AbortSignal): Promise<WebAnswer> => {
-    const cacheKey = answerKey(provider, url, query, about)
-    const found = underWay.get(cacheKey) ?? find(query, cacheKey).finally(() => underWay.delete(cacheKey))
-    underWay.set(cacheKey, found)
+    const asked = cacheKey(provider, url, query, about)
     // Others may be waiting for the same answer: an abort leaves it, the request goes on.
-    return untilAborted(found, signal)
+    return untilAborted(signal, () => {
+      const found = underWay.get(asked) ?? find(query, asked).finally(() => underWay.delete(asked))
+      underWay.set(asked, found)
+      return found
+    })
   }
 }
 
@@ -83,13 +94,13 @@ function describe({ direct, results }: WebAnswer, query: string): string {
   return [...(direct ? [`Answer: ${direct}`] : []), ...pages].join('\n\n')
 }
 
-function untilAborted<Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    const stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
+/** Where caches belong: XDG_CACHE_HOME, or .cache at home. */
+function defaultCacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'hdpo', 'web-search')
+}
+
+function parseAnswer(kept: unknown): WebAnswer | undefined {
+  return isRecord(kept) && Array.isArray(kept.results) ? (kept as unknown as WebAnswer) : undefined
 }
 
 function refuseImages(kind: ResolvedWebSearch['kind']): void {

@@ -2,6 +2,8 @@
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import type { OptionsOf } from '../core/options.js'
+import { hasAnswerTag, tagAnswer } from '../policy/calls/markup.js'
+import { splitThought } from '../policy/calls/thoughts.js'
 import type { Message, ToolDescription } from '../policy/types.js'
 
 /** As in trainer/supervised-trainer.ts. */
@@ -13,8 +15,8 @@ export interface ImportedConversation {
 
 export const importShape = {
   /**
-   * 'add': the last assistant message's text is put into <answer> tags where it has none, for that is where the rewards look for an
-   * answer, and what the policy is to learn. 'keep': as it was written. Default 'add'.
+   * 'add': what the last assistant message says, its thought apart, is put into <answer> tags where it has none, for that is where
+   * the rewards look for an answer, and what the policy is to learn. 'keep': as it was written. Default 'add'.
    */
   answerTags: z.enum(['add', 'keep']).default('add'),
 }
@@ -46,10 +48,18 @@ export function finishConversation(
   const final = used[last] as Message
   // Cut off in the middle: the results of its calls, and the answer, are missing.
   if (final.toolCalls?.length) throw new UnusableTrace('ends with a tool call that nothing came of')
-  if (answerTags === 'add' && !final.content.includes('<answer>')) {
-    used[last] = { ...final, content: `<answer>${final.content.trim()}</answer>` }
-  }
+  if (answerTags === 'add') used[last] = { ...final, content: withAnswerTags(final.content) }
   return { messages: used, ...(tools && tools.length > 0 && { tools: [...tools] }) }
+}
+
+/** Nothing inside a thought is an answer: the tags stand behind it, where rollouts look for them. */
+function withAnswerTags(content: string): string {
+  const { thought, said } = splitThought(content, 'unknown')
+  if (hasAnswerTag(said)) return content
+  const answer = said.trim()
+  if (thought === '') return tagAnswer(answer)
+  if (answer === '') throw new UnusableTrace('ends with a thought that no answer follows')
+  return thought + said.slice(0, said.indexOf(answer)) + tagAnswer(answer)
 }
 
 function mergeAssistants(messages: readonly Message[]): Message[] {

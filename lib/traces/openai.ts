@@ -1,5 +1,7 @@
 // Conversations in OpenAI's chat format, as people log and fine-tune with: { messages, tools? }. Written by many programs, so
 // read with leave: further keys say nothing here, legacy function calls and missing call ids are understood.
+
+import { isRecord } from '../core/is-record.js'
 import type { Message, ToolCall, ToolDescription } from '../policy/types.js'
 import {
   finishConversation,
@@ -7,7 +9,7 @@ import {
   type ImportOptions,
   UnusableTrace,
 } from './conversation.js'
-import { describe, isRecord, parseArguments } from './json-value.js'
+import { describe, parseArguments } from './json-value.js'
 import { parseIfText } from './otlp-values.js'
 
 export function fromOpenAi(value: unknown, options: ImportOptions = {}): ImportedConversation {

@@ -1,8 +1,10 @@
 // Spans of the Vercel AI SDK (experimental_telemetry): ai.prompt.messages, ai.response.text, ai.response.toolCalls and ai.prompt.tools of
 // the calls of a model, ai.generateText.doGenerate and ai.streamText.doStream. Their messages are the SDK's own, of versions 4 to 6.
+
+import { isRecord } from '../core/is-record.js'
 import type { Message, ToolCall, ToolDescription } from '../policy/types.js'
 import { UnusableTrace } from './conversation.js'
-import { describe, isRecord, parseArguments } from './json-value.js'
+import { describe, parseArguments } from './json-value.js'
 import { readTools } from './openai.js'
 import { type Attributes, parseIfText } from './otlp-values.js'
 

@@ -1,6 +1,7 @@
 // Messages as span events, one event a message: gen_ai.user.message { content } and its like, gen_ai.choice { message }.
+
+import { isRecord } from '../core/is-record.js'
 import type { Message } from '../policy/types.js'
-import { isRecord } from './json-value.js'
 import { fromOpenAiMessages } from './openai.js'
 import { type Attributes, parseIfText } from './otlp-values.js'
 

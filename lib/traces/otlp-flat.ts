@@ -1,6 +1,7 @@
 // OpenLLMetry's numbered attributes: gen_ai.prompt.0.role, gen_ai.prompt.1.tool_calls.0.name, gen_ai.completion.0.content.
+
+import { isRecord } from '../core/is-record.js'
 import type { Message } from '../policy/types.js'
-import { isRecord } from './json-value.js'
 import { fromOpenAiMessages } from './openai.js'
 import type { Attributes } from './otlp-values.js'
 

@@ -1,8 +1,10 @@
 // Messages of the current GenAI conventions: { role, parts: [{ type: 'text', content } | { type: 'tool_call', id, name,
 // arguments } | { type: 'tool_call_response', id, response }] }.
+
+import { isRecord } from '../core/is-record.js'
 import type { Message, ToolCall } from '../policy/types.js'
 import { UnusableTrace } from './conversation.js'
-import { describe, isRecord, parseArguments } from './json-value.js'
+import { describe, parseArguments } from './json-value.js'
 import { parseIfText } from './otlp-values.js'
 
 export function fromParts(value: unknown, where: string): Message[] {

@@ -1,5 +1,5 @@
 // OTLP's attribute lists, [{ key, value: { stringValue } }], as plain values.
-import { isRecord } from './json-value.js'
+import { isRecord } from '../core/is-record.js'
 
 export type Attributes = Record<string, unknown>
 

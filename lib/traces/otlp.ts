@@ -5,6 +5,8 @@
 //   3. gen_ai.prompt.0.role, gen_ai.completion.0.content and so on (OpenLLMetry),
 //   4. ai.prompt.messages, ai.response.text and so on (Vercel AI SDK).
 // An agent's spans repeat the conversation so far: only the longest of each is kept.
+
+import { isRecord } from '../core/is-record.js'
 import type { Message, ToolDescription } from '../policy/types.js'
 import {
   finishConversation,
@@ -12,7 +14,6 @@ import {
   type ImportOptions,
   UnusableTrace,
 } from './conversation.js'
-import { isRecord } from './json-value.js'
 import { readTools } from './openai.js'
 import { aiSdkTools, fromAiSdkSpan } from './otlp-ai-sdk.js'
 import { fromEvents } from './otlp-events.js'
@@ -20,7 +21,7 @@ import { fromFlatAttributes } from './otlp-flat.js'
 import { fromParts, readSystem } from './otlp-parts.js'
 import { type Attributes, readAttributes } from './otlp-values.js'
 
-export interface TraceImport {
+interface TraceImport {
   conversations: ImportedConversation[]
   /** Spans that hold messages but no conversation to train on, with why. */
   skipped: { span: string; reason: string }[]

@@ -3,12 +3,13 @@ import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { isRecord } from '../core/is-record.js'
+import { signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Message } from '../policy/types.js'
-import { parseJsonLine } from '../tasks/jsonl.js'
+import { parseJsonLine } from '../tasks/json-line.js'
 import { readRows } from '../tasks/rows.js'
 import { type ImportedConversation, type ImportOptions, importShape, UnusableTrace } from './conversation.js'
-import { isRecord } from './json-value.js'
 import { fromOpenAi } from './openai.js'
 import { fromOtlp, isOtlp } from './otlp.js'
 
@@ -22,6 +23,8 @@ export const readConversationsShape = {
    * tool_calls, a tool_call_id or content in parts, else hdpo's. Default 'auto'.
    */
   format: z.enum(conversationFormats).default('auto'),
+  /** Aborting ends the reading: the promise rejects with the signal's reason. */
+  signal: signalOption.optional(),
 }
 const readConversationsOptions = z.strictObject(readConversationsShape)
 export interface ReadConversationsOptions extends OptionsOf<typeof readConversationsShape> {}
@@ -37,10 +40,10 @@ export async function readConversations(
   path: string,
   given: ReadConversationsOptions = {},
 ): Promise<ReadConversations> {
-  const { format, ...options } = readOptions(readConversationsOptions, given, 'readConversations')
+  const { format, signal, ...options } = readOptions(readConversationsOptions, given, 'readConversations')
   const result: ReadConversations = { conversations: [], skipped: [] }
   const exports: unknown[] = []
-  for await (const { value, where } of readValues(path)) {
+  for await (const { value, where } of readValues(path, signal)) {
     const kind = format === 'auto' ? formatOf(value) : format
     if (kind === 'otlp') exports.push(value)
     else if (kind === 'hdpo') result.conversations.push(ownConversation(value, where))
@@ -61,8 +64,11 @@ export async function readConversations(
   return result
 }
 
-async function* readValues(path: string): AsyncGenerator<{ value: unknown; where: string }> {
-  if (extname(path) !== '.json') return yield* readRows(path)
+async function* readValues(
+  path: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ value: unknown; where: string }> {
+  if (extname(path) !== '.json') return yield* readRows(path, signal)
   const text = await readFile(path, 'utf8').catch((error: Error) => {
     throw new HdpoError('ERR_DATA', `cannot read ${path}: ${error.message}`, { cause: error })
   })

@@ -8,7 +8,7 @@ import { createSetting } from '../rollout/setting.js'
 import { type TaskList, taskAt } from '../tasks/task-list.js'
 import type { Tool } from '../tools/types.js'
 
-export interface PromptCheck {
+interface PromptCheck {
   policy: RolloutPolicy
   tasks: TaskList
   tools: readonly Tool[]

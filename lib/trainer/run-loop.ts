@@ -6,6 +6,7 @@ import type { RunLogger, RunOutcome } from '../loggers/types.js'
 import { describeConfig } from '../run/describe-config.js'
 import { EventLog } from '../run/event-log.js'
 import { RunFolder } from '../run/run-folder.js'
+import type { RunIdentity } from '../run/run-identity.js'
 import { type RunState, readState, writeState } from '../run/run-state.js'
 import { BackgroundIndex } from '../run/store/background-index.js'
 import { SkipGuard } from './skip-guard.js'
@@ -36,14 +37,14 @@ export interface RecordedStep {
   checkpoint?: string
 }
 
-export interface LoopOptions<Step extends RecordedStep> {
+interface LoopOptions<Step extends RecordedStep> {
   kind: RunState['kind']
   policy: TrainablePolicy
   steps: number
-  /** What a resumed run may not change. */
-  identity: RunState['identity']
-  /** Kept as config.yaml. */
-  config: unknown
+  /** What a resumed run may not change, besides what the policy says of itself. */
+  identity: RunIdentity
+  /** Kept as config.yaml. Absent: the identity. */
+  config?: unknown
   output: string
   checkpointEvery: number
   keepCheckpoints: number
@@ -83,7 +84,9 @@ export async function* runLoop<Step extends RecordedStep>(
   const index = options.index ? new BackgroundIndex(folder.path, warn) : undefined
   let outcome: RunOutcome = 'stopped'
   try {
-    const last = yield* takeSteps({ ...options, onWarning: warn }, { folder, loggers, index }, signal)
+    const identity = { ...options.identity, ...(await identityOf(options.policy)) }
+    const loop = { ...options, identity, config: options.config ?? identity, onWarning: warn }
+    const last = yield* takeSteps(loop, { folder, loggers, index }, signal)
     if (last === options.steps) outcome = 'finished'
   } catch (error) {
     outcome = 'failed'
@@ -94,6 +97,10 @@ export async function* runLoop<Step extends RecordedStep>(
     await index?.close()
     await events.written()
   }
+}
+
+async function identityOf(policy: TrainablePolicy): Promise<RunIdentity> {
+  return policy.identity ? { policy: await policy.identity() } : {}
 }
 
 async function* takeSteps<Step extends RecordedStep>(

@@ -41,12 +41,16 @@ export const supervisedShape = {
   ...runShape,
 }
 
-export const supervisedOptions = z
-  .strictObject(supervisedShape)
-  .refine(({ epochs, steps }) => epochs === undefined || steps === undefined, {
-    path: ['steps'],
-    message: 'left out where epochs is given',
-  })
+/** Throws nothing: tells zod what two options together are not. */
+export function usesOneLength(
+  { epochs, steps }: { epochs?: number | undefined; steps?: number | undefined },
+  context: z.RefinementCtx,
+): void {
+  if (epochs === undefined || steps === undefined) return
+  context.addIssue({ code: 'custom', path: ['steps'], message: 'left out where epochs is given' })
+}
+
+export const supervisedOptions = z.strictObject(supervisedShape).superRefine(usesOneLength)
 
 export interface SupervisedTrainerOptions extends OptionsOf<typeof supervisedShape> {}
 export type ResolvedSupervisedOptions = ResolvedOptions<typeof supervisedShape>

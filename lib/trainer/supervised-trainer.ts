@@ -4,9 +4,8 @@
 import { Described, InvalidOptionError } from '../core/option-error.js'
 import { readOptions } from '../core/options.js'
 import { timed } from '../core/seconds.js'
-import { callMarks } from '../policy/calls/call-marks.js'
-import { toolFormatOf } from '../policy/calls/tool-format.js'
-import { fingerprint, type RunState } from '../run/run-state.js'
+import { formatOf } from '../policy/calls/formats.js'
+import { fingerprint, type RunState, toolFingerprint } from '../run/run-state.js'
 import { type MaskedSequence, packSequences } from './batch.js'
 import type { SupervisedMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
@@ -60,7 +59,7 @@ export class SupervisedTrainer {
         policy,
         steps: this.steps,
         identity: this.#identity(),
-        config: this.#options.config ?? this.#identity(),
+        ...(this.#options.config !== undefined && { config: this.#options.config }),
         output,
         checkpointEvery,
         keepCheckpoints,
@@ -123,13 +122,14 @@ export class SupervisedTrainer {
   }
 
   #identity(): RunState['identity'] {
-    const { seed, tokensPerStep, optimizer, conversations } = this.#options
+    const { seed, tokensPerStep, optimizer, conversations, tools } = this.#options
     return {
       seed,
       tokensPerStep,
       optimizer,
       ...(optimizer.schedule === 'cosine' && { steps: this.steps }),
       conversations: fingerprint(conversations),
+      tools: toolFingerprint(tools),
     }
   }
 }
@@ -139,13 +139,12 @@ function excludedBy(
   policy: TrainablePolicy,
 ): { excludedToken?: number } {
   if (!sequences.some(({ mask }) => Array.from(mask).includes(2))) return {}
-  const format = toolFormatOf(policy.template)
-  const { opening, beginsAll } = callMarks[format]
+  const { name, opening, beginsAll } = formatOf(policy.template)
   if (!beginsAll) {
     throw new InvalidOptionError(
       'conversations',
       'free of turns that are trained "without-calls" where calls begin with no token of their own',
-      new Described(`some, with calls in ${format} format`),
+      new Described(`some, with calls in ${name} format`),
     )
   }
   const excludedToken = policy.tokenizer.tokenId(opening)

@@ -26,6 +26,8 @@ export interface TrainablePolicy extends RolloutPolicy {
   readonly generationPrecision?: GenerationPrecision
   /** Present where an adapter alone is trained: then the weights without it are the KL reference. */
   readonly lora?: LoraOptions | undefined
+  /** What of it makes the numbers of a run and is in no checkpoint: adapter options, the base's fingerprint, precisions. */
+  identity?(): Promise<Record<string, unknown>>
   /** Writes what training changes into a folder that is being filled, exactly; loadCheckpoint reads it back. */
   saveCheckpoint(folder: string): Promise<void>
   loadCheckpoint(folder: string): Promise<void>

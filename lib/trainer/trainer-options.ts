@@ -5,6 +5,7 @@ import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/optio
 import type { Knowledge } from '../evaluation/knowledge.js'
 import { algorithmOptions, resolveAlgorithm } from '../hdpo/options.js'
 import { lossShape } from '../native/loss-options.js'
+import type { GenerationPrecision } from '../native/types.js'
 import { rewardOptions } from '../rewards/reward-options.js'
 import { type RunGroup, runGroup } from '../rollout/group.js'
 import { rolloutShape } from '../rollout/options.js'
@@ -86,20 +87,35 @@ export const trainerShape = {
   evaluate: z.strictObject(trainerEvaluationShape).optional(),
 }
 
-export const trainerOptions = z.strictObject(trainerShape).superRefine((options, context) => {
-  const refuse = (name: keyof typeof options, message: string) =>
-    context.addIssue({ code: 'custom', path: [name], message, input: options[name] })
-  if (options.tasks.length === 0) refuse('tasks', 'a list of at least one task')
+/** What several options of a run together are not; a config file is checked by it before a policy is loaded. */
+export function refuseTogether(
+  options: Pick<ResolvedOptions<typeof trainingShape>, 'miniBatches' | 'promptsPerStep'> & {
+    importanceCap?: number | undefined
+    recordTrainingLogprobs: boolean
+    generationPrecision?: GenerationPrecision | undefined
+  },
+  context: z.RefinementCtx,
+): void {
+  const refuse = (name: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [name], message })
   if (options.miniBatches > options.promptsPerStep) {
     refuse('miniBatches', `at most promptsPerStep (${options.promptsPerStep})`)
   }
-  const corrected = options.importanceCap !== undefined || options.policy.generationPrecision === 'int8'
+  const corrected = options.importanceCap !== undefined || options.generationPrecision === 'int8'
   if (options.recordTrainingLogprobs && corrected) {
     refuse(
       'recordTrainingLogprobs',
       'false where importanceCap is at work (with int8 rollouts it is): the ratio is not that of the recorded logprobs',
     )
   }
+}
+
+export const trainerOptions = z.strictObject(trainerShape).superRefine((options, context) => {
+  if (options.tasks.length === 0) {
+    context.addIssue({ code: 'custom', path: ['tasks'], message: 'a list of at least one task' })
+  }
+  const { generationPrecision } = options.policy
+  refuseTogether({ ...options, generationPrecision }, context)
 })
 
 export interface TrainerOptions extends OptionsOf<typeof trainerShape> {}

@@ -7,11 +7,12 @@ import { evaluate } from '../evaluation/evaluate.js'
 import { gradedMetrics } from '../evaluation/metrics.js'
 import { assignAdvantages, lossWeights } from '../hdpo/algorithms.js'
 import type { PolicyBatch, PolicyLossOptions, StepResult } from '../native/types.js'
+import { functionIdentity, rewardIdentity } from '../rewards/reward-identity.js'
 import { partitionGraded, scoreRollouts } from '../rewards/rewards.js'
 import { runGroup } from '../rollout/group.js'
 import type { ScoredRollout, UngradedRollout } from '../rollout/types.js'
 import type { RunFolder } from '../run/run-folder.js'
-import { type RunState, taskFingerprint } from '../run/run-state.js'
+import { type RunState, taskFingerprint, toolFingerprint } from '../run/run-state.js'
 import { taskAt } from '../tasks/task-list.js'
 import { packPolicyBatch } from './batch.js'
 import { checkPrompts } from './check-prompts.js'
@@ -55,7 +56,7 @@ export class Trainer {
         policy,
         steps,
         identity: this.#identity(),
-        config: this.#options.config ?? this.#identity(),
+        ...(this.#options.config !== undefined && { config: this.#options.config }),
         output,
         checkpointEvery,
         keepCheckpoints,
@@ -97,7 +98,7 @@ export class Trainer {
   /** What a resumed run may not change. `steps` may grow, unless the learning rate depends on it. */
   #identity(): RunState['identity'] {
     const { seed, groupSize, promptsPerStep, algorithm, klCoefficient, passes, miniBatches } = this.#options
-    const { optimizer, loss, rollout, importanceCap } = this.#options
+    const { optimizer, loss, rollout, importanceCap, tools, reward, runGroup: played } = this.#options
     return {
       seed,
       groupSize,
@@ -112,6 +113,9 @@ export class Trainer {
       ...(importanceCap !== undefined && { importanceCap }),
       ...(optimizer.schedule === 'cosine' && { steps: this.#options.steps }),
       tasks: taskFingerprint(this.#options.tasks),
+      tools: toolFingerprint(tools),
+      reward: rewardIdentity(reward),
+      ...(played !== runGroup && { runGroup: functionIdentity(played) }),
     }
   }
 

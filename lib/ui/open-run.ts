@@ -11,7 +11,7 @@ const sliceMilliseconds = 30
 // A run that has written within so many milliseconds is still training.
 const liveMilliseconds = 30_000
 
-export interface RunStatus {
+interface RunStatus {
   id: string
   lastStep: number
   rollouts: number

@@ -1,19 +1,27 @@
-// The newest value of every metric of every run, for Prometheus.
-import { exposition, type Gauge, metricName } from './exposition.js'
+// The newest value of every metric of every run in Prometheus's text format, version 0.0.4.
+import { prometheusName } from '../loggers/metric-name.js'
 import type { OpenRun } from './open-run.js'
+
+interface Gauge {
+  help: string
+  samples: string[]
+}
 
 export function runsExposition(runs: readonly OpenRun[]): string {
   const gauges = new Map<string, Gauge>()
   for (const { id, store } of runs) {
-    for (const [name, value] of store.newestMetrics()) {
-      const gauge = gauges.get(name) ?? {
-        name: metricName(name),
-        help: `${name} of the newest step.`,
-        samples: [],
-      }
-      gauge.samples.push({ labels: { run: id }, value })
+    for (const [metric, value] of store.newestMetrics()) {
+      const name = prometheusName(metric)
+      const gauge = gauges.get(name) ?? { help: `${metric} of the newest step.`, samples: [] }
+      gauge.samples.push(`${name}{run="${escapeLabel(id)}"} ${value}\n`)
       gauges.set(name, gauge)
     }
   }
-  return exposition([...gauges.values()])
+  return [...gauges]
+    .map(([name, { help, samples }]) => `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${samples.join('')}`)
+    .join('')
+}
+
+function escapeLabel(value: string): string {
+  return value.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
 }

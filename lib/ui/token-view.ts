@@ -3,7 +3,7 @@ import { type ClipRange, tokenGradientWeight, tokenRatio } from '../hdpo/token-w
 import type { Tokenizer } from '../policy/types.js'
 import type { StoredSequence } from '../run/store/run-store.js'
 
-export interface ShownToken {
+interface ShownToken {
   text: string
   /** Given tokens (prompt, observations) have the text alone: nothing was chosen, nothing is learnt. */
   logprob?: number
@@ -14,7 +14,7 @@ export interface ShownToken {
   efficiency?: number
 }
 
-export interface ChannelPush {
+interface ChannelPush {
   accuracyAdvantage: number
   efficiencyAdvantage: number
   accuracyWeight: number

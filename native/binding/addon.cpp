@@ -42,7 +42,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace hdpo
 
-// The macro makes names out of the function's, which therefore has no namespace.
+// NODE_API_MODULE makes names out of the function's name, so the function stands in no namespace.
 static Napi::Object initializeAddon(Napi::Env env, Napi::Object exports) {
   return hdpo::initialize(env, exports);
 }

@@ -1,6 +1,6 @@
-// JS values to plain C++ ones and errors back. Wrong types throw TypeError, wrong values RangeError, both
-// naming the argument. lib/ has checked arguments for people; here everything is checked again that could
-// make native code read out of bounds or run for ever.
+// Converts JS values to plain C++ ones, and errors back. Wrong types throw TypeError and wrong values
+// RangeError; both name the argument. lib/ has already checked arguments, with messages for people; here
+// everything is checked again that could make native code read out of bounds or run for ever.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 
 namespace hdpo {
 
-// An hdpo::Error becomes an Error with its code; running out of memory has ERR_OUT_OF_MEMORY, anything else
-// ERR_INTERNAL. An error that JS threw is itself.
+// An hdpo::Error becomes a JS Error with its code. Running out of memory becomes ERR_OUT_OF_MEMORY, anything
+// else ERR_INTERNAL. An error that JS threw stays as it is.
 Napi::Error toJsError(Napi::Env env, std::exception_ptr error);
 
 [[noreturn]] void throwType(Napi::Env env, const std::string& message);
@@ -28,24 +28,24 @@ constexpr int64_t kAnyInteger = int64_t{1} << 53;
 
 Napi::Object requireObject(const Napi::Value& value, const char* name);
 std::string parseString(const Napi::Value& value, const char* name);
-// A property inside [low, high]; `fallback` where it is undefined.
+// A property inside [low, high], or `fallback` where it is undefined.
 double parseNumber(const Napi::Object& object, const char* name, double fallback, double low, double high);
 int64_t parseInteger(const Napi::Object& object, const char* name, int64_t fallback, int64_t low,
                      int64_t high);
-// Without a value where it is undefined.
+// Holds no value where the property is undefined.
 std::optional<int64_t> parseOptionalInteger(const Napi::Object& object, const char* name, int64_t low,
                                             int64_t high);
 bool parseBoolean(const Napi::Object& object, const char* name, bool fallback);
-// One of `names`, by its place in them; `fallback` where it is undefined.
+// The index in `names` of the given name, or `fallback` where it is undefined.
 size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names,
                    size_t fallback);
-// What generation packs weights as, 'float32', 'bfloat16' or 'int8'; `fallback` where it is undefined.
+// The format in which generation packs weights: 'float32', 'bfloat16' or 'int8', or `fallback` where it is
+// undefined.
 PackedFormat parsePackedFormat(const Napi::Value& value, const char* name, PackedFormat fallback);
-// Undefined: the CPU.
+// Undefined means the CPU.
 Device parseDevice(const Napi::Value& value);
 
-// Of the options object that holds the loss: clipping, weights and coefficients, and how tokens are
-// aggregated.
+// Reads the options of the loss: clipping, weights and coefficients, and how tokens are aggregated.
 PolicyLossOptions parsePolicyLossOptions(const Napi::Value& value);
 Aggregation parseAggregation(const Napi::Value& value);
 
@@ -85,7 +85,7 @@ Napi::TypedArrayOf<Element> requireTypedArray(const Napi::Value& value, const ch
   return array;
 }
 
-// A copy of it.
+// A copy of JS memory.
 template <class Element>
 std::vector<Element> parseArray(const Napi::Value& value, const char* name, size_t length = kAnyLength) {
   const auto array = requireTypedArray<Element>(value, name, length);

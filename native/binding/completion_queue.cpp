@@ -7,8 +7,9 @@ namespace hdpo {
 CompletionQueue::CompletionQueue(Napi::Env env)
     : env_(env), function_(Napi::ThreadSafeFunction::New(env, Napi::Function(), "hdpo engine", 0, 1)) {
   function_.Unref(env);
-  // The environment's end frees the function before it runs the finalizers of JS objects, which may own this
-  // queue. Hooks run in reverse order: this one before the function's own, after those that join threads.
+  // When the environment ends, it frees the function before it runs the finalizers of JS objects, which may
+  // own this queue. Hooks run in reverse order: this one runs before the function's own, and after those that
+  // join threads.
   napi_add_env_cleanup_hook(env, &CompletionQueue::onEnvironmentEnd, this);
 }
 
@@ -40,7 +41,7 @@ void CompletionQueue::settle(Callback callback) {
   });
   const napi_status status = function_.BlockingCall(data, [](Napi::Env env, Napi::Function, Callback* run) {
     std::unique_ptr<Callback> owned(run);
-    // A null environment: the process or worker is ending and nobody waits any more.
+    // A null environment means that the process or worker is ending and nobody waits any more.
     if (static_cast<napi_env>(env) == nullptr) return;
     Napi::HandleScope scope(env);
     try {

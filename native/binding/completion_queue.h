@@ -1,5 +1,5 @@
-// Carries finished work from an engine's thread to the JS thread. Keeps the event loop alive exactly while a
-// promise is outstanding.
+// Carries finished work from an engine's thread to the JS thread. It keeps the event loop alive exactly while
+// a promise is outstanding.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@ class CompletionQueue {
   CompletionQueue& operator=(const CompletionQueue&) = delete;
 
   void expect(Napi::Env env);  // JS thread: one more promise is outstanding
-  // Engine thread: runs `callback` on the JS thread; settles one expected promise.
+  // Engine thread: runs `callback` on the JS thread and settles one expected promise.
   void settle(Callback callback);
 
  private:
@@ -29,8 +29,8 @@ class CompletionQueue {
 
   napi_env env_;
   Napi::ThreadSafeFunction function_;
-  bool released_ = false;    // JS thread alone
-  int64_t outstanding_ = 0;  // JS thread alone
+  bool released_ = false;    // used by the JS thread alone
+  int64_t outstanding_ = 0;  // used by the JS thread alone
 };
 
 }  // namespace hdpo

@@ -1,4 +1,4 @@
-// What a build finds on this machine, and the self-test of its ops: what `hdpo doctor` shows.
+// The devices that a build finds on this machine, and the self-test of its ops: what `hdpo doctor` shows.
 #include <memory>
 #include <string>
 
@@ -114,7 +114,7 @@ self_test::CaseShape parseShape(const Napi::Value& value) {
   return shape;
 }
 
-// (device, timed): 'cpu' is compared with plain loops in float64, 'cuda' with the CPU's kernels.
+// (device, timed): 'cpu' is compared with plain loops in float64, and 'cuda' with the CPU's kernels.
 Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
   const bool timed = info[1].ToBoolean(), cuda = wantsCuda(info[0]);
   const auto report = std::make_shared<Report>();
@@ -132,8 +132,17 @@ Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
       [report, timed](Napi::Env env, Napi::Object) { return toJs(env, *report, timed); });
 }
 
-// (device, name, shape): the time of one row of the table at a shape of the caller's, beside ceilings
-// measured there.
+// What `hdpo doctor` always has the time for: the rules of HDPO on the CPU.
+Napi::Value checkRules(KernelThread& thread, const Napi::CallbackInfo& info) {
+  const auto report = std::make_shared<Report>();
+  return thread.run(
+      info.Env(), Device::Cpu, Napi::Object::New(info.Env()),
+      [report](Backend& cpu) { *report = {cpu.name(), {}, self_test::checkHdpo(cpu)}; },
+      [report](Napi::Env env, Napi::Object) { return toJs(env, *report, false); });
+}
+
+// (device, name, shape): times one row of the self-test table at a shape of the caller's, beside the ceilings
+// that are measured there.
 Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
   const bool cuda = wantsCuda(info[0]);
   const std::string name = parseString(info[1], "name");
@@ -160,8 +169,8 @@ Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
       });
 }
 
-// (outputs, inputs, precision): bytes of a weight that generation on this machine's CPU has packed. The
-// layout follows the instruction set of the build.
+// (outputs, inputs, precision): the bytes of a weight that generation has packed for this machine's CPU. The
+// layout follows the build's instruction set.
 Napi::Value packedBytesOf(const Napi::CallbackInfo& info) {
   const auto size = [&info](size_t index, const char* name) {
     const int64_t value = info[index].IsNumber() ? info[index].As<Napi::Number>().Int64Value() : 0;
@@ -171,7 +180,8 @@ Napi::Value packedBytesOf(const Napi::CallbackInfo& info) {
   };
   const int64_t outputs = size(0, "outputs"), inputs = size(1, "inputs");
   const PackedFormat format = parsePackedFormat(info[2], "precision", PackedFormat::Float32);
-  return Napi::Number::New(info.Env(), static_cast<double>(packedBytesOnCpu(outputs, inputs, format)));
+  const size_t bytes = packedBytesOnCpu({.rows = outputs, .columns = inputs}, format);
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }
 
 }  // namespace
@@ -187,6 +197,10 @@ void exportDevices(Napi::Env env, Napi::Object exports) {
       "selfTest",
       Napi::Function::New(
           env, [thread](const Napi::CallbackInfo& info) { return selfTest(*thread, info); }, "selfTest"));
+  exports.Set(
+      "checkRules",
+      Napi::Function::New(
+          env, [thread](const Napi::CallbackInfo& info) { return checkRules(*thread, info); }, "checkRules"));
   exports.Set(
       "measureOp",
       Napi::Function::New(

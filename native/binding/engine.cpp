@@ -74,8 +74,8 @@ Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) 
   model_ = options.model;
   completions_ = std::make_unique<CompletionQueue>(info.Env());
   thread_ = std::make_unique<EngineThread>([this] { return generate(); });
-  // The weights are allocated and drawn on the engine thread: a large model must not block the event loop.
-  // ready() reports.
+  // The weights are allocated and drawn on the engine thread, because a large model must not block the event
+  // loop. ready() reports when they are there.
   thread_->submit([this, options = std::move(options)]() mutable {
     try {
       core_ = std::make_unique<EngineCore>(std::move(options));

@@ -1,9 +1,9 @@
 // The `Engine` class of the addon: a model, its optimiser state and its generator on one thread. Every method
-// that computes returns a promise; methods on sequences without one take effect in submission order.
+// that computes returns a promise. Methods on sequences that return none take effect in submission order.
 //
-// Lifetimes. EngineCore lives on the engine thread and is touched there alone. The JS object is kept alive by
-// a reference while a promise is outstanding; when it is collected, closed, or the environment ends, the
-// thread is joined first.
+// Lifetimes. EngineCore lives on the engine thread and is touched by that thread alone. While a promise is
+// outstanding, a reference keeps the JS object alive. When the object is collected or closed, or the
+// environment ends, the thread is joined first.
 #pragma once
 
 #include <atomic>
@@ -35,22 +35,22 @@ struct EngineOptions {
   std::vector<std::string> tokenBytes;
 };
 
-// All that the engine thread owns.
+// Everything that the engine thread owns.
 struct EngineCore {
   explicit EngineCore(EngineOptions options);
 
-  // After training or loading: what generation has to look at again.
+  // After training or loading, makes generation look again at what depends on the weights.
   void trainedChanged();
 
-  const EngineOptions options;  // without what the generator took
+  const EngineOptions options;  // without the parts that the generator took over
   std::unique_ptr<Backend> backend;
   std::unique_ptr<ModelWeights> model;
   std::unique_ptr<Learner> learner;
   std::unique_ptr<Generator> generator;
   std::optional<Parameters> reference;
-  // A sequence whose create, fork or append failed: its next prefill or sample rejects with the reason.
+  // Sequences whose create, fork or append failed: the next prefill or sample of one rejects with the reason.
   std::unordered_map<SequenceId, std::exception_ptr> failedSequences;
-  // Rejects what close() leaves waiting.
+  // Rejects the promises that close() leaves waiting.
   std::unordered_map<SequenceId, std::function<void(std::exception_ptr)>> waiting;
 };
 
@@ -63,7 +63,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
  private:
   using AbortFlag = std::shared_ptr<std::atomic<bool>>;
 
-  // engine.cpp: life
+  // Life (engine.cpp).
   Napi::Value ready(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
   Napi::Value parameterCountAccessor(const Napi::CallbackInfo& info);
@@ -71,7 +71,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value enableProfile(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);
 
-  // engine_training.cpp, engine_weights.cpp
+  // Training and weights (engine_training.cpp, engine_weights.cpp).
   Napi::Value policyStep(const Napi::CallbackInfo& info);
   Napi::Value supervisedStep(const Napi::CallbackInfo& info);
   Napi::Value logprobs(const Napi::CallbackInfo& info);
@@ -87,7 +87,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value loadOptimizer(const Napi::CallbackInfo& info);
   void abortTraining(const Napi::CallbackInfo& info);
 
-  // engine_sequences.cpp
+  // Sequences (engine_sequences.cpp).
   Napi::Value createSequence(const Napi::CallbackInfo& info);
   Napi::Value forkSequence(const Napi::CallbackInfo& info);
   void appendTokens(const Napi::CallbackInfo& info);
@@ -116,10 +116,10 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value run(Napi::Env env, Work work, Convert convert);
   template <class Work>
   Napi::Value runVoid(Napi::Env env, Work work);
-  // Runs work(core) for a sequence without a promise; a failure is kept for the sequence's next promise.
+  // Runs work(core) for a sequence, without a promise: a failure is kept for the sequence's next promise.
   template <class Work>
   void post(SequenceId sequence, Work work);
-  // Starts a prefill or sample, which settles later from a generation step.
+  // Starts a prefill or sample. Its promise settles later, from a generation step.
   Napi::Value startOnSequence(Napi::Env env, SequenceId id,
                               std::function<void(EngineCore&, const Settler&)> start);
   Napi::Value rejectClosed(Napi::Env env);
@@ -181,8 +181,8 @@ void Engine::post(SequenceId sequence, Work work) {
   });
 }
 
-// engine_options.cpp: what JS passes, checked. Wrong types throw TypeError, wrong values RangeError, naming
-// the argument.
+// Checks the options that JS passes (engine_options.cpp). Wrong types throw TypeError and wrong values
+// RangeError, naming the argument.
 EngineOptions parseEngineOptions(const Napi::Value& value);
 DType parsePrecision(const Napi::Value& value, const char* name, DType fallback);
 TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& config, bool policy);

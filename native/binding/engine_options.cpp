@@ -1,5 +1,6 @@
-// What JS passes to an engine, turned into plain structs. lib/ has checked it for people; here everything is
-// checked again that could make native code read out of bounds or run for ever.
+// Turns the options that JS passes to an engine into plain structs. lib/ has already checked them, with
+// messages for people; here everything is checked again that could make native code read out of bounds or run
+// for ever.
 #include <cmath>
 #include <limits>
 

@@ -1,5 +1,5 @@
-// Sequences of an engine: handles are numbers given out here; the state lives in the generator on the engine
-// thread.
+// Sequences of an engine. Their handles are numbers given out here; their state lives in the generator, on
+// the engine thread.
 #include "binding/arguments.h"
 #include "binding/engine.h"
 #include "core/error.h"

@@ -20,7 +20,7 @@ std::vector<std::string> parsePaths(const Napi::Value& value) {
   return paths;
 }
 
-// Default: as precise as the model keeps its weights.
+// By default weights are saved as precisely as the model keeps them.
 SaveOptions parseSaveOptions(const Napi::CallbackInfo& info, const ModelOptions& model) {
   SaveOptions options;
   const bool narrow = model.precision == DType::BFloat16 && !model.hasMasters();
@@ -61,7 +61,7 @@ Napi::Value planObject(Napi::Env env, const PlanResult& result) {
 
 Napi::Value Engine::freezeReference(const Napi::CallbackInfo& info) {
   return runVoid(info.Env(), [](EngineCore& core) {
-    if (core.model->adapter()) return;  // the base weights are frozen as they are
+    if (core.model->adapter()) return;  // the base weights are frozen and stay as they are
     const Parameters& weights = core.model->weights();
     if (!core.reference) core.reference.emplace(*core.backend, weights.config(), weights.precision());
     core.reference->copyFrom(weights);

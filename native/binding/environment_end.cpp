@@ -7,15 +7,15 @@ namespace hdpo {
 
 namespace {
 
-// Instance data of the addon in one environment.
+// The addon's instance data in one environment.
 struct Registrations {
   std::vector<std::pair<StopFunction, void*>> all;
 };
 
 Registrations& registrations(Napi::Env env) { return *env.GetInstanceData<Registrations>(); }
 
-// The process 'exit' event comes before anything of the process is torn down. Cleanup hooks are removed as
-// well: what has stopped may be collected before they would run.
+// The process 'exit' event comes before anything of the process is torn down. The cleanup hooks are removed
+// as well, because objects that have stopped may be collected before the hooks would run.
 void onExit(const Napi::CallbackInfo& info) {
   auto& all = registrations(info.Env()).all;
   while (!all.empty()) {

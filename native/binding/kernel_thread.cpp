@@ -19,10 +19,11 @@ KernelThread::~KernelThread() {
 void KernelThread::onEnvironmentEnd(void* self) {
   static_cast<KernelThread*>(self)->ended_ = true;
   static_cast<KernelThread*>(self)->thread_.reset();
-  static_cast<KernelThread*>(self)->backends_ = {};  // a GPU's while its driver is still there
+  static_cast<KernelThread*>(self)->backends_ = {};  // a GPU's backend goes while its driver is still there
 }
 
-// Made on the thread that uses it: OpenMP's number of threads belongs to the calling thread.
+// The backend is made on the thread that uses it, because OpenMP's number of threads belongs to the calling
+// thread.
 Backend& KernelThread::backend(Device device) {
   std::unique_ptr<Backend>& made = backends_[static_cast<size_t>(device)];
   if (!made) made = createBackend(device, 0);

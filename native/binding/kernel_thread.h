@@ -1,8 +1,9 @@
 // The thread that runs the public kernels of one environment (the main thread or a worker), in the order of
-// the calls, off the event loop. It starts with the first call.
+// the calls and off the event loop. It starts with the first call.
 //
 // Lifetimes. Work reads and writes JS memory in place: `kept` holds the arrays until the promise is settled.
-// The environment's end finishes the running kernel, drops the queued ones and joins.
+// When the environment ends, the running kernel is finished, the queued ones are dropped and the thread is
+// joined.
 #pragma once
 
 #include <array>
@@ -28,7 +29,7 @@ class KernelThread {
   KernelThread& operator=(const KernelThread&) = delete;
 
   // Runs work(the device's backend) on the thread, then resolves the promise to convert(env, kept) on the JS
-  // thread. Rejects with ERR_DEVICE where there is no such device.
+  // thread. The promise rejects with ERR_DEVICE where there is no such device.
   Napi::Value run(Napi::Env env, Device device, Napi::Object kept, Work work, Convert convert);
 
  private:
@@ -37,7 +38,7 @@ class KernelThread {
 
   napi_env env_;
   CompletionQueue completions_;
-  // JS thread alone, as references must be: the thread knows its work by number.
+  // Used by the JS thread alone, as references must be: the kernel thread knows its work by number.
   std::unordered_map<uint64_t, Napi::ObjectReference> kept_;
   uint64_t next_ = 0;
   bool ended_ = false;                                // JS thread

@@ -1,6 +1,6 @@
-// The public kernels: what lib/native/kernels.ts calls. Large float arrays are read in place and results written
-// straight into the JS arrays that the promise resolves to; whatever indexes memory (targets, masks, lengths)
-// is copied and checked first.
+// The public kernels, which lib/native/kernels.ts calls. Large float arrays are read in place, and results
+// are written straight into the JS arrays that the promise resolves to. Whatever indexes memory (targets,
+// masks, lengths) is copied and checked first.
 #include <memory>
 #include <utility>
 
@@ -13,7 +13,7 @@ namespace hdpo {
 
 namespace {
 
-// The arrays of a call: those it reads, kept alive, and those it makes.
+// The arrays of a call: those that it reads, which are kept alive, and those that it makes.
 class Arrays {
  public:
   explicit Arrays(Napi::Env env) : kept_(Napi::Object::New(env)), result_(Napi::Object::New(env)) {
@@ -25,11 +25,11 @@ class Arrays {
     kept_.Set(name, array);
     return array.Data();
   }
-  // Zeros.
+  // An output that begins as zeros.
   float* output(const char* name, size_t length) {
     return addOutput(name, Napi::Float32Array::New(kept_.Env(), length));
   }
-  // For kernels that write every element: the JS thread is spared clearing it.
+  // An output for kernels that write every element, so that the JS thread need not clear it.
   float* outputToFill(const char* name, size_t length) {
     if (length == 0) return output(name, length);
     const auto memory = Napi::Buffer<float>::New(kept_.Env(), length);
@@ -75,7 +75,7 @@ Napi::Value groupAdvantages(KernelThread& thread, const Napi::CallbackInfo& info
       [](Napi::Env, Napi::Object kept) { return resultOf(kept); });
 }
 
-// What both losses take of the tokens.
+// The arguments about tokens that both losses take.
 struct LossCall {
   std::vector<int32_t> targets;
   std::vector<uint8_t> mask;

@@ -7,7 +7,7 @@
 #define NAPI_CPP_EXCEPTIONS
 #endif
 
-// In an environment that is being terminated no JS can be thrown.
+// No JS error can be thrown in an environment that is being terminated.
 #define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 
 #include <napi.h>

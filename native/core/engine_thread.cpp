@@ -39,7 +39,7 @@ void EngineThread::loop() {
     }
     if (task) {
       task();
-      idleWorkPending = true;  // the task may have brought work; the queue is looked at again first
+      idleWorkPending = true;  // the task may have brought work, so the queue is looked at again first
     } else {
       idleWorkPending = idleWork_();
     }

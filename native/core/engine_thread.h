@@ -16,7 +16,7 @@ class EngineThread {
   // idleWork returns true when it did something and wants to be called again. Tasks and idleWork must not
   // throw.
   explicit EngineThread(std::function<bool()> idleWork);
-  // Finishes the running task, drops the queued ones, joins.
+  // Finishes the running task, drops the queued ones and joins the thread.
   ~EngineThread();
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;
@@ -31,7 +31,7 @@ class EngineThread {
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
   bool stopping_ = false;
-  std::thread thread_;  // last: starts when all else is ready
+  std::thread thread_;  // declared last, so that it starts when all else is ready
 };
 
 }  // namespace hdpo

@@ -16,7 +16,7 @@ class Error : public std::runtime_error {
   std::string code_;
 };
 
-// Checks of what a caller may get wrong; cheap enough to stay on in release builds.
+// Checks what a caller may get wrong; cheap enough to stay on in release builds.
 inline void require(bool condition, const char* code, const std::string& message) {
   if (!condition) throw Error(code, message);
 }

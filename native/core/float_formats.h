@@ -1,4 +1,4 @@
-// Sixteen-bit floating-point formats on the host: what files hold and matrices are stored in.
+// Sixteen-bit floating-point formats on the host: files hold them and matrices are stored in them.
 #pragma once
 
 #include <bit>
@@ -8,7 +8,7 @@ namespace hdpo {
 
 inline float fromBFloat16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
 
-// Rounds to nearest, ties to even; a NaN stays one.
+// Rounds to nearest, ties to even; a NaN stays a NaN.
 inline uint16_t toBFloat16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1)) >> 16;

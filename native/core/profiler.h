@@ -1,5 +1,5 @@
-// Where the time goes: every backend op opens a Scope. Off by default and then free but for one branch.
-// Used from the engine thread alone.
+// Where the time goes: every backend op opens a Scope. The profiler is off by default and then costs one
+// branch. It is used by the engine thread alone.
 #pragma once
 
 #include <chrono>

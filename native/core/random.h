@@ -34,15 +34,15 @@ inline float uniform(uint64_t seed, uint64_t stream, uint64_t counter) {
   return static_cast<float>(philox(seed, stream, counter)[0] >> 8) * 0x1p-24f;
 }
 
-// A token's draw in [0, 1), of its sequence's seed and its position; 53 bits, for 24 would leave rare tokens
-// of a large vocabulary out.
+// A token's draw in [0, 1), from its sequence's seed and its position. It has 53 bits, because 24 would leave
+// out rare tokens of a large vocabulary.
 HDPO_HOST_DEVICE inline double samplingDraw(uint64_t seed, int64_t position) {
   constexpr uint64_t kSamplingStream = 0x73616d706c65;  // "sample"
   const auto bits = philox(seed, kSamplingStream, static_cast<uint64_t>(position));
   return (static_cast<double>(bits[0]) * 0x1p21 + static_cast<double>(bits[1] >> 11)) * 0x1p-53;
 }
 
-// Standard normal by Box-Muller.
+// A standard normal, by Box-Muller.
 inline float normal(uint64_t seed, uint64_t stream, uint64_t counter) {
   const auto bits = philox(seed, stream, counter);
   const double u = (static_cast<double>(bits[0]) + 1.0) * 0x1p-32, v = static_cast<double>(bits[1]) * 0x1p-32;

@@ -1,4 +1,4 @@
-// A tensor is a view: pointer, dtype, shape; always contiguous and row-major. It owns nothing (see
+// A tensor is a view (pointer, dtype, shape), always contiguous and row-major. It owns nothing (see
 // ops/buffer.h).
 #pragma once
 

@@ -9,12 +9,12 @@
 
 namespace hdpo {
 
-// e^x within 1.01 ulp (float32); 0 below -87.336 (no subnormal results), infinity above 88.722, NaN for NaN.
-// x = n ln 2 + r with |r| <= ln 2 / 2, e^x = 2^n e^r, e^r by a polynomial of degree 7 (minimax on that
-// interval).
+// e^x within 1.01 ulp (float32): 0 below -87.336 (no subnormal results), infinity above 88.722, NaN for NaN.
+// x = n ln 2 + r with |r| <= ln 2 / 2 and e^x = 2^n e^r, where e^r is a polynomial of degree 7 (minimax on
+// that interval).
 HDPO_HOST_DEVICE inline float vectorExp(float x) {
   constexpr float kLog2E = 1.44269504088896341f;
-  // High has trailing zeros: whole * high is exact.
+  // The high part has trailing zeros, so that whole * kLn2High is exact.
   constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723e-6f;
   // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits.
   constexpr float kRound = 12582912.0f;
@@ -31,7 +31,7 @@ HDPO_HOST_DEVICE inline float vectorExp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r;
-  // 2^n in two factors: n = 128 occurs, 2^128 is no float.
+  // 2^n is applied in two factors, because n = 128 occurs and 2^128 is no float.
   const int32_t half = n >> 1, rest = n - half;
   const float first = std::bit_cast<float>(static_cast<uint32_t>(half + 127) << 23);
   const float second = std::bit_cast<float>(static_cast<uint32_t>(rest + 127) << 23);
@@ -39,8 +39,8 @@ HDPO_HOST_DEVICE inline float vectorExp(float x) {
   return x < kSmallest ? 0.0f : (x > kLargest ? std::numeric_limits<float>::infinity() : result);
 }
 
-// e^x within 1.03 ulp (float64) for x <= 709; 0 below -708 (no subnormal results), NaN for NaN. The same
-// reduction, with e^r by its Taylor polynomial of degree 13 (truncation below 2^-58 on |r| <= ln 2 / 2).
+// e^x within 1.03 ulp (float64) for x <= 709: 0 below -708 (no subnormal results), NaN for NaN. The reduction
+// is the same, with e^r by its Taylor polynomial of degree 13 (truncation below 2^-58 on |r| <= ln 2 / 2).
 inline double vectorExp(double x) {
   constexpr double kLog2E = 1.4426950408889634;
   constexpr double kLn2High = 6.93147180369123816490e-01, kLn2Low = 1.90821492927058770002e-10;

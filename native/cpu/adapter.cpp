@@ -1,5 +1,5 @@
-// What LoRA needs beside matrix products: dropout of the input, and the B matrices of a group on the diagonal
-// of one.
+// What LoRA needs beside matrix products: dropout of the input, and one matrix with a group's B matrices on
+// its diagonal.
 #include <algorithm>
 #include <cassert>
 

@@ -1,16 +1,16 @@
 // Grouped advantages of R rollouts (docs/algorithm.md, "Two advantages"). Group ids are any int32 values in
 // any order:
-//   1. rollouts are partitioned into buckets by a hash of their group id, keeping their order (a counting
-//   sort);
-//   2. each bucket, small enough for the cache, is one thread's: an open-addressing table gives each of its
-//   groups a number,
-//      float64 sums give mean and deviation, and results go back to the rollouts' places.
+//   1. Rollouts are partitioned into buckets by a hash of their group id, keeping their order (a counting
+//      sort).
+//   2. Each bucket, small enough for the cache, is one thread's: an open-addressing table gives each of its
+//      groups a number, float64 sums give mean and deviation, and results go back to the rollouts' places.
 // A group lies in one bucket and is summed in the rollouts' order: results do not depend on the number of
 // threads.
 //
-// Deviations are summed from a group's first value v: with d = x - v, std^2 = (sum d^2 - (sum d)^2 / n) / (n
-// - 1). As v is one of the values, (sum d)^2 / n is at most (n - 1) / n * sum d^2: nothing cancels, and sum
-// d^2 is 0 exactly when all are equal.
+// Deviations are summed from a group's first value v: with d = x - v,
+//   std^2 = (sum d^2 - (sum d)^2 / n) / (n - 1)
+// As v is one of the values, (sum d)^2 / n is at most (n - 1) / n * sum d^2: nothing cancels, and sum d^2 is
+// exactly 0 when all values are equal.
 #include <omp.h>
 
 #include <algorithm>
@@ -49,13 +49,13 @@ struct Rollout {
   float toolCost;  // infinite where the answer is wrong: efficiency reward 0, not in the qualifying set
 };
 
-// Accuracy and efficiency side by side, for two lanes cost little more than one.
+// Accuracy and efficiency stand side by side: two lanes cost little more than one.
 using Channels = std::array<double, 2>;
 
-// Sums over the members of a group in each channel. Without branches: which rollouts are right cannot be
+// Sums over a group's members per channel. `add` has no branches, because which rollouts are right cannot be
 // predicted.
 struct GroupSums {
-  Channels first{}, sum{}, squares{};  // of deviations from `first`
+  Channels first{}, sum{}, squares{};  // sums of deviations from `first`
   Channels members{};
 
   // member: 1, or 0 where the rollout is not in the channel.
@@ -70,7 +70,8 @@ struct GroupSums {
   }
 };
 
-// What turns a member's value into its advantage, (value - centre) * factor; a factor of 0 stands for 0.
+// Turns a member's value into its advantage, (value - first - mean) * factor. A factor of 0 makes the
+// advantage 0.
 struct GroupNormaliser {
   Channels first{}, mean{}, factor{};  // mean of the deviations from `first`
 
@@ -88,8 +89,8 @@ double efficiencyReward(float toolCost) { return 1 / (static_cast<double>(toolCo
 
 constexpr float kWrong = std::numeric_limits<float>::infinity();
 
-// Calls cost 1 each where no costs are given. Which answers are right cannot be predicted: a table, not a
-// branch.
+// Calls cost 1 each where no costs are given. A table stands in place of a branch, because which answers are
+// right cannot be predicted.
 float toolCostOf(const GroupAdvantagesInput& input, int64_t i) {
   constexpr float kAdded[2] = {kWrong, 0};
   const float cost = input.toolCosts ? input.toolCosts[i] : static_cast<float>(input.toolCalls[i]);
@@ -144,7 +145,7 @@ struct BucketWorkspace {
   GroupNumbers numbers;
   std::vector<GroupSums> sums;
   std::vector<GroupNormaliser> normalisers;
-  std::vector<double> efficiencyRewards;  // of the bucket's rollouts
+  std::vector<double> efficiencyRewards;  // per rollout of the bucket
 };
 
 // The rollouts ordered by bucket, bucket b being rollouts [starts[b], starts[b + 1]).
@@ -158,8 +159,8 @@ Partition partition(const GroupAdvantagesInput& input, float* efficiencyRewards,
                     int bucketBits, int threads) {
   const int64_t count = input.rollouts, buckets = int64_t{1} << bucketBits;
   const auto bucketOf = [&](int64_t i) { return (uint64_t{hashOf(input.groupIds[i])} << bucketBits) >> 32; };
-  // One bucket number a rollout, read by both passes: what another thread of the caller writes into groupIds
-  // meanwhile may spoil the result, but never the memory.
+  // Both passes read these numbers, one per rollout, and not groupIds: if another thread of the caller writes
+  // to groupIds meanwhile, the result may be wrong, but no memory is corrupted.
   std::vector<uint8_t> bucketNumbers(static_cast<size_t>(count));
   std::vector<int64_t> cursors(static_cast<size_t>(threads * buckets));  // [share, bucket]
   Partition result{rollouts, std::vector<int64_t>(static_cast<size_t>(buckets + 1))};
@@ -219,7 +220,7 @@ void processBucket(Rollout* begin, Rollout* end, BucketWorkspace& workspace,
     for (size_t c = 0; c < 2; ++c)
       advantage[c] = (value[c] - group.first[c] - group.mean[c]) * group.factor[c];
     output.accuracyAdvantages[rollout.place] = static_cast<float>(advantage[0]);
-    // + 0: of a wrong answer 0 and not -0.
+    // Adding 0 turns the -0 of a wrong answer into 0.
     output.efficiencyAdvantages[rollout.place] = static_cast<float>(advantage[1] * isCorrect(rollout) + 0.0);
   }
 }

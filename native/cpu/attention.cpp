@@ -1,12 +1,19 @@
 // Packed causal attention with grouped queries, in tiles: no [T, T] matrix exists, memory grows with T alone.
 //
 // Shapes: qkv, gradQkv [N, (H + 2K) * E]; out, gradOut [N, H * E]; logSumExp [N, H]. The G = H / K query
-// heads that share a key head are handled together: row r of such a group is head r % G of position r / G, so
-// T positions make T * G rows, of which a tile takes kTileRows as lanes. With s = q . k / sqrt(E), L = log
-// sum exp(s), P = exp(s - L):
-//   out_r = sum_k P_rk v_k, by the online softmax over blocks of keys (Milakov and Gimelshein 2018; Dao et
-//   al. 2022) dV_k = sum_r P_rk dO_r      dP_rk = dO_r . v_k      dS_rk = P_rk (dP_rk - dO_r . out_r) dQ_r =
-//   sum_k dS_rk k_k / sqrt(E)                    dK_k = sum_r dS_rk q_r / sqrt(E)
+// heads that share a key head are handled together: row r of such a group is query head r % G at position r /
+// G, so T positions make T * G rows. A tile takes kTileRows of them, one per lane.
+//
+// Row r sees the keys k <= r / G. With L_r = log sum_k exp(s_rk):
+//   s_rk  = q_r . k_k / sqrt(E)
+//   P_rk  = exp(s_rk - L_r)
+//   out_r = sum_k P_rk v_k               by the online softmax over blocks of keys
+//                                        (Milakov and Gimelshein 2018; Dao et al. 2022)
+//   dV_k  = sum_r P_rk dO_r
+//   dP_rk = dO_r . v_k
+//   dS_rk = P_rk (dP_rk - dO_r . out_r)
+//   dQ_r  = sum_k dS_rk k_k / sqrt(E)
+//   dK_k  = sum_r dS_rk q_r / sqrt(E)
 // Every sum is taken by one thread in a fixed order: results are the same for any number of threads.
 #include <omp.h>
 
@@ -34,17 +41,17 @@ struct ForwardTile {
   float* scores;          // [kKeyBlock][kTileRows]: scores, then exp(score - maximum)
   Vector maximum[kTileVectors], total[kTileVectors];
 
-  ForwardTile(AttentionScratch& scratch, const AttentionShape& shape)
+  ForwardTile(AttentionScratch& scratch, const TiledAttention& shape)
       : queries(scratch.take(shape.stride * kTileRows)),
         sums(scratch.take(shape.stride * kTileRows)),
         scores(scratch.take(kKeyBlock * kTileRows)) {}
 };
-int64_t forwardScratch(const AttentionShape& shape, int64_t tokens) {
+int64_t forwardScratch(const TiledAttention& shape, int64_t tokens) {
   return 2 * (tokens + kKeyRows) * shape.stride + (2 * shape.stride + kKeyBlock) * kTileRows;
 }
 
-// Online softmax of vector v over one block of keys: scores become weights, earlier sums are scaled to the
-// new maximum.
+// Takes vector v's online softmax over one block of keys: scores become weights, and earlier sums are scaled
+// to the new maximum.
 [[gnu::noinline]] void softmaxBlock(ForwardTile& work, const AttentionTile& tile, int v, int64_t firstKey,
                                     const Visibility& visibility) {
   float* scores = work.scores + v * kLanes;
@@ -81,7 +88,7 @@ int64_t forwardScratch(const AttentionShape& shape, int64_t tokens) {
 
 void forwardTile(ForwardTile& work, const AttentionTile& tile, const KeysAndValues& kv, const float* qkv,
                  float* out, float* logSumExp) {
-  const AttentionShape& shape = tile.shape;
+  const TiledAttention& shape = tile.shape;
   packRows(work.queries, nullptr, tile, qkv, shape.width, shape.scale);
   std::fill_n(work.sums, shape.headDim * kTileRows, 0.0f);
   for (int v = 0; v < tile.vectors; ++v) {
@@ -119,7 +126,7 @@ struct BackwardTile {
   float *weights, *gradScores;     // [kKeyBlock][kTileRows]: s, then P; dP, then dS
   Vector logSumExp[kTileVectors], outDotGrad[kTileVectors];
 
-  BackwardTile(AttentionScratch& scratch, const AttentionShape& shape)
+  BackwardTile(AttentionScratch& scratch, const TiledAttention& shape)
       : queries(scratch.take(shape.stride * kTileRows)),
         gradOut(scratch.take(shape.stride * kTileRows)),
         gradQueries(scratch.take(shape.stride * kTileRows)),
@@ -128,13 +135,13 @@ struct BackwardTile {
         weights(scratch.take(kKeyBlock * kTileRows)),
         gradScores(scratch.take(kKeyBlock * kTileRows)) {}
 };
-int64_t backwardScratch(const AttentionShape& shape, int64_t tokens) {
+int64_t backwardScratch(const TiledAttention& shape, int64_t tokens) {
   return 4 * (tokens + kKeyRows) * shape.stride + (5 * shape.stride + 2 * kKeyBlock) * kTileRows;
 }
 
-// logSumExp and dO . out of every lane; 0 in lanes beyond the tile's rows.
+// Loads logSumExp and computes dO . out for every lane; both are 0 in lanes beyond the tile's rows.
 void loadRowTerms(BackwardTile& work, const AttentionTile& tile, const float* out, const float* logSumExp) {
-  const AttentionShape& shape = tile.shape;
+  const TiledAttention& shape = tile.shape;
   for (int64_t vector = 0; vector < tile.vectors; ++vector) {
     Vector products[kLanes] = {}, sums{};
     const int64_t count = std::min(kLanes, tile.rows - vector * kLanes);
@@ -154,8 +161,8 @@ void loadRowTerms(BackwardTile& work, const AttentionTile& tile, const float* ou
   }
 }
 
-// Vector v over one block of keys: s becomes P and dP becomes dS; 0 where a lane does not see the key, up to
-// `count`.
+// For vector v over one block of keys, s becomes P and dP becomes dS. Both are 0 for keys that a lane does
+// not see, up to `count`.
 [[gnu::noinline]] void gradientBlock(BackwardTile& work, const AttentionTile& tile, int v, int64_t firstKey,
                                      int64_t count, const Visibility& visibility) {
   float *weights = work.weights + v * kLanes, *gradScores = work.gradScores + v * kLanes;
@@ -177,7 +184,7 @@ void loadRowTerms(BackwardTile& work, const AttentionTile& tile, const float* ou
 void backwardTile(BackwardTile& work, const AttentionTile& tile, const KeysAndValues& kv,
                   const KeysAndValues& gradKv, const float* qkv, const float* gradOut, const float* out,
                   const float* logSumExp, float* gradQkv) {
-  const AttentionShape& shape = tile.shape;
+  const TiledAttention& shape = tile.shape;
   packRows(work.queries, work.queryRows, tile, qkv, shape.width, shape.scale);
   packRows(work.gradOut, work.gradOutRows, tile, gradOut, shape.heads * shape.headDim, 1);
   loadRowTerms(work, tile, out, logSumExp);
@@ -195,7 +202,7 @@ void backwardTile(BackwardTile& work, const AttentionTile& tile, const KeysAndVa
                       tile.vectors, visibility);
     for (int64_t key = 0; key < count; key += kKeyRows) {
       const int64_t row = at + key * shape.stride;
-      // Row r sees keys up to r / G: the first row to see any of these.
+      // Row r sees keys up to r / G: `begin` is the first row to see any of these keys.
       const int64_t begin = std::max<int64_t>(0, (firstKey + key) * shape.group - tile.firstRow);
       addTransposed(gradKv.values + row, work.weights + key * kTileRows, work.gradOutRows, shape.stride,
                     begin, tile.rows);
@@ -208,8 +215,8 @@ void backwardTile(BackwardTile& work, const AttentionTile& tile, const KeysAndVa
   unpackRows(gradQkv, shape.width, tile, work.gradQueries, scales);
 }
 
-// Products of `perPair` E-long vectors for every visible pair of query and key.
-double attentionFlops(const int32_t* offsets, int64_t sequences, const AttentionShape& shape,
+// Counts `perPair` products of E-long vectors per visible pair of query and key.
+double attentionFlops(const int32_t* offsets, int64_t sequences, const TiledAttention& shape,
                       double perPair) {
   double pairs = 0;
   for (int64_t s = 0; s < sequences; ++s) {
@@ -222,13 +229,13 @@ double attentionFlops(const int32_t* offsets, int64_t sequences, const Attention
 }  // namespace
 
 void CpuBackend::attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv,
-                           const int32_t* offsets, int64_t sequences, int64_t heads, int64_t kvHeads,
-                           int64_t headDim) {
-  const AttentionShape shape(heads, kvHeads, headDim);
+                           const int32_t* offsets, int64_t sequences, const AttentionShape& given) {
+  const TiledAttention shape(given);
   Profiler::Scope scope(profiler(), "attention", attentionFlops(offsets, sequences, shape, 2));
-  assert(heads % kvHeads == 0 && headDim % 2 == 0 && qkv.count() == offsets[sequences] * shape.width);
-  assert(out.count() == offsets[sequences] * heads * headDim &&
-         logSumExp.count() == offsets[sequences] * heads);
+  assert(shape.heads % shape.kvHeads == 0 && shape.headDim % 2 == 0);
+  assert(qkv.count() == offsets[sequences] * shape.width);
+  assert(out.count() == offsets[sequences] * shape.outWidth());
+  assert(logSumExp.count() == offsets[sequences] * shape.heads);
   const std::vector<AttentionItem> items = workItems(offsets, sequences, shape, kTilesPerItem * kTileRows,
                                                      headsPerItem(sequences, threads_, shape));
   const int64_t tokens = longest(offsets, sequences), perThread = forwardScratch(shape, tokens);
@@ -240,7 +247,7 @@ void CpuBackend::attention(const Tensor& out, const Tensor& logSumExp, const Ten
     KeysAndValues kv(scratch, shape, tokens);
     ForwardTile work(scratch, shape);
     touchRows(qkv.f32(), shape.width, item);
-    touchRows(out.f32(), heads * headDim, item);
+    touchRows(out.f32(), shape.outWidth(), item);
     for (int64_t kvHead = item.firstHead; kvHead < item.endHead; ++kvHead) {
       kv.pack(qkv.f32(), item.firstToken, (item.end - 1) / shape.group + 1, kvHead, shape);
       for (int64_t row = item.begin; row < item.end; row += kTileRows) {
@@ -253,12 +260,13 @@ void CpuBackend::attention(const Tensor& out, const Tensor& logSumExp, const Ten
 
 void CpuBackend::attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv,
                                    const Tensor& out, const Tensor& logSumExp, const int32_t* offsets,
-                                   int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) {
-  const AttentionShape shape(heads, kvHeads, headDim);
+                                   int64_t sequences, const AttentionShape& given) {
+  const TiledAttention shape(given);
   Profiler::Scope scope(profiler(), "attentionBackward", attentionFlops(offsets, sequences, shape, 5));
-  assert(heads % kvHeads == 0 && headDim % 2 == 0 && qkv.count() == offsets[sequences] * shape.width);
+  assert(shape.heads % shape.kvHeads == 0 && shape.headDim % 2 == 0);
+  assert(qkv.count() == offsets[sequences] * shape.width);
   assert(gradQkv.count() == qkv.count() && gradOut.count() == out.count());
-  // All rows of a group in one item: gradients of keys and values are sums over them.
+  // One item takes all rows of a group, because the gradients of keys and values are sums over them.
   const int64_t tokens = longest(offsets, sequences), perThread = backwardScratch(shape, tokens);
   const std::vector<AttentionItem> items =
       workItems(offsets, sequences, shape, std::max<int64_t>(1, tokens * shape.group),
@@ -271,8 +279,8 @@ void CpuBackend::attentionBackward(const Tensor& gradQkv, const Tensor& gradOut,
     KeysAndValues kv(scratch, shape, tokens), gradKv(scratch, shape, tokens);
     BackwardTile work(scratch, shape);
     touchRows(qkv.f32(), shape.width, item);
-    touchRows(gradOut.f32(), heads * headDim, item);
-    touchRows(out.f32(), heads * headDim, item);
+    touchRows(gradOut.f32(), shape.outWidth(), item);
+    touchRows(out.f32(), shape.outWidth(), item);
     touchRows(gradQkv.f32(), shape.width, item);
     for (int64_t kvHead = item.firstHead; kvHead < item.endHead; ++kvHead) {
       kv.pack(qkv.f32(), item.firstToken, item.tokens, kvHead, shape);

@@ -12,12 +12,12 @@ namespace hdpo {
 
 constexpr int kTileVectors = kVectorsPerBlock;
 constexpr int64_t kTileRows = kTileVectors * kLanes;
-constexpr int64_t kKeyBlock = 64;  // keys whose scores exist at a time
+constexpr int64_t kKeyBlock = 64;  // keys whose scores are in memory at a time
 constexpr int64_t kKeyRows = 4;    // keys of a register block; buffers of keys have as many rows to spare
 static_assert(kKeyBlock % kKeyRows == 0);
 
-// How many keys of a block each vector of a tile sees: keys [0, full[v]) by all its lanes, keys [full[v],
-// any[v]) by some. Both grow with v.
+// How many keys of a block each vector of a tile sees: all its lanes see keys [0, full[v]), some see keys
+// [full[v], any[v]). Both grow with v.
 struct Visibility {
   int64_t full[kTileVectors], any[kTileVectors];
 };
@@ -47,8 +47,8 @@ template <int Vectors>
   }
 }
 
-// Scores of `count` keys (rounded up to whole register blocks) against the vectors [0, vectors) of a tile;
-// vectors that see none of a register block's keys are left out.
+// Computes the scores of `count` keys (rounded up to whole register blocks) against the vectors [0, vectors)
+// of a tile. Vectors that see none of a register block's keys are left out.
 inline void scoreKeys(float* scores, const float* keys, int64_t stride, const float* queries, int64_t headDim,
                       int64_t count, int vectors, const Visibility& visibility) {
   int first = 0;

@@ -9,40 +9,40 @@
 #include <vector>
 
 #include "cpu/attention_products.h"
+#include "ops/backend.h"
 
 namespace hdpo {
 
-// Forward tiles of one work item: long sequences are shared by the threads, short ones load their keys once.
+// Forward tiles per work item: threads share a long sequence, and a short one loads its keys once.
 constexpr int64_t kTilesPerItem = 16;
-// With as many sequences a thread, one item takes all heads of a sequence: they share lines and pages.
+// With this many sequences per thread, one item takes all heads of a sequence: the heads share cache lines
+// and pages.
 constexpr int64_t kSequencesPerThread = 4;
-// Rows of a sequence that fit the second level of cache beside others.
+// Elements of a sequence's rows that fit the second level of cache beside other data.
 constexpr int64_t kTouchedElements = int64_t{1} << 18;
 
-struct AttentionShape {
-  int64_t heads, kvHeads, headDim;
-  int64_t group, width, stride;  // G; row of qkv; headDim rounded up to whole vectors
+// The shape, and what tiles and rows need of it.
+struct TiledAttention : AttentionShape {
+  int64_t group, width, stride;  // G; length of a row of qkv; headDim rounded up to whole vectors
   float scale;
 
-  AttentionShape(int64_t h, int64_t k, int64_t e)
-      : heads(h),
-        kvHeads(k),
-        headDim(e),
-        group(h / k),
-        width((h + 2 * k) * e),
-        stride((e + kLanes - 1) / kLanes * kLanes),
-        scale(1.0f / std::sqrt(static_cast<float>(e))) {}
+  explicit TiledAttention(const AttentionShape& shape)
+      : AttentionShape(shape),
+        group(heads / kvHeads),
+        width(qkvWidth()),
+        stride((headDim + kLanes - 1) / kLanes * kLanes),
+        scale(1.0f / std::sqrt(static_cast<float>(headDim))) {}
 };
 
 // Rows [firstRow, firstRow + rows) of one sequence's group of heads.
 struct AttentionTile {
-  const AttentionShape& shape;
+  const TiledAttention& shape;
   int64_t firstToken, firstRow, kvHead;
   int rows, vectors;
-  int32_t positions[kTileRows];  // of every lane; those beyond `rows` count as later positions
+  int32_t positions[kTileRows];  // per lane; lanes beyond `rows` count as later positions
   int32_t heads[kTileRows];
 
-  AttentionTile(const AttentionShape& s, int64_t token, int64_t row, int64_t end, int64_t kv)
+  AttentionTile(const TiledAttention& s, int64_t token, int64_t row, int64_t end, int64_t kv)
       : shape(s),
         firstToken(token),
         firstRow(row),
@@ -68,7 +68,7 @@ struct AttentionTile {
     }
     return result;
   }
-  // Lane by lane the last key, counted from firstKey, that vector v sees.
+  // The last key that each lane of vector v sees, counted from firstKey.
   VectorInt lastKeys(int v, int64_t firstKey) const {
     VectorInt result;
     std::memcpy(&result, positions + v * kLanes, sizeof(result));
@@ -78,14 +78,14 @@ struct AttentionTile {
 
 // --- Work items ---
 
-// For one thread: rows [begin, end) of the groups of the key heads [firstHead, endHead) in one sequence.
+// One thread's work: rows [begin, end) of the groups of key heads [firstHead, endHead) in one sequence.
 struct AttentionItem {
   int64_t firstToken, tokens, firstHead, endHead, begin, end;
 };
 
-// Longest first, so that the last ones to be taken are short.
+// The longest come first, so that the last ones to be taken are short.
 inline std::vector<AttentionItem> workItems(const int32_t* offsets, int64_t sequences,
-                                            const AttentionShape& shape, int64_t rowsPerItem,
+                                            const TiledAttention& shape, int64_t rowsPerItem,
                                             int64_t headsPerItem) {
   std::vector<int64_t> order(static_cast<size_t>(sequences));
   std::iota(order.begin(), order.end(), 0);
@@ -104,11 +104,12 @@ inline std::vector<AttentionItem> workItems(const int32_t* offsets, int64_t sequ
   return items;
 }
 
-// transposed [E][kTileRows] = scale * the tile's rows of a matrix [N, width] whose head h begins at column h
-// * E; also straight [kTileRows][stride] where given. Rows and columns beyond the tile are 0.
+// Writes transposed [E][kTileRows] = scale * the tile's rows of a matrix [N, width] whose head h begins at
+// column h * E, and the same untransposed to straight [kTileRows][stride] where given. Rows and columns
+// beyond the tile are 0.
 inline void packRows(float* transposed, float* straight, const AttentionTile& tile, const float* matrix,
                      int64_t width, float scale) {
-  const AttentionShape& shape = tile.shape;
+  const TiledAttention& shape = tile.shape;
   for (int64_t vector = 0; vector < tile.vectors; ++vector) {
     const float* rows[kLanes];
     const int64_t count = std::min(kLanes, tile.rows - vector * kLanes);
@@ -130,10 +131,11 @@ inline void packRows(float* transposed, float* straight, const AttentionTile& ti
   }
 }
 
-// The tile's rows of the matrix = lane by lane factors[v] * transposed [E][kTileRows].
+// Writes the tile's rows of the matrix: transposed [E][kTileRows], with vector v multiplied lane by lane by
+// factors[v].
 inline void unpackRows(float* matrix, int64_t width, const AttentionTile& tile, const float* transposed,
                        const Vector* factors) {
-  const AttentionShape& shape = tile.shape;
+  const TiledAttention& shape = tile.shape;
   for (int64_t vector = 0; vector < tile.vectors; ++vector) {
     const int64_t count = std::min(kLanes, tile.rows - vector * kLanes);
     for (int64_t e = 0; e < shape.headDim; e += kLanes) {
@@ -152,15 +154,15 @@ inline void unpackRows(float* matrix, int64_t width, const AttentionTile& tile, 
   }
 }
 
-// Brings an item's rows of a matrix, to be read or written, near before the heads' parts of them are used: in
-// this order memory streams, while a head's own accesses, a few lines from every row, would wait for each.
+// Brings an item's rows of a matrix into the cache before its heads read or write their parts. In this order
+// memory streams, while a head's own accesses, a few lines from every row, would each wait for memory.
 inline void touchRows(const float* matrix, int64_t width, const AttentionItem& item) {
   if (item.tokens * width <= kTouchedElements) touch(matrix + item.firstToken * width, item.tokens * width);
 }
 
-// packed [count + kKeyRows][stride] = one head of `count` tokens; padding is 0.
+// Copies one head of `count` tokens to packed [count + kKeyRows][stride]; padding is 0.
 inline void packHead(float* packed, const float* head, int64_t width, int64_t count,
-                     const AttentionShape& shape) {
+                     const TiledAttention& shape) {
   for (int64_t row = 0; row < count; ++row) {
     for (int64_t e = 0; e < shape.headDim; e += kLanes) {
       const int64_t columns = std::min(kLanes, shape.headDim - e);
@@ -171,14 +173,14 @@ inline void packHead(float* packed, const float* head, int64_t width, int64_t co
 }
 
 inline void unpackHead(float* head, int64_t width, const float* packed, int64_t count,
-                       const AttentionShape& shape) {
+                       const TiledAttention& shape) {
   for (int64_t row = 0; row < count; ++row) {
     std::memcpy(head + row * width, packed + row * shape.stride,
                 static_cast<size_t>(shape.headDim) * sizeof(float));
   }
 }
 
-// A thread's memory, one buffer after another; all sizes are multiples of kLanes.
+// A thread's memory, handed out one buffer after another; all sizes are multiples of kLanes.
 class AttentionScratch {
  public:
   explicit AttentionScratch(float* base) : next_(base) {}
@@ -195,24 +197,24 @@ class AttentionScratch {
 struct KeysAndValues {
   float *keys, *values;  // [T + kKeyRows][stride]
 
-  KeysAndValues(AttentionScratch& scratch, const AttentionShape& shape, int64_t tokens)
+  KeysAndValues(AttentionScratch& scratch, const TiledAttention& shape, int64_t tokens)
       : keys(scratch.take((tokens + kKeyRows) * shape.stride)),
         values(scratch.take((tokens + kKeyRows) * shape.stride)) {}
   void pack(const float* qkv, int64_t firstToken, int64_t count, int64_t kvHead,
-            const AttentionShape& shape) {
+            const TiledAttention& shape) {
     const float* rows = qkv + firstToken * shape.width + (shape.heads + kvHead) * shape.headDim;
     packHead(keys, rows, shape.width, count, shape);
     packHead(values, rows + shape.kvHeads * shape.headDim, shape.width, count, shape);
   }
   void unpack(float* qkv, int64_t firstToken, int64_t count, int64_t kvHead,
-              const AttentionShape& shape) const {
+              const TiledAttention& shape) const {
     float* rows = qkv + firstToken * shape.width + (shape.heads + kvHead) * shape.headDim;
     unpackHead(rows, shape.width, keys, count, shape);
     unpackHead(rows + shape.kvHeads * shape.headDim, shape.width, values, count, shape);
   }
 };
 
-inline int64_t headsPerItem(int64_t sequences, int threads, const AttentionShape& shape) {
+inline int64_t headsPerItem(int64_t sequences, int threads, const TiledAttention& shape) {
   return sequences >= kSequencesPerThread * threads ? shape.kvHeads : 1;
 }
 

@@ -1,6 +1,5 @@
 // Vectors of pairs of bfloat16 inputs, which AVX512-BF16 multiplies and adds up in one instruction. Without
-// those instructions the two halves are widened and multiplied in float32; the rounding of the sums differs
-// then.
+// those instructions the two halves are widened and multiplied in float32, and the sums round differently.
 #pragma once
 
 #if defined(__AVX512BF16__)
@@ -14,8 +13,8 @@
 
 namespace hdpo {
 
-// Rows x vectors of sums of a product's tile in registers, beside as many vectors of weights and a broadcast
-// value. Where weights come from memory, eight rows are what one pass over them serves.
+// A product's tile keeps kPairTileRows x kPairVectors sums in registers, beside kPairVectors vectors of
+// weights and a broadcast value. Where weights come from memory, one pass over them serves up to eight rows.
 constexpr int kPairVectors = kVectorRegisters >= 32 ? 3 : 2;
 #if defined(__AVX512BF16__)
 constexpr int64_t kPairTileRows = 8;
@@ -39,7 +38,7 @@ inline VectorInt broadcastPair(const uint16_t* from) {
   return value;
 }
 
-// sums[r][v] += the products of pair p: a lane of the panel holds w_0 in its low half, one of `pair` x_0.
+// Adds the products of pair p to sums[r][v]. The low half of a lane holds w_0 in the panel and x_0 in `pair`.
 template <int tileRows>
 inline __attribute__((always_inline)) void addPair(Vector (&sums)[tileRows][kPairVectors],
                                                    const PairElement* x, const uint16_t* panel, int64_t p,
@@ -61,15 +60,15 @@ inline __attribute__((always_inline)) void addPair(Vector (&sums)[tileRows][kPai
 
 #else
 
-// In float32: broadcasting an element from memory takes no register beside the result.
+// x stays float32 here: broadcasting an element from memory takes no register beside the result.
 typedef float PairElement;
 inline void roundElements(PairElement* to, const float* from, int64_t count) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) to[i] = fromBFloat16(toBFloat16(from[i]));
 }
 
-// sums[r][v] += x_1 * w_1, then x_0 * w_0 of pair p. One half of the weights at a time: both would not fit
-// beside the sums.
+// Adds x_1 * w_1 and then x_0 * w_0 of pair p to sums[r][v]. It takes one half of the weights at a time,
+// because both would not fit in registers beside the sums.
 template <int tileRows>
 inline __attribute__((always_inline)) void addPair(Vector (&sums)[tileRows][kPairVectors],
                                                    const PairElement* x, const uint16_t* panel, int64_t p,

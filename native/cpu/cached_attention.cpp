@@ -1,8 +1,6 @@
-// Attention of single rows over the paged key/value cache, for generation.
-//
 // Shapes: qkv [R, (H + 2K) * E], out [R, H * E], cache [blocks, 2, K, E * 16], float32 or bfloat16
-// (cached_block.h: how a block holds them; arithmetic is float32). Every row is computed on its own, in an
-// order that only its length decides: its result does not depend on the other rows or on the number of
+// (cached_block.h says how a block holds them; the arithmetic is float32). Every row is computed on its own,
+// in an order that only its length decides: its result does not depend on the other rows or on the number of
 // threads.
 #include <omp.h>
 
@@ -23,38 +21,36 @@ namespace {
 
 constexpr int64_t kBlock = kvBlockTokens;
 
-struct Shape {
-  int64_t heads, kvHeads, headDim;
-  int64_t width() const { return (heads + 2 * kvHeads) * headDim; }
-  int64_t headValues() const { return headDim * kBlock; }  // of one head's keys (or values) in a block
+struct Shape : AttentionShape {
+  int64_t headValues() const { return headDim * kBlock; }  // per head: its keys (or values) in a block
   int64_t blockValues() const { return 2 * kvHeads * headValues(); }
 };
 
 // Query heads that share one key/value head, for one row.
 template <typename C>
 struct Group {
-  const C* cache;  // of the first block: this head's keys
+  const C* cache;  // the first block, at this head's keys
   const int32_t* blocks;
   int64_t length;        // cached tokens
   int64_t blockValues;   // from a block to the next
   int64_t valuesOffset;  // from a head's keys to its values
   int64_t headDim;
-  bool fetchValues;  // by the first heads; for the others they are in cache
+  bool fetchValues;  // set for the first heads; for the others they are in cache
   const C* keys(int64_t index) const { return cache + blocks[index] * blockValues; }
   const C* values(int64_t index) const { return keys(index) + valuesOffset; }
 };
 
-// Heads that are computed together: each value of the cache that is loaded serves all of them.
+// Heads that are computed together: each value that is loaded from the cache serves all of them.
 constexpr int kMostHeads = kVectorRegisters >= 32 ? 4 : 2;
 
-// scores[h][block * 16 + token] = query[h] . key, for as many tokens as `vectors` hold, from block `first`
-// on.
+// scores[h][block * 16 + token] = query[h] . key for as many tokens as `vectors` hold, starting at block
+// `first`.
 template <int heads, int vectors, typename C>
 [[gnu::noinline]] void scoreBlocks(float* scores, int64_t stride, const float* queries, const Group<C>& group,
                                    int64_t first) {
   static_assert(vectors % kBlockVectors == 0);
   constexpr int together = kNeighbours<C>;
-  const C* keys[vectors];  // of a vector's first token
+  const C* keys[vectors];  // at a vector's first token
   for (int v = 0; v < vectors; ++v) {
     keys[v] = group.keys(first + v / kBlockVectors) + v % kBlockVectors * kLanes * together;
   }
@@ -119,15 +115,15 @@ void score(float* scores, int64_t stride, const float* queries, const Group<C>& 
 }
 
 // out[h] = inverseSums[h] * sum over tokens of weight * value, for the columns of `vectors` from `column` on.
-// Where half of the registers hold twice the sums, even and odd tokens are summed apart: two chains hide the
-// latency of the additions.
+// Where half of the registers can hold twice the sums, even and odd tokens are summed apart: two chains hide
+// the latency of the additions.
 template <int heads, int vectors, typename C>
 [[gnu::noinline]] void weighColumns(float* out, const float* weights, int64_t stride,
                                     const float* inverseSums, const Group<C>& group, int64_t column) {
   constexpr int chains = 2 * heads * vectors <= kVectorRegisters / 2 ? 2 : 1;
   constexpr int together = kNeighbours<C>;
   Vector sums[chains][heads][vectors] = {};
-  // `count` neighbours at most: one, where the second has not been written.
+  // Adds at most `count` neighbours: one where the second has not been written.
   const auto addTokens = [&](int chain, const C* values, int64_t token, int count)
       __attribute__((always_inline)) {
 #pragma GCC unroll 2
@@ -165,7 +161,7 @@ template <int heads, int vectors, typename C>
   }
 }
 
-// The columns of a head dimension that is no whole number of vectors.
+// Computes the columns left over where the head dimension is no whole number of vectors.
 template <int heads, typename C>
 void weighRest(float* out, const float* weights, int64_t stride, const float* inverseSums,
                const Group<C>& group, int64_t column) {
@@ -222,7 +218,7 @@ void attendHead(float* out, const C* cache, const float* qkv, const CachedAttent
   }
 }
 
-// What a (row, key/value head) costs, in tokens: its length and something for starting it.
+// The cost of one row and key/value head, in tokens: the row's length and something for starting it.
 int64_t cost(const CachedAttentionRow& row) { return row.length + kBlock; }
 
 template <typename C>
@@ -232,8 +228,8 @@ void writeRows(C* cache, const Tensor& qkv, const CachedAttentionRow* rows, cons
   for (int64_t r = 0; r < count; ++r) {
     const int64_t position = rows[r].length - 1;
     writeToBlock(cache + rows[r].blocks[position / kBlock] * shape.blockValues(),
-                 qkv.f32() + r * shape.width() + shape.heads * shape.headDim, position % kBlock,
-                 shape.kvHeads, shape.headDim);
+                 qkv.f32() + r * shape.qkvWidth() + shape.outWidth(), position % kBlock, shape.kvHeads,
+                 shape.headDim);
   }
 }
 
@@ -247,8 +243,8 @@ void attendShare(float* out, const C* cache, const Tensor& qkv, const CachedAtte
   for (int64_t r = 0; r < qkv.shape[0]; ++r) {
     for (int64_t k = 0; k < shape.kvHeads; ++k, begun += cost(rows[r])) {
       if (begun * threads / total != thread) continue;
-      attendHead(out + r * shape.heads * shape.headDim, cache, qkv.f32() + r * shape.width(), rows[r], k,
-                 shape, scratch);
+      attendHead(out + r * shape.outWidth(), cache, qkv.f32() + r * shape.qkvWidth(), rows[r], k, shape,
+                 scratch);
     }
   }
 }
@@ -256,30 +252,29 @@ void attendShare(float* out, const C* cache, const Tensor& qkv, const CachedAtte
 }  // namespace
 
 void CpuBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
-                            int64_t heads, int64_t kvHeads, int64_t headDim) {
+                            const AttentionShape& given) {
   Profiler::Scope scope(profiler(), "writeCache");
-  const Shape shape{heads, kvHeads, headDim};
+  const Shape shape{given};
   assert(cache.count() == cache.shape[0] * shape.blockValues());
-  assert(qkv.count() == qkv.shape[0] * shape.width() && headDim % 2 == 0);
+  assert(qkv.count() == qkv.shape[0] * shape.qkvWidth() && shape.headDim % 2 == 0);
   if (cache.dtype == DType::BFloat16) return writeRows(cache.bf16(), qkv, rows, shape);
   writeRows(cache.f32(), qkv, rows, shape);
 }
 
 void CpuBackend::cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
-                                 const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
-                                 int64_t headDim) {
-  const Shape shape{heads, kvHeads, headDim};
+                                 const CachedAttentionRow* rows, const AttentionShape& given) {
+  const Shape shape{given};
   const int64_t count = qkv.shape[0];
   int64_t tokens = 0, total = 0;
   for (int64_t r = 0; r < count; ++r) {
     assert(rows[r].length >= 1);
     tokens += rows[r].length;
-    total += cost(rows[r]) * kvHeads;
+    total += cost(rows[r]) * shape.kvHeads;
   }
-  const int64_t multiplyAdds = 2 * tokens * heads * headDim;
+  const int64_t multiplyAdds = 2 * tokens * shape.outWidth();
   Profiler::Scope scope(profiler(), "cachedAttention", 2.0 * static_cast<double>(multiplyAdds));
-  assert(cache.count() == cache.shape[0] * shape.blockValues() && qkv.count() == count * shape.width());
-  assert(out.count() == count * heads * headDim);
+  assert(cache.count() == cache.shape[0] * shape.blockValues() && qkv.count() == count * shape.qkvWidth());
+  assert(out.count() == count * shape.outWidth());
 #pragma omp parallel if (multiplyAdds > parallelMultiplyAdds() / 4)
   {
     if (cache.dtype == DType::BFloat16) {

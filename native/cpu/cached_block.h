@@ -5,7 +5,7 @@
 // values [16 tokens][E].
 //
 // bfloat16: the same with two neighbours side by side, keys [E / 2][16 tokens][2], values [8][E][2]. A load
-// makes either neighbour's vector with a shift or a mask, from half the memory.
+// makes either neighbour's vector with a shift or a mask, and reads half the memory.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace hdpo {
 
-// Vectors that hold one value of all tokens of a block.
+// Vectors that hold one value per token of a block.
 constexpr int kBlockVectors = static_cast<int>(kvBlockTokens / kLanes);
 static_assert(kvBlockTokens % kLanes == 0);
 
@@ -42,19 +42,19 @@ inline float fromCached(uint16_t value) { return fromBFloat16(value); }
 inline void toCached(float& cached, float value) { cached = value; }
 inline void toCached(uint16_t& cached, float value) { cached = toBFloat16(value); }
 
-// Neighbour n of a vector's worth of pairs: element e + n of keys, token t + n of values. Loading the pairs
-// again for the second is cheaper than the registers that both would take.
+// Loads neighbour n of a vector of pairs: element e + n of keys, token t + n of values. Loading the pairs
+// again for the second neighbour is cheaper than the registers that both would take.
 inline Vector loadNeighbour(const float* from, int) { return load(from); }
 inline Vector loadNeighbour(const uint16_t* from, int n) {
   const VectorInt bits = loadBits(from);
   return reinterpret_cast<Vector>(n == 0 ? bits << 16 : bits & -0x10000);
 }
 
-// A token's keys of all heads, [K, E] from `key` on, and its values behind them, to the block [2, K, E * 16]
-// that holds it. E is even: neighbours are of one head.
+// Writes one token's keys of all heads, [K, E] from `key` on, and its values, which follow them, to the block
+// [2, K, E * 16] that holds the token. E is even: two neighbours always belong to one head.
 template <typename C>
 void writeToBlock(C* block, const float* key, int64_t token, int64_t kvHeads, int64_t headDim) {
-  // Keys of all heads as one: head k's dimension e is element k * E + e.
+  // The keys of all heads are written as one: head k's dimension e is element k * E + e.
   const int64_t width = kvHeads * headDim;
   for (int64_t i = 0; i < width; ++i) toCached(block[keyIndex<C>(i, token)], key[i]);
   for (int64_t k = 0; k < kvHeads; ++k) {

@@ -1,4 +1,4 @@
-// Memory and threads of the CPU backend; the kernels are beside this file, one family a file.
+// Memory and threads of the CPU backend. The kernels are beside this file, one family per file.
 #include "cpu/cpu_backend.h"
 
 #include <omp.h>
@@ -17,8 +17,8 @@ namespace hdpo {
 
 namespace {
 
-// The addon is compiled for the machine that builds it; a binary carried to an older processor must say so,
-// not die of SIGILL.
+// The addon is compiled for the machine that builds it. A binary carried to an older processor must say so
+// and not die of SIGILL.
 void requireInstructionSet() {
 #if defined(__x86_64__)
 #if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
@@ -48,16 +48,16 @@ CpuBackend::CpuBackend(int threads)
     : threads_(threads > 0 ? threads : omp_get_num_procs()),
       waiting_(threads_ > 1 ? ThreadWaiting::ofProcess() : nullptr),
       products_(*this, processorHasBFloat16()) {
-  // Applies to the calling thread's parallel regions, oneDNN's included: the engine thread creates its own
-  // backend.
+  // This applies to the calling thread's parallel regions, oneDNN's included, so the engine thread has to
+  // create its own backend.
   omp_set_num_threads(threads_);
 }
 
-// The calling thread's pool ends with its backend, not with the thread: GNU OpenMP counts it until then, and
-// would let the threads of the next engine sleep between ops as if both ran (thread_waiting.h).
+// The calling thread's pool ends with its backend, not with the thread. Otherwise GNU OpenMP would count it
+// on, and let the threads of the next engine sleep between ops as if both pools ran (thread_waiting.h).
 CpuBackend::~CpuBackend() { omp_pause_resource_all(omp_pause_soft); }
 
-// Large buffers lie on huge pages where the system grants them: with small ones the strided accesses of
+// Large buffers lie on huge pages where the system grants them. With small pages, the strided accesses of
 // attention and the first touch of a buffer spend more time on page tables than on the data.
 void* CpuBackend::allocate(size_t bytes) {
   constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
@@ -66,7 +66,7 @@ void* CpuBackend::allocate(size_t bytes) {
   void* pointer = std::aligned_alloc(alignment, rounded);
   require(pointer != nullptr, "ERR_OUT_OF_MEMORY", "could not allocate " + std::to_string(bytes) + " bytes");
 #if defined(__linux__)
-  // Advice alone: where the kernel knows no huge pages it fails, and small ones serve as well.
+  // This is advice only: it fails where the kernel has no huge pages, and small ones serve as well.
   if (alignment == kHugePage) static_cast<void>(madvise(pointer, rounded, MADV_HUGEPAGE));
 #endif
   return pointer;

@@ -52,8 +52,8 @@ void CpuBackend::addBias(const Tensor& rows, const Tensor& bias) {
   }
 }
 
-// Column sums in the order of the rows. Threads share blocks of columns narrow enough for the sums to stay in
-// cache.
+// Columns are summed in the order of the rows. Threads share out blocks of columns that are narrow enough for
+// the sums to stay in cache.
 void CpuBackend::biasBackward(const Tensor& gradBias, const Tensor& gradRows) {
   Profiler::Scope scope(profiler(), "biasBackward", static_cast<double>(gradRows.count()));
   constexpr int64_t kColumns = 64;

@@ -1,5 +1,5 @@
-// Rows of a table by token: out, gradOut [N, D] float32; table [V, D] float32 or bfloat16,
-// gradTable [V, D] float32; tokens [N].
+// Looks up rows of a table by token: out, gradOut [N, D] float32; table [V, D] float32 or bfloat16; gradTable
+// [V, D] float32; tokens [N].
 #include <algorithm>
 #include <cassert>
 #include <cstring>
@@ -26,8 +26,8 @@ void CpuBackend::embedding(const Tensor& out, const Tensor& table, const int32_t
   }
 }
 
-// Tokens repeat, so threads share the columns, not the rows: every sum is taken in the order of the batch,
-// without atomics, whatever the number of threads.
+// Tokens repeat, so threads share out the columns and not the rows: every sum is taken in the order of the
+// batch, without atomics, whatever the number of threads.
 void CpuBackend::embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) {
   Profiler::Scope scope(profiler(), "embeddingBackward", static_cast<double>(gradOut.count()));
   const int64_t rows = gradOut.shape[0], columns = gradOut.shape[1];

@@ -1,7 +1,8 @@
 // QK-norm: every query and key head of a row is RMS-normalised on its own.
 //
 // Shapes: qkv, out, gradQkv [N, (H + 2K) * E]; weights [E], one for queries and one for keys; inverseRms [N,
-// H + K]. y_i = x_i * r * w_i with r = 1 / sqrt(mean(x^2) + epsilon), so
+// H + K]. With r = 1 / sqrt(mean(x^2) + epsilon):
+//   y_i      = x_i * r * w_i
 //   gradW_i += sum over rows and heads of gradY_i * x_i * r
 //   gradX_i  = r * (gradY_i * w_i - x_i * r^2 * mean_j(gradY_j * w_j * x_j))
 #include <algorithm>
@@ -39,17 +40,18 @@ inline void headBackward(float* grad, float* gradWeight, const float* x, const f
   }
 }
 
-// Rows of one partial sum of the weights' gradients: fixed, so that the result does not depend on the number
-// of threads.
+// Rows per partial sum of the weights' gradients: fixed, so that the result does not depend on the number of
+// threads.
 constexpr int64_t kRowsPerPartial = 256;
 
 }  // namespace
 
 void CpuBackend::headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv,
-                          const Tensor& queryWeight, const Tensor& keyWeight, int64_t heads, int64_t kvHeads,
-                          int64_t headDim, float epsilon) {
+                          const Tensor& queryWeight, const Tensor& keyWeight, const AttentionShape& shape,
+                          float epsilon) {
   Profiler::Scope scope(profiler(), "headNorm");
-  const int64_t rows = qkv.shape[0], width = (heads + 2 * kvHeads) * headDim, normed = heads + kvHeads;
+  const int64_t rows = qkv.shape[0], width = shape.qkvWidth(), normed = shape.positionedHeads();
+  const int64_t heads = shape.heads, kvHeads = shape.kvHeads, headDim = shape.headDim;
   assert(qkv.count() == rows * width && out.count() == qkv.count());
   assert(!inverseRms || inverseRms.count() == rows * normed);
   const float* in = qkv.f32();
@@ -70,10 +72,11 @@ void CpuBackend::headNorm(const Tensor& out, const Tensor& inverseRms, const Ten
 
 void CpuBackend::headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight,
                                   const Tensor& gradKeyWeight, const Tensor& qkv, const Tensor& queryWeight,
-                                  const Tensor& keyWeight, const Tensor& inverseRms, int64_t heads,
-                                  int64_t kvHeads, int64_t headDim) {
+                                  const Tensor& keyWeight, const Tensor& inverseRms,
+                                  const AttentionShape& shape) {
   Profiler::Scope scope(profiler(), "headNormBackward");
-  const int64_t rows = qkv.shape[0], width = (heads + 2 * kvHeads) * headDim, normed = heads + kvHeads;
+  const int64_t rows = qkv.shape[0], width = shape.qkvWidth(), normed = shape.positionedHeads();
+  const int64_t heads = shape.heads, headDim = shape.headDim;
   assert(gradQkv.count() == rows * width && inverseRms.count() == rows * normed);
   const int64_t partials = (rows + kRowsPerPartial - 1) / kRowsPerPartial;
   std::vector<float> gradWeights(static_cast<size_t>(partials * 2 * headDim), 0.0f);  // queries', then keys'

@@ -1,21 +1,21 @@
-// The last projection fused with the policy loss. hidden [M, D], weight [V, D]; for a block of rows and a
-// tile of the vocabulary at a time logits are computed, turned in place into their gradient, and multiplied
-// back:
-//   logits = hidden * weight^T      gradHidden = gradLogits * weight      gradWeight += gradLogits^T * hidden
-// so that memory is one tile's logits. With p the softmax of logits / T, H the entropy, c =
-// entropyCoefficient * accuracyScale:
+// The last projection fused with the policy loss. For one block of rows and one tile of the vocabulary at a
+// time, logits are computed, turned in place into their gradient and multiplied back, so that only one tile's
+// logits are in memory. hidden [M, D], weight [V, D]:
+//   logits      = hidden * weight^T
+//   gradHidden  = gradLogits * weight
+//   gradWeight += gradLogits^T * hidden
+// With p the softmax of logits / T, H its entropy and c = entropyCoefficient * accuracyScale:
 //   gradLogits_v = (dL/dlogprob * ([v = target] - p_v) + c * p_v * (log p_v + H)) / T
 // An excluded token has p = 0 and gradient 0.
 //
-// A tile is the whole vocabulary where that leaves enough rows to a block for the products to run at full
-// rate. Otherwise a row's softmax grows tile by tile, and
-//   forward only              is one pass over the tiles;
-//   a frozen weight, no bonus is one pass too: gradHidden is linear in e^x, the row's factor is applied at
-//   the end, and
-//                             when the largest logit changes gradHidden is rescaled;
-//   anything else             is a second pass that computes the logits again: cheaper than to read and write
-//   the
-//                             gradient of a large vocabulary for every hundred rows that fit.
+// A tile is the whole vocabulary where that leaves enough rows per block for the products to run at full
+// rate. Otherwise a row's softmax grows tile by tile:
+//   forward only              one pass over the tiles
+//   forward only             one pass over the tiles
+//   frozen weight, no bonus  one pass too: gradHidden is linear in e^x, so the row's factor is applied at the
+//                            end, and gradHidden is rescaled whenever the largest logit changes
+//   anything else            a second pass, which computes the logits again: for a large vocabulary that is
+//                            cheaper than to read and write gradWeight for every hundred rows that fit
 // A bfloat16 weight makes bfloat16 of hidden and gradLogits in every product, the weight's gradient included.
 //
 // Each row's arithmetic is its own, whatever the block. A logit that is not finite makes the row's entropy
@@ -37,12 +37,14 @@ namespace hdpo {
 
 namespace {
 
-// Rows of a block: of whole vocabularies as many as stay in the caches, or so few would slow the products; of
-// tiles as many as make reading the weight cheap.
+// Rows per block. A block over the whole vocabulary has as many rows as keep its logits in the caches, but no
+// fewer than kEfficientRows, below which the products slow down. A block in tiles has kTiledRows, which makes
+// reading the weight cheap.
 constexpr int64_t kCachedLogitBytes = int64_t{4} << 20;
 constexpr int64_t kEfficientRows = 512, kTiledRows = 1024;
-// In float32 computing logits twice costs more than what these rows lose to memory (152k x 896, 2 cores: 388
-// beside 328 GFLOP/s); bfloat16 products are so much faster that it does not.
+// In float32, blocks of this few whole rows lose less to memory traffic than computing the logits twice would
+// cost (152k x 896 on 2 cores: 388 against 328 GFLOP/s). In bfloat16 the products are so much faster that
+// computing twice is cheaper.
 constexpr int64_t kFewestRowsOfTwoPasses = 192;
 constexpr int64_t kTileBytes = int64_t{8} << 20;
 constexpr int64_t kNarrowestTile = 16;
@@ -51,7 +53,7 @@ struct Plan {
   int64_t blockRows, tileWidth;
 };
 
-// fewestRows: with fewer rows to a block than these tiles are faster.
+// fewestRows: with fewer rows per block than this, tiles are faster.
 Plan planOf(int64_t rows, int64_t vocabSize, int64_t bytesPerLogit, int64_t fewestRows,
             size_t workspaceLimit) {
   const int64_t limit = static_cast<int64_t>(workspaceLimit), rowBytes = vocabSize * bytesPerLogit;
@@ -79,8 +81,8 @@ struct Call {
   Plan plan;
   bool bfloat16;
   float* logits;       // [block rows, tile width]
-  uint16_t* rounded;   // the same in bfloat16, and
-  uint16_t* hidden16;  // [block rows, D]: null in float32
+  uint16_t* rounded;   // the same in bfloat16: null in float32
+  uint16_t* hidden16;  // hidden in bfloat16 [block rows, D]: null in float32
 
   void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                float beta) const {
@@ -90,7 +92,7 @@ struct Call {
   }
 };
 
-// One block of rows.
+// Computes the losses and gradients of one block of rows.
 class LossBlock {
  public:
   LossBlock(const Call& call, int64_t begin, int64_t end)
@@ -146,8 +148,8 @@ class LossBlock {
   const TokenTerms& terms(int64_t r) const { return call_.input.terms[begin_ + r]; }
   int64_t target(int64_t r) const { return call_.input.targets[begin_ + r]; }
 
-  // Logits of vocabulary [from, to), with excluded tokens out. Finite, so that probability * exponent is 0
-  // and not NaN.
+  // Computes the logits of vocabulary [from, to). Excluded tokens get one that is very low but finite, so
+  // that probability * exponent is 0 and not NaN.
   void computeLogits(int64_t from, int64_t to) {
     const int64_t count = to - from;
     call_.product(Tensor(call_.logits, {rows_, count}), hidden_, false, call_.input.weight.rows(from, to),
@@ -158,8 +160,8 @@ class LossBlock {
     }
   }
 
-  // Logits of a tile, added to the rows' softmax. With `store` they become exponentials, 0 for the target,
-  // and what gradHidden holds of earlier tiles is rescaled with them.
+  // Adds a tile's logits to the rows' softmax. With `store` the logits become exponentials (0 for the
+  // target), and what gradHidden holds from earlier tiles is rescaled with them.
   template <bool store>
   void addTile(int64_t from, int64_t to) {
     const int64_t count = to - from;
@@ -182,7 +184,7 @@ class LossBlock {
     });
   }
 
-  // Logprob, entropy, loss and gradient of every row from its softmax.
+  // Computes every row's logprob, entropy, loss and gradient from its softmax.
   void finishRows() {
     for (int64_t r = 0; r < rows_; ++r) finishRow(r);
   }
@@ -202,7 +204,7 @@ class LossBlock {
     gradient.bonusScaled = options.entropyCoefficient * terms(r).accuracyScale * inverseTemperature_;
   }
 
-  // In bfloat16: row r of the tile as the products take it.
+  // Where the products run in bfloat16, rounds row r of the tile for them.
   void round(int64_t r, int64_t count) const {
     if (call_.bfloat16) narrow(call_.rounded + r * count, call_.logits + r * count, count);
   }
@@ -215,7 +217,7 @@ class LossBlock {
                   from == 0 ? 0.0f : 1.0f);
   }
 
-  // From a tile's logits and finished rows.
+  // Turns a tile's logits into their gradient, once the rows are finished, and multiplies it back.
   void backward(int64_t from, int64_t to) {
     const int64_t count = to - from;
     forRows(count, [&](int64_t r) {
@@ -232,8 +234,8 @@ class LossBlock {
     call_.product(call_.output.gradWeight.rows(from, to), tileOperand(to - from), true, hidden_, false, 1);
   }
 
-  // The vocabulary in one piece: the exponentials are computed once, but for the entropy bonus, which needs
-  // the logits again.
+  // Takes the vocabulary in one piece. The exponentials are computed once, unless there is an entropy bonus,
+  // which needs the logits again.
   void wholeRows() {
     const int64_t count = call_.vocabSize;
     const bool storeExponentials = gradHidden_ && call_.input.options.entropyCoefficient == 0;
@@ -264,8 +266,8 @@ class LossBlock {
     if (gradHidden_) multiplyBack(0, count);
   }
 
-  // gradHidden = factor * sum over v of e^x_v * weight_v + targetGrad * weight_target, the target left out of
-  // the sum.
+  // The sum leaves the target out:
+  //   gradHidden = factor * sum_v e^x_v * weight_v + targetGrad * weight_target
   void streamGradient() {
     forTiles([&](int64_t from, int64_t to) {
       addTile<true>(from, to);
@@ -312,7 +314,7 @@ PolicyLossSums CpuBackend::linearLoss(const LinearLossInput& input, const Linear
   const Plan plan =
       planOf(rows, vocabSize, bfloat16 ? 6 : 4, onePass || bfloat16 ? kEfficientRows : kFewestRowsOfTwoPasses,
              input.workspaceLimit);
-  // The backend's own memory: fresh pages for every call would cost as much as a product.
+  // The backend keeps this memory: fresh pages for every call would cost as much as a product.
   const size_t tile = static_cast<size_t>(plan.blockRows * plan.tileWidth);
   const size_t hiddenValues = static_cast<size_t>(plan.blockRows * width);
   const size_t bytes = tile * sizeof(float) + (bfloat16 ? (tile + hiddenValues) * sizeof(uint16_t) : 0);

@@ -1,5 +1,5 @@
 // The softmax of one row of logits as the fused loss needs it: its sums, over a whole row or part by part,
-// and what becomes of the logits. x_v = (logit_v - largest) / T throughout.
+// and the gradient that the logits become. x_v = (logit_v - largest) / T throughout.
 #pragma once
 
 #include <algorithm>
@@ -33,8 +33,9 @@ struct SoftmaxSums {
   double weighted = 0;      // sum of e^x_v * x_v
 };
 
-// Replaces the logits by their exponentials where `store`. Float32 within a block, float64 over blocks:
-// rounding stays that of a thousand additions for any vocabulary.
+// Sums the exponentials of the logits, and with `store` puts them in the logits' place. It sums in float32
+// within a block and in float64 over blocks: the rounding stays that of a thousand additions for any
+// vocabulary.
 template <bool store>
 SoftmaxSums exponentials(float* logits, int64_t count, float largest, float inverseTemperature) {
   constexpr int64_t kBlock = 1024;
@@ -56,14 +57,14 @@ SoftmaxSums exponentials(float* logits, int64_t count, float largest, float inve
   return sums;
 }
 
-// One row's softmax, grown by one part of the vocabulary after the other: when a part holds a larger logit,
-// what was summed before is rescaled to it.
+// One row's softmax, grown by one part of the vocabulary after the other. When a part holds a larger logit,
+// the earlier sums are rescaled to it.
 struct RowSoftmax {
   float largest = -std::numeric_limits<float>::infinity();
   float targetLogit = 0;
   SoftmaxSums sums;
 
-  // Returns what everything stored for earlier parts has to be multiplied by.
+  // Returns the factor by which everything stored for earlier parts has to be multiplied.
   template <bool store>
   float add(float* logits, int64_t count, float inverseTemperature) {
     const float largestHere = largestOf(logits, count);
@@ -89,16 +90,16 @@ struct RowSoftmax {
   double entropy() const { return logSum() - sums.weighted / sums.exponentials; }
 };
 
-// What a row's gradient is made of (the equation is in linear_loss.cpp), by logits before their division by
-// T.
+// What a row's gradient is made of (linear_loss.cpp has the equation), with respect to logits before the
+// division by T.
 struct RowGradient {
   float gradScaled = 0;   // dL/dlogprob / T
-  float factor = 0;       // of e^x_v: -gradScaled / sum of exponentials
+  float factor = 0;       // factor of e^x_v: -gradScaled / sum of exponentials
   float targetGrad = 0;   // gradScaled * (1 - p), where 1 - p of a sure token keeps its digits
   float bonusScaled = 0;  // entropyCoefficient * accuracyScale / T
 };
 
-// Logits [begin, begin + count) of the vocabulary become their gradient.
+// Turns logits [begin, begin + count) of the vocabulary into their gradient.
 inline void gradientOfLogits(float* logits, int64_t begin, int64_t count, int64_t target,
                              const RowSoftmax& softmax, const RowGradient& gradient,
                              float inverseTemperature) {

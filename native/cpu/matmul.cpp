@@ -38,7 +38,7 @@ ProductShape shapeOf(const Tensor& out, const Tensor& a, bool transposeA, const 
   return shape;
 }
 
-// Leading dimensions are those of the memory; all are float32.
+// Strides are the leading dimensions in memory; all operands are float32.
 void sgemm(float* out, int64_t outStride, const float* a, int64_t strideA, bool transposeA, const float* b,
            int64_t strideB, bool transposeB, const ProductShape& shape, float beta) {
   const dnnl_status_t status =
@@ -61,15 +61,15 @@ void inParts(int64_t count, const Convert& convert) {
 // --- Products in bfloat16 ---
 
 struct MatrixProducts::BFloat16Products {
-  // Primitives are compiled for a shape, which takes milliseconds. Packed batches differ in length: more
-  // shapes than this are those of a run that is over.
+  // Primitives are compiled per shape, which takes milliseconds. Packed batches differ in length: beyond this
+  // many shapes, most belong to a run that is over, and all are dropped.
   static constexpr size_t kKeptPrimitives = 512;
   using Key = std::array<int64_t, 6>;
 
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   std::map<Key, dnnl::matmul> primitives;
-  Buffer panels;  // of narrow products
+  Buffer panels;  // for narrow products
 
   static dnnl::memory::desc matrix(int64_t rows, int64_t columns, bool transposed,
                                    dnnl::memory::data_type type) {
@@ -141,8 +141,8 @@ void MatrixProducts::multiply(const Tensor& out, const Tensor& a, bool transpose
   }
 }
 
-// The smaller operand is held as a whole, rounded to what bfloat16 holds but in float32; the other is widened
-// a block of its rows (as they lie in memory) at a time, which are rows or columns of `out`, or a part of the
+// The smaller operand is held as a whole, in float32 but rounded to bfloat16. The other is widened a block of
+// rows (as they lie in memory) at a time; such a block is rows of `out`, columns of `out` or a part of the
 // sums.
 void MatrixProducts::multiplyWidened(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
                                      bool transposeB, float beta) {

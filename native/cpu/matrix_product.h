@@ -9,12 +9,12 @@ namespace hdpo {
 
 class MatrixProducts {
  public:
-  // bfloat16Instructions: whether products of bfloat16 run in bfloat16; otherwise their operands are widened,
-  // block by block, and multiplied in float32. Both round the same operands.
+  // bfloat16Instructions: whether products of bfloat16 run in bfloat16. Otherwise their operands are widened
+  // block by block and multiplied in float32. Both ways round the operands alike.
   MatrixProducts(Backend& backend, bool bfloat16Instructions);
   ~MatrixProducts();
 
-  // out = op(a) * op(b) + beta * out; shapes and types as Backend::matmul has them.
+  // out = op(a) * op(b) + beta * out; shapes and types are those of Backend::matmul.
   void multiply(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                 float beta);
 
@@ -25,10 +25,11 @@ class MatrixProducts {
 
   Backend& backend_;
   std::unique_ptr<BFloat16Products> bfloat16_;  // null without the instructions
-  Buffer operands_;                             // the operands that are not as the product wants them
+  Buffer operands_;                             // operands converted to what the product wants
 };
 
-// AVX512-BF16, asked at run time: oneDNN chooses its instructions so, whatever this build was compiled for.
+// AVX512-BF16, asked for at run time, whatever this build was compiled for: oneDNN chooses its instructions
+// in the same way.
 bool processorHasBFloat16();
 
 }  // namespace hdpo

@@ -1,6 +1,6 @@
 // b is packed into panels of kPanel columns, panels[panel][P / 2][kPanel][2], padded with zeros
-// (packed_bfloat16.cpp has the same layout). Each thread goes through its rows kGroupRows at a time and
-// through the panels from left to right, so that `out` is read and written row by row.
+// (packed_bfloat16.cpp has the same layout). Each thread goes through its rows kGroupRows at a time, and for
+// each group through the panels from left to right, so that `out` is read and written row by row.
 #include "cpu/narrow_product.h"
 
 #include <algorithm>
@@ -38,7 +38,7 @@ struct Product {
 #pragma GCC unroll 8
       for (int v = 0; v < kPairVectors; ++v) {
         sums[r][v] = loadPartial(target + r * columns + v * kLanes, lanesOf(v));
-        __builtin_prefetch(target + r * columns + kPanel + v * kLanes, 1);  // what comes next
+        __builtin_prefetch(target + r * columns + kPanel + v * kLanes, 1);  // the part that comes next
       }
     }
     addPairProducts<tileRows>(sums, from, weight, pairs, false);
@@ -52,7 +52,7 @@ struct Product {
   }
 };
 
-// panel[P / 2][kPanel][2] of b's columns [begin, begin + width).
+// Writes panel[P / 2][kPanel][2] of b's columns [begin, begin + width).
 void packPanel(uint16_t* panel, const uint16_t* b, bool transposeB, int64_t begin, int64_t width,
                int64_t columns, int64_t inner) {
   for (int64_t p = 0; p < inner; ++p) {

@@ -1,6 +1,6 @@
-// out [M, Q] += a [M, P] * op(b) in bfloat16 where P is short, as in the second product of an adapter:
-// reading and writing `out` is most of the work then, and oneDNN, whose tiles of it are a few rows by 256
-// bytes, does that at a quarter of the memory's rate.
+// out [M, Q] += a [M, P] * op(b) in bfloat16 where P is short, as in the second product of an adapter. Most
+// of the work is then to read and write `out`, and oneDNN, whose tiles of it are a few rows by 256 bytes,
+// does that at a quarter of the memory's rate.
 #pragma once
 
 #include <cstddef>
@@ -10,10 +10,11 @@
 
 namespace hdpo {
 
-// Whether addNarrowProduct is there, and worth it, for a product of this shape that adds to its output.
+// Whether addNarrowProduct exists in this build, and is faster, for a product of this shape that adds to its
+// output.
 bool narrowProductServes(int64_t rows, int64_t columns, int64_t inner);
 
-// Bytes of `panels`, memory for b.
+// Bytes that `panels`, the memory for b, needs.
 size_t narrowProductBytes(int64_t columns, int64_t inner);
 
 // out [M, Q] float32; a [M, P] bfloat16; b [P, Q], or [Q, P] where `transposeB`, bfloat16.

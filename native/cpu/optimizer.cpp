@@ -1,6 +1,7 @@
 // The passes of an optimiser step over flat tensors: the gradient's norm, and AdamW (Loshchilov and Hutter
-// 2019):
-//   m = beta1 * m + (1 - beta1) * g        v = beta2 * v + (1 - beta2) * g^2
+// 2019), where t is the number of the step:
+//   m = beta1 * m + (1 - beta1) * g
+//   v = beta2 * v + (1 - beta2) * g^2
 //   w = w - learningRate * (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + weightDecay * w)
 #include <algorithm>
 #include <cassert>
@@ -12,7 +13,7 @@
 
 namespace hdpo {
 
-// Partial sums over fixed blocks, added in order: the same value for any number of threads.
+// Partial sums over fixed blocks are added in order: the value is the same for any number of threads.
 double CpuBackend::sumOfSquares(const Tensor& values) {
   Profiler::Scope scope(profiler(), "sumOfSquares", 2.0 * static_cast<double>(values.count()));
   constexpr int64_t kBlock = 16384;

@@ -1,9 +1,8 @@
-// Packed products in bfloat16: out [R, N] = x [R, P] * weight [N, P]^T, x and weight rounded to bfloat16,
-// sums in float32.
+// Packed products in bfloat16: out [R, N] = x [R, P] * weight [N, P]^T, with x and weight rounded to bfloat16
+// and sums in float32.
 //
-// Layout: data[panel][P / 2][kPanel][2], padded with zeros: what one AVX512-BF16 instruction takes is two
-// inputs side by side for each of 16 outputs (bfloat16_pairs.h). x is rounded once per call, rows
-// [2 * ceil(P / 2)].
+// Layout: data[panel][P / 2][kPanel][2], padded with zeros. One AVX512-BF16 instruction takes two inputs side
+// by side for each of 16 outputs (bfloat16_pairs.h). x is rounded once per call, to rows [2 * ceil(P / 2)].
 #include <omp.h>
 
 #include <cassert>
@@ -33,7 +32,7 @@ struct Product {
   [[gnu::noinline]] void run(int64_t row, int64_t panel) const {
     const PairElement* from = x + row * pairs * 2;
     const uint16_t* weight = panels + panel * pairs * 2 * kPanel;
-    const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
+    const bool fetchAhead = row == 0;  // the first tile that uses a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     addPairProducts<tileRows>(sums, from, weight, pairs, fetchAhead);
     storeTile(out + row * outputs + panel * kPanel, outputs, outputs - panel * kPanel, sums);
@@ -42,8 +41,9 @@ struct Product {
 
 }  // namespace
 
-size_t packedBFloat16Bytes(int64_t outputs, int64_t inputs) {
-  return static_cast<size_t>(divideUp(outputs, kPanel) * kPanel * divideUp(inputs, 2) * 2) * sizeof(uint16_t);
+size_t packedBFloat16Bytes(const MatrixShape& weight) {
+  const int64_t outputs = divideUp(weight.rows, kPanel) * kPanel, inputs = divideUp(weight.columns, 2) * 2;
+  return static_cast<size_t>(outputs * inputs) * sizeof(uint16_t);
 }
 
 void packBFloat16(const PackedWeight& packed, const Tensor& weight) {
@@ -74,8 +74,8 @@ void packBFloat16(const PackedWeight& packed, const Tensor& weight) {
   }
 }
 
-size_t bfloat16OperandBytes(int64_t rows, int64_t inputs) {
-  return static_cast<size_t>(rows * divideUp(inputs, 2) * 2) * sizeof(PairElement);
+size_t bfloat16OperandBytes(const MatrixShape& x) {
+  return static_cast<size_t>(x.rows * divideUp(x.columns, 2) * 2) * sizeof(PairElement);
 }
 
 void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands) {
@@ -87,7 +87,7 @@ void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& we
     roundElements(rounded + row * pairs * 2, x.f32() + row * inputs, inputs);
     if (inputs % 2 != 0) rounded[row * pairs * 2 + inputs] = 0;
   };
-  const bool alone = rows * inputs <= parallelElements();  // threads waiting for each other would take longer
+  const bool alone = rows * inputs <= parallelElements();  // waiting for other threads would take longer
   for (int64_t row = 0; alone && row < rows; ++row) roundRow(row);
 #pragma omp parallel if (weight.outputs * inputs > parallelWeights() || \
                          rows * weight.outputs * inputs > parallelMultiplyAdds())

@@ -1,13 +1,13 @@
 // Packed products in 8-bit integers: out [R, N] = x [R, P] * weight [N, P]^T.
 //
-// Both operands are symmetric with a float32 scale for each row and group of kGroup inputs: value = scale *
-// q, scale = largest |value| of the group / 127, q rounded to nearest. A group's products are summed exactly,
-// in int32, and then added times both scales, in the order of the groups. A value that is not finite makes
-// its scale NaN, and with it every output of its row.
+// Both operands are quantised symmetrically, with a float32 scale per row and group of kGroup inputs:
+//   value = scale * q, scale = largest |value| of the group / 127, q rounded to nearest
+// A group's products are summed exactly, in int32, and these sums are then added, times both scales, in the
+// order of the groups. A value that is not finite makes its scale NaN, and with it every output of its row.
 //
-// Layout: data[panel][group]: bytes [kGroup / 4][kPanel][4], then the scales [kPanel]. The bytes are q + 128,
-// unsigned, as the instruction for it (AVX512-VNNI) multiplies unsigned by signed bytes; what is too much,
-// 128 * sum of x's group, is where the sums begin. Padded with zeros.
+// Layout: data[panel][group]: bytes [kGroup / 4][kPanel][4], then the scales [kPanel], padded with zeros. The
+// bytes are q + 128, unsigned, because the instruction for this (AVX512-VNNI) multiplies unsigned by signed
+// bytes. That adds 128 * (sum of x's group) too much, so the sums begin at minus that.
 #include <omp.h>
 
 #if defined(__SSE2__)
@@ -31,8 +31,8 @@ namespace {
 
 constexpr int64_t kGroup = 64, kQuads = kGroup / 4;
 constexpr int kVectors = kVectorsPerBlock;
-// In registers: kTileRows x kVectors sums and, without an instruction for four bytes, both halves of kVectors
-// weights and of a quad.
+// A tile keeps in registers kTileRows x kVectors sums and, where no instruction multiplies four bytes at
+// once, both halves of kVectors weights and of a quad.
 #if defined(__AVX512VNNI__)
 constexpr int64_t kTileRows = 6;
 #else
@@ -55,7 +55,7 @@ float quantise(int8_t* q, const float* values) {
   for (int64_t i = 0; i < kGroup; ++i) {
     const float size = std::abs(values[i]);
     largest = size > largest ? size : largest;
-    differences += values[i] - values[i];  // 0, or NaN for what is not finite
+    differences += values[i] - values[i];  // 0, or NaN for a value that is not finite
   }
   const float scale = largest / 127.0f;
   if (differences != 0 || scale < std::numeric_limits<float>::min()) {  // 1 / scale would not be finite
@@ -67,17 +67,18 @@ float quantise(int8_t* q, const float* values) {
       12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits
 #pragma omp simd
   for (int64_t i = 0; i < kGroup; ++i) {
-    // At most 127 by the choice of the scale.
+    // q is at most 127, by the choice of the scale.
     q[i] = static_cast<int8_t>(std::bit_cast<int32_t>(values[i] * inverse + kRound) -
                                std::bit_cast<int32_t>(kRound));
   }
   return scale;
 }
 
-// Four inputs of a row side by side, as products take them, and sum + their products with the four unsigned
-// bytes of every lane of `weights`. Exact: no partial sum leaves int32.
+// A Quad is four inputs of a row side by side, as products take them. addProducts returns sum + the products
+// of a quad with the four unsigned bytes of every lane of `weights`. It is exact: no partial sum leaves
+// int32.
 #if defined(__SSE2__) && !defined(__AVX512VNNI__)
-// Bytes 0, 2 and 1, 3 as 16-bit integers: one instruction multiplies two and adds their products.
+// Bytes 0, 2 and bytes 1, 3 as 16-bit integers: one instruction multiplies two and adds their products.
 struct Quad {
   int16_t even[2], odd[2];
 };
@@ -138,7 +139,7 @@ struct Product {
   template <int tileRows>
   [[gnu::noinline]] void run(int64_t row, int64_t panel) const {
     const uint8_t* weight = panels + panel * groups * kGroupBytes;
-    const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
+    const bool fetchAhead = row == 0;  // the first tile that uses a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     for (int64_t group = 0; group < groups; ++group, weight += kGroupBytes) {
       const Quad* from = x + (row * groups + group) * kQuads;
@@ -180,7 +181,7 @@ struct Product {
   }
 };
 
-// One group of one panel.
+// Packs one group of one panel.
 void packGroup(uint8_t* to, const PackedWeight& packed, const Tensor& weight, int64_t panel, int64_t group) {
   const int64_t begin = group * kGroup, count = std::min(kGroup, packed.inputs - begin);
   for (int64_t column = 0; column < kPanel; ++column) {
@@ -202,8 +203,8 @@ void packGroup(uint8_t* to, const PackedWeight& packed, const Tensor& weight, in
 
 }  // namespace
 
-size_t packedInt8Bytes(int64_t outputs, int64_t inputs) {
-  return static_cast<size_t>(divideUp(outputs, kPanel) * divideUp(inputs, kGroup) * kGroupBytes);
+size_t packedInt8Bytes(const MatrixShape& weight) {
+  return static_cast<size_t>(divideUp(weight.rows, kPanel) * divideUp(weight.columns, kGroup) * kGroupBytes);
 }
 
 void packInt8(const PackedWeight& packed, const Tensor& weight) {
@@ -219,8 +220,9 @@ void packInt8(const PackedWeight& packed, const Tensor& weight) {
   }
 }
 
-size_t int8OperandBytes(int64_t rows, int64_t inputs) {
-  return static_cast<size_t>(rows * divideUp(inputs, kGroup)) * (kQuads * sizeof(Quad) + sizeof(GroupScale));
+size_t int8OperandBytes(const MatrixShape& x) {
+  return static_cast<size_t>(x.rows * divideUp(x.columns, kGroup)) *
+         (kQuads * sizeof(Quad) + sizeof(GroupScale));
 }
 
 void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands) {
@@ -245,7 +247,7 @@ void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight
     for (int64_t i = 0; i < kGroup; ++i) sum += q[i];
     scales[unit] = {scale, -128 * sum};
   };
-  const bool alone = rows * inputs <= parallelElements();  // threads waiting for each other would take longer
+  const bool alone = rows * inputs <= parallelElements();  // waiting for other threads would take longer
   for (int64_t unit = 0; alone && unit < rows * groups; ++unit) quantiseGroup(unit);
 #pragma omp parallel if (rows * weight.outputs * inputs > parallelMultiplyAdds())
   {

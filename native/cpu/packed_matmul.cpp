@@ -21,8 +21,8 @@ namespace {
 constexpr int kVectors = kVectorsPerBlock;
 constexpr int64_t kTileRows = 6;  // in registers: 6 x kVectors sums, as many weights, one broadcast value
 constexpr int64_t kPanel = kLanes * kVectors;
-// Lines of a panel fetched ahead: with few rows the weights come from the outer caches, and this gained 8%
-// there.
+// Lines of a panel that are fetched ahead. With few rows the weights come from the outer caches, where this
+// gained 8%.
 constexpr int64_t kPrefetch = 32;
 
 struct Product {
@@ -30,12 +30,12 @@ struct Product {
   const float *x, *panels;
   int64_t rows, outputs, inputs;
 
-  // One tile: rows [row, row + tileRows) by one panel.
+  // Computes one tile: rows [row, row + tileRows) by one panel.
   template <int tileRows>
   [[gnu::noinline]] void run(int64_t row, int64_t panel) const {
     const float* from = x + row * inputs;
     const float* weight = panels + panel * kPanel * inputs;
-    const bool fetchAhead = row == 0;  // the first tile of a panel brings it from memory
+    const bool fetchAhead = row == 0;  // the first tile that uses a panel brings it from memory
     Vector sums[tileRows][kVectors] = {};
     for (int64_t p = 0; p < inputs; ++p) {
       Vector weights[kVectors];
@@ -55,8 +55,8 @@ struct Product {
   }
 };
 
-size_t packedFloat32Bytes(int64_t outputs, int64_t inputs) {
-  return static_cast<size_t>(divideUp(outputs, kPanel) * kPanel * inputs) * sizeof(float);
+size_t packedFloat32Bytes(const MatrixShape& weight) {
+  return static_cast<size_t>(divideUp(weight.rows, kPanel) * kPanel * weight.columns) * sizeof(float);
 }
 
 void packFloat32(const PackedWeight& packed, const Tensor& weight) {
@@ -97,19 +97,19 @@ void multiplyFloat32(const Tensor& out, const Tensor& x, const PackedWeight& wei
 
 }  // namespace
 
-size_t packedBytesOnCpu(int64_t outputs, int64_t inputs, PackedFormat format) {
+size_t packedBytesOnCpu(const MatrixShape& weight, PackedFormat format) {
   switch (format) {
     case PackedFormat::BFloat16:
-      return packedBFloat16Bytes(outputs, inputs);
+      return packedBFloat16Bytes(weight);
     case PackedFormat::Int8:
-      return packedInt8Bytes(outputs, inputs);
+      return packedInt8Bytes(weight);
     default:
-      return packedFloat32Bytes(outputs, inputs);
+      return packedFloat32Bytes(weight);
   }
 }
 
-size_t CpuBackend::packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) {
-  return packedBytesOnCpu(outputs, inputs, format);
+size_t CpuBackend::packedBytes(const MatrixShape& weight, PackedFormat format) {
+  return packedBytesOnCpu(weight, format);
 }
 
 void CpuBackend::packWeight(const PackedWeight& packed, const Tensor& weight) {
@@ -133,10 +133,10 @@ void CpuBackend::packedMatmul(const Tensor& out, const Tensor& x, const PackedWe
   if (rows == 0) return;
   switch (weight.format) {
     case PackedFormat::BFloat16:
-      operands_.reserve(*this, bfloat16OperandBytes(rows, weight.inputs));
+      operands_.reserve(*this, bfloat16OperandBytes(matrixShape(x)));
       return multiplyBFloat16(out, x, weight, operands_.data());
     case PackedFormat::Int8:
-      operands_.reserve(*this, int8OperandBytes(rows, weight.inputs));
+      operands_.reserve(*this, int8OperandBytes(matrixShape(x)));
       return multiplyInt8(out, x, weight, operands_.data());
     default:
       return multiplyFloat32(out, x, weight);

@@ -17,8 +17,8 @@ namespace hdpo {
 inline int64_t divideUp(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
 
 // Calls tile(row, tileRows, panel) for share `thread` of `threads` of all tiles, panel by panel: a panel is
-// fetched once and then used from cache. Rows are spread evenly over the tiles of a panel, so that none is
-// left with a single row.
+// fetched once and then used from cache. Rows are spread evenly over a panel's tiles, so that no tile is left
+// with a single row.
 template <int64_t kMostRows, class Tile>
 void forShareOfTiles(int64_t rows, int64_t panels, int64_t thread, int64_t threads, const Tile& tile) {
   const int64_t tiles = divideUp(rows, kMostRows), end = panels * tiles * (thread + 1) / threads;
@@ -29,7 +29,7 @@ void forShareOfTiles(int64_t rows, int64_t panels, int64_t thread, int64_t threa
   }
 }
 
-// A tile's sums to rows of `out` that are `stride` apart, the first `width` columns of them.
+// Stores the first `width` columns of a tile's sums to rows of `out` that are `stride` apart.
 template <int tileRows, int vectors>
 inline __attribute__((always_inline)) void storeTile(float* out, int64_t stride, int64_t width,
                                                      const Vector (&sums)[tileRows][vectors]) {
@@ -43,16 +43,16 @@ inline __attribute__((always_inline)) void storeTile(float* out, int64_t stride,
   }
 }
 
-// packed_bfloat16.cpp. `operands` is memory for x, of the given size.
-size_t packedBFloat16Bytes(int64_t outputs, int64_t inputs);
+// The bfloat16 format (packed_bfloat16.cpp). `operands` is memory for x, of bfloat16OperandBytes.
+size_t packedBFloat16Bytes(const MatrixShape& weight);
 void packBFloat16(const PackedWeight& packed, const Tensor& weight);
-size_t bfloat16OperandBytes(int64_t rows, int64_t inputs);
+size_t bfloat16OperandBytes(const MatrixShape& x);
 void multiplyBFloat16(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands);
 
-// packed_int8.cpp, likewise.
-size_t packedInt8Bytes(int64_t outputs, int64_t inputs);
+// The int8 format (packed_int8.cpp), likewise: `operands` has int8OperandBytes.
+size_t packedInt8Bytes(const MatrixShape& weight);
 void packInt8(const PackedWeight& packed, const Tensor& weight);
-size_t int8OperandBytes(int64_t rows, int64_t inputs);
+size_t int8OperandBytes(const MatrixShape& x);
 void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight, void* operands);
 
 }  // namespace hdpo

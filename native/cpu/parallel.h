@@ -1,7 +1,9 @@
-// When an op is worth several threads: smaller ones run on the calling thread. No result depends on it.
+// From which size on an op is shared by several threads; a smaller one runs on the calling thread. No result
+// depends on it.
 //
-// Where the other threads sleep between ops (thread_waiting.h) waking them takes 30 to 60 microseconds in a
-// virtual machine; where they spin, some. Below is about as much work for one core: 50 microseconds, or 10.
+// Waking a thread that sleeps between ops (thread_waiting.h) takes 30 to 60 microseconds in a virtual
+// machine; one that spins takes up work within a few. The limits below are about as much work for one core:
+// 50 microseconds, or 10.
 #pragma once
 
 #include <atomic>

@@ -1,9 +1,9 @@
-// The policy loss from logits [N, V], the plain formulation: log-softmax, loss and gradients of each row in
-// float64. Training never has such logits; it takes linear_loss.cpp. The gradient of a row, with p the
-// softmax of logits / T, logprob = log p[target], H the entropy, c = entropyCoefficient * accuracyScale:
+// The policy loss from logits [N, V] in its plain formulation: log-softmax, loss and gradients of each row in
+// float64. Training never has such logits; it takes linear_loss.cpp. With p the softmax of logits / T,
+// logprob = log p[target], H the entropy and c = entropyCoefficient * accuracyScale, a row's gradient is
 //   dL/dlogit_v = (dL/dlogprob * ([v = target] - p_v) + c * p_v * (log p_v + H)) / T
-// A logit of -infinity is a token that cannot be drawn: probability and gradient 0. NaN and +infinity make
-// the row NaN.
+// A logit of -infinity is a token that cannot be drawn: its probability and gradient are 0. NaN and +infinity
+// make the row NaN.
 #include <omp.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ struct SoftmaxRow {
   double largest = 0, logSum = 0, entropy = 0;  // log p_v = (logit_v - largest) / T - logSum
 };
 
-// Writes p [V].
+// Writes the probabilities p [V] too.
 SoftmaxRow softmax(double* probabilities, const float* logits, int64_t vocabSize, double inverseTemperature) {
   float top = -std::numeric_limits<float>::infinity();
   for (int64_t v = 0; v < vocabSize; ++v) top = logits[v] > top ? logits[v] : top;
@@ -63,7 +63,7 @@ void gradientOfLogits(float* gradLogits, const float* logits, const double* prob
       gradLogits[v] = static_cast<float>((entropyPart - gradLogprob * probability) * inverseTemperature);
     }
   }
-  // Added in float64 before rounding: 1 - p of a sure token keeps its digits.
+  // The sum is taken in float64 before rounding, so that 1 - p of a sure token keeps its digits.
   const double probability = probabilities[target];
   const double logprob = (double{logits[target]} - row.largest) * inverseTemperature - row.logSum;
   const double entropyPart =

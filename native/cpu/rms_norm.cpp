@@ -1,9 +1,8 @@
-// RMS normalisation of rows.
-//
-// Shapes: x, y, gradX, gradY [R, C]; weight, gradWeight [C]; inverseRms [R]. y = x * r * w with
-// r = 1 / sqrt(mean(x^2) + epsilon), so
+// Shapes: x, y, gradX, gradY [R, C]; weight, gradWeight [C]; inverseRms [R]. With r = 1 / sqrt(mean(x^2) +
+// epsilon):
+//   y_i      = x_i * r * w_i
 //   gradW_i += sum over rows of gradY_i * x_i * r
-//   gradX_i  (+)= r * (gradY_i * w_i - x_i * r^2 * mean_j(gradY_j * w_j * x_j))
+//   gradX_i (+)= r * (gradY_i * w_i - x_i * r^2 * mean_j(gradY_j * w_j * x_j))
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -16,7 +15,7 @@ namespace hdpo {
 
 namespace {
 
-// Rows of one partial sum of gradWeight: fixed, so that the result does not depend on the number of threads.
+// Rows per partial sum of gradWeight: fixed, so that the result does not depend on the number of threads.
 constexpr int64_t kRowsPerPartial = 128;
 
 float normaliseRow(float* y, const float* x, const float* weight, int64_t columns, float epsilon) {

@@ -1,7 +1,8 @@
-// Rotary position embedding, in place: the first `heads` heads of each row of qkv [N, width]. With half-split
-// pairs and angle a = position * inverseFrequencies[i]:
-//   x_i' = x_i cos a - x_(i + E/2) sin a        x_(i + E/2)' = x_(i + E/2) cos a + x_i sin a
-// Backward is the inverse rotation, -a.
+// Rotary position embedding, in place, of the first `heads` heads of each row of qkv [N, width]. With
+// half-split pairs and angle a = position * inverseFrequencies[i]:
+//   x_i'         = x_i cos a - x_(i + E/2) sin a
+//   x_(i + E/2)' = x_(i + E/2) cos a + x_i sin a
+// Backward is the inverse rotation, by -a.
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -11,8 +12,8 @@
 
 namespace hdpo {
 
-// Cosines, then sines of one position: [positions][2][E / 2]. Angles in float64: float32 has lost a radian's
-// digits long before the end of a long context.
+// Returns the table [positions][2][E / 2]: the cosines, then the sines of each position. Angles are float64,
+// because float32 loses a radian's digits long before the end of a long context.
 const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, const float* inverseFrequencies) {
   RotaryTable& table = rotary_;
   const int64_t half = headDim / 2;
@@ -34,13 +35,13 @@ const float* CpuBackend::rotaryTable(int64_t positions, int64_t headDim, const f
   return table.cosSin.data();
 }
 
-void CpuBackend::rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
+void CpuBackend::rotary(const Tensor& qkv, const AttentionShape& shape, const int32_t* positions,
                         const float* inverseFrequencies, int direction) {
-  const int64_t rows = qkv.shape[0], half = headDim / 2;
+  const int64_t rows = qkv.shape[0], headDim = shape.headDim, half = headDim / 2;
   if (rows == 0) return;
-  const int64_t width = qkv.count() / rows, rotated = rows * heads * headDim;
+  const int64_t width = shape.qkvWidth(), heads = shape.positionedHeads(), rotated = rows * heads * headDim;
   Profiler::Scope scope(profiler(), "rotary", 3.0 * static_cast<double>(rotated));
-  assert(headDim % 2 == 0 && heads * headDim <= width && (direction == 1 || direction == -1));
+  assert(headDim % 2 == 0 && qkv.count() == rows * width && (direction == 1 || direction == -1));
   assert(*std::min_element(positions, positions + rows) >= 0);
   const float* table =
       rotaryTable(int64_t{*std::max_element(positions, positions + rows)} + 1, headDim, inverseFrequencies);

@@ -1,6 +1,8 @@
-// SwiGLU (Shazeer 2020). Shapes: gateUp, gradGateUp [N, 2F], gate beside up; out, gradOut [N, F]. With
-// s = 1 / (1 + e^-gate): out = gate * s * up, so
-//   gradUp = gradOut * gate * s        gradGate = gradOut * up * s * (1 + gate * (1 - s))
+// SwiGLU (Shazeer 2020). Shapes: gateUp, gradGateUp [N, 2F], gate beside up; out, gradOut [N, F]. With s = 1
+// / (1 + e^-gate):
+//   out      = gate * s * up
+//   gradUp   = gradOut * gate * s
+//   gradGate = gradOut * up * s * (1 + gate * (1 - s))
 #include <cassert>
 
 #include "cpu/cpu_backend.h"
@@ -11,7 +13,8 @@ namespace hdpo {
 
 namespace {
 
-// 1 / (1 + e^-x) from e^-|x|, which cannot overflow; relative accuracy holds for very negative x too.
+// 1 / (1 + e^-x), computed from e^-|x|, which cannot overflow. Relative accuracy holds for very negative x
+// too.
 inline Vector sigmoid(Vector x) {
   const Vector power = exponentialOfNegative(x < 0.0f ? x : -x), inverse = 1.0f / (1.0f + power);
   return x < 0.0f ? power * inverse : inverse;
@@ -30,8 +33,8 @@ inline void backwardLanes(float* gradGate, float* gradUp, const float* gradOut, 
   storePartial(gradGate, grad * loadPartial(up, count) * (share + silu * (1.0f - share)), count);
 }
 
-// Gate and up of a row are streams that end with it; the next row is touched in the order of memory while
-// this one is computed. Twice as fast where the tensors lie in the last level of cache.
+// Gate and up of a row are memory streams that end with the row, so the next row is touched in the order of
+// memory while this one is computed. This is twice as fast where the tensors lie in the last level of cache.
 inline void touchNextRow(const float* gateUp, const float* values, int64_t width) {
   touch(gateUp + 2 * width, 2 * width);
   touch(values + width, width);

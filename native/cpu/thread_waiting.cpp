@@ -23,12 +23,13 @@ namespace {
 
 std::atomic<bool> adapting{false};
 
-// A sample of an active process; of one that does nothing ever fewer, to a thousandth of the cost.
+// Seconds between samples: kShortest while the process is active, and ever longer, up to kLongest, while it
+// does nothing, so that watching it costs next to nothing.
 constexpr double kShortest = 0.02, kLongest = 1;
-// Of a core: a process that uses less has nothing to wait for.
+// Share of a core: a process that uses less has no ops whose threads could wait.
 constexpr double kActive = 0.05;
 
-// The pool that does nothing.
+// A pool of OpenMP threads that does nothing (thread_waiting.h says what it is for).
 class IdlePool {
  public:
   IdlePool() : thread_([this] { run(); }) {
@@ -63,8 +64,8 @@ class IdlePool {
 
 #if defined(__linux__)
 
-// Cores of the machine, or 0 where the load of the machine does not tell whether this process has cores to
-// spare: it may use a part of them alone, or a part of their time.
+// The machine's cores, or 0 where the machine's load does not tell whether this process has cores to spare,
+// because it may use only a part of the cores or of their time.
 int comparableCores() {
   const int cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   if (omp_get_num_procs() < cores) return 0;
@@ -131,7 +132,7 @@ bool ThreadWaiting::stopped(double seconds) {
 }
 
 void ThreadWaiting::watch() {
-  // What the last watcher has seen is where the next begins; it may be ending still.
+  // A watcher begins with what the last one has seen, which may still be ending.
   static std::mutex watching;
   static Crowding crowding;
   std::lock_guard<std::mutex> lock(watching);
@@ -147,7 +148,7 @@ void ThreadWaiting::watch() {
   char text[128];
   while (!stopped(interval)) {
     if (cores == 0 || !readLoadAverage(text)) {
-      apply(true);  // nothing tells
+      apply(true);  // nothing tells whether cores are free
       interval = kLongest * 3600;
       continue;
     }

@@ -1,14 +1,13 @@
-// How OpenMP's threads wait for the next op: spinning while the machine has cores to spare, asleep while
+// How OpenMP's threads wait for the next op: they spin while the machine has cores to spare, and sleep while
 // anything else waits for one.
 //
-// A thread that spins takes the next op up at once; waking one that sleeps takes 30 to 60 microseconds in a
-// virtual machine, which makes small models 1.2 to 1.4 times slower. But what spins while others wait for its
-// core holds them up, and itself: a busy machine becomes ten times slower.
+// A spinning thread takes up the next op at once. Waking a sleeping one takes 30 to 60 microseconds in a
+// virtual machine, which makes small models 1.2 to 1.4 times slower. But a thread that spins while others
+// wait for its core holds them up, and in the end itself: a busy machine becomes ten times slower.
 //
-// GNU OpenMP takes the number of turns from GOMP_SPINCOUNT, once, when it is loaded. It has a rule of its
-// own, though: while its pools together have more threads than there are cores they sleep almost at once. A
-// pool beside the others, of a thread that does nothing, brings the rule into force, and ending it lifts it
-// again.
+// GNU OpenMP takes the number of turns to spin from GOMP_SPINCOUNT, once, when it is loaded. It also has a
+// rule of its own: while its pools together have more threads than there are cores, they sleep almost at
+// once. A further pool whose threads do nothing brings that rule into force; ending that pool lifts it again.
 #pragma once
 
 #include <condition_variable>
@@ -20,8 +19,8 @@ namespace hdpo {
 
 class ThreadWaiting {
  public:
-  // Of this process, as OpenMP's threads are; ends with the last that holds it. Null before
-  // adaptThreadWaiting (ops/device.h).
+  // There is one per process, because OpenMP's threads belong to the process. It ends with its last holder.
+  // Null before adaptThreadWaiting (ops/device.h).
   static std::shared_ptr<ThreadWaiting> ofProcess();
 
   ThreadWaiting();
@@ -39,12 +38,12 @@ class ThreadWaiting {
   std::thread watcher_;
 };
 
-// Whether more of the machine's threads want to run than it has cores for: the 4th field of /proc/loadavg,
-// the reader itself not counted.
+// Whether more of the machine's threads want to run than it has cores for, by the 4th field of /proc/loadavg
+// less the reader itself.
 bool isCrowded(const char* loadAverage, int cores);
 
-// Whether a share of the samples, newest weighing most, was crowded: from a third on threads sleep, and spin
-// again once hardly any was.
+// A running share of crowded samples, in which the newest weigh most. Threads sleep once a third were
+// crowded, and spin again once hardly any was.
 class Crowding {
  public:
   void add(bool crowded) {

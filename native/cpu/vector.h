@@ -1,7 +1,7 @@
 // As many float32 lanes as one register holds, as one value, through GCC's and Clang's vector extensions: a
-// zmm with AVX-512, a ymm with AVX2, an xmm or NEON's register elsewhere. Never wider than the registers: GCC
-// takes operations on what is wider apart in memory, on the stack, at a fifth of the speed. Kernels that
-// block registers by hand are written with it; simple loops stay `#pragma omp simd`.
+// zmm with AVX-512, a ymm with AVX2, an xmm or NEON's register elsewhere. A Vector is never wider than a
+// register: GCC takes operations on wider ones apart in memory, on the stack, at a fifth of the speed.
+// Kernels that block registers by hand are written with it; simple loops stay `#pragma omp simd`.
 //
 // Functions that take vectors by value are all inlined: the calling convention that GCC remarks on
 // (-Wno-psabi in compile-flags.txt) is never used.
@@ -33,7 +33,7 @@ typedef int32_t VectorInt __attribute__((vector_size(kVectorBytes)));
 // 6 x 2 fit 16.
 constexpr int kVectorsPerBlock = kVectorRegisters >= 32 ? 4 : 2;
 
-// work(n) with n = count, from 1 to kMost, a constant to the compiler.
+// Calls work(n), where n is `count` (from 1 to kMost) as a compile-time constant.
 template <int kMost, class Work>
 inline void withConstant(int64_t count, const Work& work) {
   if constexpr (kMost > 1) {
@@ -42,16 +42,16 @@ inline void withConstant(int64_t count, const Work& work) {
   work(std::integral_constant<int, kMost>());
 }
 
-// The same in memory, at any address. Read through these, not by memcpy to a variable: GCC at times leaves
-// that variable on the stack.
+// The same in memory, at any address. Read vectors through these and not by memcpy to a variable, which GCC
+// at times leaves on the stack.
 typedef float VectorInMemory __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
 typedef int32_t VectorIntInMemory __attribute__((vector_size(kVectorBytes), aligned(1), may_alias));
 
 inline Vector load(const float* from) { return *reinterpret_cast<const VectorInMemory*>(from); }
 inline VectorInt loadBits(const void* from) { return *static_cast<const VectorIntInMemory*>(from); }
 inline void store(float* to, Vector value) { *reinterpret_cast<VectorInMemory*>(to) = value; }
-// A value used several times: without this GCC would load it anew for every use, and loads are what limits
-// these kernels.
+// Keeps a value that is used several times in a register. Without this GCC would load it anew for every use,
+// and loads are what limits these kernels.
 template <class AnyVector>
 inline void keepInRegister([[maybe_unused]] AnyVector& value) {
 #if defined(__AVX512F__)
@@ -61,7 +61,7 @@ inline void keepInRegister([[maybe_unused]] AnyVector& value) {
 #endif
 }
 inline Vector broadcast(float value) { return value - Vector{}; }
-// The first `count` lanes; the others are 0.
+// Loads the first `count` lanes; the others are 0.
 inline Vector loadPartial(const float* from, int64_t count) {
   if (count == kLanes) return load(from);
   Vector value{};
@@ -73,8 +73,8 @@ inline void storePartial(float* to, Vector value, int64_t count) {
   std::memcpy(to, &value, static_cast<size_t>(count) * sizeof(float));
 }
 
-// Loads one value of every cache line. Loads rather than prefetch instructions: those do not set the
-// hardware's streams going (measured on Zen 5: attention 1.4 times as fast with these, 1.03 times with
+// Loads one value of every cache line. It loads rather than prefetches, because prefetch instructions do not
+// start the hardware's streams (measured on Zen 5: attention is 1.4 times as fast with these, 1.03 times with
 // prefetches).
 inline void touch(const float* from, int64_t count) {
   constexpr int64_t kLine = 64 / sizeof(float);
@@ -85,11 +85,11 @@ inline void touch(const float* from, int64_t count) {
   }
 }
 
-// b where a is NaN.
+// The larger, lane by lane; b where a is NaN.
 inline Vector maximum(Vector a, Vector b) { return a > b ? a : b; }
 
-// e^x lane by lane for x <= 0, within 2 ulp; 0 below -87.336 (no subnormal results), NaN for NaN. The method
-// is that of vectorExp (core/vector_math.h), less what only large arguments need.
+// e^x lane by lane for x <= 0, within 2 ulp: 0 below -87.336 (no subnormal results), NaN for NaN. The method
+// is that of vectorExp (core/vector_math.h) without what only large arguments need.
 inline Vector exponentialOfNegative(Vector x) {
   constexpr float kLog2E = 1.44269504088896341f;
   constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723e-6f;
@@ -110,9 +110,10 @@ inline Vector exponentialOfNegative(Vector x) {
   return x < smallest ? Vector{} : p * power + power;
 }
 
-// Natural logarithm lane by lane of x >= 2^-126 and finite, within 2 ulp or 2^-24, whichever is more; NaN for
-// NaN. x = 2^n m with m in [1/sqrt 2, sqrt 2), ln x = n ln 2 + ln m, and with t = (m - 1) / (m + 1) ln m = 2
-// atanh t = 2 t + 2/3 t^3 ...
+// Natural logarithm lane by lane, for finite x >= 2^-126, within 2 ulp or 2^-24, whichever is more; NaN for
+// NaN. With x = 2^n m, m in [1/sqrt 2, sqrt 2) and t = (m - 1) / (m + 1):
+//   ln x = n ln 2 + ln m
+//   ln m = 2 atanh t = 2 t + 2/3 t^3 + ...
 inline Vector logarithm(Vector x) {
   constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723e-6f;
   constexpr int32_t kRootHalf = 0x3F3504F3;  // bits of 1 / sqrt 2
@@ -125,7 +126,7 @@ inline Vector logarithm(Vector x) {
   return x == x ? result : x;
 }
 
-// Lane exchange of transpose: lanes whose index has the bit `distance` change places between the two rows.
+// Lane exchange for transpose: lanes whose index has the bit `distance` change places between the two rows.
 template <int distance, bool high, size_t... lane>
 inline Vector exchange(Vector a, Vector b, std::index_sequence<lane...>) {
   constexpr int bit = distance, other = kLanes;
@@ -144,7 +145,7 @@ inline void exchangeRows(Vector (&rows)[kLanes]) {
   if constexpr (distance > 1) exchangeRows<distance / 2>(rows);
 }
 
-// rows[i][j] <-> rows[j][i].
+// Exchanges rows[i][j] and rows[j][i].
 inline void transpose(Vector (&rows)[kLanes]) { exchangeRows<kLanes / 2>(rows); }
 
 }  // namespace hdpo

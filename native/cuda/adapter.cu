@@ -1,8 +1,10 @@
-// What LoRA needs beside matrix products; shapes: ops/backend.h.
+// What LoRA needs beside matrix products; ops/backend.h has the shapes.
 #include <cassert>
 
 #include "core/random.h"
 #include "cuda/adapter.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 
 namespace hdpo::cuda {
@@ -36,13 +38,13 @@ struct Blocks {
   int64_t modules, rank;
   float scale;
 
-  // Where element (row, i) of block `module` lies in out and, from the blocks before it, in up.
+  // Where element (row, i) of block `module` lies in out.
   __device__ int64_t inOut(int64_t module, int64_t row, int64_t i) const {
     return (blocks[module].firstRow + row) * modules * rank + module * rank + i;
   }
 };
 
-// up [sum of the blocks' rows, rank]; forward: out = scale * up, otherwise up += scale * out.
+// up [sum of the blocks' rows, rank]. Forward computes out = scale * up, backward up += scale * out.
 template <bool forward>
 __global__ void __launch_bounds__(kThreads) moveBlocks(float* target, const float* source, Blocks given) {
   int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
@@ -80,13 +82,14 @@ Blocks blocksIn(const AdapterBlock* blocks, int64_t modules, int64_t rank, float
 }  // namespace
 
 template <typename T>
-void dropout(Stream stream, T* out, const T* rows, int64_t count, int64_t columns, const DropoutMask& mask) {
+void dropout(Stream stream, T* out, const T* rows, const MatrixShape& shape, const DropoutMask& mask) {
+  const auto [count, columns] = shape;
   const auto threshold = static_cast<uint32_t>(double{mask.probability} * 4294967296.0);
   launch(dropElements<T>, static_cast<unsigned>(blocksOf(count * blocksOf(columns, 4), kThreads)), kThreads,
          0, stream, out, rows, count, columns, mask, threshold);
 }
-template void dropout(Stream, float*, const float*, int64_t, int64_t, const DropoutMask&);
-template void dropout(Stream, BFloat16*, const BFloat16*, int64_t, int64_t, const DropoutMask&);
+template void dropout(Stream, float*, const float*, const MatrixShape&, const DropoutMask&);
+template void dropout(Stream, BFloat16*, const BFloat16*, const MatrixShape&, const DropoutMask&);
 
 void spreadBlocks(Stream stream, float* out, int64_t outputs, const float* up, const AdapterBlock* blocks,
                   int64_t modules, int64_t rank, float scale) {
@@ -103,6 +106,31 @@ void spreadBlocksBackward(Stream stream, float* gradUp, const float* gradOut, co
   const Blocks given = blocksIn(blocks, modules, rank, scale, items);
   launch(moveBlocks<false>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, gradUp,
          gradOut, given);
+}
+
+// --- The backend ---
+
+void CudaBackend::dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) {
+  const Scope scope(*this, "dropout");
+  withType(rows.dtype, "dropout", [&](auto element) {
+    using T = decltype(element);
+    cuda::dropout<T>(stream_, dataOf<T>(out), dataOf<T>(rows), matrixShape(rows), mask);
+  });
+}
+
+void CudaBackend::spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks,
+                               int64_t modules, float scale) {
+  const Scope scope(*this, "spreadBlocks");
+  requireFloat32("spreadBlocks", {out, up});
+  cuda::spreadBlocks(stream_, floats(out), out.shape[0], floats(up), blocks, modules, up.shape[1], scale);
+}
+
+void CudaBackend::spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut,
+                                       const AdapterBlock* blocks, int64_t modules, float scale) {
+  const Scope scope(*this, "spreadBlocksBackward");
+  requireFloat32("spreadBlocksBackward", {gradUp, gradOut});
+  cuda::spreadBlocksBackward(stream_, floats(gradUp), floats(gradOut), blocks, modules, gradUp.shape[1],
+                             scale);
 }
 
 }  // namespace hdpo::cuda

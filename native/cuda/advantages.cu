@@ -1,23 +1,26 @@
 // Grouped advantages of R rollouts (docs/algorithm.md, "Two advantages"). Group ids are any int32 values in
-// any order:
-//   1. numberGroups: an open-addressing table gives each id a slot, and each used slot a number; which one is
-//   chance,
-//      and nothing depends on it
-//   2. findExtremes: smallest and largest value of each group and channel
-//   3. addMembers: sums over the members of d = value - smallest and d^2, as integers in units of the group's
-//   range:
-//      integers add up to the same bits in any order, so that atomics do not harm the determinism
-//   4. normalise: mean and 1 / (deviation + epsilon) of each group; 5. writeAdvantages
-// Neighbours in one warp that share a group are added up before they reach memory: groups that lie together,
-// as a trainer's do, cost one atomic in place of G.
+// any order. Five kernels:
+//   1. numberGroups      an open-addressing table gives each id a slot, and each used slot a number; which
+//                        one is chance, and nothing depends on it
+//   2. findExtremes      the smallest and largest value of each group and channel
+//   3. addMembers        sums over the members of d = value - smallest and of d^2, as integers in units of
+//                        the group's range: integers add up to the same bits in any order, so that atomics do
+//                        not harm the determinism
+//   4. normalise         mean and 1 / (deviation + epsilon) of each group
+//   5. writeAdvantages
+// Neighbours in one warp that share a group are added up before they reach memory: groups of G rollouts that
+// lie together, as a trainer's do, cost one atomic in place of G.
 //
-// With u = d / 2^e in [0, 1], 2^e the range rounded up, a sum has 62 - log2(R) fractional bits: 42 for a
-// million. Values all equal have range 0 and advantages of exactly 0; a value that is not finite makes its
-// group NaN.
+// With u = d / 2^e in [0, 1], where 2^e is the range rounded up, a sum has 62 - log2(R) fractional bits: 42
+// for a million rollouts. Values that are all equal have range 0 and advantages of exactly 0; a value that is
+// not finite makes its group's advantages NaN.
 #include <cmath>
 #include <limits>
 
 #include "cuda/advantages.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/device_arrays.h"
+#include "cuda/dispatch.h"
 #include "cuda/reduce.h"
 #include "cuda/workspace.h"
 
@@ -39,8 +42,8 @@ struct Extremes {
 };
 
 struct Normaliser {
-  double accuracyMean, accuracyFactor, efficiencyMean,
-      efficiencyFactor;  // of deviations; factor 0 stands for 0
+  // The mean of the deviations from the smallest value, and the factor for them; 0 makes every advantage 0.
+  double accuracyMean, accuracyFactor, efficiencyMean, efficiencyFactor;
 };
 
 struct Group {
@@ -111,7 +114,7 @@ __device__ float fromOrdered(unsigned bits) {
 
 __device__ bool isFinite(float value) { return (__float_as_uint(value) & 0x7f800000u) != 0x7f800000u; }
 
-// Infinite where the answer is wrong.
+// The cost of a rollout's tool calls; infinite where its answer is wrong.
 __device__ float toolCostOf(const Rollouts& rollouts, int64_t i) {
   const float cost = rollouts.toolCosts ? rollouts.toolCosts[i] : static_cast<float>(rollouts.toolCalls[i]);
   if (cost != cost) return cost;
@@ -377,6 +380,27 @@ void groupAdvantages(Stream stream, const GroupAdvantagesInput& input, const Gro
   launch(addMembers, blocks, kThreads, 0, stream, rollouts, tables);
   launch(normalise, fewBlocks, kThreads, 0, stream, rollouts, tables);
   launch(writeAdvantages, blocks, kThreads, 0, stream, rollouts, tables);
+}
+
+// --- The backend ---
+
+void CudaBackend::groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) {
+  const Scope scope(*this, "groupAdvantages");
+  const int64_t count = input.rollouts;
+  if (count == 0) return;
+  DeviceArrays arrays(*this);
+  GroupAdvantagesInput given = input;
+  given.groupIds = arrays.copyOf(input.groupIds, count);
+  given.accuracyRewards = arrays.copyOf(input.accuracyRewards, count);
+  given.correct = arrays.copyOf(input.correct, count);
+  given.toolCalls = arrays.copyOf(input.toolCalls, count);
+  given.toolCosts = arrays.copyOf(input.toolCosts, count);
+  const GroupAdvantagesOutput found{arrays.make<float>(count), arrays.make<float>(count),
+                                    arrays.make<float>(count)};
+  cuda::groupAdvantages(stream_, given, found, workspace(groupAdvantagesWorkspaceBytes(count)));
+  arrays.download(output.efficiencyRewards, found.efficiencyRewards, count);
+  arrays.download(output.accuracyAdvantages, found.accuracyAdvantages, count);
+  arrays.download(output.efficiencyAdvantages, found.efficiencyAdvantages, count);
 }
 
 }  // namespace hdpo::cuda

@@ -8,7 +8,7 @@
 
 namespace hdpo::cuda {
 
-// All pointers of input and output in device memory. The same input gives the same bits.
+// All pointers of input and output are in device memory. The same input gives the same bits.
 size_t groupAdvantagesWorkspaceBytes(int64_t rollouts);
 void groupAdvantages(Stream stream, const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output,
                      void* workspace);

@@ -1,19 +1,22 @@
 // Packed causal attention on the tensor cores; shapes and equations: native/cpu/attention.cpp. No [T, T]
-// matrix exists: a block has a tile of rows and walks over tiles of the others, two in flight where
+// matrix exists: a block has a tile of rows and walks over tiles of the others, two of them in flight where
 // both fit.
-//   forward      a tile of queries walks over keys and values, with the online softmax
-//   dot          sum_e dO_e out_e of every row and head
-//   keys         dK, dV: a tile of keys walks over the queries of all heads of its group, scores transposed,
-//   so that
-//                their registers are at once the operand of the next product
-//   queries      dQ: a tile of queries walks over keys
+//   forward   a tile of queries walks over keys and values, with the online softmax
+//   dot       sum_e dO_e out_e of every row and head
+//   keys      dK, dV: a tile of keys walks over the queries of all heads of its group, scores transposed, so
+//             that their registers are at once the operand of the next product
+//   queries   dQ: a tile of queries walks over keys
 // Both halves of the backward pass compute scores again: every sum has one owner and a fixed order, at 7
-// products where atomics would need 5. Tile t of a batch: sequence s begins at tile offsets[s] / rows + s,
-// which leaves room for the part of a tile at its end; a block finds its sequence by bisection.
+// products where atomics would need 5.
+//
+// Tiles of a batch are numbered: sequence s begins at tile offsets[s] / kTileRows + s, which leaves room for
+// the part of a tile at the end of each sequence before it. A block finds its sequence by bisection.
 #include <cmath>
 
 #include "cuda/attention.h"
 #include "cuda/attention_tile.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/workspace.h"
 
 namespace hdpo::cuda {
@@ -25,7 +28,7 @@ constexpr int kWarps = kAttentionWarps, kThreads = kAttentionThreads;
 // operand leave room for no more.
 template <typename T>
 constexpr int kWalkRows = sizeof(T) == 2 ? 32 : 16;
-// Of those tiles, how many are in shared memory at once: the next is on its way while one is used, where both
+// How many of those tiles are in shared memory at once: the next is on its way while one is used, where both
 // fit into the 99 KiB that a block has on GPUs for desktops.
 template <typename T, int width>
 constexpr int kWalkStages = sizeof(T) == 2 || width <= 64 ? 2 : 1;
@@ -73,7 +76,7 @@ __device__ inline Tile tileAt(const int32_t* offsets, int sequences, int index) 
   return tile;
 }
 
-int64_t tilesOf(const AttentionShape& shape) { return shape.tokens / kTileRows + shape.sequences; }
+int64_t tilesOf(const PackedAttentionShape& shape) { return shape.tokens / kTileRows + shape.sequences; }
 
 // --- Forward ---
 
@@ -121,7 +124,7 @@ __global__ void __launch_bounds__(kThreads, 2) forward(Attention<T> given) {
 
 // --- Backward ---
 
-// A warp a row and head.
+// One warp per row and head.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) dot(Attention<T> given) {
   const int64_t item = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
@@ -308,7 +311,7 @@ __global__ void __launch_bounds__(kThreads) queries(Attention<T> given) {
 }
 
 template <typename T>
-Attention<T> describe(const AttentionShape& shape, const T* qkv, const int32_t* offsets) {
+Attention<T> describe(const PackedAttentionShape& shape, const T* qkv, const int32_t* offsets) {
   Attention<T> given{};
   given.qkv = qkv;
   given.offsets = offsets;
@@ -343,7 +346,7 @@ bool supportsAttention(const AttentionShape& shape) {
 
 template <typename T>
 void attention(Stream stream, T* out, float* logSumExp, const T* qkv, const int32_t* offsets,
-               const AttentionShape& shape) {
+               const PackedAttentionShape& shape) {
   if (shape.tokens == 0) return;
   Attention<T> given = describe(shape, qkv, offsets);
   given.result = out;
@@ -356,7 +359,7 @@ void attention(Stream stream, T* out, float* logSumExp, const T* qkv, const int3
   run(stream, given, tiles);
 }
 
-size_t attentionBackwardWorkspaceBytes(const AttentionShape& shape) {
+size_t attentionBackwardWorkspaceBytes(const PackedAttentionShape& shape) {
   Workspace workspace;
   workspace.take<float>(shape.tokens * shape.heads);
   return workspace.bytes();
@@ -364,7 +367,7 @@ size_t attentionBackwardWorkspaceBytes(const AttentionShape& shape) {
 
 template <typename T>
 void attentionBackward(Stream stream, T* gradQkv, const T* gradOut, const T* qkv, const T* out,
-                       const float* logSumExp, const int32_t* offsets, const AttentionShape& shape,
+                       const float* logSumExp, const int32_t* offsets, const PackedAttentionShape& shape,
                        void* workspace) {
   if (shape.tokens == 0) return;
   Attention<T> given = describe(shape, qkv, offsets);
@@ -384,11 +387,53 @@ void attentionBackward(Stream stream, T* gradQkv, const T* gradOut, const T* qkv
 }
 
 #define HDPO_INSTANTIATE(T)                                                                               \
-  template void attention(Stream, T*, float*, const T*, const int32_t*, const AttentionShape&);           \
+  template void attention(Stream, T*, float*, const T*, const int32_t*, const PackedAttentionShape&);     \
   template void attentionBackward(Stream, T*, const T*, const T*, const T*, const float*, const int32_t*, \
-                                  const AttentionShape&, void*);
+                                  const PackedAttentionShape&, void*);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+namespace {
+
+PackedAttentionShape packedShape(const Tensor& qkv, int64_t sequences, const AttentionShape& heads) {
+  require(supportsAttention(heads), "ERR_NOT_IMPLEMENTED",
+          "attention on CUDA has no kernel for a headDim of " + std::to_string(heads.headDim) + " in " +
+              (qkv.dtype == DType::BFloat16 ? "bfloat16" : "float32"));
+  return {heads, qkv.shape[0], sequences};
+}
+
+size_t offsetBytes(int64_t sequences) { return static_cast<size_t>(sequences + 1) * sizeof(int32_t); }
+
+}  // namespace
+
+void CudaBackend::attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv,
+                            const int32_t* offsets, int64_t sequences, const AttentionShape& heads) {
+  const Scope scope(*this, "attention");
+  const PackedAttentionShape shape = packedShape(qkv, sequences, heads);
+  const auto uploaded = upload({{offsets, offsetBytes(sequences)}});
+  withType(qkv.dtype, "attention", [&](auto element) {
+    using T = decltype(element);
+    cuda::attention<T>(stream_, dataOf<T>(out), floats(logSumExp), dataOf<T>(qkv),
+                       static_cast<const int32_t*>(uploaded[0]), shape);
+  });
+}
+
+void CudaBackend::attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv,
+                                    const Tensor& out, const Tensor& logSumExp, const int32_t* offsets,
+                                    int64_t sequences, const AttentionShape& heads) {
+  const Scope scope(*this, "attentionBackward");
+  const PackedAttentionShape shape = packedShape(qkv, sequences, heads);
+  void* memory = workspace(attentionBackwardWorkspaceBytes(shape));
+  const auto uploaded = upload({{offsets, offsetBytes(sequences)}});
+  withType(qkv.dtype, "attentionBackward", [&](auto element) {
+    using T = decltype(element);
+    cuda::attentionBackward<T>(stream_, dataOf<T>(gradQkv), dataOf<T>(gradOut), dataOf<T>(qkv),
+                               dataOf<T>(out), floats(logSumExp), static_cast<const int32_t*>(uploaded[0]),
+                               shape, memory);
+  });
+}
 
 }  // namespace hdpo::cuda

@@ -1,6 +1,6 @@
 // What blocks of attention on the tensor cores are made of: products of tiles in shared memory, and the walk
-// of a tile of queries over keys and values with the online softmax. Used where a sequence's rows lie side by
-// side (attention.cu) and where its keys and values are in the paged cache (cached_prefill.cu).
+// of a tile of queries over keys and values with the online softmax. attention.cu uses it where a sequence's
+// rows lie side by side, cached_prefill.cu where its keys and values are in the paged cache.
 #pragma once
 
 #include "cuda/tensor_core.h"
@@ -9,13 +9,14 @@ namespace hdpo::cuda {
 
 constexpr int kAttentionWarps = 4, kAttentionThreads = kAttentionWarps * kWarp;
 constexpr int kTileRows = kAttentionWarps * 16;  // a warp has 16 rows of its block's tile
-// Keys of a tile that a forward block walks over: float has three times the registers in operands, and wide
-// heads of it would take more shared memory than the 99 KiB that a block has on GPUs for desktops.
+// Keys of a tile that a forward block walks over. Float operands take three times the registers, and with
+// wide heads more shared memory than the 99 KiB that a block has on GPUs for desktops, so float has smaller
+// tiles.
 template <typename T, int width>
 constexpr int kForwardKeys = sizeof(T) == 2 ? 64 : (width <= 64 ? 32 : 16);
 constexpr float kLog2E = 1.44269504088896341f;
 
-// scores[n] = rows of `left` times rows of `right`: 16 rows of the warp by `columns`.
+// scores[n] = rows of `left` times rows of `right`: the warp's 16 rows by `columns`.
 template <typename T, int width, int columns>
 __device__ inline void scoreProducts(float (&scores)[columns / 8][4], const T* left, const T* right) {
   constexpr int kStride = width + kTilePad;
@@ -57,8 +58,8 @@ __device__ inline void addWeighted(float (&sums)[width / 8][4], const float (&we
   }
 }
 
-// Rows of a warp's accumulator, times `factors` (of rows g and g + 8), to memory; columns beyond `columns`
-// are dropped.
+// Writes the rows of a warp's accumulator, times `factors` (for rows g and g + 8), to memory. Columns beyond
+// `columns` are dropped.
 template <typename T, int width>
 __device__ inline void storeRows(T* target, int64_t rowStride, const float (&sums)[width / 8][4],
                                  const float (&factors)[2], int firstRow, int validRows, int columns,
@@ -106,18 +107,18 @@ constexpr size_t forwardSharedBytes() {
   return tileBytes<T, width>(kTileRows) + 4 * tileBytes<T, width>(kForwardKeys<T, width>);
 }
 
-// What a warp's 16 rows have come to: sums over values [16, width], weighted by 2^(scaled score - largest),
-// and of rows g and g + 8 the largest score and this lane's part of the total weight.
+// What a warp's 16 rows have accumulated: sums over values [16, width], weighted by 2^(scaled score -
+// largest), and for rows g and g + 8 the largest score and this lane's part of the total weight.
 template <int width>
 struct AttendedRows {
-  static constexpr float kNone = -1e30f;  // finite: no infinities to subtract
+  static constexpr float kNone = -1e30f;  // finite, so that no infinities are subtracted
   float sums[width / 8][4] = {}, largest[2] = {kNone, kNone}, totals[2] = {};
 };
 
-// The warp's queries, rows of queryTile from firstQuery on in their sequence, over `walk` tiles of keys.
-// copyKeys(step, target) begins to copy the keys of a tile and behind them its values [2][kForwardKeys][width
-// + kTilePad]; it and the copy of the queries before it arrive together. keyTiles: room for two of those.
-// scale: of scores, in powers of two.
+// Walks the warp's queries (rows of queryTile, from position firstQuery of their sequence on) over `walk`
+// tiles of keys. copyKeys(step, target) begins to copy a tile's keys and behind them its values,
+// [2][kForwardKeys][width + kTilePad]; this copy and that of the queries before it arrive together. keyTiles
+// has room for two such tiles. scale: of scores, in powers of two.
 template <typename T, int width, typename CopyKeys>
 __device__ inline void walkKeys(AttendedRows<width>& rows, const T* queryTile, T* keyTiles, int firstQuery,
                                 int walk, float scale, const CopyKeys& copyKeys) {

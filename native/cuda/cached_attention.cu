@@ -1,15 +1,19 @@
-// Attention of single rows over the paged cache. A block has one row, the query heads of one key head and a
-// fixed stretch of the row's tokens, so that one long sequence fills the device too and a row's sums do not
-// depend on its batch:
-//   1. scores of the stretch, neighbouring lanes sharing a key, 16 bytes each where E allows
-//   2. softmax of the stretch, a warp a head      3. weighted values
-// Rows of one stretch are then done; the others' stretches are added up by a second kernel.
+// Attention of single rows over the paged cache. A block takes one row, the query heads of one key head and a
+// fixed stretch of the row's tokens, so that a single long sequence fills the device too and a row's sums do
+// not depend on its batch:
+//   1. scores of the stretch: neighbouring lanes share a key, and each reads 16 bytes where E allows
+//   2. softmax of the stretch: one warp per head
+//   3. weighted values
+// A row with a single stretch is then done. A second kernel adds up the stretches of the other rows.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "cuda/cache_layout.h"
 #include "cuda/cached_attention.h"
+#include "cuda/cached_prefill.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "cuda/workspace.h"
@@ -20,12 +24,12 @@ namespace {
 
 constexpr int kThreads = 128, kWarps = kThreads / kWarp;
 constexpr int kStretch = static_cast<int>(kCachedStretch);
-constexpr int kMostGroupHeads = 8;  // that one block can take
-constexpr int kMostValues = 8;      // of a key that a lane holds
+constexpr int kMostGroupHeads = 8;  // heads that one block can take
+constexpr int kMostValues = 8;      // values of a key that one lane holds
 constexpr float kLog2E = 1.44269504088896341f;
 
 struct Stretch {
-  float largest, total;  // of the scaled scores in powers of two; of 2^(score - largest)
+  float largest, total;  // largest scaled score, in powers of two; sum of 2^(score - largest)
 };
 
 template <typename T, typename C>
@@ -34,12 +38,12 @@ struct Cached {
   const C* cache;
   const T* qkv;
   CachedRows rows;
-  CachedHeads shape;
-  int64_t firstRow, rowCount;  // the part of the rows that a launch is for, n in all
-  int64_t stretches;           // of the longest row
+  AttentionShape shape;
+  int64_t firstRow, rowCount;  // the part of the n rows that this launch is for
+  int64_t stretches;           // stretches of the longest row
   float* sums;                 // [n, stretches, H, E]
   Stretch* parts;              // [n, stretches, H]
-  int lanes;                   // that share a key
+  int lanes;                   // lanes that share a key
   float scale;                 // of scores, in powers of two
 
   __device__ int64_t rowAt(int64_t item) const {
@@ -53,7 +57,7 @@ struct Cached {
 
 template <typename T, typename C>
 __global__ void __launch_bounds__(kThreads) writeRows(Cached<T, C> given) {
-  const int64_t rowValues = given.shape.kvHeads * given.shape.headDim;  // of keys, and of values
+  const int64_t rowValues = given.shape.kvHeads * given.shape.headDim;  // of a row's keys, and of its values
   const int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (item >= given.rows.rows * rowValues) return;
   const int64_t row = item / rowValues, kvHead = item % rowValues / given.shape.headDim,
@@ -66,7 +70,7 @@ __global__ void __launch_bounds__(kThreads) writeRows(Cached<T, C> given) {
   target[valuesBehindKeys(given.shape)] = fromFloat<C>(toFloat(key[rowValues]));
 }
 
-// What a lane holds of a key or value: `packed` 16 bytes at lane * kPack, otherwise every 32nd element.
+// A lane's part of a key or value: if `packed` 16 bytes at lane * kPack, otherwise every 32nd element.
 template <typename C, bool packed>
 struct Share {
   static constexpr int kCount = packed ? kPack<C> : kMostValues;
@@ -88,8 +92,8 @@ struct Share {
   }
 };
 
-// grid (n * K, stretches, parts of the group's heads).
-// Blocks that a processor should hold: more registers a thread than this leaves would not be used.
+// The grid is (n * K, stretches, parts of the group's heads). kResident is the number of blocks that a
+// multiprocessor should hold: registers per thread beyond what this leaves would not be used.
 template <int heads>
 constexpr int kResident = heads <= 2   ? 5
                           : heads == 4 ? 4
@@ -106,7 +110,7 @@ __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cach
   if (begin >= length) return;
   const int tokens = static_cast<int>(length - begin < kStretch ? length - begin : kStretch);
   const auto groupHeads = static_cast<int>(static_cast<unsigned>(given.shape.heads) / kvHeads);
-  const int firstHead = static_cast<int>(blockIdx.z) * heads;  // in the group
+  const int firstHead = static_cast<int>(blockIdx.z) * heads;  // index in the group
   const int here = groupHeads - firstHead < heads ? groupHeads - firstHead : heads;
   const int lane = static_cast<int>(threadIdx.x) % given.lanes,
             group = static_cast<int>(threadIdx.x) / given.lanes;
@@ -125,7 +129,7 @@ __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cach
         queries[h][i] = h < here && e < headDim ? toFloat(query[h * headDim + e]) * given.scale : 0.0f;
       }
     }
-    // Whole warps go through the loop: lanes of a warp add up together.
+    // Whole warps go through the loop, because the lanes of a warp add up together.
 #pragma unroll 4
     for (int first = 0; first < tokens; first += groups) {
       const int token = first + group;
@@ -157,7 +161,7 @@ __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cach
     }
     total = warpSum(total);
     if (threadIdx.x % kWarp == 0) given.parts[part + h] = {largest, total};
-    if (length <= kStretch) {  // nothing to be added to
+    if (length <= kStretch) {  // this is the only stretch
       __syncwarp();
       const float inverse = __fdividef(1.0f, total);
       for (int t = static_cast<int>(threadIdx.x) % kWarp; t < tokens; t += kWarp) own[t] *= inverse;
@@ -198,7 +202,7 @@ __global__ void __launch_bounds__(kThreads, kResident<heads>) attendStretch(Cach
   }
 }
 
-// A block a row and head.
+// One block per row and head.
 template <typename T, typename C>
 __global__ void __launch_bounds__(kThreads) addStretches(Cached<T, C> given) {
   const auto heads = static_cast<unsigned>(given.shape.heads);
@@ -227,7 +231,7 @@ __global__ void __launch_bounds__(kThreads) addStretches(Cached<T, C> given) {
 int64_t longestOf(const CachedRows& rows) { return rows.tiles ? rows.longestSingle : rows.longest; }
 
 template <typename T, typename C>
-Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const CachedHeads& shape,
+Cached<T, C> describe(Workspace& workspace, const CachedRows& rows, const AttentionShape& shape,
                       int64_t rowCount) {
   Cached<T, C> given{};
   given.rows = rows;
@@ -261,8 +265,8 @@ void launchForHeads(Stream stream, const Cached<T, C>& given) {
 
 int64_t countOf(const CachedRows& rows) { return rows.tiles ? rows.singleCount : rows.rows; }
 
-// Rows that are attended to at a time.
-int64_t rowsAtOnce(const CachedRows& rows, const CachedHeads& shape, size_t limit) {
+// How many rows are attended to at a time.
+int64_t rowsAtOnce(const CachedRows& rows, const AttentionShape& shape, size_t limit) {
   Workspace one;
   describe<float, float>(one, rows, shape, 1);
   const auto most = static_cast<int64_t>(limit / std::max<size_t>(1, one.bytes()));
@@ -283,8 +287,15 @@ void attend(Stream stream, const Cached<T, C>& given, bool packed) {
 
 }  // namespace
 
+void requireCachedHeads(const AttentionShape& shape) {
+  require(shape.headDim <= 256 && shape.heads / shape.kvHeads <= 16, "ERR_NOT_IMPLEMENTED",
+          "attention over the cache on CUDA has kernels for a headDim up to 256 and 16 query heads a key "
+          "head, not for " +
+              std::to_string(shape.headDim) + " and " + std::to_string(shape.heads / shape.kvHeads));
+}
+
 template <typename T, typename C>
-void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const CachedHeads& shape) {
+void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, const AttentionShape& shape) {
   Cached<T, C> given{};
   given.cache = cache;
   given.qkv = qkv;
@@ -294,7 +305,7 @@ void writeCache(Stream stream, C* cache, const T* qkv, const CachedRows& rows, c
   launch(writeRows<T, C>, static_cast<unsigned>(blocksOf(items, kThreads)), kThreads, 0, stream, given);
 }
 
-size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& shape, size_t limit) {
+size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const AttentionShape& shape, size_t limit) {
   Workspace workspace;
   describe<float, float>(workspace, rows, shape, rowsAtOnce(rows, shape, limit));
   return workspace.bytes();
@@ -302,7 +313,7 @@ size_t cachedAttentionWorkspaceBytes(const CachedRows& rows, const CachedHeads& 
 
 template <typename T, typename C>
 void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const CachedRows& rows,
-                     const CachedHeads& shape, void* workspace, size_t limit) {
+                     const AttentionShape& shape, void* workspace, size_t limit) {
   if (countOf(rows) == 0 || longestOf(rows) == 0) return;
   const int64_t atOnce = rowsAtOnce(rows, shape, limit);
   Workspace memory(workspace);
@@ -320,13 +331,47 @@ void cachedAttention(Stream stream, T* out, const C* cache, const T* qkv, const 
   }
 }
 
-#define HDPO_INSTANTIATE(T, C)                                                                         \
-  template void writeCache(Stream, C*, const T*, const CachedRows&, const CachedHeads&);               \
-  template void cachedAttention(Stream, T*, const C*, const T*, const CachedRows&, const CachedHeads&, \
+#define HDPO_INSTANTIATE(T, C)                                                                            \
+  template void writeCache(Stream, C*, const T*, const CachedRows&, const AttentionShape&);               \
+  template void cachedAttention(Stream, T*, const C*, const T*, const CachedRows&, const AttentionShape&, \
                                 void*, size_t);
 HDPO_INSTANTIATE(float, float)
 HDPO_INSTANTIATE(float, BFloat16)
 HDPO_INSTANTIATE(BFloat16, BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+void CudaBackend::writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                             const AttentionShape& shape) {
+  const Scope scope(*this, "writeCache");
+  const CachedRows uploaded = upload(rows, qkv.shape[0]);
+  withCacheTypes(qkv.dtype, cache.dtype, "writeCache", [&](auto element, auto cached) {
+    using T = decltype(element);
+    using C = decltype(cached);
+    cuda::writeCache<T, C>(stream_, dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape);
+  });
+}
+
+void CudaBackend::cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
+                                  const CachedAttentionRow* rows, const AttentionShape& shape) {
+  const Scope scope(*this, "cachedAttention");
+  requireCachedHeads(shape);
+  CachedRows uploaded = upload(rows, qkv.shape[0]);
+  if (!supportsPrefill(shape, qkv.dtype == cache.dtype)) uploaded.tiles = nullptr;
+  if (uploaded.tiles) {
+    withType(qkv.dtype, "cachedAttention", [&](auto element) {
+      using T = decltype(element);
+      cachedPrefill<T>(stream_, dataOf<T>(out), dataOf<T>(cache), dataOf<T>(qkv), uploaded, shape);
+    });
+  }
+  void* memory = workspace(cachedAttentionWorkspaceBytes(uploaded, shape));
+  withCacheTypes(qkv.dtype, cache.dtype, "cachedAttention", [&](auto element, auto cached) {
+    using T = decltype(element);
+    using C = decltype(cached);
+    cuda::cachedAttention<T, C>(stream_, dataOf<T>(out), dataOf<C>(cache), dataOf<T>(qkv), uploaded, shape,
+                                memory);
+  });
+}
 
 }  // namespace hdpo::cuda

@@ -1,10 +1,12 @@
-// Bias, QK-norm, rotary and the way into the cache, of one head in a few neighbouring lanes, each holding
-// pairs (i, i + E / 2): 16 bytes of either half where E allows (E / 2 a power of two of packs), otherwise
-// every 32nd pair. Four launches' work in one: at few rows a decoding step is as long as its launches are
-// many. Values are rounded to T between the four, as the training forward has them in memory: logprobs of
-// sampling and of training are to differ by as little as can be.
+// Bias, QK-norm, rotary and the write to the cache in one launch, because at few rows a decoding step takes
+// as long as it has launches. One head belongs to a few neighbouring lanes, which hold pairs (i, i + E / 2):
+// 16 bytes of either half where E allows (E / 2 a power of two of packs), otherwise every 32nd pair. Values
+// are rounded to T between the four steps, as the training forward has them in memory: logprobs of sampling
+// and of training are to differ by as little as can be.
 #include "cuda/cache_layout.h"
 #include "cuda/cached_heads.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "cuda/rotary_angle.h"
@@ -14,7 +16,7 @@ namespace hdpo::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kMostPairs = 4;  // of a lane, where it takes every 32nd
+constexpr int kMostPairs = 4;  // per lane, where it takes every 32nd
 
 template <typename T, typename C>
 struct Heads {
@@ -22,12 +24,12 @@ struct Heads {
   T* qkv;
   HeadPlacement placement;
   CachedRows rows;
-  CachedHeads shape;
+  AttentionShape shape;
 
-  int64_t all;  // heads of a row: H + 2K
+  int64_t all;  // heads per row: H + 2K
 };
 
-// The pairs of one lane. `first` and `second` hold elements index(i) and index(i) + half.
+// The pairs of one lane: `first` holds elements index(i), `second` elements index(i) + half.
 template <typename T, bool packed>
 struct Pairs {
   static constexpr int kCount = packed ? kPack<T> : kMostPairs;
@@ -131,7 +133,7 @@ __global__ void __launch_bounds__(kThreads) placeHeads(Heads<T, C> given, int la
   }
   if (head < heads) return x.store(given.qkv + item * headDim, lane, half);
   const int64_t length = given.rows.lengths[row];
-  if (length == 0) return;  // added to a step to make it as large as another
+  if (length == 0) return;  // a padding row, added to a step to make it as large as another
   const int64_t kvHead = (head - heads) % given.shape.kvHeads;
   const int64_t key = keyPlace(given.rows, given.shape, row, length - 1, kvHead);
   x.store(given.cache + key + (positioned ? 0 : valuesBehindKeys(given.shape)), lane, half);
@@ -141,7 +143,7 @@ __global__ void __launch_bounds__(kThreads) placeHeads(Heads<T, C> given, int la
 
 template <typename T, typename C>
 void cacheHeads(Stream stream, C* cache, T* qkv, const HeadPlacement& placement, const CachedRows& rows,
-                const CachedHeads& shape) {
+                const AttentionShape& shape) {
   const Heads<T, C> given{cache, qkv, placement, rows, shape, shape.heads + 2 * shape.kvHeads};
   const int64_t half = shape.headDim / 2, packs = half / kPack<T>;
   const bool packed =
@@ -153,10 +155,35 @@ void cacheHeads(Stream stream, C* cache, T* qkv, const HeadPlacement& placement,
 }
 
 #define HDPO_INSTANTIATE(T, C) \
-  template void cacheHeads(Stream, C*, T*, const HeadPlacement&, const CachedRows&, const CachedHeads&);
+  template void cacheHeads(Stream, C*, T*, const HeadPlacement&, const CachedRows&, const AttentionShape&);
 HDPO_INSTANTIATE(float, float)
 HDPO_INSTANTIATE(float, BFloat16)
 HDPO_INSTANTIATE(BFloat16, BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+void CudaBackend::cacheHeads(const Tensor& cache, const Tensor& qkv, const HeadPreparation& preparation,
+                             const CachedAttentionRow* rows, const AttentionShape& shape) {
+  const Scope scope(*this, "cacheHeads");
+  requireCachedHeads(shape);
+  const auto count = static_cast<size_t>(qkv.shape[0]);
+  const auto uploaded =
+      upload({{preparation.positions, count * sizeof(int32_t)},
+              {preparation.inverseFrequencies, static_cast<size_t>(shape.headDim / 2) * sizeof(float)}});
+  HeadPlacement placement;
+  placement.bias = floats(preparation.bias);
+  placement.queryNorm = floats(preparation.queryNorm);
+  placement.keyNorm = floats(preparation.keyNorm);
+  placement.epsilon = preparation.epsilon;
+  placement.positions = static_cast<const int32_t*>(uploaded[0]);
+  placement.inverseFrequencies = static_cast<const float*>(uploaded[1]);
+  const CachedRows cachedRows = upload(rows, qkv.shape[0]);
+  withCacheTypes(qkv.dtype, cache.dtype, "cacheHeads", [&](auto element, auto cached) {
+    using T = decltype(element);
+    using C = decltype(cached);
+    cuda::cacheHeads<T, C>(stream_, dataOf<C>(cache), dataOf<T>(qkv), placement, cachedRows, shape);
+  });
+}
 
 }  // namespace hdpo::cuda

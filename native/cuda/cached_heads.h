@@ -1,12 +1,12 @@
-// What a decoding step does with the heads of its rows between the projection that makes them and attention,
-// in one launch; see Backend::cacheHeads. T: float or BFloat16 for qkv, C: for the cache.
+// What a decoding step does with its rows' heads between the projection that makes them and attention, in one
+// launch; see Backend::cacheHeads. T: float or BFloat16 for qkv; C: the same for the cache.
 #pragma once
 
 #include "cuda/cached_attention.h"
 
 namespace hdpo::cuda {
 
-// All in device memory. bias, queryNorm and keyNorm may be null (the norms together).
+// All pointers are in device memory. bias, queryNorm and keyNorm may be null (the norms only together).
 struct HeadPlacement {
   const float* bias = nullptr;                           // [(H + 2K) * E]
   const float *queryNorm = nullptr, *keyNorm = nullptr;  // [E]
@@ -15,9 +15,9 @@ struct HeadPlacement {
   const float* inverseFrequencies = nullptr;  // [E / 2]
 };
 
-// headDim even, at most 256.
+// headDim is even and at most 256.
 template <typename T, typename C>
 void cacheHeads(Stream stream, C* cache, T* qkv, const HeadPlacement& placement, const CachedRows& rows,
-                const CachedHeads& shape);
+                const AttentionShape& shape);
 
 }  // namespace hdpo::cuda

@@ -1,6 +1,6 @@
-// Prefill on the tensor cores: a block takes up to 64 neighbouring rows of one sequence and a head, and walks
-// over the sequence's blocks of the cache, as attention.cu walks over rows that lie side by side. A row at a
-// time (cached_attention.cu) would read every key again for every row.
+// Prefill on the tensor cores. A block takes up to 64 neighbouring rows of one sequence and one head, and
+// walks over the sequence's blocks of the cache as attention.cu walks over rows that lie side by side. Taking
+// one row at a time (cached_attention.cu) would read every key again for every row.
 #include <cmath>
 
 #include "cuda/attention_tile.h"
@@ -18,12 +18,12 @@ struct Prefill {
   T* out;
   const T *cache, *qkv;
   CachedRows rows;
-  CachedHeads shape;
+  AttentionShape shape;
   float scale;  // of scores, in powers of two
   bool packed;
 };
 
-// grid (tiles, heads)
+// The grid is (tiles, heads).
 template <typename T, int width>
 __global__ void __launch_bounds__(kAttentionThreads, 2) attendTile(Prefill<T> given) {
   constexpr int kKeys = kForwardKeys<T, width>, kStride = width + kTilePad;
@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(kAttentionThreads, 2) attendTile(Prefill<T> gi
   const int head = static_cast<int>(blockIdx.y),
             kvHead = head / (heads / static_cast<int>(given.shape.kvHeads));
   const int visible = tile.firstPosition + tile.rows;
-  const int64_t lastRow = tile.firstRow + tile.rows - 1;  // whose block table has all that the tile sees
+  const int64_t lastRow = tile.firstRow + tile.rows - 1;  // its block table has all that the tile sees
   const auto copyKeys = [&](int step, T* target) {
     const int first = step * kKeys;
     const auto keyAt = [&](int row) {
@@ -67,11 +67,11 @@ void launchTiles(Stream stream, const Prefill<T>& given) {
 
 }  // namespace
 
-bool supportsPrefill(const CachedHeads& shape, bool sameType) { return sameType && shape.headDim <= 128; }
+bool supportsPrefill(const AttentionShape& shape, bool sameType) { return sameType && shape.headDim <= 128; }
 
 template <typename T>
 void cachedPrefill(Stream stream, T* out, const T* cache, const T* qkv, const CachedRows& rows,
-                   const CachedHeads& shape) {
+                   const AttentionShape& shape) {
   const Prefill<T> given{out,
                          cache,
                          qkv,
@@ -86,8 +86,8 @@ void cachedPrefill(Stream stream, T* out, const T* cache, const T* qkv, const Ca
 }
 
 template void cachedPrefill(Stream, float*, const float*, const float*, const CachedRows&,
-                            const CachedHeads&);
+                            const AttentionShape&);
 template void cachedPrefill(Stream, BFloat16*, const BFloat16*, const BFloat16*, const CachedRows&,
-                            const CachedHeads&);
+                            const AttentionShape&);
 
 }  // namespace hdpo::cuda

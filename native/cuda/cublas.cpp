@@ -15,17 +15,16 @@ namespace hdpo::cuda {
 
 namespace {
 
-// Values of cublas_api.h and library_types.h, unchanged since cuBLAS 11.
+// These are values of cublas_api.h and library_types.h, unchanged since cuBLAS 11.
 using Status = int;
 using Handle = void*;
 constexpr Status kSuccess = 0;
 constexpr int kNoTranspose = 0, kTranspose = 1;
 constexpr int kFloat32 = 0, kBFloat16 = 14;  // cudaDataType_t
-constexpr int kComputeFloat32 =
-    68;  // cublasComputeType_t: float32 sums; TF32 only where a math mode asks for it
+// cublasComputeType_t: float32 sums; TF32 only where a math mode asks for it.
+constexpr int kComputeFloat32 = 68;
 constexpr int kDefaultAlgorithm = -1;
-// cublasMath_t: where inner sums are split, the parts too are added in float32 and not in the type of the
-// result.
+// cublasMath_t: where inner sums are split, the parts too are added in float32, not in the result's type.
 constexpr int kNoReducedPrecision = 16;
 constexpr int kMajorVersion = 0, kMinorVersion = 1, kPatchLevel = 2;  // libraryPropertyType
 
@@ -98,7 +97,8 @@ std::vector<std::string> candidates() {
   return paths;
 }
 
-// libcublas needs libcublasLt of its own version, which lies beside it and not always where the loader looks.
+// libcublas needs the libcublasLt of its own version, which lies beside it and not always where the loader
+// looks.
 void loadCompanion(const std::string& path) {
   const size_t slash = path.rfind('/'), suffix = path.rfind(".so");
   if (slash == std::string::npos || suffix == std::string::npos || suffix < slash) return;
@@ -152,7 +152,7 @@ int narrow(int64_t value) {
 
 const CublasLibrary& cublasLibrary() {
   static std::mutex mutex;
-  static std::unique_ptr<CublasLibrary> library;  // stays loaded; a failure is tried again
+  static std::unique_ptr<CublasLibrary> library;  // stays loaded; a failed load is tried again
   const std::lock_guard<std::mutex> lock(mutex);
   if (!library) library = std::make_unique<CublasLibrary>(load());
   return *library;
@@ -184,7 +184,8 @@ Cublas::Cublas(Stream stream, void* workspace, size_t workspaceBytes) {
 
 Cublas::~Cublas() { cublasLibrary().destroy(handle_); }
 
-// cuBLAS knows columns first: a row-major matrix is its transpose there, and out^T = op(b)^T * op(a)^T.
+// cuBLAS is column-major, where a row-major matrix is its own transpose: we ask for out^T = op(b)^T *
+// op(a)^T.
 void Cublas::product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                      float beta) {
   const int64_t rows = out.shape[0], columns = out.shape[1], inner = a.shape[transposeA ? 0 : 1];

@@ -11,9 +11,9 @@
 
 namespace hdpo::cuda {
 
-// The loaded library; loaded once for the process. Throws ERR_DEVICE listing what was tried: HDPO_CUBLAS_PATH
-// (a file, or the folder it lies in) alone where it is set, otherwise libcublas.so.13 and .12 as the system
-// finds them, then in the lib64 folder of CUDA_HOME, CUDA_PATH and /usr/local/cuda.
+// The loaded library, which is loaded once per process. Throws ERR_DEVICE listing what was tried: only
+// HDPO_CUBLAS_PATH (a file, or the folder that it lies in) where it is set; otherwise libcublas.so.13 and .12
+// as the system finds them, then in the lib64 folders of CUDA_HOME, CUDA_PATH and /usr/local/cuda.
 struct CublasLibrary;
 const CublasLibrary& cublasLibrary();
 std::string cublasPath();     // of the loaded library
@@ -21,14 +21,14 @@ std::string cublasVersion();  // "13.0.0"; needs a device
 
 class Cublas final : public MatrixProducts {
  public:
-  // workspace: device memory that products may use, alive as long as this.
+  // workspace: device memory that products may use; it must live as long as this object.
   Cublas(Stream stream, void* workspace, size_t workspaceBytes);
   ~Cublas() override;
   Cublas(const Cublas&) = delete;
   Cublas& operator=(const Cublas&) = delete;
 
-  // out = op(a) * op(b) + beta * out with the shapes of Backend::matmul. a and b both float32 (without TF32)
-  // or both bfloat16; out float32, or bfloat16 with bfloat16 operands; sums in float32.
+  // out = op(a) * op(b) + beta * out with the shapes of Backend::matmul. a and b are both float32 (without
+  // TF32) or both bfloat16. out is float32, or bfloat16 with bfloat16 operands. Sums are taken in float32.
   void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                float beta) override;
 

@@ -1,11 +1,9 @@
-// Life, memory and matrix products of the CUDA backend.
+// Life and memory of the CUDA backend; its ops are at the foot of the files of their kernels.
 #include "cuda/cuda_backend.h"
 
 #include <cassert>
 
 #include "core/error.h"
-#include "cuda/dispatch.h"
-#include "cuda/elementwise.h"
 
 namespace hdpo::cuda {
 
@@ -35,9 +33,9 @@ CudaBackend::CudaBackend(int device, std::string deviceName, const MakeProducts&
 
 CudaBackend::~CudaBackend() {
   try {
-    synchronise(stream_);  // copies may still run out of pinned memory
+    synchronise(stream_);  // copies out of pinned memory may still run
   } catch (const Error&) {
-    // What failed has nobody left to hear of it.
+    // Nobody is left to hear of a failure here.
   }
   graphs_.clear();
   products_.reset();
@@ -52,7 +50,7 @@ CudaBackend::Scope::Wait::~Wait() {
   try {
     synchronise(backend.stream_);
   } catch (const Error&) {
-    // A failed kernel is still there for the next call that waits, which can throw.
+    // A failed kernel also shows in the next call that waits, which can throw.
   }
 }
 
@@ -94,40 +92,15 @@ void CudaBackend::zero(void* destination, size_t bytes) {
   if (bytes > 0) zeroDevice(stream_, destination, bytes);
 }
 
-DeviceDefaults CudaBackend::defaults() { return {deviceMemory().totalBytes / 5, 2048, 8192}; }
+DeviceDefaults CudaBackend::defaults() {
+  return {.kvBudgetBytes = deviceMemory().totalBytes / 5, .maxBatchRows = 2048, .microBatchTokens = 8192};
+}
 
 std::optional<size_t> CudaBackend::availableBytes() { return deviceMemory().freeBytes; }
 
 void* CudaBackend::workspace(size_t bytes) {
   workspace_.reserve(*this, bytes);
   return workspace_.data();
-}
-
-Tensor CudaBackend::rounded(const Tensor& operand, Buffer& memory) {
-  if (operand.dtype == DType::BFloat16) return operand;
-  Tensor result = operand;
-  result.dtype = DType::BFloat16;
-  result = memory.holding(*this, result);
-  cuda::convert(stream_, dataOf<BFloat16>(result), floats(operand), operand.count());
-  return result;
-}
-
-void CudaBackend::product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
-                          bool transposeB, float beta) {
-  assert(out.dtype == DType::Float32 || a.dtype == DType::BFloat16 || b.dtype == DType::BFloat16);
-  if (a.dtype == b.dtype) {
-    products_->product(out, a, transposeA, b, transposeB, beta);
-  } else {
-    products_->product(out, rounded(a, roundedA_), transposeA, rounded(b, roundedB_), transposeB, beta);
-  }
-}
-
-void CudaBackend::matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
-                         bool transposeB, float beta) {
-  const double multiplications =
-      static_cast<double>(out.count()) * static_cast<double>(a.shape[transposeA ? 0 : 1]);
-  const Scope scope(*this, "matmul", 2.0 * multiplications);
-  product(out, a, transposeA, b, transposeB, beta);
 }
 
 }  // namespace hdpo::cuda

@@ -1,19 +1,20 @@
-// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. One stream,
-// in the order of the calls; only what returns a number to the host waits (copyToHost, sumOfSquares, the
-// losses, advantages, sampling).
+// The ops of ops/backend.h on an NVIDIA GPU: kernels of this folder, matrix products by cuBLAS. Each op is
+// defined at the foot of its kernels' file, under the name that the file has in native/cpu. One stream
+// runs them in the order of the calls. Only what returns a number to the host waits (copyToHost,
+// sumOfSquares, the losses, advantages, sampling).
 //
 // Memory. Tensors lie in device memory, taken from the device's pool in the order of the stream. Beside them
-// a backend holds cuBLAS's workspace, one workspace of kernels (the largest that an op has asked for),
+// a backend holds cuBLAS's workspace, one workspace for kernels (the largest that an op has asked for),
 // operands rounded to bfloat16, and the ring of staging.h.
 //
-// Products. A float32 product runs in float32, without TF32. With a bfloat16 operand the other is rounded to
-// bfloat16; sums are float32, a result may be rounded. cuBLAS chooses an algorithm by shape, so that, unlike
-// on the CPU, a row's last bits may depend on how many rows are multiplied with it. Products with
-// int8 weights are ours, and their rows do not. Attention over the cache takes runs of new tokens of a
-// sequence in tiles (cached_prefill.h), where rounding is other than that of single rows.
+// Products. A float32 product runs in float32, without TF32. With one bfloat16 operand the other is rounded
+// to bfloat16; sums are float32, and a result may be rounded. cuBLAS chooses an algorithm by shape: unlike on
+// the CPU, a row's last bits may depend on how many rows are multiplied with it. Products with int8 weights
+// are our own, and there they do not. Attention over the cache takes runs of a sequence's new tokens in tiles
+// (cached_prefill.h), which round differently from single rows.
 //
-// Decoding. Steps of few rows are recorded and replayed (decoding_ops.cpp): while one is recorded no op may
-// wait, allocate, release or send an array that is not the step's; what does is ERR_INTERNAL.
+// Decoding. Steps of few rows are recorded and replayed (decoding_step.cpp). While one is recorded, no op may
+// wait, allocate, release or send an array that is not the step's; an op that does throws ERR_INTERNAL.
 #pragma once
 
 #include <functional>
@@ -31,8 +32,8 @@
 
 namespace hdpo::cuda {
 
-// out = op(a) * op(b) + beta * out on the stream, both operands of one type, out float32 or of theirs:
-// cuBLAS, and a plain loop in tests.
+// out = op(a) * op(b) + beta * out on the stream, where both operands have one type and out is float32 or of
+// that type. cuBLAS computes it; in tests a plain loop does.
 class MatrixProducts {
  public:
   virtual ~MatrixProducts() = default;
@@ -51,8 +52,8 @@ class CudaBackend final : public Backend {
   const char* name() const override { return "cuda"; }
   int threads() const override { return 1; }
 
-  // A fifth of the device's memory for cached keys and values; as many rows and tokens as keep its matrix
-  // units busy.
+  // A fifth of the device's memory goes to cached keys and values; there are as many rows and tokens as keep
+  // its matrix units busy.
   DeviceDefaults defaults() override;
 
   void* allocate(size_t bytes) override;
@@ -62,80 +63,32 @@ class CudaBackend final : public Backend {
   void zero(void* destination, size_t bytes) override;
   std::optional<size_t> availableBytes() override;
 
-  // Activations are in the type of the weights: tensor cores take them as they are, and half the bytes move.
+  // Activations have the type of the weights: tensor cores take them as they are, and half the bytes move.
   DType activationType(DType weights) const override { return weights; }
-  void matmul(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
-              float beta) override;
 
-  // model_ops.cpp
-  void rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
-               float epsilon) override;
+#define HDPO_OP override
+#include "ops/op_list.h"
+#undef HDPO_OP
+
+  // Ops of Backend that have a kernel of their own here: rms_norm.cu, cached_heads.cu, sampler.cu.
   void addThenRmsNorm(const Tensor& y, const Tensor& stream, const Tensor& added, const Tensor& weight,
                       float epsilon) override;
-  void rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight, const Tensor& gradY,
-                       const Tensor& x, const Tensor& weight, const Tensor& inverseRms) override;
-  void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
-                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim,
-                float epsilon) override;
-  void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
-                        const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
-                        const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override;
-  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
-              const float* inverseFrequencies, int direction) override;
-  void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,
-                 int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) override;
-  void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor& out,
-                         const Tensor& logSumExp, const int32_t* offsets, int64_t sequences, int64_t heads,
-                         int64_t kvHeads, int64_t headDim) override;
-  void swiglu(const Tensor& out, const Tensor& gateUp) override;
-  void swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) override;
-  void embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) override;
-  void embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) override;
-
-  // elementwise_ops.cpp
-  void convert(const Tensor& out, const Tensor& in) override;
-  void add(const Tensor& out, const Tensor& a, const Tensor& b) override;
-  void addBias(const Tensor& rows, const Tensor& bias) override;
-  void biasBackward(const Tensor& gradBias, const Tensor& gradRows) override;
-  void gatherRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
-  void scatterRows(const Tensor& out, const Tensor& rows, const int32_t* index) override;
-  void dropout(const Tensor& out, const Tensor& rows, const DropoutMask& mask) override;
-  void spreadBlocks(const Tensor& out, const Tensor& up, const AdapterBlock* blocks, int64_t modules,
-                    float scale) override;
-  void spreadBlocksBackward(const Tensor& gradUp, const Tensor& gradOut, const AdapterBlock* blocks,
-                            int64_t modules, float scale) override;
-
-  // loss_ops.cpp
-  double sumOfSquares(const Tensor& values) override;
-  void adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum, const Tensor& variance,
-             const AdamWOptions& options) override;
-  void groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) override;
-  PolicyLossSums policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) override;
-  PolicyLossSums linearLoss(const LinearLossInput& input, const LinearLossOutput& output) override;
-
-  size_t linearLossWorkspace() const override;
-
-  // generation_ops.cpp. A packed weight is a plain copy in its format; Int8: panels (int8_panels.h).
-  bool packsInPlace(DType weight, PackedFormat format) const override;
-  size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override;
-  void packWeight(const PackedWeight& packed, const Tensor& weight) override;
-  void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override;
-  void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
-                  int64_t kvHeads, int64_t headDim) override;
   void cacheHeads(const Tensor& cache, const Tensor& qkv, const HeadPreparation& preparation,
-                  const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads, int64_t headDim) override;
-  void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
-                       const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
-                       int64_t headDim) override;
+                  const CachedAttentionRow* rows, const AttentionShape& shape) override;
   bool sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) override;
 
-  // decoding_ops.cpp
+  // More rows of logits at a time than a CPU's caches hold (linear_loss.cu).
+  size_t linearLossWorkspace() const override;
+  // A packed weight is a plain copy in its format; in Int8 it is panels (int8_panels.h).
+  bool packsInPlace(DType weight, PackedFormat format) const override;
+
+  // decoding_step.cpp
   int64_t decodingRows(const CachedAttentionRow* rows, int64_t count) const override;
   void decodingStep(const DecodingStep& step, const std::function<void()>& ops) override;
   const DecodingGraphs& decodingGraphs() const { return graphs_; }
 
  private:
-  // Opened by every op. With the profiler on it waits for the device at its end, so that times are the
+  // Every op opens one. With the profiler on it waits for the device at its end, so that times are the
   // device's.
   class Scope {
    public:
@@ -150,16 +103,16 @@ class CudaBackend final : public Backend {
       ~Wait();
     };
     Profiler::Scope scope_;
-    Wait wait_;  // ends first
+    Wait wait_;  // declared last, so that it ends first
   };
 
   void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                float beta);
   Tensor rounded(const Tensor& operand, Buffer& memory);
   void multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight);
-  void* workspace(size_t bytes);  // until the next call
-  // Device addresses of copies of the pieces, and of block tables and lengths: the decoding step's, or new
-  // ones.
+  void* workspace(size_t bytes);  // valid until the next call
+  // Returns device addresses of the pieces, and of block tables and lengths: of the decoding step's own
+  // arrays where they are among these, otherwise of new copies.
   std::vector<const void*> upload(std::initializer_list<Staging::Piece> pieces);
   CachedRows upload(const CachedAttentionRow* rows, int64_t count);
 
@@ -174,14 +127,14 @@ class CudaBackend final : public Backend {
   std::unique_ptr<MatrixProducts> products_;
   Buffer productWorkspace_, workspace_, roundedA_, roundedB_;
 
-  std::unordered_map<void*, uint64_t> memory_;  // what is allocated, by its number
+  std::unordered_map<void*, uint64_t> memory_;  // allocated memory and its number
   uint64_t newestMemory_ = 0;
   const bool graphsOn_;
   DecodingGraphs graphs_;
   std::unique_ptr<DecodingArrays> arrays_;
   bool recording_ = false;
-  std::vector<void*> withheld_;  // released while recording
-  const char* op_ = "no op";     // the last that began
+  std::vector<void*> withheld_;  // memory that was released while recording
+  const char* op_ = "no op";     // the last op that began
 };
 
 }  // namespace hdpo::cuda

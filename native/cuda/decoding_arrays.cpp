@@ -7,7 +7,7 @@ namespace hdpo::cuda {
 
 namespace {
 
-constexpr size_t kFirstBytes = size_t{1} << 20;  // growing drops what was recorded: 256 rows of 16k tokens
+constexpr size_t kFirstBytes = size_t{1} << 20;  // 256 rows of 16k tokens; growing drops what was recorded
 constexpr size_t kAlignment = 16;
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
@@ -38,7 +38,7 @@ void DecodingArrays::send(const DecodingStep& step, const StepRows& rows) {
   const size_t rowBytes = bytesOf(step.rows), frequencyBytes = bytesOf(step.frequencies);
   std::vector<Staging::Piece> pieces = {
       {step.inverseFrequencies, frequencyBytes}, {step.tokens, rowBytes}, {step.positions, rowBytes}};
-  const size_t named = pieces.size();  // that ops look for
+  const size_t named = pieces.size();  // those that ops look for
   const auto ofRows = rows.pieces();
   pieces.insert(pieces.end(), ofRows.begin(), ofRows.end());
   size_t bytes = 0;

@@ -14,7 +14,7 @@ namespace hdpo {
 
 namespace {
 
-constexpr int kDevice = 0;  // of those that CUDA_VISIBLE_DEVICES leaves
+constexpr int kDevice = 0;  // the first that CUDA_VISIBLE_DEVICES leaves
 constexpr int kOldestCapability = 80;
 
 // 13000 -> "13.0"
@@ -22,7 +22,8 @@ std::string versionOf(int number) {
   return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
 }
 
-// The driver is asked for by name: the runtime reports a missing one and an old one with the same error.
+// The driver is asked for by name, because the runtime reports a missing one and an old one with the same
+// error.
 bool driverLoads() {
   void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (driver) dlclose(driver);
@@ -90,7 +91,7 @@ CudaStatus cudaStatus() {
   status.built = true;
   status.runtime = versionOf(CUDART_VERSION);
   status.missing = missingDevice(status);
-  cudaGetLastError();  // what was found out is not an error of the next call
+  cudaGetLastError();  // what was found out must not be the next call's error
   for (const std::string& reason : {missingCublas(status), wrongSetting(status)}) {
     if (status.missing.empty()) status.missing = reason;
   }

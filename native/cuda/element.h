@@ -32,7 +32,7 @@ __device__ inline BFloat16 fromFloat<BFloat16>(float value) {
 #endif
 }
 
-// Elements of a 16-byte access.
+// Elements per 16-byte access.
 template <typename T>
 constexpr int kPack = 16 / static_cast<int>(sizeof(T));
 

@@ -1,4 +1,4 @@
-// Conversions, sums, biases and moves of rows; see ops/backend.h. T: float or BFloat16. index in device
+// Conversions, sums, biases and moves of rows; see ops/op_list.h. T: float or BFloat16. index is in device
 // memory.
 #pragma once
 
@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cuda/types.h"
+#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
@@ -14,19 +15,20 @@ void convert(Stream stream, To* out, const From* in, int64_t count);
 template <typename T>
 void add(Stream stream, T* out, const T* a, const T* b, int64_t count);  // out may be a or b
 template <typename T>
-void addBias(Stream stream, T* rows, const float* bias, int64_t count, int64_t columns);
+void addBias(Stream stream, T* rows, const float* bias, const MatrixShape& shape);
 
-size_t biasBackwardWorkspaceBytes(int64_t rows, int64_t columns);
+size_t biasBackwardWorkspaceBytes(const MatrixShape& shape);
 template <typename T>
-void biasBackward(Stream stream, float* gradBias, const T* gradRows, int64_t rows, int64_t columns,
+void biasBackward(Stream stream, float* gradBias, const T* gradRows, const MatrixShape& shape,
                   void* workspace);
 
-// gather: out[i] = rows[index[i]] for i < count.
+// gather: out[i] = rows[index[i]] for every row i of out, whose shape is given.
 template <typename T>
-void gatherRows(Stream stream, T* out, const T* rows, const int32_t* index, int64_t count, int64_t columns);
-// scatter: out [outRows, columns] = 0, then out[index[i]] = rows[i] for i < count.
+void gatherRows(Stream stream, T* out, const T* rows, const int32_t* index, const MatrixShape& shape);
+// scatter: out [outRows, C] = 0, then out[index[i]] = rows[i] for every row i of `rows`, whose shape is
+// given.
 template <typename T>
-void scatterRows(Stream stream, T* out, int64_t outRows, const T* rows, const int32_t* index, int64_t count,
-                 int64_t columns);
+void scatterRows(Stream stream, T* out, int64_t outRows, const T* rows, const int32_t* index,
+                 const MatrixShape& shape);
 
 }  // namespace hdpo::cuda

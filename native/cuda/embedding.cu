@@ -1,6 +1,9 @@
-// Rows of a table by token, and the sums back. For the backward pass the rows of the batch are listed by
-// token: a list's place is chance (whichever token asks first), its order is not, as each member counts those
-// before it; then one block a token and stretch of columns adds its list in the order of the batch.
+// Looks up rows of a table by token, and adds up their gradients. For the backward pass the rows of the batch
+// are listed by token. Where a list lies is left to chance (whichever thread asks first), but its order is
+// not: each member counts those before it. Then one block per token and stretch of columns adds its list in
+// the order of the batch.
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/embedding.h"
 #include "cuda/workspace.h"
@@ -40,12 +43,12 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 struct Lists {
-  int32_t* counts;  // [V] rows of a token
-  int32_t* filled;  // [V] of them listed so far
+  int32_t* counts;  // [V] rows per token
+  int32_t* filled;  // [V] rows listed so far, per token
   int32_t* used;    // places given out
   int32_t* starts;  // [V] where a token's list begins
   int32_t* listed;  // [N] rows by token, as they came
-  int32_t* sorted;  // [N] rows by token, in order
+  int32_t* sorted;  // [N] rows by token, in the order of the batch
 };
 
 Lists listsIn(Workspace& workspace, int64_t rows, int64_t vocabSize) {
@@ -87,7 +90,8 @@ __global__ void __launch_bounds__(kThreads) sortLists(Lists lists, const int32_t
   lists.sorted[start + before] = static_cast<int32_t>(row);
 }
 
-// A block for each row and stretch of kThreads columns; those of a list's first row do its work.
+// There is one block per row and stretch of kThreads columns. The blocks of a list's first row do the list's
+// work.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     addLists(float* gradTable, const T* gradOut, Lists lists, const int32_t* tokens, int64_t columns,
@@ -104,7 +108,8 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 template <typename T, typename W>
-void embedding(Stream stream, T* out, const W* table, const int32_t* tokens, int64_t rows, int64_t columns) {
+void embedding(Stream stream, T* out, const W* table, const int32_t* tokens, const MatrixShape& shape) {
+  const auto [rows, columns] = shape;
   const bool vectors = columns % 8 == 0 && inPacks<T>(columns, out, table);
   const auto kernel = vectors ? lookUp<T, W, true> : lookUp<T, W, false>;
   launch(kernel, static_cast<unsigned>(blocksOf(rows * columns / (vectors ? 8 : 1), kThreads)), kThreads, 0,
@@ -118,8 +123,9 @@ size_t embeddingBackwardWorkspaceBytes(int64_t rows, int64_t vocabSize) {
 }
 
 template <typename T>
-void embeddingBackward(Stream stream, float* gradTable, const T* gradOut, const int32_t* tokens, int64_t rows,
-                       int64_t columns, int64_t vocabSize, void* workspace) {
+void embeddingBackward(Stream stream, float* gradTable, const T* gradOut, const int32_t* tokens,
+                       const MatrixShape& shape, int64_t vocabSize, void* workspace) {
+  const auto [rows, columns] = shape;
   Workspace memory(workspace);
   const Lists lists = listsIn(memory, rows, vocabSize);
   const auto rowBlocks = static_cast<unsigned>(blocksOf(rows, kThreads));
@@ -138,13 +144,47 @@ void embeddingBackward(Stream stream, float* gradTable, const T* gradOut, const 
          tokens, columns, stretches);
 }
 
-template void embedding(Stream, float*, const float*, const int32_t*, int64_t, int64_t);
-template void embedding(Stream, float*, const BFloat16*, const int32_t*, int64_t, int64_t);
-template void embedding(Stream, BFloat16*, const float*, const int32_t*, int64_t, int64_t);
-template void embedding(Stream, BFloat16*, const BFloat16*, const int32_t*, int64_t, int64_t);
-template void embeddingBackward(Stream, float*, const float*, const int32_t*, int64_t, int64_t, int64_t,
+template void embedding(Stream, float*, const float*, const int32_t*, const MatrixShape&);
+template void embedding(Stream, float*, const BFloat16*, const int32_t*, const MatrixShape&);
+template void embedding(Stream, BFloat16*, const float*, const int32_t*, const MatrixShape&);
+template void embedding(Stream, BFloat16*, const BFloat16*, const int32_t*, const MatrixShape&);
+template void embeddingBackward(Stream, float*, const float*, const int32_t*, const MatrixShape&, int64_t,
                                 void*);
-template void embeddingBackward(Stream, float*, const BFloat16*, const int32_t*, int64_t, int64_t, int64_t,
+template void embeddingBackward(Stream, float*, const BFloat16*, const int32_t*, const MatrixShape&, int64_t,
                                 void*);
+
+// --- The backend ---
+
+namespace {
+
+size_t tokenBytes(int64_t rows) { return static_cast<size_t>(rows) * sizeof(int32_t); }
+
+}  // namespace
+
+void CudaBackend::embedding(const Tensor& out, const Tensor& table, const int32_t* tokens) {
+  const Scope scope(*this, "embedding");
+  const auto uploaded = upload({{tokens, tokenBytes(out.shape[0])}});
+  withType(out.dtype, "embedding", [&](auto element) {
+    withType(table.dtype, "embedding", [&](auto entry) {
+      using T = decltype(element);
+      using W = decltype(entry);
+      cuda::embedding<T, W>(stream_, dataOf<T>(out), dataOf<W>(table),
+                            static_cast<const int32_t*>(uploaded[0]), matrixShape(out));
+    });
+  });
+}
+
+void CudaBackend::embeddingBackward(const Tensor& gradTable, const Tensor& gradOut, const int32_t* tokens) {
+  const Scope scope(*this, "embeddingBackward", static_cast<double>(gradOut.count()));
+  const int64_t rows = gradOut.shape[0], vocabSize = gradTable.shape[0];
+  void* memory = workspace(embeddingBackwardWorkspaceBytes(rows, vocabSize));
+  const auto uploaded = upload({{tokens, tokenBytes(rows)}});
+  withType(gradOut.dtype, "embeddingBackward", [&](auto element) {
+    using T = decltype(element);
+    cuda::embeddingBackward<T>(stream_, floats(gradTable), dataOf<T>(gradOut),
+                               static_cast<const int32_t*>(uploaded[0]), matrixShape(gradOut), vocabSize,
+                               memory);
+  });
+}
 
 }  // namespace hdpo::cuda

@@ -1,7 +1,9 @@
-// QK-norm; shapes and equations: native/cpu/head_norm.cpp. A head is a few neighbouring lanes' work, 16 bytes
-// each, where E allows (a power of two up to 128); other sizes take a warp a head.
+// QK-norm; native/cpu/head_norm.cpp has the shapes and equations. A few neighbouring lanes take one head, 16
+// bytes each, where E allows (a power of two up to 128); with other sizes one warp takes one head.
 #include <algorithm>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/head_norm.h"
 #include "cuda/partial_sums.h"
@@ -31,7 +33,7 @@ struct Heads {
   __device__ int64_t normed() const { return heads + kvHeads; }
 };
 
-// Values of a head held by one lane: `packed` 16 bytes at lane * kPack, otherwise every 32nd value, up to 8.
+// A lane's values of a head: if `packed` 16 bytes at lane * kPack, otherwise every 32nd value, up to 8.
 constexpr int kMostValues = 8;
 
 template <typename T, bool packed>
@@ -99,8 +101,8 @@ __global__ void __launch_bounds__(kThreads) forward(Heads<T> given, int lanes) {
   x.store(given.out + at, lane, given.headDim);
 }
 
-// A block's rows, head by head; its sums of the weights' gradients go to shared memory [groups][2][E] at the
-// end.
+// Takes a block's rows, head by head. Its sums of the weights' gradients go to shared memory [groups][2][E]
+// at the end.
 template <typename T, bool packed>
 __global__ void __launch_bounds__(kThreads) backward(Heads<T> given, int lanes) {
   const int lane = static_cast<int>(threadIdx.x) % lanes, group = static_cast<int>(threadIdx.x) / lanes;
@@ -199,9 +201,9 @@ void headNormBackward(Stream stream, T* gradQkv, float* gradQueryWeight, float* 
   launch(packed ? backward<T, true> : backward<T, false>, static_cast<unsigned>(blocks), kThreads,
          sharedBytes, stream, given, lanes);
   if (!partials) return;
-  // A row of partials is the queries' sums beside the keys'.
-  addPartialSums(stream, gradQueryWeight, partials, blocks, shape.headDim, width);
-  addPartialSums(stream, gradKeyWeight, partials + shape.headDim, blocks, shape.headDim, width);
+  // A row of partials has the queries' sums beside the keys'.
+  addPartialSums(stream, gradQueryWeight, partials, {blocks, shape.headDim}, width);
+  addPartialSums(stream, gradKeyWeight, partials + shape.headDim, {blocks, shape.headDim}, width);
 }
 
 #define HDPO_INSTANTIATE(T)                                                                              \
@@ -212,5 +214,34 @@ void headNormBackward(Stream stream, T* gradQkv, float* gradQueryWeight, float* 
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+void CudaBackend::headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv,
+                           const Tensor& queryWeight, const Tensor& keyWeight, const AttentionShape& heads,
+                           float epsilon) {
+  const Scope scope(*this, "headNorm", 4.0 * static_cast<double>(qkv.count()));
+  const HeadNormShape shape{heads, qkv.shape[0]};
+  withType(qkv.dtype, "headNorm", [&](auto element) {
+    using T = decltype(element);
+    cuda::headNorm<T>(stream_, dataOf<T>(out), floats(inverseRms), dataOf<T>(qkv), floats(queryWeight),
+                      floats(keyWeight), shape, epsilon);
+  });
+}
+
+void CudaBackend::headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight,
+                                   const Tensor& gradKeyWeight, const Tensor& qkv, const Tensor& queryWeight,
+                                   const Tensor& keyWeight, const Tensor& inverseRms,
+                                   const AttentionShape& heads) {
+  const Scope scope(*this, "headNormBackward", 10.0 * static_cast<double>(qkv.count()));
+  const HeadNormShape shape{heads, qkv.shape[0]};
+  void* memory = workspace(headNormBackwardWorkspaceBytes(shape));
+  withType(qkv.dtype, "headNormBackward", [&](auto element) {
+    using T = decltype(element);
+    cuda::headNormBackward<T>(stream_, dataOf<T>(gradQkv), floats(gradQueryWeight), floats(gradKeyWeight),
+                              dataOf<T>(qkv), floats(queryWeight), floats(keyWeight), floats(inverseRms),
+                              shape, memory);
+  });
+}
 
 }  // namespace hdpo::cuda

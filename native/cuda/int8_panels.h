@@ -1,12 +1,12 @@
 // 8-bit integers for mma.sync: how matrices lie in memory, and one group's products.
 //
-// A matrix is stored in panels of 16 rows, a panel in chunks of one group of kGroup inputs each: bytes
+// A matrix is stored in panels of 16 rows, and a panel in chunks of one group of kGroup inputs each: bytes
 // [16][kGroup], then float32 scales [16]. Rows and inputs are padded with zeros. A lane takes 16 neighbouring
 // bytes of a row in one access: which input is which index of the sum does not matter as long as both
 // operands agree.
 //
-// The groups of a row are cut into kSlices runs. Each is summed in order, and then the runs are: whichever
-// kernel adds them up, the result has the same bits.
+// The groups of a row are cut into kSlices runs. Each run is summed in order, and then the runs are added in
+// order: whichever kernel does it, the result has the same bits.
 #pragma once
 
 #include "cuda/element.h"
@@ -16,26 +16,26 @@ namespace hdpo::cuda {
 
 constexpr int kGroup = 64, kPanel = 16;
 constexpr int kRowTile = 8;                 // rows of x that one tensor instruction takes
-constexpr int kScalesAt = kPanel * kGroup;  // in a chunk: one group of one panel
+constexpr int kScalesAt = kPanel * kGroup;  // in a chunk (one group of one panel)
 constexpr int kChunkBytes = kScalesAt + kPanel * static_cast<int>(sizeof(float));
 constexpr int kSlices = 8;
-// 1.5 * 2^23. A float of it plus an integer n has n in its low mantissa bits: adding rounds, and subtracting
-// it again makes a float of an integer without the slow instruction for that.
+// 1.5 * 2^23. A float of it plus an integer n has n in its low mantissa bits. Adding it rounds, and
+// subtracting it again makes a float of an integer without the slow conversion instruction.
 constexpr float kRound = 12582912.0f;
 constexpr int kRoundBits = 0x4B400000;
 
-// What lane (g, t) of a warp holds of a chunk of the weight: inputs 16t to 16t + 15 of rows g and g + 8.
+// What lane (g, t) of a warp holds of a weight's chunk: inputs 16t to 16t + 15 of rows g and g + 8.
 struct WeightFragment {
   uint4 upper, lower;
   float upperScale, lowerScale;
 };
-// Of 8 rows of a chunk of x: the same inputs of row g, and the scales of rows 2t and 2t + 1.
+// What it holds of 8 rows of x's chunk: the same inputs of row g, and the scales of rows 2t and 2t + 1.
 struct RowFragment {
   uint4 values;
   float2 scales;
 };
 
-// From memory, where each chunk is read once.
+// Loads from memory, where each chunk is read once.
 __device__ inline WeightFragment streamWeight(const unsigned char* chunk) {
   const int lane = laneIndex(), row = lane / 4;
   const auto* values = reinterpret_cast<const uint4*>(chunk + lane * 16);
@@ -49,7 +49,7 @@ __device__ inline WeightFragment loadWeight(const unsigned char* chunk) {
   const auto* scales = reinterpret_cast<const float*>(chunk + kScalesAt) + row;
   return {values[0], values[kPanel / 2 * kGroup / 16], scales[0], scales[kPanel / 2]};
 }
-// half: 0 the rows 0 to 7 of the panel, 1 the others.
+// half: 0 for rows 0 to 7 of the panel, 1 for the others.
 __device__ inline RowFragment loadRows(const unsigned char* chunk, int half) {
   const int lane = laneIndex();
   const auto* scales = reinterpret_cast<const float*>(chunk + kScalesAt) + half * kRowTile + lane % 4 * 2;
@@ -57,8 +57,8 @@ __device__ inline RowFragment loadRows(const unsigned char* chunk, int half) {
           *reinterpret_cast<const float2*>(scales)};
 }
 
-// sums += one group's products of 16 outputs and 8 rows, laid out as D of the tensor instruction: the outputs
-// are its rows.
+// Adds one group's products of 16 outputs and 8 rows to sums, which are laid out as D of the tensor
+// instruction, with the outputs as its rows.
 __device__ inline void addGroup(float (&sums)[4], const WeightFragment& weight, const RowFragment& x) {
   const unsigned firstA[4] = {weight.upper.x, weight.lower.x, weight.upper.y, weight.lower.y};
   const unsigned secondA[4] = {weight.upper.z, weight.lower.z, weight.upper.w, weight.lower.w};
@@ -85,7 +85,7 @@ struct Int8Operands {
   int groups;
 
   __device__ int64_t panelBytes() const { return int64_t{groups} * kChunkBytes; }
-  // Groups [begin of s, begin of s + 1) are slice s.
+  // Slice s is groups [sliceBegin(s), sliceBegin(s + 1)).
   __device__ int sliceBegin(int slice) const { return static_cast<int>(int64_t{groups} * slice / kSlices); }
   __device__ void store(int64_t row, int64_t output, float value) const {
     if (row < rows && output < outputs) out[row * outputs + output] = fromFloat<T>(value);

@@ -1,12 +1,12 @@
-// Products in 8-bit integers with many rows: tiles of outputs and rows, one group after the other through
-// shared memory, four groups in flight. A warp has 32 x 32 results.
+// Products in 8-bit integers with many rows: tiles of outputs and rows, where one group after the other
+// passes through shared memory and four groups are in flight. A warp has 32 x 32 results.
 #pragma once
 
 #include "cuda/int8_panels.h"
 
 namespace hdpo::cuda {
 
-constexpr int kWarpPanels = 2;  // of outputs, and of rows
+constexpr int kWarpPanels = 2;  // per warp, of outputs and of rows
 constexpr int kWarpTiles = kWarpPanels * kPanel / kRowTile;
 constexpr int kStages = 4;
 
@@ -15,13 +15,13 @@ template <int outputWarps, int rowWarps>
 struct Tile {
   static constexpr int kThreads = outputWarps * rowWarps * kWarp;
   static constexpr int kOutputPanels = outputWarps * kWarpPanels, kRowPanels = rowWarps * kWarpPanels;
-  static constexpr int kChunks = kOutputPanels + kRowPanels;  // of one group
+  static constexpr int kChunks = kOutputPanels + kRowPanels;  // per group
   static constexpr int kWarps = outputWarps * rowWarps;
   static constexpr int kChunksOfWarp = (kChunks + kWarps - 1) / kWarps;
   static constexpr int kStageBytes = kChunks * kChunkBytes;
 };
 
-// The chunks that a warp brings of every group, first those of the weight. Panels beyond the end are zeros.
+// The chunks that a warp brings of every group, the weight's first. Panels beyond the end are zeros.
 template <typename T, class Shape>
 struct WarpCopies {
   const unsigned char* from[Shape::kChunksOfWarp];
@@ -53,8 +53,8 @@ struct WarpCopies {
   __device__ static int chunkOf(int i) { return i * Shape::kWarps + static_cast<int>(threadIdx.x) / kWarp; }
 };
 
-// grid (tiles of rows, tiles of outputs): blocks that share weights run together, and find them in the cache.
-// Shared: kStages stages, the chunks of one group each.
+// The grid is (tiles of rows, tiles of outputs): blocks that share weights run together and find them in the
+// cache. Shared memory has kStages stages, each with the chunks of one group.
 template <typename T, int outputWarps, int rowWarps>
 __global__ void __launch_bounds__(outputWarps* rowWarps* kWarp, 12 / (outputWarps * rowWarps))
     multiplyTiles(Int8Operands<T> given) {

@@ -1,5 +1,5 @@
-// Launches kernels and reaches their shared memory. Kernel files include this first and keep to what the host
-// emulation of the tests knows too (test/native/emulation/cuda_emulation.h): launches by launch(), shared
+// Launches kernels and reaches their shared memory. Kernel files include this first and keep to what the
+// tests' host emulation (test/native/emulation/cuda_emulation.h) knows too: launches by launch(), shared
 // memory by sharedMemory(), no triple angle brackets.
 #pragma once
 
@@ -39,7 +39,7 @@ inline std::string kernelName([[maybe_unused]] const void* kernel) {
 #endif
 }
 
-// What a launch may use without asking for more.
+// Shared memory that a launch may use without asking for more.
 constexpr size_t kDefaultSharedBytes = size_t{48} << 10;
 
 // Never waits for the device. A grid without blocks launches nothing.
@@ -68,7 +68,7 @@ inline void zeroBytes(void* destination, size_t bytes, Stream stream) {
   if (bytes > 0) check(cudaMemsetAsync(destination, 0, bytes, stream), "cudaMemsetAsync");
 }
 
-// The block's dynamic shared memory, 16-byte aligned; all that a kernel has.
+// The block's dynamic shared memory, 16-byte aligned. A kernel has no other.
 template <typename T>
 __device__ inline T* sharedMemory() {
   extern __shared__ uint4 hdpoSharedMemory[];
@@ -81,7 +81,7 @@ __device__ inline T* sharedMemory() {
 
 namespace hdpo::cuda {
 
-// Blocks of `size` that cover `count`.
+// How many blocks of `size` cover `count`.
 constexpr int64_t blocksOf(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
 }  // namespace hdpo::cuda

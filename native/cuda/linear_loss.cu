@@ -1,12 +1,15 @@
-// The last projection fused with the policy loss. M rows in chunks, a chunk in parts:
-//   each part:   logits [part, V] = hidden * weight^T, float32; softmax_loss.h turns them into gradLogits, in
-//   the type of
-//                the weight
-//   each chunk:  gradHidden = gradLogits * weight      gradWeight += gradLogits^T * hidden
-// gradWeight is read and written by every chunk, so chunks are as large as the workspace allows; logits are
-// needed twice and need no more rows than fill the device.
+// The last projection fused with the policy loss, with M rows in chunks and a chunk in parts:
+//   each part:   logits [part, V] = hidden * weight^T in float32, which softmax_loss.h turns into gradLogits
+//                in the type of the weight
+//   each chunk:  gradHidden  = gradLogits * weight
+//                gradWeight += gradLogits^T * hidden
+// Every chunk reads and writes gradWeight, so chunks are as large as the workspace allows. Logits are passed
+// over twice and need no more rows than fill the device.
 #include <algorithm>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/device_arrays.h"
+#include "cuda/dispatch.h"
 #include "cuda/elementwise.h"
 #include "cuda/linear_loss.h"
 #include "cuda/softmax_loss.h"
@@ -17,13 +20,13 @@ namespace hdpo::cuda {
 namespace {
 
 constexpr int64_t kPartsOfChunk = 4;
-constexpr int64_t kTileRows = 128;  // of a matrix product
+constexpr int64_t kTileRows = 128;  // rows per tile of a matrix product
 
 struct Memory {
   float* logits;     // [part, V]
-  void* gradLogits;  // [chunk, V]; the logits themselves where the weight is float32
-  void* hidden;      // [chunk, D] in the type of the weight; null: taken as it is
-  LossRows rows;     // spans and gradients of a part; losses of all rows
+  void* gradLogits;  // [chunk, V]; the logits' own memory where the weight is float32
+  void* hidden;      // [chunk, D] in the type of the weight; null: hidden is taken as it is
+  LossRows rows;     // spans and gradients of one part; losses of all rows
 };
 
 struct Sizes {
@@ -54,7 +57,7 @@ Memory memoryIn(Workspace& workspace, const Sizes& sizes, int64_t partRows, int6
   return memory;
 }
 
-// [rows, D] of the chunk in the type that the products want.
+// The chunk's hidden rows [rows, D] in the type that the products want.
 Tensor hiddenOf(Stream stream, const Tensor& rows, DType type, void* memory) {
   if (!memory) return rows;
   const Tensor result(memory, type, {rows.shape[0], rows.shape[1]});
@@ -82,7 +85,7 @@ LinearLossPlan linearLossPlan(const LinearLossInput& input, const LinearLossOutp
   const int64_t parts = apart ? kPartsOfChunk : 1;
   const int64_t elementBytes = static_cast<int64_t>(sizeOf(sizes.weightType));
   const int64_t hiddenBytes = sizes.hiddenType == sizes.weightType ? 0 : sizes.width * elementBytes;
-  // Of a row of a part with its share of the chunk.
+  // Bytes per row of a part, with its share of the chunk.
   const int64_t bytes = sizes.vocabSize * static_cast<int64_t>(sizeof(float)) +
                         parts * ((apart ? sizes.vocabSize * elementBytes : 0) + hiddenBytes);
   int64_t part = std::max<int64_t>(1, static_cast<int64_t>(input.workspaceLimit) / bytes);
@@ -90,7 +93,7 @@ LinearLossPlan linearLossPlan(const LinearLossInput& input, const LinearLossOutp
   const int64_t rows = std::max<int64_t>(1, sizes.rows);
   const int64_t chunks = blocksOf(rows, part * parts);
   LinearLossPlan plan;
-  plan.chunkRows = blocksOf(rows, chunks);  // of one size
+  plan.chunkRows = blocksOf(rows, chunks);  // so that all chunks have the same size
   plan.partRows = std::min(part, plan.chunkRows);
   Workspace workspace;
   memoryIn(workspace, sizes, plan.partRows, plan.chunkRows);
@@ -130,6 +133,41 @@ void linearLoss(Stream stream, PolicyLossSums* sums, const LinearLossInput& inpu
     if (output.gradWeight) product(output.gradWeight, gradLogits, true, hidden, false, 1);
   }
   sumLosses(stream, sums, memory.rows.losses, nullptr, sizes.rows);
+}
+
+// --- The backend ---
+
+// A GPU needs more rows at a time to be busy than a CPU's caches hold.
+size_t CudaBackend::linearLossWorkspace() const { return size_t{768} << 20; }
+
+PolicyLossSums CudaBackend::linearLoss(const LinearLossInput& input, const LinearLossOutput& output) {
+  const int64_t rows = input.hidden.shape[0];
+  PolicyLossSums sums;
+  if (rows == 0) return sums;
+  const double flops = 2.0 * static_cast<double>(rows) * static_cast<double>(input.weight.count());
+  const int products = 1 + (output.gradHidden ? 1 : 0) + (output.gradWeight ? 1 : 0);
+  const Scope scope(*this, "linearLoss", products * flops);
+
+  LinearLossInput given = input;
+  const size_t count = static_cast<size_t>(rows);
+  const auto uploaded =
+      upload({{input.targets, count * sizeof(int32_t)}, {input.terms, count * sizeof(TokenTerms)}});
+  given.targets = static_cast<const int32_t*>(uploaded[0]);
+  given.terms = static_cast<const TokenTerms*>(uploaded[1]);
+  DeviceArrays arrays(*this);
+  LinearLossOutput found = output;
+  found.logprobs = arrays.make<float>(rows);
+  found.entropy = output.entropy ? arrays.make<float>(rows) : nullptr;
+  auto* deviceSums = arrays.make<PolicyLossSums>(1);
+  const LinearLossPlan plan = linearLossPlan(given, found);
+  cuda::linearLoss(stream_, deviceSums, given, found, plan, workspace(plan.workspaceBytes),
+                   [this](const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b,
+                          bool transposeB, float beta) { product(out, a, transposeA, b, transposeB, beta); });
+  arrays.download(output.logprobs, found.logprobs, rows);
+  arrays.download(output.entropy, found.entropy, rows);
+  arrays.download(&sums, deviceSums, 1);
+  sums.workspaceBytes = plan.workspaceBytes;
+  return sums;
 }
 
 }  // namespace hdpo::cuda

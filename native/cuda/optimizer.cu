@@ -1,7 +1,9 @@
-// The passes of an optimiser step; equations: native/cpu/optimizer.cpp.
+// The passes of an optimiser step; native/cpu/optimizer.cpp has the equations.
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/optimizer.h"
 #include "cuda/reduce.h"
@@ -12,7 +14,7 @@ namespace hdpo::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kSpan = 65536;  // values of one partial sum
+constexpr int64_t kSpan = 65536;  // values per partial sum
 constexpr int64_t kMostBlocks = 8192;
 
 template <bool vectors>
@@ -150,6 +152,28 @@ void adamW(Stream stream, float* weight, BFloat16* working, const float* gradien
   const Parameters rest{weight + whole, working ? working + whole : nullptr, gradient + whole,
                         momentum + whole, variance + whole};
   launch(stepElements<false>, blocksFor(count - whole), kThreads, 0, stream, rest, count - whole, step);
+}
+
+// --- The backend ---
+
+double CudaBackend::sumOfSquares(const Tensor& values) {
+  const Scope scope(*this, "sumOfSquares", 2.0 * static_cast<double>(values.count()));
+  requireFloat32("sumOfSquares", {values});
+  const size_t resultBytes = 16;
+  auto* memory = static_cast<char*>(workspace(resultBytes + sumOfSquaresWorkspaceBytes(values.count())));
+  auto* device = reinterpret_cast<double*>(memory);
+  cuda::sumOfSquares(stream_, device, floats(values), values.count(), memory + resultBytes);
+  double result = 0;
+  copyToHost(&result, device, sizeof result);
+  return result;
+}
+
+void CudaBackend::adamW(const Tensor& weight, const Tensor& gradient, const Tensor& momentum,
+                        const Tensor& variance, const AdamWOptions& options) {
+  const Scope scope(*this, "adamW", 15.0 * static_cast<double>(weight.count()));
+  requireFloat32("adamW", {weight, gradient, momentum, variance});
+  cuda::adamW(stream_, floats(weight), nullptr, floats(gradient), floats(momentum), floats(variance),
+              weight.count(), options);
 }
 
 }  // namespace hdpo::cuda

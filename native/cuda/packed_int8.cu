@@ -1,26 +1,28 @@
 // Packed products in 8-bit integers: out [R, N] = x [R, P] * weight [N, P]^T.
 //
-// Both operands are symmetric with a float32 scale for each row and group of kGroup inputs, rounded as
-// native/cpu/packed_int8.cpp rounds them: integers and scales are the CPU's, bit for bit, where that fuses
-// multiply and add (every one with AVX2 does). A group's products are summed exactly, on the tensor cores,
-// and added times both scales in float32: layout and order in int8_panels.h. A row has the same bits whatever
-// rows are beside it.
+// Both operands are quantised symmetrically, with a float32 scale per row and group of kGroup inputs, and
+// rounded as native/cpu/packed_int8.cpp does it: integers and scales equal the CPU's bit for bit, if that CPU
+// fuses multiply and add (every one with AVX2 does). A group's products are summed exactly, on the tensor
+// cores, and added times both scales in float32, with the layout and order of int8_panels.h. A row has the
+// same bits whatever rows are beside it.
 //
-// Which kernel, by an H100's numbers (3.35 TB/s of memory, about 5.5 of its cache, at most 4096 8-bit
-// multiply-adds a cycle and processor); none of it has been timed:
+// The kernel is chosen by an H100's numbers (3.35 TB/s from memory, about 5.5 from its cache, at most 4096
+// 8-bit multiply-adds per cycle and multiprocessor); none of this has been timed:
 //   few rows   At most 16, or 64 where weights are narrow. Bound by reading N * P bytes of weights, which go
 //              straight from memory to registers, once, for all rows. The warps of a block share P, so that
-//              1024 outputs too keep 64 processors busy, with 16 KB or more in flight on each. x comes from
-//              the caches R / 16 times as often as weights from memory.
-//   tiles      96 x 128 or 64 x 64 (int8_tiles.h), which read x and weights about as often. With 64 inputs a
-//              group, scales take three float operations for each register that two tensor instructions
+//              1024 outputs too keep 64 multiprocessors busy, with 16 KB or more in flight on each. x comes
+//              from the caches R / 16 times as often as weights come from memory.
+//   tiles      96 x 128 or 64 x 64 (int8_tiles.h), which read x and weights about as often. With 64 inputs
+//              per group, scales take three float operations for each register that two tensor instructions
 //              fill: that bounds these kernels at about half of the tensor cores' rate.
 // For many rows the alternative is to unpack the weights to bfloat16 and call cuBLAS. That moves 3 N * P
-// bytes first (at 256 rows as long as the product takes), its products run no faster than these, and it would
-// sample prompts and replies from two different models.
+// bytes first (at 256 rows this takes as long as the product), its products run no faster than these, and it
+// would sample prompts and replies from two different models.
 #include <cmath>
 #include <limits>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/int8_tiles.h"
 #include "cuda/packed_int8.h"
 #include "cuda/reduce.h"
@@ -38,7 +40,7 @@ struct Packing {
   int64_t rows, inputs, groups;
 };
 
-// Of a row, from `begin` on, and zeros beyond its end.
+// Loads a row's values from `begin` on, and zeros beyond its end.
 template <typename T, bool packs>
 __device__ void loadValues(float (&values)[kValuesOfLane], const T* row, int64_t begin, int64_t inputs) {
   if constexpr (packs) {
@@ -55,7 +57,7 @@ __device__ void loadValues(float (&values)[kValuesOfLane], const T* row, int64_t
   }
 }
 
-// Eight lanes a row and group, rows of the padding too.
+// Eight lanes take one row and group; padding rows are included.
 template <typename T, bool packs>
 __global__ void __launch_bounds__(kPackThreads) packGroups(Packing<T> given) {
   const int lane = static_cast<int>(threadIdx.x) % kLanesOfGroup;
@@ -97,14 +99,15 @@ __global__ void __launch_bounds__(kPackThreads) packGroups(Packing<T> given) {
 constexpr int64_t kMostFewRows = 64;
 constexpr int kFewRowsStride = kPanel + 4;
 
-// Blocks that a processor should hold.
+// Blocks that a multiprocessor should hold.
 template <int rowTiles>
 constexpr int kResident = rowTiles == 1   ? 4
                           : rowTiles == 2 ? 3
                                           : 2;
 
-// A block a panel of outputs, a warp a slice, all rows. Shared: sums [kSlices][rows][outputs], the outputs
-// padded so that rows 2t of a fragment fall into different banks.
+// One block per panel of outputs and one warp per slice, for all rows. Shared memory has sums
+// [kSlices][rows][outputs], where the outputs are padded so that rows 2t of a fragment fall into different
+// banks.
 template <typename T, int rowTiles>
 __global__ void __launch_bounds__(kSlices* kWarp, kResident<rowTiles>)
     multiplyFewRows(Int8Operands<T> given) {
@@ -175,12 +178,13 @@ void chooseFewRows(Stream stream, const Int8Operands<T>& product) {
 
 }  // namespace
 
-size_t packedInt8Bytes(int64_t rows, int64_t inputs) {
-  return static_cast<size_t>(blocksOf(rows, kPanel) * blocksOf(inputs, kGroup)) * kChunkBytes;
+size_t packedInt8Bytes(const MatrixShape& shape) {
+  return static_cast<size_t>(blocksOf(shape.rows, kPanel) * blocksOf(shape.columns, kGroup)) * kChunkBytes;
 }
 
 template <typename T>
-void packInt8(Stream stream, void* panels, const T* matrix, int64_t rows, int64_t inputs) {
+void packInt8(Stream stream, void* panels, const T* matrix, const MatrixShape& shape) {
+  const auto [rows, inputs] = shape;
   const Packing<T> packing{static_cast<unsigned char*>(panels), matrix, rows, inputs,
                            blocksOf(inputs, kGroup)};
   const int64_t lanes = blocksOf(rows, kPanel) * kPanel * packing.groups * kLanesOfGroup;
@@ -198,7 +202,7 @@ void multiplyInt8(Stream stream, T* out, const Int8Product& given, int64_t busyB
                                 given.rows,
                                 given.outputs,
                                 static_cast<int>(blocksOf(given.inputs, kGroup))};
-  // Few blocks of small tiles leave much of the device idle, which a block a panel does not.
+  // Few blocks of small tiles leave much of the device idle, which one block per panel does not.
   const bool narrow = blocksOf(given.outputs, 64) < busyBlocks / 2;
   if (given.rows <= 16 || (given.rows <= kMostFewRows && narrow)) return chooseFewRows(stream, product);
   const int64_t largeTiles = blocksOf(given.rows, 128) * blocksOf(given.outputs, 96);
@@ -206,11 +210,31 @@ void multiplyInt8(Stream stream, T* out, const Int8Product& given, int64_t busyB
                                   : launchTiles<T, 2, 2>(stream, product);
 }
 
-#define HDPO_INSTANTIATE(T)                                             \
-  template void packInt8<T>(Stream, void*, const T*, int64_t, int64_t); \
+#define HDPO_INSTANTIATE(T)                                               \
+  template void packInt8<T>(Stream, void*, const T*, const MatrixShape&); \
   template void multiplyInt8<T>(Stream, T*, const Int8Product&, int64_t);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+// x is packed first, as the weights have been.
+void CudaBackend::multiplyInt8(const Tensor& out, const Tensor& x, const PackedWeight& weight) {
+  void* packed = workspace(packedInt8Bytes(matrixShape(x)));
+  withType(x.dtype, "packedMatmul", [&](auto element) {
+    using T = decltype(element);
+    packInt8<T>(stream_, packed, dataOf<T>(x), matrixShape(x));
+  });
+  withType(out.dtype, "packedMatmul", [&](auto element) {
+    using T = decltype(element);
+    cuda::multiplyInt8<T>(stream_, dataOf<T>(out),
+                          {.x = packed,
+                           .weight = weight.data,
+                           .rows = x.shape[0],
+                           .outputs = weight.outputs,
+                           .inputs = weight.inputs});
+  });
+}
 
 }  // namespace hdpo::cuda

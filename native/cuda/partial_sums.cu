@@ -5,9 +5,9 @@ namespace hdpo::cuda {
 
 namespace {
 
-constexpr int kColumns = 32, kRows = 8;  // of a block of threads
+constexpr int kColumns = 32, kRows = 8;  // per block of threads
 
-// A thread of row r adds partials r, r + kRows, ...; the kRows sums are then added in order.
+// A thread of row r adds partials r, r + kRows, ... The kRows sums are then added in order.
 __global__ void __launch_bounds__(kColumns* kRows)
     addPartials(float* sums, const float* partials, int64_t blocks, int64_t columns, int64_t stride) {
   float* rowSums = sharedMemory<float>();  // [kRows][kColumns]
@@ -29,8 +29,9 @@ __global__ void __launch_bounds__(kColumns* kRows)
 
 }  // namespace
 
-void addPartialSums(Stream stream, float* sums, const float* partials, int64_t blocks, int64_t columns,
+void addPartialSums(Stream stream, float* sums, const float* partials, const MatrixShape& shape,
                     int64_t stride) {
+  const auto [blocks, columns] = shape;
   launch(addPartials, static_cast<unsigned>(blocksOf(columns, kColumns)), dim3(kColumns, kRows),
          kColumns * kRows * sizeof(float), stream, sums, partials, blocks, columns,
          stride == 0 ? columns : stride);

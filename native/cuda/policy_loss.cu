@@ -1,4 +1,7 @@
 // The policy loss from logits [N, V]: softmax_loss.h over all rows at once.
+#include "cuda/cuda_backend.h"
+#include "cuda/device_arrays.h"
+#include "cuda/dispatch.h"
 #include "cuda/policy_loss.h"
 #include "cuda/softmax_loss.h"
 #include "cuda/workspace.h"
@@ -7,7 +10,8 @@ namespace hdpo::cuda {
 
 namespace {
 
-LossRows rowsIn(Workspace& workspace, int64_t tokens, int64_t vocabSize) {
+LossRows rowsIn(Workspace& workspace, const MatrixShape& logits) {
+  const auto [tokens, vocabSize] = logits;
   LossRows rows{};
   rows.rows = tokens;
   rows.vocabSize = vocabSize;
@@ -20,16 +24,16 @@ LossRows rowsIn(Workspace& workspace, int64_t tokens, int64_t vocabSize) {
 
 }  // namespace
 
-size_t policyLossWorkspaceBytes(int64_t tokens, int64_t vocabSize) {
+size_t policyLossWorkspaceBytes(const MatrixShape& logits) {
   Workspace workspace;
-  rowsIn(workspace, tokens, vocabSize);
+  rowsIn(workspace, logits);
   return workspace.bytes();
 }
 
 void policyLoss(Stream stream, PolicyLossSums* sums, const PolicyLossInput& input,
                 const PolicyLossOutput& output, void* workspace) {
   Workspace memory(workspace);
-  LossRows rows = rowsIn(memory, input.tokens, input.vocabSize);
+  LossRows rows = rowsIn(memory, {input.tokens, input.vocabSize});
   rows.logits = input.logits;
   rows.targets = input.targets;
   rows.mask = input.mask;
@@ -43,6 +47,34 @@ void policyLoss(Stream stream, PolicyLossSums* sums, const PolicyLossInput& inpu
     if (output.gradLogits) backwardLoss(stream, output.gradLogits, rows);
   }
   sumLosses(stream, sums, rows.losses, input.mask, input.tokens);
+}
+
+// --- The backend ---
+
+PolicyLossSums CudaBackend::policyLoss(const PolicyLossInput& input, const PolicyLossOutput& output) {
+  const Scope scope(*this, "policyLoss");
+  PolicyLossSums sums;
+  const int64_t tokens = input.tokens, logits = tokens * input.vocabSize;
+  if (tokens == 0) return sums;
+  DeviceArrays arrays(*this);
+  PolicyLossInput given = input;
+  given.logits = arrays.copyOf(input.logits, logits);
+  given.targets = arrays.copyOf(input.targets, tokens);
+  given.mask = arrays.copyOf(input.mask, tokens);
+  given.terms = arrays.copyOf(input.terms, tokens);
+  const PolicyLossOutput found{arrays.make<float>(tokens), arrays.make<float>(tokens),
+                               arrays.make<float>(tokens),
+                               output.gradLogits ? arrays.make<float>(logits) : nullptr};
+  auto* deviceSums = arrays.make<PolicyLossSums>(1);
+  const size_t bytes = policyLossWorkspaceBytes({tokens, input.vocabSize});
+  cuda::policyLoss(stream_, deviceSums, given, found, workspace(bytes));
+  arrays.download(output.logprobs, found.logprobs, tokens);
+  arrays.download(output.entropy, found.entropy, tokens);
+  arrays.download(output.gradLogprobs, found.gradLogprobs, tokens);
+  arrays.download(output.gradLogits, found.gradLogits, logits);
+  arrays.download(&sums, deviceSums, 1);
+  sums.workspaceBytes = bytes;
+  return sums;
 }
 
 }  // namespace hdpo::cuda

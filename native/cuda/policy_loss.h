@@ -4,12 +4,13 @@
 #include <cstddef>
 
 #include "cuda/types.h"
-#include "ops/policy_loss.h"
+#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
-// All pointers of input and output, and sums, in device memory; `sums` is written (workspaceBytes left 0).
-size_t policyLossWorkspaceBytes(int64_t tokens, int64_t vocabSize);
+// All pointers of input and output, and sums, are in device memory; `sums` is written (workspaceBytes stays
+// 0).
+size_t policyLossWorkspaceBytes(const MatrixShape& logits);
 void policyLoss(Stream stream, PolicyLossSums* sums, const PolicyLossInput& input,
                 const PolicyLossOutput& output, void* workspace);
 

@@ -14,7 +14,7 @@ struct Sum {
     return a + b;
   }
 };
-// A NaN wins.
+// The largest of all, or NaN where one is NaN.
 struct Largest {
   template <typename T>
   __device__ T operator()(T a, T b) const {
@@ -34,13 +34,13 @@ __device__ inline T warpSum(T value) {
   return warpReduce(value, Sum());
 }
 
-// Over `lanes` neighbouring lanes, a power of two; the whole warp takes part.
+// Sums over `lanes` neighbouring lanes, a power of two; the whole warp takes part.
 __device__ inline float groupSum(float value, int lanes) {
   for (int with = lanes / 2; with > 0; with /= 2) value += __shfl_xor_sync(kAllLanes, value, with);
   return value;
 }
 
-// scratch: shared memory of one T a warp. The block is a whole number of warps, and all of it takes part.
+// scratch: shared memory for one T per warp. The block is a whole number of warps, and all of it takes part.
 template <typename Operation, typename T>
 __device__ inline T blockReduce(T value, T* scratch, Operation operation) {
   value = warpReduce(value, operation);

@@ -1,8 +1,10 @@
-// RMS normalisation of rows; shapes and equations: native/cpu/rms_norm.cpp. A block keeps its row in
-// registers, so that every tensor is moved once; rows too wide or not aligned for that take plain loops over
-// global memory.
+// RMS normalisation of rows; native/cpu/rms_norm.cpp has the shapes and equations. A block keeps its row in
+// registers, so that every tensor is moved once. Rows that are too wide or not aligned for that take plain
+// loops over global memory.
 #include <algorithm>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/partial_sums.h"
 #include "cuda/reduce.h"
@@ -23,25 +25,27 @@ constexpr int kMostThreads = 1024, kMostBackwardThreads = 512;  // the backward 
 constexpr int kPlainThreads = 256;
 constexpr size_t kScratchBytes = kMostThreads / kWarp * sizeof(float);
 
-// Blocks of the backward pass: each sums gradWeight over its rows. Decided by the number of rows alone.
+// Blocks of the backward pass, each of which sums gradWeight over its rows. The number of rows alone decides
+// them.
 constexpr int64_t kBackwardBlocks = 1056, kLeastRows = 8;
 int64_t rowsPerBlock(int64_t rows) { return std::max(kLeastRows, blocksOf(rows, kBackwardBlocks)); }
 
 bool inRegisters(int64_t columns, int64_t mostThreads) { return columns <= mostThreads * kHeld; }
-// The fewest warps that hold a row.
+// The fewest warps that can hold a row, in threads.
 unsigned threadsFor(int64_t columns) {
   unsigned threads = kWarp;
   while (int64_t{threads} * kHeld < columns) threads *= 2;
   return threads;
 }
 
-// Of group g: a thread's groups lie a block's width apart.
+// The column of group g; a thread's groups lie a block's width apart.
 template <typename T>
 __device__ int64_t columnOf(int g) {
   return (int64_t{g} * blockDim.x + threadIdx.x) * kGroup<T>;
 }
 
-// `count` values that begin at an address, as float: of a float array as many 16-byte accesses as it takes.
+// `count` values that begin at an address, read as float. A float array takes as many 16-byte accesses as are
+// needed.
 template <typename T, int count>
 struct Values {
   Pack<T> packs[count / kPack<T>];
@@ -136,7 +140,7 @@ template <typename T>
 struct Backward {
   float* gradX;
   bool accumulate;
-  float* partials;  // [blocks, C] sums of gradWeight; null: frozen
+  float* partials;  // [blocks, C] sums of gradWeight; null where the weight is frozen
   const T* gradY;
   const float *x, *weight, *inverseRms;
   int64_t rows, columns, rowsPerBlock;
@@ -242,27 +246,29 @@ void launchForward(Stream stream, const Forward<T>& given, int64_t rows) {
 }  // namespace
 
 template <typename T>
-void rmsNorm(Stream stream, T* y, float* inverseRms, const float* x, const float* weight, int64_t rows,
-             int64_t columns, float epsilon) {
-  launchForward<T>(stream, {y, inverseRms, const_cast<float*>(x), nullptr, weight, columns, epsilon}, rows);
+void rmsNorm(Stream stream, T* y, float* inverseRms, const float* x, const float* weight,
+             const MatrixShape& shape, float epsilon) {
+  launchForward<T>(stream, {y, inverseRms, const_cast<float*>(x), nullptr, weight, shape.columns, epsilon},
+                   shape.rows);
 }
 
 template <typename T>
-void addThenRmsNorm(Stream stream, T* y, float* x, const float* added, const float* weight, int64_t rows,
-                    int64_t columns, float epsilon) {
-  launchForward<T>(stream, {y, nullptr, x, added, weight, columns, epsilon}, rows);
+void addThenRmsNorm(Stream stream, T* y, float* x, const float* added, const float* weight,
+                    const MatrixShape& shape, float epsilon) {
+  launchForward<T>(stream, {y, nullptr, x, added, weight, shape.columns, epsilon}, shape.rows);
 }
 
-size_t rmsNormBackwardWorkspaceBytes(int64_t rows, int64_t columns) {
+size_t rmsNormBackwardWorkspaceBytes(const MatrixShape& shape) {
   Workspace workspace;
-  workspace.take<float>(blocksOf(rows, rowsPerBlock(rows)) * columns);
+  workspace.take<float>(blocksOf(shape.rows, rowsPerBlock(shape.rows)) * shape.columns);
   return workspace.bytes();
 }
 
 template <typename T>
 void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWeight, const T* gradY,
-                     const float* x, const float* weight, const float* inverseRms, int64_t rows,
-                     int64_t columns, void* workspace) {
+                     const float* x, const float* weight, const float* inverseRms, const MatrixShape& shape,
+                     void* workspace) {
+  const auto [rows, columns] = shape;
   const int64_t blocks = blocksOf(rows, rowsPerBlock(rows));
   float* partials = gradWeight ? Workspace(workspace).take<float>(blocks * columns) : nullptr;
   const Backward<T> given{gradX,  accumulate, partials, gradY,   x,
@@ -271,7 +277,7 @@ void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWe
     launch(backwardInRegisters<T>, static_cast<unsigned>(blocks), threadsFor(columns), kScratchBytes, stream,
            given);
   } else {
-    // Sums first: gradX may be gradY.
+    // The sums come first, because gradX may be gradY.
     const int64_t columnBlocks = blocksOf(columns, kPlainThreads);
     if (partials) {
       launch(weightSumsPlain<T>, static_cast<unsigned>(blocks * columnBlocks), kPlainThreads, 0, stream,
@@ -279,16 +285,53 @@ void rmsNormBackward(Stream stream, float* gradX, bool accumulate, float* gradWe
     }
     launch(backwardPlain<T>, static_cast<unsigned>(rows), kPlainThreads, kScratchBytes, stream, given);
   }
-  if (gradWeight) addPartialSums(stream, gradWeight, partials, blocks, columns);
+  if (gradWeight) addPartialSums(stream, gradWeight, partials, {blocks, columns});
 }
 
-#define HDPO_INSTANTIATE(T)                                                                              \
-  template void rmsNorm(Stream, T*, float*, const float*, const float*, int64_t, int64_t, float);        \
-  template void addThenRmsNorm(Stream, T*, float*, const float*, const float*, int64_t, int64_t, float); \
-  template void rmsNormBackward(Stream, float*, bool, float*, const T*, const float*, const float*,      \
-                                const float*, int64_t, int64_t, void*);
+#define HDPO_INSTANTIATE(T)                                                                                \
+  template void rmsNorm(Stream, T*, float*, const float*, const float*, const MatrixShape&, float);        \
+  template void addThenRmsNorm(Stream, T*, float*, const float*, const float*, const MatrixShape&, float); \
+  template void rmsNormBackward(Stream, float*, bool, float*, const T*, const float*, const float*,        \
+                                const float*, const MatrixShape&, void*);
 HDPO_INSTANTIATE(float)
 HDPO_INSTANTIATE(BFloat16)
 #undef HDPO_INSTANTIATE
+
+// --- The backend ---
+
+void CudaBackend::rmsNorm(const Tensor& y, const Tensor& inverseRms, const Tensor& x, const Tensor& weight,
+                          float epsilon) {
+  const Scope scope(*this, "rmsNorm", 4.0 * static_cast<double>(x.count()));
+  requireFloat32("rmsNorm", {x});
+  withType(y.dtype, "rmsNorm", [&](auto element) {
+    using T = decltype(element);
+    cuda::rmsNorm<T>(stream_, dataOf<T>(y), floats(inverseRms), floats(x), floats(weight), matrixShape(x),
+                     epsilon);
+  });
+}
+
+void CudaBackend::addThenRmsNorm(const Tensor& y, const Tensor& stream, const Tensor& added,
+                                 const Tensor& weight, float epsilon) {
+  const Scope scope(*this, "addThenRmsNorm", 5.0 * static_cast<double>(stream.count()));
+  requireFloat32("addThenRmsNorm", {stream, added});
+  withType(y.dtype, "addThenRmsNorm", [&](auto element) {
+    using T = decltype(element);
+    cuda::addThenRmsNorm<T>(stream_, dataOf<T>(y), floats(stream), floats(added), floats(weight),
+                            matrixShape(stream), epsilon);
+  });
+}
+
+void CudaBackend::rmsNormBackward(const Tensor& gradX, bool accumulate, const Tensor& gradWeight,
+                                  const Tensor& gradY, const Tensor& x, const Tensor& weight,
+                                  const Tensor& inverseRms) {
+  const Scope scope(*this, "rmsNormBackward", 10.0 * static_cast<double>(x.count()));
+  void* memory = workspace(rmsNormBackwardWorkspaceBytes(matrixShape(x)));
+  requireFloat32("rmsNormBackward", {x, gradX});
+  withType(gradY.dtype, "rmsNormBackward", [&](auto element) {
+    using T = decltype(element);
+    cuda::rmsNormBackward<T>(stream_, floats(gradX), accumulate, floats(gradWeight), dataOf<T>(gradY),
+                             floats(x), floats(weight), floats(inverseRms), matrixShape(x), memory);
+  });
+}
 
 }  // namespace hdpo::cuda

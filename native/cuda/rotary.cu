@@ -1,5 +1,7 @@
-// Rotary position embedding in place; equations: native/cpu/rotary.cpp. A thread rotates the same pairs of a
-// few heads, so that an angle is computed once for them.
+// Rotary position embedding in place; native/cpu/rotary.cpp has the equations. A thread rotates the same
+// pairs of a few heads, so that an angle is computed once for them.
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/rotary.h"
 #include "cuda/rotary_angle.h"
@@ -64,7 +66,8 @@ __global__ void __launch_bounds__(kThreads) rotate(Rotation<T> given) {
 
 template <typename T>
 void rotary(Stream stream, T* qkv, const int32_t* positions, const float* inverseFrequencies, int64_t rows,
-            int64_t width, int64_t heads, int64_t headDim, int direction) {
+            const AttentionShape& shape, int direction) {
+  const int64_t width = shape.qkvWidth(), heads = shape.positionedHeads(), headDim = shape.headDim;
   const Rotation<T> given{qkv,   positions, inverseFrequencies,           rows, width,
                           heads, headDim,   static_cast<float>(direction)};
   const bool packed = inPacks<T>(width, qkv) && headDim / 2 % kPack<T> == 0;
@@ -73,8 +76,24 @@ void rotary(Stream stream, T* qkv, const int32_t* positions, const float* invers
          static_cast<unsigned>(blocksOf(rows * groups * pieces, kThreads)), kThreads, 0, stream, given);
 }
 
-template void rotary(Stream, float*, const int32_t*, const float*, int64_t, int64_t, int64_t, int64_t, int);
-template void rotary(Stream, BFloat16*, const int32_t*, const float*, int64_t, int64_t, int64_t, int64_t,
-                     int);
+template void rotary(Stream, float*, const int32_t*, const float*, int64_t, const AttentionShape&, int);
+template void rotary(Stream, BFloat16*, const int32_t*, const float*, int64_t, const AttentionShape&, int);
+
+// --- The backend ---
+
+void CudaBackend::rotary(const Tensor& qkv, const AttentionShape& shape, const int32_t* positions,
+                         const float* inverseFrequencies, int direction) {
+  const int64_t rows = qkv.shape[0], rotated = rows * shape.positionedHeads() * shape.headDim;
+  if (rows == 0) return;
+  const Scope scope(*this, "rotary", 3.0 * static_cast<double>(rotated));
+  const auto uploaded =
+      upload({{positions, static_cast<size_t>(rows) * sizeof(int32_t)},
+              {inverseFrequencies, static_cast<size_t>(shape.headDim / 2) * sizeof(float)}});
+  withType(qkv.dtype, "rotary", [&](auto element) {
+    using T = decltype(element);
+    cuda::rotary<T>(stream_, dataOf<T>(qkv), static_cast<const int32_t*>(uploaded[0]),
+                    static_cast<const float*>(uploaded[1]), rows, shape, direction);
+  });
+}
 
 }  // namespace hdpo::cuda

@@ -1,4 +1,4 @@
-// The angle by which rotary turns a pair, reduced to one turn in float64: float32 has lost a radian's digits
+// The angle by which rotary turns a pair, reduced to one turn in float64: float32 loses a radian's digits
 // long before the end of a long context.
 #pragma once
 

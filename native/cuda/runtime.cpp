@@ -16,7 +16,7 @@ void check(cudaError_t status, const char* call) {
               std::string(call) + " failed: " + cudaGetErrorName(status) + ", " + cudaGetErrorString(status));
 }
 
-// Pools keep what is released: handing memory back to the driver at every wait costs milliseconds.
+// Pools keep what is released, because handing memory back to the driver at every wait costs milliseconds.
 void keepReleasedMemory(int device) {
   int supported = 0;
   check(cudaDeviceGetAttribute(&supported, cudaDevAttrMemoryPoolsSupported, device),
@@ -50,7 +50,7 @@ void* allocateDevice(Stream stream, size_t bytes) {
   void* pointer = nullptr;
   cudaError_t status = cudaMallocAsync(&pointer, bytes, stream);
   if (status == cudaErrorMemoryAllocation) {
-    // The pool may hold enough in pieces that are too small: give those back and try once more.
+    // The pool may hold enough, in pieces that are too small: give those back and try once more.
     cudaGetLastError();
     check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
     int device = 0;
@@ -109,7 +109,7 @@ void zeroDevice(Stream stream, void* destination, size_t bytes) {
 
 void DestroyGraph::operator()(CUgraphExec_st* graph) const noexcept { cudaGraphExecDestroy(graph); }
 
-// Of this thread alone: other engines go on allocating and waiting.
+// Capture is limited to this thread: other engines go on allocating and waiting.
 void beginCapture(Stream stream) {
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
 }
@@ -128,7 +128,7 @@ void abandonCapture(Stream stream) noexcept {
   cudaGraph_t recorded = nullptr;
   cudaStreamEndCapture(stream, &recorded);
   if (recorded) cudaGraphDestroy(recorded);
-  cudaGetLastError();  // why it is abandoned is known
+  cudaGetLastError();  // the reason for abandoning is known
 }
 
 void launchGraph(Stream stream, const Graph& graph) {
@@ -138,7 +138,7 @@ void launchGraph(Stream stream, const Graph& graph) {
 DeviceMemory deviceMemory() {
   DeviceMemory memory;
   check(cudaMemGetInfo(&memory.freeBytes, &memory.totalBytes), "cudaMemGetInfo");
-  // What the pool holds and nobody uses is free too.
+  // Memory that the pool holds and nobody uses is free too.
   int device = 0;
   cudaMemPool_t pool = nullptr;
   uint64_t reserved = 0, used = 0;

@@ -1,5 +1,5 @@
-// The few things that CudaBackend's host code asks of the CUDA runtime. A seam: tests run the same host code
-// on emulated kernels with memory of the host (test/native/emulation/runtime_emulation.cpp).
+// The few things that CudaBackend's host code asks of the CUDA runtime. It is a seam: tests run the same host
+// code on emulated kernels with the host's memory (test/native/emulation/runtime_emulation.cpp).
 #pragma once
 
 #include <cstddef>
@@ -11,20 +11,20 @@
 namespace hdpo::cuda {
 
 // Makes the device current on the calling thread and returns a new stream on it. Every call that fails throws
-// ERR_CUDA naming itself and the reason; a failed kernel shows in the first call after it that waits.
+// ERR_CUDA naming itself and the reason. A failed kernel shows in the first call after it that waits.
 Stream createStream(int device);
 void destroyStream(Stream stream) noexcept;
 void synchronise(Stream stream);
 
-// Device memory, from a pool of the device in the order of the stream: what is released is used again without
-// going back to the driver. null: there is not as much.
+// Takes device memory from a pool of the device, in the order of the stream: what is released is used again
+// without going back to the driver. Returns null where there is not enough.
 void* allocateDevice(Stream stream, size_t bytes);
 void releaseDevice(Stream stream, void* pointer) noexcept;
 // Page-locked host memory that copies can run from while the host goes on.
 void* allocatePinned(size_t bytes);
 void releasePinned(void* pointer) noexcept;
 
-// copyToDevice from pageable memory returns when `source` may be changed; copyToDeviceLater needs pinned
+// copyToDevice from pageable memory returns when `source` may be changed. copyToDeviceLater needs pinned
 // memory that stays as it is until the stream has come there. copyToHost waits.
 void copyToDevice(Stream stream, void* destination, const void* source, size_t bytes);
 void copyToDeviceLater(Stream stream, void* destination, const void* pinned, size_t bytes);
@@ -32,12 +32,12 @@ void copyToHost(Stream stream, void* destination, const void* source, size_t byt
 void copyOnDevice(Stream stream, void* destination, const void* source, size_t bytes);
 void zeroDevice(Stream stream, void* destination, size_t bytes);
 
-// From begin on, what the stream is given is recorded in place of being run: kernels with their arguments,
-// copies and fills on the device. To wait for the stream, or take memory from it, is an error meanwhile. end
-// returns what launchGraph then runs in the order of the stream; abandon forgets it. After either, and after
-// an error of end, the stream runs what it is given again.
+// After begin, what the stream is given is recorded instead of run: kernels with their arguments, copies and
+// fills on the device. Meanwhile it is an error to wait for the stream or to take memory from it. end returns
+// what launchGraph then runs in the order of the stream; abandon forgets it. After either, and after an error
+// of end, the stream runs what it is given again.
 struct DestroyGraph {
-  void operator()(CUgraphExec_st* graph) const noexcept;  // one that runs is destroyed when it has ended
+  void operator()(CUgraphExec_st* graph) const noexcept;  // a graph that runs is destroyed when it has ended
 };
 using Graph = std::unique_ptr<CUgraphExec_st, DestroyGraph>;
 void beginCapture(Stream stream);

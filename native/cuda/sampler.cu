@@ -1,16 +1,20 @@
-// Draws tokens from logits [rows, V], a block a row. The steps, the random numbers and the order of the sums
-// are those of native/generation/sampler.cpp: weights e^((logit - largest) / T) are added in float32 in 16
-// lanes of a piece of 256 tokens, then in float64. The logits are read several times, from the second time on
-// from the cache, and nothing as large is written.
+// Draws tokens from logits [rows, V], one block per row. The steps, the random numbers and the order of the
+// sums are those of native/generation/sampler.cpp: weights e^((logit - largest) / T) are added in float32 in
+// 16 lanes of a piece of 256 tokens, then in float64. The logits are read several times, from the second time
+// on from the cache, and nothing as large is written.
 //
-// top-k and top-p look for the key (the bits of a weight, which order as weights do) down to which tokens are
-// kept, digit by digit, with counts and masses of every digit. Masses are integers in units of 2^-massBits,
-// so that the order of atomics does not show. Of the tokens with the last key the first few, in the order of
-// the vocabulary, may be kept.
+// top-k and top-p look for the key down to which tokens are kept. A key is the bits of a weight, which order
+// as weights do. They find it digit by digit, with the count and mass of the tokens per digit. Masses are
+// integers in units of 2^-massBits, so that the order of atomics does not show. Of the tokens with the last
+// key, only the first few in the order of the vocabulary may be kept.
 #include <limits>
+#include <map>
+#include <vector>
 
 #include "core/random.h"
 #include "core/vector_math.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/reduce.h"
 #include "cuda/sampler.h"
@@ -24,25 +28,25 @@ constexpr int kPiece = 256, kLanes = 16;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr int kDrawn = 0, kNonFinite = 1, kNothingAllowed = 2;
 
-using Unsigned64 = unsigned long long;  // what CUDA's atomics take
+using Unsigned64 = unsigned long long;  // the type that CUDA's atomics take
 
 constexpr int kDigits = 4, kBins = 256;
-// Weights are at most 1, whose bits are 0x3F800000: 31 bits in digits of 8, 8, 8 and 7.
+// Weights are at most 1, whose bits are 0x3F800000: 31 bits, in digits of 8, 8, 8 and 7.
 __device__ int shiftOf(int digit) { return digit == 3 ? 0 : 23 - 8 * digit; }
 __device__ unsigned digitOf(unsigned key, int digit) {
   return key >> shiftOf(digit) & (digit == 3 ? 127u : 255u);
 }
 __device__ unsigned prefixOf(unsigned key, int digit) { return digit == 0 ? 0 : key >> shiftOf(digit - 1); }
 
-// Which tokens are kept: those with a larger key, and the first `ties` of those with this one.
+// Which tokens are kept: those with a larger key than `key`, and the first `ties` of those with this key.
 struct Kept {
   unsigned key;
   unsigned ties;
 };
 
 struct Shared {
-  double total;   // of the kept weights
-  double before;  // weights before the piece in which the drawn token lies
+  double total;   // sum of the kept weights
+  double before;  // sum of the weights before the piece in which the drawn token lies
   int64_t piece;
   unsigned tiesBefore;
   int32_t token, lastToken;
@@ -65,8 +69,8 @@ struct Vocabulary {
   __device__ float weight(int64_t token) const { return vectorExp((logits[token] - largest) / temperature); }
 };
 
-// Bins of the shared memory behind Shared: per piece its sum of weights and its number of tokens with the
-// last kept key.
+// The shared memory behind Shared holds, per piece, the sum of its weights and the number of its tokens with
+// the last kept key.
 __device__ double* pieceSums(Shared* shared) { return reinterpret_cast<double*>(shared + 1); }
 __device__ unsigned* pieceTies(Shared* shared, int64_t pieces) {
   return reinterpret_cast<unsigned*>(pieceSums(shared) + pieces);
@@ -84,8 +88,8 @@ __device__ float largestLogit(const Vocabulary& vocabulary, Shared* shared, bool
   return blockReduce(largest, shared->largest, Largest());
 }
 
-// Sums of the weights of every piece into pieceSums; returns their sum. `kept`: of tokens with a larger key
-// alone, and the numbers of those with this key into pieceTies.
+// Writes the sum of every piece's weights to pieceSums and returns the sum of all. With `kept`, it adds only
+// tokens with a larger key, and writes the numbers of tokens with this key to pieceTies.
 __device__ double sumPieces(const Vocabulary& vocabulary, Shared* shared, const Kept* kept) {
   const int lane = static_cast<int>(threadIdx.x) % kLanes;
   double* sums = pieceSums(shared);
@@ -133,7 +137,7 @@ __device__ Unsigned64 massOf(float weight, int massBits) {
   return static_cast<Unsigned64>(__double2ll_rn(ldexp(static_cast<double>(weight), massBits)));
 }
 
-// Counts and masses of the tokens of `within` whose key begins with `prefix`, by the next digit.
+// Counts the tokens of `within` whose key begins with `prefix`, and their masses, per next digit.
 __device__ void countDigits(const Vocabulary& vocabulary, Shared* shared, const Kept& within, unsigned prefix,
                             int digit, int massBits) {
   for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kThreads) {
@@ -157,7 +161,7 @@ __device__ void countDigits(const Vocabulary& vocabulary, Shared* shared, const 
 }
 
 // The fewest likeliest tokens of `within` whose number (byCount) or mass reaches `wanted`, which all of them
-// do.
+// together reach.
 __device__ Kept likeliest(const Vocabulary& vocabulary, Shared* shared, const Kept& within, bool byCount,
                           double wanted, int massBits) {
   unsigned prefix = 0;
@@ -219,14 +223,14 @@ __device__ Kept filter(const Vocabulary& vocabulary, Shared* shared, const Devic
   }
   if (row.topP < 1)
     kept = likeliest(vocabulary, shared, kept, false, static_cast<double>(row.topP) * mass, massBits);
-  // Tokens at least this likely: those with a key above the one before it.
+  // Keeps the tokens that are at least this likely: those with a key above the one before `least`.
   const unsigned least = __float_as_uint(row.minP);
   if (row.minP > 0 && least > kept.key) kept = {least - 1, 0};
   return kept;
 }
 
-// The token at which the cumulative weight of the kept tokens exceeds `target`; where rounding has it never
-// do so, the last kept one. kept null: all tokens with a weight.
+// The token at which the cumulative weight of the kept tokens exceeds `target`, or the last kept one where
+// rounding keeps it from doing so. Null `kept` means all tokens with a weight.
 __device__ int32_t tokenAt(const Vocabulary& vocabulary, Shared* shared, const Kept* kept, double target) {
   const double* sums = pieceSums(shared);
   const unsigned* ties = pieceTies(shared, vocabulary.pieces);
@@ -272,7 +276,7 @@ __device__ int32_t tokenAt(const Vocabulary& vocabulary, Shared* shared, const K
     if (shared->found) break;
   }
   if (shared->lastToken >= 0) return shared->lastToken;
-  // Nothing is left after the rounding of the sums: the last token that is certainly kept.
+  // The rounding of the sums has left nothing: take the last token that is certainly kept.
   int32_t last = -1;
   for (int64_t v = threadIdx.x; v < vocabulary.size; v += kThreads) {
     const float weight = vocabulary.weight(v);
@@ -347,12 +351,57 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void sampleTokens(Stream stream, DeviceSampledToken* tokens, float* logits, const DeviceSamplingRow* rows,
-                  DeviceLogitBias* biases, int64_t count, int64_t vocabSize) {
+                  DeviceLogitBias* biases, const MatrixShape& shape) {
+  const auto [count, vocabSize] = shape;
   const int64_t pieces = blocksOf(vocabSize, kPiece);
   const size_t sharedBytes =
       sizeof(Shared) + static_cast<size_t>(pieces) * (sizeof(double) + sizeof(unsigned));
   launch(sampleRow, static_cast<unsigned>(count), kThreads, sharedBytes, stream, tokens, logits, rows, biases,
          vocabSize);
+}
+
+// --- The backend ---
+
+// Where a token has several biases, their sum counts.
+bool CudaBackend::sampleTokens(const Tensor& logits, const SamplingDraw* draws, SampledToken* tokens) {
+  const Scope scope(*this, "sampleTokens");
+  requireFloat32("sampleTokens", {logits});
+  std::vector<DeviceSamplingRow> rows(static_cast<size_t>(logits.shape[0]));
+  std::vector<DeviceLogitBias> biases;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    const SamplingDraw& draw = draws[r];
+    rows[r] = {.temperature = draw.temperature,
+               .topP = draw.topP,
+               .minP = draw.minP,
+               .topK = draw.topK,
+               .seed = draw.seed,
+               .position = draw.position,
+               .biasBegin = static_cast<int32_t>(biases.size())};
+    std::map<int32_t, float> merged;
+    if (draw.logitBias) {
+      for (const auto& [token, bias] : *draw.logitBias) merged[token] += bias;
+    }
+    for (const auto& [token, bias] : merged) biases.push_back({token, bias, 0});
+    rows[r].biasEnd = static_cast<int32_t>(biases.size());
+  }
+  const size_t tokenBytes = (rows.size() * sizeof(DeviceSampledToken) + 15) / 16 * 16;
+  auto* drawn =
+      static_cast<DeviceSampledToken*>(workspace(tokenBytes + biases.size() * sizeof(DeviceLogitBias)));
+  const auto uploaded = upload({{rows.data(), rows.size() * sizeof(DeviceSamplingRow)},
+                                {biases.data(), biases.size() * sizeof(DeviceLogitBias)}});
+  DeviceLogitBias* written = nullptr;  // the kernel keeps what it changes beside a bias
+  if (!biases.empty()) {
+    written = reinterpret_cast<DeviceLogitBias*>(reinterpret_cast<char*>(drawn) + tokenBytes);
+    copyOnDevice(stream_, written, uploaded[1], biases.size() * sizeof(DeviceLogitBias));
+  }
+  cuda::sampleTokens(stream_, drawn, floats(logits), static_cast<const DeviceSamplingRow*>(uploaded[0]),
+                     written, matrixShape(logits));
+  std::vector<DeviceSampledToken> results(rows.size());
+  copyToHost(results.data(), drawn, results.size() * sizeof(DeviceSampledToken));
+  for (size_t r = 0; r < results.size(); ++r) {
+    tokens[r] = {static_cast<SampledToken::Status>(results[r].status), results[r].token, results[r].logprob};
+  }
+  return true;
 }
 
 }  // namespace hdpo::cuda

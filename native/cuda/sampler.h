@@ -5,20 +5,21 @@
 #include <cstdint>
 
 #include "cuda/types.h"
+#include "ops/backend.h"
 
 namespace hdpo::cuda {
 
-// One row's options (see generation/generator.h), in device memory.
+// One row's options (see generation/generator.h). They lie in device memory.
 struct DeviceSamplingRow {
   float temperature = 1, topP = 1, minP = 0;
   int32_t topK = 0;
   uint64_t seed = 0;
-  int64_t position = 0;                // of the token to be drawn
-  int32_t biasBegin = 0, biasEnd = 0;  // its entries of the bias list
+  int64_t position = 0;                // position of the token to be drawn
+  int32_t biasBegin = 0, biasEnd = 0;  // the row's entries of the bias list
 };
 
-// A token occurs once in a row's list. The bias is added to the logits where they lie; `original` keeps what
-// was there.
+// A token occurs once in a row's list. The bias is added to the logits in place, and `original` keeps the
+// value that was there.
 struct DeviceLogitBias {
   int32_t token = 0;
   float bias = 0;
@@ -31,8 +32,8 @@ struct DeviceSampledToken {
   float logprob = 0;
 };
 
-// logits [rows, vocabSize]; biases may be null where no row has any.
+// logits [R, V], whose shape is given; rows [R]; biases may be null where no row has any.
 void sampleTokens(Stream stream, DeviceSampledToken* tokens, float* logits, const DeviceSamplingRow* rows,
-                  DeviceLogitBias* biases, int64_t count, int64_t vocabSize);
+                  DeviceLogitBias* biases, const MatrixShape& shape);
 
 }  // namespace hdpo::cuda

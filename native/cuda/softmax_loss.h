@@ -1,9 +1,10 @@
-// From rows of logits to the policy loss and back: what policy_loss.cu and linear_loss.cu share. A token by a
-// span of the vocabulary is one block's work; the softmax is online, so that each pass reads the logits once.
-//   softmaxSpans      logits -> maximum and sums of every span
-//   tokenLosses       the spans of a token together -> logprob, entropy, the token's loss, what its gradient
-//   needs logitGradients    logits -> their gradients (equations: native/cpu/linear_loss.cpp) sumTokenLosses
-//   losses of all tokens -> PolicyLossSums, in an order that the number of tokens alone decides
+// From rows of logits to the policy loss and back: what policy_loss.cu and linear_loss.cu share. One block
+// does one span of the vocabulary for one token; the softmax is online, so that each pass reads the logits
+// once.
+//   softmaxSpans     logits -> maximum and sums of every span
+//   tokenLosses      the spans of a token together -> its logprob, entropy, loss, and what its gradient needs
+//   logitGradients   logits -> their gradients (equations: native/cpu/linear_loss.cpp)
+//   sumTokenLosses   losses of all tokens -> PolicyLossSums, in an order that their number alone decides
 #pragma once
 
 #include <limits>
@@ -15,7 +16,7 @@
 namespace hdpo::cuda {
 
 constexpr int kLossThreads = 256;
-constexpr int64_t kSpan = 16384;  // of the vocabulary
+constexpr int64_t kSpan = 16384;  // tokens of the vocabulary that one block takes
 // Logits a thread has in flight, four at a time.
 constexpr int kLossLoads = 4;
 
@@ -73,7 +74,7 @@ class OnlineSoftmax {
     }
   }
   __device__ float largest() const { return largest_; }
-  // With all exponents relative to a larger maximum.
+  // The sums with all exponents relative to `largest`, where that is larger than this one's maximum.
   __device__ SoftmaxSpan relativeTo(float largest) {
     if (largest > largest_) moveTo(largest);
     return {largest, exponentials_, weighted_};

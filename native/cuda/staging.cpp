@@ -42,9 +42,9 @@ void Staging::release() noexcept {
   if (pinned_) releasePinned(pinned_);
 }
 
-// Where it throws there is no ring, and the next upload makes one.
+// If this throws, there is no ring, and the next upload makes one.
 void Staging::grow(size_t halfBytes) {
-  synchronise(stream_);  // copies out of pinned memory have run
+  synchronise(stream_);  // waits until copies out of pinned memory have run
   recent_.clear();
   half_ = 0;
   used_ = halfBytes_ = 0;
@@ -60,7 +60,7 @@ void Staging::grow(size_t halfBytes) {
   halfBytes_ = halfBytes;
 }
 
-// Copies out of the other half's pinned memory must have run before it is written again; its device memory is
+// Copies out of the other half's pinned memory must have run before it is written again. Its device memory is
 // written in the order of the stream, after the kernels that read it.
 void Staging::enterOtherHalf() {
   marks_[half_].set(stream_);

@@ -6,7 +6,8 @@ namespace hdpo::cuda {
 
 namespace {
 
-// Fewer rows of a sequence read its keys again and again as fast as a tile would be filled. Not timed.
+// A run with fewer rows of a sequence reads its keys again and again as fast as a tile would be filled. Not
+// timed.
 constexpr int64_t kLeastRun = 8;
 
 void appendTable(StepRows& step, const CachedAttentionRow& row) {
@@ -15,7 +16,7 @@ void appendTable(StepRows& step, const CachedAttentionRow& row) {
   step.tables.insert(step.tables.end(), static_cast<size_t>(step.stride - blocks), 0);
 }
 
-// A prompt's rows would have its table hundreds of times.
+// Neighbouring rows of a sequence share a table; otherwise a prompt would have its table hundreds of times.
 void shareTables(StepRows& step, const CachedAttentionRow* rows, int64_t count) {
   int32_t tables = 0;
   for (int64_t begin = 0, end = 0; begin < count; begin = end, ++tables) {

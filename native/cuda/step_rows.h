@@ -12,7 +12,7 @@
 
 namespace hdpo::cuda {
 
-// Tiles of all runs of rows that are worth it.
+// The tiles of all runs of rows that are long enough for them.
 std::vector<PrefillTile> prefillTiles(const CachedAttentionRow* rows, int64_t count);
 
 int64_t longestOf(const CachedAttentionRow* rows, int64_t count);
@@ -22,18 +22,19 @@ struct StepRows {
   std::vector<int32_t> lengths;  // [rows]
   std::vector<int32_t> tables;   // [tables, stride], zeros behind a table's own blocks
   int64_t stride = 0, longest = 0;
-  // Empty without tiles: then row r has table r, wherever the rows of other steps lie.
+  // Empty without tiles: row r then has table r, at the same place in every step.
   std::vector<int32_t> tableOf;  // [rows]: neighbouring rows of a sequence share its table
   std::vector<PrefillTile> tiles;
-  std::vector<int32_t> singles;  // the numbers of rows in none of the tiles
+  std::vector<int32_t> singles;  // the numbers of rows that are in no tile
   int64_t longestSingle = 0;
 
-  // What is to be sent, and these once they lie at those addresses, in the order of the pieces.
+  // `pieces` is what is to be sent, and `on` are the rows once the pieces lie at those addresses, in the same
+  // order.
   std::array<Staging::Piece, 5> pieces() const;
   CachedRows on(const std::vector<const void*>& device) const;
 };
 
-// Tables as wide as `longest` tokens need, at least as many as the longest row has.
+// Tables are as wide as `longest` tokens need, which must be at least the longest row's.
 StepRows stepRows(const CachedAttentionRow* rows, int64_t count, std::vector<PrefillTile> tiles,
                   int64_t longest);
 

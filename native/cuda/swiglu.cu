@@ -1,6 +1,9 @@
-// SwiGLU; equations: native/cpu/swiglu.cpp. One pass, 16 bytes a thread and access where the width allows.
+// SwiGLU; native/cpu/swiglu.cpp has the equations. One pass, 16 bytes per thread and access where the width
+// allows.
 #include <algorithm>
 
+#include "cuda/cuda_backend.h"
+#include "cuda/dispatch.h"
 #include "cuda/element.h"
 #include "cuda/swiglu.h"
 
@@ -80,7 +83,8 @@ unsigned blocksFor(int64_t items) {
 }  // namespace
 
 template <typename T>
-void swiglu(Stream stream, T* out, const T* gateUp, int64_t rows, int64_t width) {
+void swiglu(Stream stream, T* out, const T* gateUp, const MatrixShape& shape) {
+  const auto [rows, width] = shape;
   if (inPacks<T>(width, out, gateUp)) {
     launch(forward<T, kPack<T>>, blocksFor(rows * width / kPack<T>), kThreads, 0, stream, out, gateUp, rows,
            width);
@@ -90,8 +94,9 @@ void swiglu(Stream stream, T* out, const T* gateUp, int64_t rows, int64_t width)
 }
 
 template <typename T>
-void swigluBackward(Stream stream, T* gradGateUp, const T* gradOut, const T* gateUp, int64_t rows,
-                    int64_t width) {
+void swigluBackward(Stream stream, T* gradGateUp, const T* gradOut, const T* gateUp,
+                    const MatrixShape& shape) {
+  const auto [rows, width] = shape;
   if (inPacks<T>(width, gradGateUp, gradOut, gateUp)) {
     launch(backward<T, kPack<T>>, blocksFor(rows * width / kPack<T>), kThreads, 0, stream, gradGateUp,
            gradOut, gateUp, rows, width);
@@ -101,9 +106,28 @@ void swigluBackward(Stream stream, T* gradGateUp, const T* gradOut, const T* gat
   }
 }
 
-template void swiglu(Stream, float*, const float*, int64_t, int64_t);
-template void swiglu(Stream, BFloat16*, const BFloat16*, int64_t, int64_t);
-template void swigluBackward(Stream, float*, const float*, const float*, int64_t, int64_t);
-template void swigluBackward(Stream, BFloat16*, const BFloat16*, const BFloat16*, int64_t, int64_t);
+template void swiglu(Stream, float*, const float*, const MatrixShape&);
+template void swiglu(Stream, BFloat16*, const BFloat16*, const MatrixShape&);
+template void swigluBackward(Stream, float*, const float*, const float*, const MatrixShape&);
+template void swigluBackward(Stream, BFloat16*, const BFloat16*, const BFloat16*, const MatrixShape&);
+
+// --- The backend ---
+
+void CudaBackend::swiglu(const Tensor& out, const Tensor& gateUp) {
+  const Scope scope(*this, "swiglu", 4.0 * static_cast<double>(out.count()));
+  withType(out.dtype, "swiglu", [&](auto element) {
+    using T = decltype(element);
+    cuda::swiglu<T>(stream_, dataOf<T>(out), dataOf<T>(gateUp), matrixShape(out));
+  });
+}
+
+void CudaBackend::swigluBackward(const Tensor& gradGateUp, const Tensor& gradOut, const Tensor& gateUp) {
+  const Scope scope(*this, "swigluBackward", 10.0 * static_cast<double>(gradOut.count()));
+  withType(gradOut.dtype, "swigluBackward", [&](auto element) {
+    using T = decltype(element);
+    cuda::swigluBackward<T>(stream_, dataOf<T>(gradGateUp), dataOf<T>(gradOut), dataOf<T>(gateUp),
+                            matrixShape(gradOut));
+  });
+}
 
 }  // namespace hdpo::cuda

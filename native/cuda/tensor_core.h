@@ -1,15 +1,16 @@
-// Products of small tiles on the tensor cores: mma.sync m16n8k16, bfloat16 operands, float32 sums, with
-// fragments of a warp as the PTX manual lays them out. Lane l has g = l / 4 and t = l % 4:
+// Products of small tiles on the tensor cores: mma.sync m16n8k16, with bfloat16 operands, float32 sums and a
+// warp's fragments as the PTX manual lays them out. Lane l has g = l / 4 and t = l % 4:
 //   A [16, 16]: a0 (row g, columns 2t, 2t + 1), a1 (row g + 8), a2 (columns + 8), a3 (both)
 //   B [16, 8]:  b0 (rows 2t, 2t + 1, column g), b1 (rows + 8)
 //   C, D [16, 8]: d0, d1 (row g, columns 2t, 2t + 1), d2, d3 (row g + 8)
-// In 8-bit integers, with 32-bit sums, m16n8k32 has four elements a register:
+// In 8-bit integers, with 32-bit sums, m16n8k32 has four elements per register:
 //   A [16, 32]: a0 (row g, columns 4t to 4t + 3), a1 (row g + 8), a2 (columns + 16), a3 (both)
-//   B [32, 8]:  b0 (rows 4t to 4t + 3, column g), b1 (rows + 16);  C, D as above
+//   B [32, 8]:  b0 (rows 4t to 4t + 3, column g), b1 (rows + 16)
+//   C, D as above
 // Operands in shared memory are rows of `stride` elements, stride = width + kTilePad: 16-byte accesses of 8
-// rows then fall into different banks. Float operands are three bfloat16 each (8 + 8 + 8 bits), multiplied in
-// the six products that matter to float32: as exact as fused multiply-adds, and on the same indices. In the
-// emulation lanes exchange their fragments and each computes its part of D.
+// rows then fall into different banks. Each float operand is split into three bfloat16 (8 + 8 + 8 bits),
+// multiplied in the six products that matter to float32: as exact as fused multiply-adds, and on the same
+// indices. In the emulation, lanes exchange their fragments and each computes its part of D.
 #pragma once
 
 #include "cuda/element.h"
@@ -19,7 +20,7 @@ namespace hdpo::cuda {
 
 constexpr int kTilePad = 8;
 
-// Registers of one operand fragment: two bfloat16 each, in `kParts` terms that add up to the values.
+// Registers of one operand fragment: two bfloat16 per register, in `kParts` terms that add up to the values.
 template <typename T>
 constexpr int kParts = sizeof(T) == 4 ? 3 : 1;
 template <typename T>
@@ -84,7 +85,7 @@ __device__ inline void multiplyAdd(float (&d)[4], const unsigned (&a)[4], const 
 #endif
 }
 
-// Of signed bytes: d = a * b + c.
+// d = a * b + c for signed bytes.
 __device__ inline void multiplyAdd(int (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2],
                                    const int (&c)[4]) {
 #if defined(HDPO_CUDA_EMULATION)
@@ -115,7 +116,7 @@ __device__ inline void multiplyAdd(int (&d)[4], const unsigned (&a)[4], const un
 #endif
 }
 
-// d += a * b; the smallest products first.
+// d += a * b; the smallest products are added first.
 template <typename T>
 __device__ inline void multiplyAdd(float (&d)[4], const FragmentA<T>& a, const FragmentB<T>& b) {
 #pragma unroll
@@ -125,7 +126,8 @@ __device__ inline void multiplyAdd(float (&d)[4], const FragmentA<T>& a, const F
   }
 }
 
-// Four 8 x 8 matrices of bfloat16; lanes 8m to 8m + 7 name the rows of matrix m, which becomes register m.
+// Loads four 8 x 8 matrices of bfloat16. Lanes 8m to 8m + 7 name the rows of matrix m, which becomes register
+// m.
 template <bool transposed>
 __device__ inline void loadMatrices(unsigned (&result)[4], const BFloat16* row) {
 #if defined(HDPO_CUDA_EMULATION)
@@ -157,7 +159,7 @@ __device__ inline void loadMatrices(unsigned (&result)[4], const BFloat16* row) 
 
 __device__ inline int laneIndex() { return static_cast<int>(threadIdx.x) % kWarp; }
 
-// A from rows [0, 16) and columns [0, 16) of a tile.
+// Loads A from rows [0, 16) and columns [0, 16) of a tile.
 template <typename T>
 __device__ inline void loadA(FragmentA<T>& fragment, const T* tile, int stride) {
   const int lane = laneIndex();
@@ -173,8 +175,8 @@ __device__ inline void loadA(FragmentA<T>& fragment, const T* tile, int stride) 
   }
 }
 
-// Two neighbouring B, for columns [0, 8) and [8, 16) of the product. The tile's rows are those columns: its
-// rows [0, 16) and columns [0, 16) are taken.
+// Loads two neighbouring B, for columns [0, 8) and [8, 16) of the product. These columns are the tile's rows
+// [0, 16); its columns [0, 16) are summed over.
 template <typename T>
 __device__ inline void loadB(FragmentB<T> (&fragments)[2], const T* tile, int stride) {
   const int lane = laneIndex();
@@ -192,7 +194,7 @@ __device__ inline void loadB(FragmentB<T> (&fragments)[2], const T* tile, int st
   }
 }
 
-// The same where the tile's rows are what is summed over, and its columns those of the product.
+// The same where the sum runs over the tile's rows, and its columns are those of the product.
 template <typename T>
 __device__ inline void loadTransposedB(FragmentB<T> (&fragments)[2], const T* tile, int stride) {
   const int lane = laneIndex();
@@ -210,8 +212,8 @@ __device__ inline void loadTransposedB(FragmentB<T> (&fragments)[2], const T* ti
   }
 }
 
-// Two products side by side, D [16, 16] of 8 columns each, as the A of a product that sums over those
-// columns.
+// Turns two products that lie side by side, D [16, 16] of 8 columns each, into the A of a product that sums
+// over those columns.
 template <typename T>
 __device__ inline void asA(FragmentA<T>& fragment, const float (&left)[4], const float (&right)[4]) {
   setPair<T>(fragment, 0, left[0], left[1]);
@@ -220,7 +222,8 @@ __device__ inline void asA(FragmentA<T>& fragment, const float (&left)[4], const
   setPair<T>(fragment, 3, right[2], right[3]);
 }
 
-// 16 bytes from global to shared memory, or zeros; they are there after waitForCopies and a barrier.
+// Copies 16 bytes from global to shared memory, or writes zeros. They are there after waitForCopies and a
+// barrier.
 __device__ inline void copyAsync(void* shared, const void* global, bool valid) {
 #if defined(HDPO_CUDA_EMULATION)
   emulation::requireAligned(global, 16);
@@ -239,7 +242,7 @@ __device__ inline void commitCopies() {
   asm volatile("cp.async.commit_group;");
 #endif
 }
-// Until all but the latest `groups` groups of this thread's copies have arrived.
+// Waits until all but the latest `groups` groups of this thread's copies have arrived.
 template <int groups>
 __device__ inline void waitForCopies() {
 #if defined(HDPO_CUDA_EMULATION)
@@ -249,9 +252,9 @@ __device__ inline void waitForCopies() {
 #endif
 }
 
-// `rows` rows of `columns` elements, row r at rowAt(r), into a tile of shared memory [rows, width]; zeros
-// beyond `columns` and `validRows`, of which there is at least one. `packed`: columns and addresses allow
-// 16-byte copies; those arrive at waitForCopies.
+// Copies `rows` rows of `columns` elements, row r at rowAt(r), into a tile of shared memory [rows, width],
+// with zeros beyond `columns` and beyond `validRows` (at least 1). `packed`: columns and addresses allow
+// 16-byte copies, which arrive at waitForCopies.
 template <typename T, int rows, int width, int threads, typename RowAt>
 __device__ inline void copyRowsToTile(T* tile, const RowAt& rowAt, int validRows, int columns, bool packed) {
   constexpr int kStride = width + kTilePad;
@@ -274,7 +277,7 @@ __device__ inline void copyRowsToTile(T* tile, const RowAt& rowAt, int validRows
   }
 }
 
-// The same of a matrix whose rows lie `rowStride` elements apart.
+// The same for a matrix whose rows lie `rowStride` elements apart.
 template <typename T, int rows, int width, int threads>
 __device__ inline void copyTile(T* tile, const T* matrix, int64_t rowStride, int validRows, int columns,
                                 bool packed) {

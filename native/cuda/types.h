@@ -1,5 +1,5 @@
-// What the launchers of native/cuda take: a stream, and bfloat16 by its bits. No CUDA header is needed to
-// include it.
+// What the launchers of native/cuda take: a stream, and bfloat16 by its bits. Including it needs no CUDA
+// header.
 #pragma once
 
 #include <cstdint>

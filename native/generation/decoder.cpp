@@ -9,7 +9,8 @@ namespace hdpo {
 
 namespace {
 
-// A. int8 weights are multiplied in their own way; what goes into it and comes out is as beside bfloat16.
+// The activation type A. int8 weights are multiplied in their own way, but their inputs and outputs have the
+// type that they have beside bfloat16 weights.
 DType activationType(const Backend& backend, PackedFormat format) {
   return backend.activationType(format == PackedFormat::Float32 ? DType::Float32 : DType::BFloat16);
 }
@@ -39,7 +40,7 @@ size_t Decoder::workspaceBytes(const Backend& backend, const ModelConfig& config
   const int64_t width = config.hiddenSize;
   int64_t activations =
       width + config.qkvWidth() + config.heads * config.headDim + 3 * config.intermediateSize;
-  if (adapter && format != PackedFormat::Float32) {  // reduced, and an update of the widest projection
+  if (adapter && format != PackedFormat::Float32) {  // x A^T, and an update of the widest projection
     activations += adapterScratchSizes(config, *adapter).width +
                    std::max(2 * config.intermediateSize, config.qkvWidth());
   }
@@ -47,7 +48,7 @@ size_t Decoder::workspaceBytes(const Backend& backend, const ModelConfig& config
   return static_cast<size_t>(rows * (streamBytes + activations * element) + sampled * sampledBytes);
 }
 
-// With the rows that the backend adds.
+// The given rows and those that the backend adds.
 DecoderRows Decoder::padded(const DecoderRows& rows) {
   const int64_t count = backend_.decodingRows(rows.cached, rows.count);
   if (count == rows.count) return rows;
@@ -71,15 +72,15 @@ void Decoder::forward(const DecoderRows& given, const KvCache& cache) {
   work_.attention = in(attention_, backend_, rows.count, config_.heads * config_.headDim, activations_);
   work_.gateUp = in(gateUp_, backend_, rows.count, 2 * config_.intermediateSize, activations_);
   work_.feedForward = in(feedForward_, backend_, rows.count, config_.intermediateSize, activations_);
-  const DecodingStep step{this,
-                          &cache,
-                          weights_.merged(),
-                          rows.count,
-                          rows.tokens,
-                          rows.positions,
-                          rows.cached,
-                          inverseFrequencies_.data(),
-                          static_cast<int64_t>(inverseFrequencies_.size())};
+  const DecodingStep step{.decoder = this,
+                          .cache = &cache,
+                          .variant = weights_.merged(),
+                          .rows = rows.count,
+                          .tokens = rows.tokens,
+                          .positions = rows.positions,
+                          .cached = rows.cached,
+                          .inverseFrequencies = inverseFrequencies_.data(),
+                          .frequencies = static_cast<int64_t>(inverseFrequencies_.size())};
   backend_.decodingStep(step, [&] { layers(rows, cache); });
 }
 
@@ -101,14 +102,18 @@ void Decoder::addThenNorm(const Tensor& weight) {
 }
 
 void Decoder::attentionHalf(const DecoderRows& rows, const KvCache& cache, int64_t layer) {
-  const int64_t heads = config_.heads, kvHeads = config_.kvHeads, headDim = config_.headDim;
+  const AttentionShape shape = config_.attentionShape();
   const LayerParameters& parameters = parameters_.layers[static_cast<size_t>(layer)];
   const Tensor& qkv = work_.qkv;
   weights_.project(qkv, work_.normed, layer, Projection::Qkv);
-  const HeadPreparation preparation{parameters.qkvBias,     parameters.queryNorm, parameters.keyNorm,
-                                    config_.rmsNormEpsilon, rows.positions,       inverseFrequencies_.data()};
-  backend_.cacheHeads(cache.layer(layer), qkv, preparation, rows.cached, heads, kvHeads, headDim);
-  backend_.cachedAttention(work_.attention, cache.layer(layer), qkv, rows.cached, heads, kvHeads, headDim);
+  const HeadPreparation preparation{.bias = parameters.qkvBias,
+                                    .queryNorm = parameters.queryNorm,
+                                    .keyNorm = parameters.keyNorm,
+                                    .epsilon = config_.rmsNormEpsilon,
+                                    .positions = rows.positions,
+                                    .inverseFrequencies = inverseFrequencies_.data()};
+  backend_.cacheHeads(cache.layer(layer), qkv, preparation, rows.cached, shape);
+  backend_.cachedAttention(work_.attention, cache.layer(layer), qkv, rows.cached, shape);
   weights_.project(work_.projected, work_.attention, layer, Projection::Output);
 }
 

@@ -14,7 +14,7 @@ namespace hdpo {
 
 namespace {
 
-// Logits of one call of the head projection at most (one row at least).
+// Bytes of logits per call of the head projection, at most (but at least one row).
 constexpr int64_t kLogitsBytes = int64_t{16} << 20;
 
 int64_t rowsOfLogits(const ModelConfig& config) {
@@ -38,7 +38,7 @@ struct Generator::Impl {
         decoder(device, weights, options.adapter, options.format),
         scheduler(cache, options.maxBatchRows.value_or(device.defaults().maxBatchRows)) {}
 
-  // What callbacks are told once the step's state is settled: they may call the generator again.
+  // Callbacks run once the step's state is settled, because they may call the generator again.
   using Completions = std::vector<std::function<void()>>;
 
   GenerationSequence& sequenceOf(SequenceId id);
@@ -69,7 +69,8 @@ struct Generator::Impl {
   GenerationSequences sequences;
   ActiveSequences active;
   GenerationStats stats;
-  // One step's rows and logits (copied where the host cannot read the backend's), kept for their memory.
+  // One step's rows and logits (copied where the host cannot read the backend's memory); members, to keep
+  // their memory.
   std::vector<int32_t> tokens, positions;
   std::vector<CachedAttentionRow> cachedRows;
   std::vector<float> logits;
@@ -187,8 +188,8 @@ void Generator::Impl::checkBudget(int64_t length) const {
               std::to_string(cache.capacityTokens()) + " in all");
 }
 
-// Nothing more can be sampled: the next token would have no position, or the present ones no room in the
-// cache.
+// Whether nothing more can be sampled: the next token would have no position, or the present ones would not
+// fit the cache.
 bool Generator::Impl::atLimit(const GenerationSequence& sequence) const {
   const auto length = static_cast<int64_t>(sequence.tokens.size());
   return length >= config.maxPositions || length > cache.capacityTokens();
@@ -229,7 +230,7 @@ void Generator::abort(SequenceId id) {
   }
 }
 
-// The three ends of a request: it is taken off, and what tells its caller is returned.
+// A request ends in one of three ways. Each takes the request off and returns the call that tells its caller.
 
 std::function<void()> Generator::Impl::finishSample(SequenceId id, GenerationSequence& sequence,
                                                     FinishReason reason) {
@@ -246,14 +247,14 @@ std::function<void()> Generator::Impl::finishPrefill(SequenceId id, GenerationSe
   return [request, error] { request->prefilled(error); };
 }
 
-// The sequence is left as it was before the request.
+// Leaves the sequence as it was before the request.
 std::function<void()> Generator::Impl::fail(SequenceId id, GenerationSequence& sequence,
                                             std::exception_ptr error) {
   if (!sequence.request->sampling) return finishPrefill(id, sequence, error);
   std::shared_ptr<GenerationRequest> request = std::move(sequence.request);
   active.erase(id);
   sequence.tokens.resize(request->firstLength);
-  // The last token is computed again: its row gives the logits of the next attempt.
+  // The last token is computed again, because its row gives the logits of the next attempt.
   cache.truncate(sequence.cache, static_cast<int64_t>(request->firstLength) - 1);
   return [request, error] { request->sampled(error, {}); };
 }
@@ -276,7 +277,7 @@ void Generator::step() {
     if (!shares.empty()) impl.compute(shares, completions);
     impl.finishPrefills(completions);
   } catch (...) {
-    // Whatever went wrong concerns the batch: everyone in it learns of it, nobody waits for ever.
+    // Whatever went wrong concerns the whole batch: everyone in it is told, so that nobody waits for ever.
     const ActiveSequences failed = impl.active;
     for (const auto& [id, sequence] : failed) {
       completions.push_back(impl.fail(id, *sequence, std::current_exception()));
@@ -334,7 +335,7 @@ void Generator::Impl::sampleRows(const std::vector<Scheduler::Share>& sampled,
   }
 }
 
-// One token of sampledTokens for each row of logits: on the device where it does that, otherwise here.
+// Draws one token into sampledTokens per row of logits: on the device where it can, otherwise here.
 void Generator::Impl::draw(const Tensor& deviceLogits, const Scheduler::Share* shares) {
   const auto rows = static_cast<size_t>(deviceLogits.shape[0]);
   const Profiler::Scope scope(backend.profiler(), "sampling");
@@ -361,7 +362,7 @@ void Generator::Impl::draw(const Tensor& deviceLogits, const Scheduler::Share* s
   sampleTokens(samplingRows.data(), deviceLogits.shape[0], config.vocabSize, sampledTokens.data());
 }
 
-// Adds the token to the sequence and looks whether the sample ends with it.
+// Adds the token to the sequence and checks whether the sample ends with it.
 void Generator::Impl::accept(const Scheduler::Share& share, const SampledToken& drawn,
                              Completions& completions) {
   GenerationSequence& sequence = *share.sequence;

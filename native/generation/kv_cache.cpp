@@ -9,7 +9,7 @@ namespace {
 
 int64_t blocksFor(int64_t tokens) { return (tokens + kvBlockTokens - 1) / kvBlockTokens; }
 
-constexpr int64_t kMostBlocks = int64_t{1} << 30;  // numbers of blocks are int32
+constexpr int64_t kMostBlocks = int64_t{1} << 30;  // block numbers are int32
 
 }  // namespace
 
@@ -32,7 +32,7 @@ Tensor KvCache::layer(int64_t layer) const {
   return Tensor(data, precision_, {blocks(), 2, kvHeads_, headDim_ * kvBlockTokens});
 }
 
-// Only the block of the first written position can be shared: forks share cached positions alone.
+// Only the block of the first written position can be shared, because forks share only cached positions.
 bool KvCache::writesToShared(const BlockTable& table, int64_t length) const {
   const size_t first = static_cast<size_t>(table.cached / kvBlockTokens);
   return length > table.cached && first < table.blocks.size() && references(table.blocks[first]) > 1;

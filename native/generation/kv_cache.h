@@ -1,6 +1,6 @@
 // The paged cache of keys and values: blocks of kvBlockTokens tokens, each holding all layers of its tokens.
-// Sequences own blocks through tables; forks share blocks, which are copied before one of the sharers writes
-// to them.
+// Sequences own blocks through tables. Forks share blocks; a shared block is copied before one of its sharers
+// writes to it.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct BlockTable {
 
 class KvCache {
  public:
-  // As many blocks as the budget holds, at least one. precision: Float32 or BFloat16. Throws
+  // The cache has as many blocks as the budget holds, at least one. precision: Float32 or BFloat16. Throws
   // ERR_OUT_OF_MEMORY.
   KvCache(Backend& backend, const ModelConfig& config, size_t budgetBytes, DType precision = DType::Float32);
 
@@ -30,7 +30,7 @@ class KvCache {
   size_t blockBytes() const { return blockBytes_; }
   int32_t references(int32_t block) const { return references_[static_cast<size_t>(block)]; }
 
-  // Free blocks that extend() takes, to make the positions [table.cached, length) writable.
+  // How many free blocks extend() takes to make the positions [table.cached, length) writable.
   int64_t blocksToExtend(const BlockTable& table, int64_t length) const;
   void extend(BlockTable& table, int64_t length);
   void dropLastBlock(BlockTable& table);
@@ -48,8 +48,8 @@ class KvCache {
   DType precision_;
   size_t layerBlockBytes_, blockBytes_;
   Buffer storage_;                   // [layers][blocks, 2, K, E * kvBlockTokens]
-  std::vector<int32_t> references_;  // tables that hold each block
-  std::vector<int32_t> free_;  // a stack, the lowest on top at first: memory is touched only as it is needed
+  std::vector<int32_t> references_;  // per block, how many tables hold it
+  std::vector<int32_t> free_;  // a stack, lowest on top at first: memory is touched only when it is needed
 };
 
 }  // namespace hdpo

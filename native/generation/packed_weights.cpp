@@ -7,10 +7,10 @@ namespace hdpo {
 
 namespace {
 
-// Of an adapter beside the weights: too small for int8 to be worth its error.
+// The format of an adapter beside the weights: it is too small for int8 to be worth its error.
 constexpr PackedFormat kAdapterFormat = PackedFormat::BFloat16;
 
-// Places packed matrices one after the other in a buffer. Without one it only measures.
+// Places packed matrices one after the other in a buffer. Without a buffer it only measures.
 class Shelf {
  public:
   Shelf(Backend& backend, PackedFormat format, void* memory)
@@ -21,7 +21,7 @@ class Shelf {
     packed.inputs = inputs;
     packed.format = format_;
     packed.data = memory_ ? memory_ + used_ : nullptr;
-    used_ += (backend_.packedBytes(outputs, inputs, format_) + 63) / 64 * 64;
+    used_ += (backend_.packedBytes({.rows = outputs, .columns = inputs}, format_) + 63) / 64 * 64;
     return packed;
   }
   PackedWeight pack(const Tensor& weight) {
@@ -104,7 +104,7 @@ void PackedWeights::refresh() {
   weightsPacked_ = adapterPacked_ = true;
 }
 
-// Where the backend multiplies with weights as they are, and no adapter is in them, they are not copied.
+// Weights are not copied where the backend multiplies with them as they are and no adapter is merged in them.
 void PackedWeights::packWeights() {
   const Adapter* summed = inWeights() ? adapter_ : nullptr;
   layers_.resize(weights_.layers.size());
@@ -123,7 +123,7 @@ void PackedWeights::packWeights() {
 }
 
 void PackedWeights::useInPlace() {
-  weightMemory_ = Buffer();  // of when an adapter was merged
+  weightMemory_ = Buffer();  // drops the memory from when an adapter was merged
   const auto asItIs = [this](const Tensor& weight) {
     return PackedWeight{weight.shape[0], weight.shape[1], weight.data, format_};
   };

@@ -1,10 +1,12 @@
-// A model's projections laid out for generation, and the products with them, packed again when they change.
+// A model's projections laid out for generation, and the products with them. They are packed again when they
+// change.
 //
-// An adapter is in the packed weights where these are float32 (or it is merged): a step of training repacks
-// them, a token costs nothing more. Against bfloat16 or int8 weights small updates would be rounded away, all
-// of them early in training: there its matrices are packed beside the weights and applied low-rank, and a
-// step repacks a few megabytes. Measured at Qwen3-0.6B's shape, rank 32, bfloat16, 2 cores: repacking the sum
-// takes 0.6 s a step; low-rank products take 10 to 30 ms more a token.
+// Where the packed weights are float32 (or the adapter is merged), the adapter is added to them: a training
+// step repacks them, and a token costs nothing more. In bfloat16 or int8 weights small updates would be
+// rounded away, and early in training all of them are small. There the adapter's matrices are packed beside
+// the weights and applied low-rank, and a step repacks a few megabytes. Measured at Qwen3-0.6B's shape, rank
+// 32, bfloat16, 2 cores: repacking the sum takes 0.6 s per step; low-rank products take 10 to 30 ms more per
+// token.
 #pragma once
 
 #include <array>
@@ -27,17 +29,17 @@ class PackedWeights {
 
   void refresh();  // packs what has changed
 
-  // y [R, O] = x [R, I] * weight^T, the adapter's update included; types as Backend::packedMatmul takes them.
+  // y [R, O] = x [R, I] * weight^T plus the adapter's update, with the types of Backend::packedMatmul.
   void project(const Tensor& y, const Tensor& x, int64_t layer, Projection projection);
   void logits(const Tensor& out, const Tensor& hidden) { backend_.packedMatmul(out, hidden, head_); }
 
-  // Memory that refresh() takes beside weights of `precision`, nothing merged. adapter may be null.
+  // Bytes that refresh() takes beside weights of `precision` where nothing is merged. adapter may be null.
   static size_t bytes(Backend& backend, const ModelConfig& config, const AdapterOptions* adapter,
                       PackedFormat format, DType precision);
 
  private:
   struct PackedAdapter {
-    PackedWeight down, spread;  // A [W, I]; B over the diagonal, scale included [O, W]
+    PackedWeight down, spread;  // A [W, I]; B over the diagonal, with the scale [O, W]
   };
 
   bool inWeights() const { return merged_ || format_ == PackedFormat::Float32; }
@@ -55,7 +57,7 @@ class PackedWeights {
   std::vector<std::array<PackedWeight, 4>> layers_;
   std::vector<std::array<PackedAdapter, 4>> adapters_;
   PackedWeight head_;
-  Buffer reduced_, update_;  // [R, W] of x's type, [R, O] of y's
+  Buffer reduced_, update_;  // [R, W] in x's type; [R, O] in y's type
 };
 
 }  // namespace hdpo

@@ -14,12 +14,12 @@ namespace hdpo {
 
 namespace {
 
-// Weights are summed in float32 inside a block and in float64 over the blocks; a draw skips whole blocks.
+// Weights are summed in float32 inside a block and in float64 over the blocks. A draw skips whole blocks.
 constexpr int64_t kBlock = 256;
 constexpr int64_t kLanes = 16;
 // Fewer logits than this are handled by the calling thread.
 constexpr int64_t kParallelLogits = int64_t{1} << 12;
-// How many candidates top-p sorts at first, and by what factor it goes on.
+// How many candidates top-p sorts at first, and the factor by which this grows.
 constexpr int64_t kFirstSorted = 64, kSortedGrowth = 8;
 
 struct Candidate {
@@ -31,7 +31,7 @@ bool likelier(const Candidate& a, const Candidate& b) {
   return a.weight > b.weight || (a.weight == b.weight && a.token < b.token);
 }
 
-// Memory of one thread, kept between calls.
+// One thread's memory, kept between calls.
 struct Scratch {
   std::vector<float> weights, biased;
   std::vector<double> blockSums;
@@ -57,7 +57,7 @@ Extent extentOf(const float* logits, int64_t count) {
 // weights[i] = exp((logits[i] - largest) / temperature) for i in [begin, end).
 void exponentials(float* weights, const float* logits, int64_t begin, int64_t end, float largest,
                   float temperature) {
-  if (temperature == 1) {  // the same bits; the division would be half of the time
+  if (temperature == 1) {  // gives the same bits; the division would take half of the time
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) weights[i] = vectorExp(logits[i] - largest);
   } else {
@@ -66,7 +66,7 @@ void exponentials(float* weights, const float* logits, int64_t begin, int64_t en
   }
 }
 
-// weights[i] = exp((logits[i] - largest) / temperature), with their sums by block; returns the sum of all.
+// weights[i] = exp((logits[i] - largest) / temperature), with their sums per block; returns the sum of all.
 double softmaxWeights(const float* logits, int64_t count, float largest, float temperature,
                       Scratch& scratch) {
   const int64_t blocks = (count + kBlock - 1) / kBlock;
@@ -91,8 +91,8 @@ double softmaxWeights(const float* logits, int64_t count, float largest, float t
   return total;
 }
 
-// The first token whose cumulative weight exceeds `target`; rounding at the end falls back to the last
-// possible one.
+// The first token whose cumulative weight exceeds `target`. If rounding keeps it from ever doing so, this is
+// the last token that has any weight.
 int32_t tokenAt(const Scratch& scratch, double target) {
   const size_t blocks = scratch.blockSums.size();
   double before = 0;
@@ -110,7 +110,7 @@ int32_t tokenAt(const Scratch& scratch, double target) {
     }
   }
   if (last >= 0) return last;
-  // Only zero weights after the block sums' rounding: the last token that has any.
+  // After the rounding of the block sums only zero weights were left: take the last token that has any.
   for (size_t i = scratch.weights.size(); i-- > 0;) {
     if (scratch.weights[i] > 0) return static_cast<int32_t>(i);
   }
@@ -140,7 +140,7 @@ void keepTopP(std::vector<Candidate>& candidates, float topP) {
   candidates.resize(static_cast<size_t>(kept));
 }
 
-// Weights are relative to the likeliest token, whose own is 1.
+// Weights are relative to the likeliest token, which has 1.
 int32_t drawFiltered(const SamplingOptions& options, double draw, Scratch& scratch, int64_t vocabSize) {
   std::vector<Candidate>& candidates = scratch.candidates;
   candidates.clear();

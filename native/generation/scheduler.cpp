@@ -24,8 +24,8 @@ std::vector<GenerationSequence*> idleHolders(GenerationSequences& sequences) {
 std::vector<Scheduler::Share> Scheduler::plan(GenerationSequences& sequences, const ActiveSequences& active,
                                               uint64_t step) {
   std::vector<Share> shares;
-  std::optional<Victims> idle;  // looked for when memory is short
-  bool waiting = false;         // an older request lacks memory: younger ones only take what is free
+  std::optional<Victims> idle;  // found when memory is short
+  bool waiting = false;         // an older request lacks memory, so younger ones only take what is free
   for (const auto& entry : active) {
     if (static_cast<int64_t>(shares.size()) == maxBatchRows_) break;
     GenerationSequence& sequence = *entry.second;
@@ -70,14 +70,14 @@ bool Scheduler::makeRoom(const ActiveSequences::value_type& wanting, const Victi
   for (GenerationSequence* victim : victims) {
     if (fits(sequence)) break;
     ++evictions_;
-    // From the end: what forks share lies at the beginning.
+    // Blocks are dropped from the end, because what forks share lies at the beginning.
     while (!victim->cache.blocks.empty() && !fits(sequence)) cache_.dropLastBlock(victim->cache);
   }
   return fits(sequence);
 }
 
-// Whether emptying the victims would make room. A block is freed when its last holder lets go; a shared block
-// that `wanting` must copy need not be copied once nobody else holds it.
+// Whether emptying the victims would make room. A block is freed when its last holder lets go of it. A shared
+// block that `wanting` must copy need not be copied once nobody else holds it.
 bool Scheduler::suffices(const GenerationSequence& wanting, const Victims& victims) {
   const int64_t needed = cache_.blocksToExtend(wanting.cache, wanting.wanted());
   int64_t freed = cache_.freeBlocks();

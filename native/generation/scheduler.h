@@ -1,9 +1,9 @@
-// Which rows a generation step computes, and who gives up memory for them.
+// Decides which rows a generation step computes, and who gives up memory for them.
 //
 // Requests are served in the order of their sequences' ids: rollouts that have begun end, and free their
-// memory, before younger ones take it. One that does not fit takes blocks from idle sequences (least recently
-// used first) and then from younger requests (youngest first); what was taken is computed again when its turn
-// comes. The oldest request can always take all it needs, so that some request always proceeds.
+// memory, before younger ones take it. A request that does not fit takes blocks from idle sequences (least
+// recently used first) and then from younger requests (youngest first). What was taken is computed again when
+// its turn comes. The oldest request can always take all that it needs, so some request always proceeds.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ struct GenerationRequest {
   SamplingOptions options;
   SampleResult result;
   StopStrings stopStrings;
-  size_t firstLength = 0;  // tokens of the sequence when the request came
+  size_t firstLength = 0;  // the sequence's tokens when the request came
   std::function<void(std::exception_ptr)> prefilled;
   std::function<void(std::exception_ptr, SampleResult)> sampled;
 };
@@ -31,10 +31,11 @@ struct GenerationRequest {
 struct GenerationSequence {
   std::vector<int32_t> tokens;
   BlockTable cache;
-  uint64_t lastUse = 0;  // step, for eviction
+  uint64_t lastUse = 0;  // the step of the last use, for eviction
   std::unique_ptr<GenerationRequest> request;
 
-  // Tokens that must be cached for the request to go on: a sample needs all, its last row gives the logits.
+  // How many tokens must be cached for the request to go on. A sample needs all, because its last row gives
+  // the logits.
   int64_t wanted() const { return static_cast<int64_t>(tokens.size()) - (request->sampling ? 0 : 1); }
   int64_t missing() const { return wanted() - cache.cached; }
 };
@@ -50,11 +51,11 @@ class Scheduler {
   struct Share {
     SequenceId id;
     GenerationSequence* sequence;
-    int64_t rows;  // computed in this step: positions [cache.cached, cache.cached + rows)
+    int64_t rows;  // to compute in this step: positions [cache.cached, cache.cached + rows)
   };
-  // At most maxBatchRows rows, one token of every decoding sequence first, then prefill in the order of
-  // service. Cache blocks of all shares' missing tokens are taken. Requests with nothing missing must not be
-  // in `active`.
+  // Plans at most maxBatchRows rows: first one token of every decoding sequence, then prefill in the order of
+  // service. Cache blocks are taken for all missing tokens of the shares. A request with nothing missing must
+  // not be in `active`.
   std::vector<Share> plan(GenerationSequences& sequences, const ActiveSequences& active, uint64_t step);
 
   uint64_t evictions() const { return evictions_; }
@@ -70,7 +71,7 @@ class Scheduler {
   KvCache& cache_;
   const int64_t maxBatchRows_;
   uint64_t evictions_ = 0;
-  std::vector<int32_t> held_;  // of suffices(), kept for its memory: by block, how many victims hold it
+  std::vector<int32_t> held_;  // for suffices(), kept for its memory: how many victims hold each block
 };
 
 }  // namespace hdpo

@@ -23,7 +23,7 @@ namespace {
 
 constexpr uint64_t kHeaderLengthBytes = 8;
 constexpr uint64_t kLargestHeader = 100'000'000;   // as in the reference implementation
-constexpr size_t kLargestWrite = size_t{1} << 30;  // Linux writes at most 2 GiB a call
+constexpr size_t kLargestWrite = size_t{1} << 30;  // Linux writes at most 2 GiB per call
 
 [[noreturn]] void throwSystemError(const std::string& action, const std::string& path) {
   const int reason = errno;
@@ -42,7 +42,7 @@ class FileDescriptor {
   FileDescriptor(const FileDescriptor&) = delete;
   FileDescriptor& operator=(const FileDescriptor&) = delete;
   int number() const { return number_; }
-  // Reports what a late write-back had to say; the destructor cannot.
+  // Reports the error of a late write-back, which the destructor cannot.
   void close(const std::string& path) {
     const int number = number_;
     number_ = -1;
@@ -64,7 +64,7 @@ void writeAll(int descriptor, const void* data, size_t bytes, const std::string&
   }
 }
 
-// The header that describes `tensors` laid end to end, padded with spaces so that the data begins at a
+// The header that describes `tensors` laid end to end. It is padded with spaces so that the data begins at a
 // multiple of 8.
 std::string describe(const std::vector<SafetensorsWrite>& tensors,
                      const std::map<std::string, std::string>& metadata) {
@@ -173,7 +173,7 @@ void SafetensorsFile::release(const SafetensorsEntry& entry) const noexcept {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = (reinterpret_cast<uintptr_t>(entry.data) + page - 1) / page * page;
   const auto end = reinterpret_cast<uintptr_t>(entry.data + entry.bytes) / page * page;
-  // Advice alone: where it fails the pages stay until the system wants them.
+  // This is advice only: where it fails, the pages stay until the system wants them.
   if (begin < end) static_cast<void>(::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED));
 }
 

@@ -1,5 +1,5 @@
-// The safetensors format (8-byte little-endian header length, JSON header, raw data): reader over mmap,
-// writer to a file descriptor.
+// The safetensors format (8-byte little-endian header length, JSON header, raw data): a reader over mmap, and
+// a writer to a file descriptor.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ struct SafetensorsEntry {
   size_t bytes = 0;
 };
 
-// Maps the file for its lifetime. Every offset, size and dtype is checked against the file: ERR_CHECKPOINT
-// names file and tensor; ERR_IO (with the system's reason) where it cannot be opened or mapped. A file that
-// another process shortens while it is mapped raises SIGBUS, as with every mapping: checkpoints are renamed
-// into place and never rewritten.
+// Maps the file for its lifetime. Every offset, size and dtype is checked against the file. Throws
+// ERR_CHECKPOINT, naming file and tensor, or ERR_IO, with the system's reason, where the file cannot be
+// opened or mapped. A file that another process shortens while it is mapped raises SIGBUS, as with every
+// mapping: checkpoints are therefore renamed into place and never rewritten.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path);
@@ -31,7 +31,7 @@ class SafetensorsFile {
   const std::map<std::string, SafetensorsEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::string& path() const { return path_; }
-  // The system may drop the entry's pages from memory; they are read again when they are touched.
+  // Lets the system drop the entry's pages from memory; they are read again when they are touched.
   void release(const SafetensorsEntry& entry) const noexcept;
 
  private:
@@ -51,14 +51,14 @@ class SafetensorsFile {
 struct SafetensorsWrite {
   std::string name, dtype;
   std::vector<int64_t> shape;
-  const void* data = nullptr;  // for writeSafetensors alone
+  const void* data = nullptr;  // used by writeSafetensors alone
   size_t bytes = 0;
 };
 
 // Writes a file piece by piece, so that the data never has to be in memory as a whole: the header first, then
-// exactly the bytes of every tensor in the order given, in as many pieces as the caller likes. Not atomic by
-// itself (the trainer writes beside and renames). ERR_IO names the path and the system's reason; what had
-// been written by then stays behind.
+// exactly the bytes of every tensor in the order given, in as many pieces as the caller likes. Writing is not
+// atomic by itself (the trainer writes beside the file and renames). Throws ERR_IO, naming the path and the
+// system's reason; what had been written by then stays behind.
 class SafetensorsWriter {
  public:
   SafetensorsWriter(const std::string& path, const std::vector<SafetensorsWrite>& tensors,
@@ -67,7 +67,7 @@ class SafetensorsWriter {
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
   void append(const void* data, size_t bytes);
-  void finish();  // flushes to the disk; ERR_INTERNAL where bytes are missing
+  void finish();  // flushes to the disk; throws ERR_INTERNAL where bytes are missing
 
  private:
   struct File;
@@ -75,10 +75,10 @@ class SafetensorsWriter {
   size_t missing_ = 0;
 };
 
-// Writes and flushes a small text file, as a sharded model's index. ERR_IO as above.
+// Writes and flushes a small text file, such as a sharded model's index. Throws ERR_IO as above.
 void writeTextFile(const std::string& path, const std::string& text);
 
-// All at once.
+// Writes a whole file in one call.
 void writeSafetensors(const std::string& path, const std::vector<SafetensorsWrite>& tensors,
                       const std::map<std::string, std::string>& metadata);
 

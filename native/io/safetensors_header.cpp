@@ -9,7 +9,7 @@ namespace hdpo {
 
 namespace {
 
-// Reads the header's JSON from left to right; every method leaves the position behind what it read.
+// Reads the header's JSON from left to right. Every method leaves the position behind what it has read.
 class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) {}
@@ -31,7 +31,7 @@ class Parser {
   }
 
  private:
-  // Calls member(key) with the position at each member's value, which it must read.
+  // Calls member(key) with the position at each member's value. The callback must read that value.
   template <typename Member>
   void object(Member member) {
     expect('{');
@@ -100,7 +100,7 @@ class Parser {
     }
   }
 
-  // A non-negative JSON integer that fits int64.
+  // Reads a non-negative JSON integer that fits int64.
   int64_t integer() {
     skipSpace();
     const size_t start = position_;

@@ -1,5 +1,5 @@
-// The JSON header of a safetensors file, parsed strictly: exactly the shape that the format allows, nothing
-// else. The text is hostile until proven otherwise; every read is bounds-checked and every number checked for
+// The JSON header of a safetensors file. It is parsed strictly, as exactly the shape that the format allows
+// and nothing else. The text may be hostile: every read is bounds-checked, and every number is checked for
 // overflow.
 #pragma once
 
@@ -27,13 +27,14 @@ struct SafetensorsHeaderError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Checks everything that can be checked without the file: syntax, names, dtypes, that a tensor's bytes fit
-// its shape.
+// Checks everything that can be checked without the file: syntax, names, dtypes, and that a tensor's bytes
+// fit its shape.
 SafetensorsHeader parseSafetensorsHeader(std::string_view text);
 
 std::string writeSafetensorsHeader(const SafetensorsHeader& header);  // unpadded
 
-// Bytes of shape * dtype. Throws SafetensorsHeaderError: unknown dtype, negative dimension, overflow.
+// Bytes of shape * dtype. Throws SafetensorsHeaderError for an unknown dtype, a negative dimension or
+// overflow.
 uint64_t safetensorsBytes(const std::string& dtype, const std::vector<int64_t>& shape);
 
 }  // namespace hdpo

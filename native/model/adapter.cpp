@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kLargestRank = 1024;
 
-// One projection of a group: its name in the layer and the rows of the fused output it makes.
+// One projection of a group: its name in the layer and the rows of the fused output that it makes.
 struct Module {
   TargetModule target;
   const char* parent;  // "self_attn" or "mlp"
@@ -124,12 +124,12 @@ Adapter::Adapter(Backend& backend, const ModelConfig& config, const AdapterOptio
 
 Projection Adapter::lowest() const {
   size_t index = 0;
-  while (!layers[0][index]) ++index;  // validate: there is one
+  while (!layers[0][index]) ++index;  // validate has made sure that there is one
   return static_cast<Projection>(index);
 }
 
 void Adapter::initialize(uint64_t seed) {
-  constexpr uint64_t kStream = uint64_t{1} << 40;  // apart from those of the base weights
+  constexpr uint64_t kStream = uint64_t{1} << 40;  // differs from those of the base weights
   std::vector<float> values;
   for (size_t index = 0; index < entries().size(); ++index) {
     const ParameterEntry& entry = entries()[index];

@@ -2,9 +2,9 @@
 // own weights stay as they are.
 //
 // Projections that read the same input (q, k, v; gate, up) form a group. Their A matrices lie one after the
-// other, so that one product computes all of x A^T; their B matrices too, and are spread over the diagonal of
-// a matrix [outputs of the group, modules * rank] (Backend::spreadBlocks), so that one product adds all of
-// them to the fused output. Modules of a group see the same dropped input: one mask a group.
+// other, so that one product computes all of x A^T. Their B matrices do too, and are spread over the diagonal
+// of a matrix [outputs of the group, modules * rank] (Backend::spreadBlocks), so that one product adds all of
+// them to the fused output. The modules of a group see the same dropped input: there is one mask per group.
 #pragma once
 
 #include <array>
@@ -30,13 +30,14 @@ struct AdapterOptions {
   float scale() const;
 };
 
-// ERR_CONFIG naming the option.
+// Throws ERR_CONFIG naming the option.
 void validate(const AdapterOptions& options);
 
-// PEFT's names, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".
+// PEFT's names, such as "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".
 std::vector<ParameterEntry> adapterEntries(const ModelConfig& config, const AdapterOptions& options);
 
-// Of a group: y [N, outputs], x [N, inputs], modules * rank (0: none of its modules is a target).
+// The sizes of a group: y [N, outputs], x [N, inputs], width = modules * rank (0 where none of its modules is
+// a target).
 struct AdapterShape {
   int64_t inputs = 0, outputs = 0, width = 0;
 };
@@ -46,7 +47,7 @@ struct AdapterGroup {
   Tensor down;                       // A: [modules * rank, inputs]; empty where no module is a target
   Tensor up;                         // B: [outputs of those modules, rank]
   std::vector<AdapterBlock> blocks;  // rows of the fused output that each module's B belongs to
-  int64_t outputs = 0;               // of the fused projection, rows of other modules included
+  int64_t outputs = 0;               // height of the fused projection, rows of other modules included
 
   explicit operator bool() const { return static_cast<bool>(down); }
   int64_t width() const { return down ? down.shape[0] : 0; }  // modules * rank
@@ -65,11 +66,11 @@ class Adapter : public ParameterSet {
   const AdapterGroup& group(int64_t layer, Projection projection) const {
     return layers[static_cast<size_t>(layer)][static_cast<size_t>(projection)];
   }
-  // The group's first in the forward pass that has an adapter.
+  // The first group of the forward pass that has an adapter.
   Projection lowest() const;
 
-  // A: uniform within +-1 / sqrt(inputs), which is what Kaiming's rule with a = sqrt(5) comes to and PEFT
-  // draws; B: 0. The adapter changes nothing until it is trained.
+  // Draws A uniformly within +-1 / sqrt(inputs), as PEFT does (Kaiming's rule with a = sqrt(5) comes to
+  // that), and sets B to 0. The adapter changes nothing until it is trained.
   void initialize(uint64_t seed);
 
  private:

@@ -28,7 +28,7 @@ AdapterScratchSizes adapterScratchSizes(const ModelConfig& config, const Adapter
   return sizes;
 }
 
-// dropout(x) A^T [N, W]; `input` becomes dropout(x), rounded where x is.
+// dropout(x) A^T [N, W]. `input` becomes dropout(x), rounded where x is rounded.
 Tensor AdapterProducts::reduce(const AdapterInput& given, const AdapterGroup& group, const DropoutMask& mask,
                                Tensor& input) const {
   const Tensor& x = given.x;
@@ -47,7 +47,8 @@ Tensor AdapterProducts::reduce(const AdapterInput& given, const AdapterGroup& gr
   return reduced;
 }
 
-// `reduced`, or its gradient, as the products take it: rounded beside weights in bfloat16 if it is not yet.
+// `reduced`, or its gradient, as the products take it: beside bfloat16 weights it is rounded if it is not
+// yet.
 Tensor AdapterProducts::operand(const Tensor& reduced) const {
   if (!scratch_.roundedReduced) return reduced;
   const Tensor rounded(scratch_.roundedReduced.data, DType::BFloat16, {reduced.shape[0], reduced.shape[1]});
@@ -85,7 +86,7 @@ void AdapterProducts::backward(const AdapterGroup& gradients, const Tensor& grad
 void AdapterProducts::addInputGradient(const Tensor& gradX, const AdapterGroup& group,
                                        const DropoutMask& mask) const {
   Tensor gradReduced = shaped(scratch_.gradReduced, gradX.shape[0], group.width());
-  if (const Tensor& rounded = scratch_.roundedReduced) {  // as backward left it
+  if (const Tensor& rounded = scratch_.roundedReduced) {  // backward has left it there
     gradReduced = Tensor(rounded.data, DType::BFloat16, {gradX.shape[0], group.width()});
   }
   if (mask.probability == 0) {

@@ -1,36 +1,38 @@
-// The low-rank part of one group of projections, forward and backward (model/adapter.h): with x the group's
-// input [N, I], A [W, I] its stacked A matrices and S [O, W] its B matrices spread over the diagonal, scale
-// included,
-//   y += dropout(x) A^T S^T
-//   dA += (dy S)^T dropout(x),  dS += dy^T (dropout(x) A^T),  dx += dropout(dy S A)
-// Beside weights in bfloat16 every one of these products rounds its operands to it, as those with the weights
-// do and as generation does (generation/packed_weights.h): twice the rate. A and B themselves and all sums
-// stay float32.
+// The low-rank part of one group of projections, forward and backward (model/adapter.h). x is the group's
+// input [N, I], A [W, I] its stacked A matrices and S [O, W] its B matrices spread over the diagonal, times
+// the scale:
+//   y  += dropout(x) A^T S^T
+//   dA += (dy S)^T dropout(x)
+//   dS += dy^T (dropout(x) A^T)
+//   dx += dropout(dy S A)
+// Beside bfloat16 weights every one of these products rounds its operands to bfloat16, as the products with
+// the weights do and as generation does (generation/packed_weights.h): that is twice as fast. A and B
+// themselves and all sums stay float32.
 #pragma once
 
 #include "model/adapter.h"
 
 namespace hdpo {
 
-// Of one forward and its backward: none, or a mask for every group and layer.
+// The dropout of one forward and its backward: none, or one mask per group and layer.
 struct AdapterDropout {
   float probability = 0;
   uint64_t seed = 0;
-  uint64_t step = 0;       // of the optimiser
-  int64_t firstToken = 0;  // of the batch's first row among the step's tokens
+  uint64_t step = 0;       // step of the optimiser
+  int64_t firstToken = 0;  // index of the batch's first row among the step's tokens
 
   DropoutMask mask(int64_t layer, Projection projection) const;
 };
 
-// What an adapter is applied to. `rounded` is a float32 x in bfloat16 beside weights of that type, empty
-// otherwise; it is overwritten with dropout(x).
+// The input that an adapter is applied to. Beside bfloat16 weights, `rounded` is a float32 x in bfloat16;
+// otherwise it is empty. It is overwritten with dropout(x).
 struct AdapterInput {
   Tensor x, rounded;
   const Tensor& operand() const { return rounded ? rounded : x; }
 };
 
-// Temporary tensors; they may be larger than needed. A: of the activations' type. Those of the last two lines
-// serve backward alone.
+// Temporary tensors, which may be larger than needed. A is the activations' type. Only backward uses those of
+// the last two lines.
 struct AdapterScratch {
   Tensor dropped;         // [N, largest input] A; empty without dropout
   Tensor reduced;         // [N, largest W] A
@@ -40,7 +42,7 @@ struct AdapterScratch {
   Tensor gradSpread;      // [largest O * W] floats
 };
 
-// The largest input width, W and O * W of any group.
+// The largest input width, W, and O * W over all groups.
 struct AdapterScratchSizes {
   int64_t inputs = 0, width = 0, spread = 0;
 };
@@ -51,15 +53,15 @@ class AdapterProducts {
   AdapterProducts(Backend& backend, const AdapterOptions& options, const AdapterScratch& scratch)
       : backend_(backend), scale_(options.scale()), scratch_(scratch) {}
 
-  // y [N, O], A or float32, += the update of x [N, I].
+  // Adds the update of x [N, I] to y [N, O], which is A or float32.
   void forward(const Tensor& y, const AdapterInput& x, const AdapterGroup& group,
                const DropoutMask& mask) const;
 
-  // The gradients of A and B; leaves in the scratch what addInputGradient needs. gradY has the type of the
-  // weights.
+  // Adds to the gradients of A and B, and leaves in the scratch what addInputGradient needs. gradY has the
+  // type of the weights.
   void backward(const AdapterGroup& gradients, const Tensor& gradY, const AdapterInput& x,
                 const AdapterGroup& group, const DropoutMask& mask) const;
-  // gradX += the update's part, right after backward.
+  // Adds the update's part to gradX. To be called right after backward.
   void addInputGradient(const Tensor& gradX, const AdapterGroup& group, const DropoutMask& mask) const;
 
  private:

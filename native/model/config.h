@@ -1,14 +1,16 @@
-// Shape of a decoder-only transformer of the Llama / Qwen family; the fields mirror Hugging Face's
+// The shape of a decoder-only transformer of the Llama / Qwen family. The fields mirror Hugging Face's
 // config.json.
 #pragma once
 
 #include <cstdint>
 
+#include "ops/backend.h"
+
 namespace hdpo {
 
-// Llama 3.1's stretching of the rotary embedding: wavelengths above originalMaxPositions / lowFrequencyFactor
-// are divided by `factor`, those below originalMaxPositions / highFrequencyFactor stay, between the two it is
-// interpolated. factor 0: none.
+// Llama 3.1's stretching of the rotary embedding: frequencies with wavelengths above originalMaxPositions /
+// lowFrequencyFactor are divided by `factor`, those with wavelengths below originalMaxPositions /
+// highFrequencyFactor stay, and those between are interpolated. factor 0 means no stretching.
 struct RopeScaling {
   float factor = 0;
   float lowFrequencyFactor = 1, highFrequencyFactor = 4;
@@ -29,10 +31,12 @@ struct ModelConfig {
   bool qkNorm = false;   // Qwen3
   RopeScaling ropeScaling;
 
-  int64_t qkvWidth() const { return (heads + 2 * kvHeads) * headDim; }
+  AttentionShape attentionShape() const { return {.heads = heads, .kvHeads = kvHeads, .headDim = headDim}; }
+  int64_t qkvWidth() const { return attentionShape().qkvWidth(); }
 };
 
-// Throws ERR_CONFIG naming the field: positive sizes, heads a multiple of kvHeads, even headDim.
+// Throws ERR_CONFIG naming the field, unless sizes are positive, heads is a multiple of kvHeads and headDim
+// is even.
 void validate(const ModelConfig& config);
 
 }  // namespace hdpo

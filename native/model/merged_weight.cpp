@@ -4,7 +4,7 @@ namespace hdpo {
 
 namespace {
 
-// The fused matrix, if any, that `view` is a part of.
+// The fused matrix that `view` is a part of, if any.
 struct Fused {
   int64_t layer = -1;
   Projection projection = Projection::Qkv;

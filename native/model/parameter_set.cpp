@@ -76,7 +76,7 @@ void ParameterSet::copyFrom(const ParameterSet& other) {
       continue;
     }
     require(to.dtype == from.dtype, "ERR_INTERNAL", "copyFrom converts inside one backend alone");
-    // By way of the host: the two may live in different backends.
+    // Values go by way of the host, because the two sets may live in different backends.
     staging.resize(to.bytes());
     other.backend_.copyToHost(staging.data(), from.data, from.bytes());
     backend_.copyFromHost(to.data, staging.data(), to.bytes());

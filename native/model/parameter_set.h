@@ -1,6 +1,7 @@
 // Named tensors in memory of their own: a model's weights, an adapter's, or anything of their shape
 // (gradients, momentum, variance). In float32 they lie in one flat buffer, so that the optimiser, clipping
-// and checkpoints are one loop; with matrices in bfloat16 the matrices and the (float32) vectors lie in two.
+// and checkpoints are each one loop. With bfloat16 matrices there are two buffers: the matrices and the
+// (float32) vectors.
 #pragma once
 
 #include <string>
@@ -13,9 +14,9 @@ namespace hdpo {
 struct ParameterEntry {
   std::string name;  // Hugging Face name, "model.layers.0.self_attn.q_proj.weight"
   std::vector<int64_t> shape;
-  int64_t offset = 0;  // in elements, of the flat float32 buffer
+  int64_t offset = 0;  // in elements of the flat float32 buffer
   int64_t count = 0;
-  bool decays = false;  // a matrix: weight decay applies, and it may be stored in bfloat16; norms, biases: no
+  bool decays = false;  // true for matrices, which decay and may be bfloat16; false for norms and biases
 };
 
 // Appends entries in the order of memory.
@@ -42,18 +43,19 @@ class ParameterSet {
   const std::vector<ParameterEntry>& entries() const { return entries_; }
   int64_t count() const { return count_; }
   size_t bytes() const { return matrices_.bytes() + vectors_.bytes(); }
-  DType precision() const { return precision_; }  // of the matrices
+  DType precision() const { return precision_; }  // type of the matrices
   Tensor flat() const;                            // [count]; ERR_STATE where matrices are bfloat16
   Tensor view(const ParameterEntry&) const;       // with the entry's shape
 
   void zero();
-  // Rounds to nearest, or widens, where the precisions differ. ERR_SHAPE unless the entries are the same.
+  // Rounds to nearest, or widens, where the precisions differ. Throws ERR_SHAPE unless the entries are the
+  // same.
   void copyFrom(const ParameterSet& other);
-  // One tensor from host memory.
+  // Writes one tensor from host memory.
   void write(const ParameterEntry& entry, const float* values);
 
  protected:
-  // Views of consecutive entries, in the order of memory.
+  // Hands out views of consecutive entries, in the order of memory.
   class Cursor {
    public:
     explicit Cursor(const ParameterSet& set);
@@ -71,7 +73,7 @@ class ParameterSet {
   DType precision_;
   std::vector<size_t> addresses_;  // bytes from the start of the entry's buffer
   int64_t count_ = 0;
-  Buffer matrices_, vectors_;  // float32: all in matrices_
+  Buffer matrices_, vectors_;  // in float32 everything is in matrices_
 };
 
 }  // namespace hdpo

@@ -42,7 +42,7 @@ void appendLayer(ParameterLayout& layout, const ModelConfig& config, int64_t lay
   layout.matrix(mlp + "down_proj.weight", width, inner);
 }
 
-// In the order of appendLayer.
+// Takes the tensors in the order of appendLayer.
 template <class Cursor>
 LayerParameters layerViews(Cursor& cursor, const ModelConfig& config) {
   LayerParameters layer;

@@ -24,7 +24,7 @@ struct LayerParameters {
 
 class Parameters : public ParameterSet {
  public:
-  // Zero-filled. `precision` is that of the matrices; norms and biases are float32.
+  // All values are 0. `precision` is the type of the matrices; norms and biases are float32.
   Parameters(Backend& backend, const ModelConfig& config, DType precision = DType::Float32);
 
   const ModelConfig& config() const { return config_; }
@@ -33,8 +33,8 @@ class Parameters : public ParameterSet {
   Tensor head;       // [V, D]; the embedding itself when tied
   std::vector<LayerParameters> layers;
 
-  // Normal(0, 0.02), the two projections back into the residual stream scaled by 1 / sqrt(2 * layers); norms
-  // 1; biases 0.
+  // Draws weights from Normal(0, 0.02), where the two projections back into the residual stream are scaled by
+  // 1 / sqrt(2 * layers). Norms become 1, biases 0.
   void initialize(uint64_t seed);
 
  private:

@@ -9,8 +9,8 @@ namespace {
 
 constexpr double kTurn = 6.283185307179586;
 
-// Llama 3.1: pairs that turn often enough within the original positions keep their frequency, slow ones are
-// divided by `factor`, the ones between are interpolated.
+// Llama 3.1's rule: pairs that turn often enough within the original positions keep their frequency, slow
+// ones are divided by `factor`, and those between are interpolated.
 double scaled(double frequency, const RopeScaling& scaling) {
   if (scaling.factor == 0) return frequency;
   const double turns = static_cast<double>(scaling.originalMaxPositions) * frequency / kTurn;

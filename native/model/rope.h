@@ -7,7 +7,8 @@
 
 namespace hdpo {
 
-// [headDim / 2]: pair i turns by position * theta^(-2i / headDim), stretched as config.ropeScaling says.
+// Returns [headDim / 2]: pair i turns by position * theta^(-2i / headDim), stretched as config.ropeScaling
+// says.
 std::vector<float> inverseFrequencies(const ModelConfig& config);
 
 }  // namespace hdpo

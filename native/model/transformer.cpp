@@ -8,7 +8,7 @@
 
 namespace hdpo {
 
-// Hands out consecutive 64-byte aligned tensors of a buffer. Without a buffer it only measures.
+// Hands out consecutive, 64-byte aligned tensors of a buffer. Without a buffer it only measures.
 class Carver {
  public:
   explicit Carver(void* base) : base_(static_cast<char*>(base)) {}
@@ -81,7 +81,7 @@ void Transformer::backward(const Model& model, const ModelGradients& gradients, 
                            gradHidden, input(config_.layers), model.weights.finalNorm, finalInverseRms_);
   const BackwardPass pass{model, gradients, batch};
   for (int64_t layer = config_.layers - 1; layer >= 0; --layer) {
-    // The last layer's activations are still those that forward left behind.
+    // The last layer's activations are still there from forward.
     if (recompute_ && layer != config_.layers - 1) forwardToGateUp(model, batch, layer);
     if (!backwardFeedForward(pass, layer) || !backwardAttention(pass, layer)) return;
   }
@@ -132,7 +132,7 @@ void Transformer::carveKept(Carver& carver, int64_t rows, bool keepActivations) 
   hidden_ = carver.take(rows, config_.hiddenSize, activations_);
 }
 
-// inPlace: nobody will ask for the layer's input again, so the residual stream is updated where it is.
+// inPlace: nobody will ask for the layer's input again, so the residual stream is updated in place.
 Transformer::LayerActivations Transformer::carveLayer(Carver& carver, int64_t rows, bool inPlace) const {
   LayerActivations layer;
   layer.inputInverseRms = carver.take(rows, 1).reshaped({rows});
@@ -168,7 +168,7 @@ void Transformer::carveScratch(Carver& carver, int64_t rows, const Layout& layou
 
 void Transformer::carveRounded(Carver& carver, int64_t rows, const Layout& layout) {
   const int64_t queries = config_.heads * config_.headDim;
-  const bool rounded = activations_ == DType::BFloat16;  // all but the stream
+  const bool rounded = activations_ == DType::BFloat16;  // applies to all but the stream
   const auto take = [&](int64_t columns) { return carver.take(rows, columns, DType::BFloat16); };
   if (layout.backward) {
     work_.roundedGradient =
@@ -195,7 +195,7 @@ void Transformer::carveAdapterScratch(Carver& carver, int64_t rows, const Layout
 
 // --- Forward of one layer ---
 
-// Everything of a layer that backward needs.
+// Computes everything of a layer that backward needs.
 void Transformer::forwardToGateUp(const Model& model, const PackedBatch& batch, int64_t layer) {
   const LayerActivations& kept = activations(layer);
   const LayerParameters& parameters = model.weights.layers[layer];
@@ -206,8 +206,8 @@ void Transformer::forwardToGateUp(const Model& model, const PackedBatch& batch, 
   addAdapter(model, layer, Projection::Qkv, kept.qkv, toQkv);
   if (config_.qkvBias) backend_.addBias(kept.qkv, parameters.qkvBias);
   const Tensor qkv = positionedQkv(parameters, kept, true);
-  backend_.attention(kept.attention, kept.logSumExp, qkv, batch.offsets, batch.sequenceCount, config_.heads,
-                     config_.kvHeads, config_.headDim);
+  backend_.attention(kept.attention, kept.logSumExp, qkv, batch.offsets, batch.sequenceCount,
+                     config_.attentionShape());
   const AdapterInput toOutput = inputOf(model, layer, Projection::Output, kept.attention);
   addProjection(kept.middle, input(layer), toOutput.operand(), parameters.output);
   addAdapter(model, layer, Projection::Output, kept.middle, toOutput);
@@ -226,23 +226,22 @@ void Transformer::forwardDown(const Model& model, int64_t layer) {
   addAdapter(model, layer, Projection::Down, input(layer + 1), toDown);
 }
 
-// Queries and keys as attention wants them. Without QK-norm they are rotated once, in place, by the forward;
-// with it the raw heads are kept and normalised and rotated into scratch, again in backward.
+// Returns queries and keys as attention wants them. Without QK-norm, forward rotates them once, in place.
+// With QK-norm, the raw heads are kept, and are normalised and rotated into scratch, once more in backward.
 Tensor Transformer::positionedQkv(const LayerParameters& parameters, const LayerActivations& kept,
                                   bool forward) {
   if (!config_.qkNorm && !forward) return kept.qkv;
   const Tensor& qkv = config_.qkNorm ? work_.rotated : kept.qkv;
   if (config_.qkNorm) {
     backend_.headNorm(qkv, forward ? kept.headInverseRms : Tensor(), kept.qkv, parameters.queryNorm,
-                      parameters.keyNorm, config_.heads, config_.kvHeads, config_.headDim,
-                      config_.rmsNormEpsilon);
+                      parameters.keyNorm, config_.attentionShape(), config_.rmsNormEpsilon);
   }
-  backend_.rotary(qkv, config_.heads + config_.kvHeads, config_.headDim, positions_.data(),
-                  inverseFrequencies_.data(), +1);
+  backend_.rotary(qkv, config_.attentionShape(), positions_.data(), inverseFrequencies_.data(), +1);
   return qkv;
 }
 
-// The input of a projection, rounded where an adapter and weights in bfloat16 both take it and it is not yet.
+// The input of a projection. It is rounded, if it is not yet, where an adapter and bfloat16 weights both take
+// it.
 AdapterInput Transformer::inputOf(const Model& model, int64_t layer, Projection projection,
                                   const Tensor& x) const {
   if (!work_.roundedInput || !model.adapter->group(layer, projection)) return {x, {}};
@@ -251,7 +250,7 @@ AdapterInput Transformer::inputOf(const Model& model, int64_t layer, Projection 
   return {x, rounded};
 }
 
-// y += the adapter's update of x, where there is one.
+// Adds the adapter's update of x to y, where there is an adapter.
 void Transformer::addAdapter(const Model& model, int64_t layer, Projection projection, const Tensor& y,
                              const AdapterInput& x) {
   if (!model.adapter) return;
@@ -261,7 +260,7 @@ void Transformer::addAdapter(const Model& model, int64_t layer, Projection proje
       .forward(y, x, group, model.dropout.mask(layer, projection));
 }
 
-// out = residual + x * weight^T; in place the product itself adds.
+// out = residual + x * weight^T. Where this is in place, the product itself adds.
 void Transformer::addProjection(const Tensor& out, const Tensor& residual, const Tensor& x,
                                 const Tensor& weight) {
   const bool inPlace = out.data == residual.data;
@@ -269,8 +268,9 @@ void Transformer::addProjection(const Tensor& out, const Tensor& residual, const
   if (!inPlace) backend_.add(out, out, residual);
 }
 
-// --- Backward of one layer: work_.stream holds the gradient of the layer's output and in the end that of its
-// input ---
+// --- Backward of one layer ---
+//
+// work_.stream holds the gradient of the layer's output, and in the end that of its input.
 
 namespace {
 
@@ -287,8 +287,8 @@ bool Transformer::backwardFeedForward(const BackwardPass& pass, int64_t layer) {
   const LayerParameters& parameters = pass.model.weights.layers[layer];
   const LayerParameters& gradients = gradientsOf(pass.gradients, layer);
   backend_.swiglu(work_.feedForward, kept.gateUp);
-  // The gradient of SwiGLU's output takes the place of the output, which is not needed after the weight's
-  // gradient.
+  // The gradient of SwiGLU's output takes the place of the output itself, which is not needed after the
+  // weight's gradient.
   if (!backwardProjection(
           pass, layer, Projection::Down,
           {work_.feedForward, gradients.down, work_.stream, work_.feedForward, parameters.down}))
@@ -308,19 +308,18 @@ bool Transformer::backwardAttention(const BackwardPass& pass, int64_t layer) {
   const LayerActivations& kept = activations(layer);
   const LayerParameters& parameters = pass.model.weights.layers[layer];
   const LayerParameters& gradients = gradientsOf(pass.gradients, layer);
-  const int64_t heads = config_.heads, kvHeads = config_.kvHeads, headDim = config_.headDim;
+  const AttentionShape shape = config_.attentionShape();
   if (!backwardProjection(
           pass, layer, Projection::Output,
           {work_.gradAttention, gradients.output, work_.stream, kept.attention, parameters.output}))
     return false;
   backend_.attentionBackward(work_.gradQkv, work_.gradAttention, positionedQkv(parameters, kept, false),
                              kept.attention, kept.logSumExp, pass.batch.offsets, pass.batch.sequenceCount,
-                             heads, kvHeads, headDim);
-  backend_.rotary(work_.gradQkv, heads + kvHeads, headDim, positions_.data(), inverseFrequencies_.data(), -1);
+                             shape);
+  backend_.rotary(work_.gradQkv, shape, positions_.data(), inverseFrequencies_.data(), -1);
   if (config_.qkNorm) {
     backend_.headNormBackward(work_.gradQkv, gradients.queryNorm, gradients.keyNorm, kept.qkv,
-                              parameters.queryNorm, parameters.keyNorm, kept.headInverseRms, heads, kvHeads,
-                              headDim);
+                              parameters.queryNorm, parameters.keyNorm, kept.headInverseRms, shape);
   }
   if (gradients.qkvBias) backend_.biasBackward(gradients.qkvBias, work_.gradQkv);
   backend_.rmsNorm(work_.normed, Tensor(), input(layer), parameters.inputNorm, config_.rmsNormEpsilon);
@@ -332,8 +331,8 @@ bool Transformer::backwardAttention(const BackwardPass& pass, int64_t layer) {
   return true;
 }
 
-// gradWeight += gradY^T * x, the adapter's gradients, then gradX = gradY * weight + the adapter's part of it.
-// With a bfloat16 weight all of them are products of bfloat16 operands: twice the rate. gradY is rounded
+// gradWeight += gradY^T * x, then the adapter's gradients, then gradX = gradY * weight + the adapter's part.
+// With a bfloat16 weight all of these are products of bfloat16 operands, twice as fast. gradY is rounded
 // once.
 bool Transformer::backwardProjection(const BackwardPass& pass, int64_t layer, Projection projection,
                                      const ProjectionBackward& product) {

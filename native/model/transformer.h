@@ -1,22 +1,34 @@
-// Forward and hand-written backward of the packed transformer. Written once against ops; knows no device.
+// Forward and hand-written backward of the packed transformer. It is written once, against ops, and knows no
+// device.
 //
-// Types. The residual stream and its gradient are float32: every layer adds to them. All else that is as wide
-// as a layer has the type A that the backend names beside weights of this type (Backend::activationType).
+// Types. The residual stream and its gradient are float32, because every layer adds to them. Everything else
+// that is as wide as a layer has type A, which the backend names for weights of this type
+// (Backend::activationType).
 //
-// What a forward with keepActivations holds, in values a token:
-//   each layer  2 D (its input, the stream after attention), float32
-//               (H + 2K) E (qkv) + H E (attention) + 2 F (gate and up), A
-//               H (log-sum-exp) + 2 (inverse RMS) [+ H + K with QK-norm], float32
-//   and D + 1 float32 for the last layer's output and its inverse RMS, D of A for the final norm.
-// Normalised inputs, rotated QK-norm heads and the SwiGLU product are recomputed in backward: cheap next to
-// the matrix products, and they would nearly double the above. With `recompute` a layer keeps only its input
-// (D); one layer's activations are shared. Scratch on top, shared by all layers: D of A, in backward also the
-// stream's gradient, D float32, plus, of A,
-//   max(F in forward, 3 F in backward; (H + 2K) E [twice with QK-norm] + H E in backward)
-// and with an adapter what AdapterScratch says. Low-rank inputs x A^T are recomputed too. What several
-// products with bfloat16 weights take and has not that type is rounded once: trained, the gradient of a
-// projection's output (A float32: max(2 F, (H + 2K) E) values of two bytes; otherwise that of the stream, D);
-// with an adapter and A float32, also a projection's input, max(D, H E, F).
+// A forward with keepActivations holds these values per token:
+//   each layer       2 D                      float32   its input, and the stream after attention
+//                    (H + 2K) E               A         qkv
+//                    H E                      A         attention
+//                    2 F                      A         gate and up
+//                    H + 2 [+ H + K]          float32   log-sum-exp, inverse RMS [with QK-norm]
+//   the last layer   D + 1                    float32   its output, and that one's inverse RMS
+//                    D                        A         the final norm
+// Normalised inputs, rotated QK-norm heads and the SwiGLU product are recomputed in backward: that is cheap
+// next to the matrix products, and keeping them would nearly double the above. With `recompute` a layer keeps
+// only its input (D), and the layers share one set of activations.
+//
+// Scratch comes on top, shared by all layers, again in values per token:
+//   always           D                        A
+//                    F                        A         forward [with QK-norm max(F, (H + 2K) E)]
+//                    max(3 F, (H + 2K) E [twice with QK-norm] + H E)
+//                                             A         backward
+//   backward         D                        float32   gradient of the stream
+//   adapter          see AdapterScratch; low-rank inputs x A^T are recomputed too
+// Several products with bfloat16 weights may take the same operand. If it has another type, it is rounded
+// once, to values of two bytes:
+//   backward         max(2 F, (H + 2K) E)     where A is float32: the gradient of a projection's output
+//                    D                        otherwise: the gradient of the stream
+//   adapter          max(D, H E, F)           where A is float32: a projection's input
 #pragma once
 
 #include <cstdint>
@@ -27,14 +39,14 @@
 
 namespace hdpo {
 
-// Sequences laid end to end. All arrays in host memory, alive for the call.
+// Sequences laid end to end. All arrays are in host memory and must stay there for the call.
 struct PackedBatch {
   int64_t tokenCount = 0, sequenceCount = 0;
   const int32_t* tokens = nullptr;   // [N]
   const int32_t* offsets = nullptr;  // [S + 1]; positions restart at 0 in each sequence
 };
 
-// What a forward computes with: weights, and an adapter (or none) that is added to their projections.
+// What a forward computes with: weights, and an adapter that is added to their projections (or none).
 struct Model {
   Model(const Parameters& parameters) : weights(parameters) {}  // NOLINT: a model without an adapter
   Model(const Parameters& parameters, const Adapter* added, AdapterDropout mask = {})
@@ -45,35 +57,37 @@ struct Model {
   AdapterDropout dropout;
 };
 
-// What a backward adds to, in the layout of what it is the gradient of. Without `weights` they are frozen: no
-// product is computed for them, and backward ends at the lowest adapter.
+// The gradients that backward adds to, in the layout of the model. Without `weights` the weights are frozen:
+// no product is computed for them, and backward ends at the lowest adapter.
 struct ModelGradients {
-  ModelGradients(Parameters& parameters) : weights(&parameters) {}  // NOLINT: of a model without an adapter
+  ModelGradients(Parameters& parameters) : weights(&parameters) {}  // NOLINT: a model without an adapter
   ModelGradients(Parameters* parameters, Adapter* added) : weights(parameters), adapter(added) {}
 
   Parameters* weights = nullptr;
-  Adapter* adapter = nullptr;  // given exactly where the model has one
+  Adapter* adapter = nullptr;  // set exactly where the model has one
 };
 
 class Carver;
 
 class Transformer {
  public:
-  // recompute: keep only each layer's input and run the layer again in backward (less memory, about 1/3 more
-  // time).
+  // recompute: keep only each layer's input and run the layer again in backward, which takes less memory and
+  // about a third more time.
   Transformer(Backend& backend, const ModelConfig& config, bool recompute);
 
   // Returns hidden states after the final norm [N, D] A, valid until the next forward. keepActivations:
-  // backward will follow. Tokens outside the vocabulary, empty or too long sequences: ERR_BATCH.
+  // backward will follow. Throws ERR_BATCH for tokens outside the vocabulary and for empty or too long
+  // sequences.
   Tensor forward(const Model& model, const PackedBatch& batch, bool keepActivations);
-  // After a forward of the same model and batch with keepActivations. gradHidden [N, D] A is the gradient of
-  // what forward returned. Adds to `gradients`; with tied embeddings the head's gradient is already in there.
+  // Must follow a forward of the same model and batch with keepActivations. gradHidden [N, D] A is the
+  // gradient of what forward returned. Adds to `gradients`; with tied embeddings the head's gradient is
+  // already in there.
   void backward(const Model& model, const ModelGradients& gradients, const PackedBatch& batch,
                 const Tensor& gradHidden);
 
   size_t activationBytes() const { return kept_.bytes() + scratch_.bytes(); }  // held now
-  // What a forward and backward of `tokens` tokens will hold; adapter may be null. `precision` is that of the
-  // weights.
+  // Bytes that a forward and backward of `tokens` tokens will hold; adapter may be null. `precision` is that
+  // of the weights.
   static size_t trainingBytes(Backend& backend, const ModelConfig& config, bool recompute,
                               const AdapterOptions* adapter, DType precision, int64_t tokens);
 
@@ -89,15 +103,15 @@ class Transformer {
     Tensor postInverseRms;   // [N]
     Tensor gateUp;           // [N, 2F]
   };
-  // Parts of scratch_ that backward needs; the attention half and the feed-forward half of a layer overlap.
+  // Parts of scratch_ that backward needs. The attention half and the feed-forward half of a layer overlap.
   struct Scratch {
     Tensor stream;                           // [N, D]: gradient of the residual stream
     Tensor normed;                           // [N, D]: a norm's output, then the gradient of it
     Tensor feedForward;                      // [N, F]: SwiGLU's output, then the gradient of it
     Tensor gradGateUp;                       // [N, 2F]
     Tensor rotated, gradQkv, gradAttention;  // [N, (H + 2K) * E] twice, [N, H * E]
-    // In bfloat16, of one projection at a time, where it is not that already: its input [N, max(D, H * E,
-    // F)], the gradient of its output [N, max(2F, (H + 2K) * E)].
+    // In bfloat16, for one projection at a time and where it has another type: its input [N, max(D, H * E,
+    // F)] and the gradient of its output [N, max(2F, (H + 2K) * E)].
     Tensor roundedInput, roundedGradient;
     AdapterScratch adapter;
   };
@@ -107,7 +121,7 @@ class Transformer {
     const ModelGradients& gradients;
     const PackedBatch& batch;
   };
-  // Model and precision of the weights that memory is laid out for.
+  // The model and precision of the weights for which memory is laid out.
   struct Layout {
     const AdapterOptions* adapter;
     DType precision;
@@ -136,7 +150,7 @@ class Transformer {
   void addAdapter(const Model& model, int64_t layer, Projection projection, const Tensor& y,
                   const AdapterInput& x);
   void addProjection(const Tensor& out, const Tensor& residual, const Tensor& x, const Tensor& weight);
-  // Each returns whether the gradient of its input was needed, and computed.
+  // Each returns whether the gradient of its input was needed, in which case it has computed it.
   bool backwardFeedForward(const BackwardPass& pass, int64_t layer);
   bool backwardAttention(const BackwardPass& pass, int64_t layer);
   bool backwardProjection(const BackwardPass& pass, int64_t layer, Projection projection,
@@ -148,8 +162,8 @@ class Transformer {
   DType activations_ = DType::Float32;  // A of the present layout
   Buffer kept_, scratch_;
   std::vector<Tensor>
-      inputs_;  // inputs_[l] enters layer l, the last leaves the stack; a single one: in place
-  std::vector<LayerActivations> layers_;  // one a layer, or a single one shared by all
+      inputs_;  // inputs_[l] enters layer l, the last leaves the stack; a single one is updated in place
+  std::vector<LayerActivations> layers_;  // one per layer, or a single one shared by all
   Tensor finalInverseRms_, hidden_;       // [N], [N, D]
   Scratch work_;
   std::vector<int32_t> positions_;         // [N]

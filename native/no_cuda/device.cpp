@@ -1,4 +1,4 @@
-// What native/cuda/device.cpp is in a build without CUDA.
+// Stands in for native/cuda/device.cpp in a build without CUDA.
 #include "ops/device.h"
 
 #include "core/error.h"

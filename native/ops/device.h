@@ -1,5 +1,5 @@
-// Which hardware an engine runs on. A build without CUDA has the same functions (native/no_cuda): call sites
-// ask no preprocessor.
+// Which hardware an engine runs on. A build without CUDA has the same functions (native/no_cuda), so that
+// call sites need no #ifdef.
 #pragma once
 
 #include <cstddef>
@@ -28,17 +28,18 @@ struct CudaStatus {
 // Whether this build has the kernels.
 bool builtWithCuda();
 
-// Looks again at every call; never throws.
+// Looks anew at every call; never throws.
 CudaStatus cudaStatus();
 
-// ERR_DEVICE with CudaStatus::missing where there is something missing.
+// Throws ERR_DEVICE with CudaStatus::missing where something is missing.
 std::unique_ptr<Backend> createCudaBackend();
 
 // Auto: CUDA where it works, otherwise the CPU. threads: as createCpuBackend has them.
 std::unique_ptr<Backend> createBackend(Device device, int threads);
 
-// From here on the CPU's threads wait for work as the machine allows (cpu/thread_waiting.h), by GNU OpenMP's
-// number of turns where it is idle. For who has set GOMP_SPINCOUNT to one for idle machines.
+// From here on the CPU's threads wait for work as the machine allows (cpu/thread_waiting.h); on an idle
+// machine they spin for GNU OpenMP's own number of turns. To be called by whoever has set GOMP_SPINCOUNT,
+// which is then taken to be a number for idle machines.
 void adaptThreadWaiting();
 
 }  // namespace hdpo

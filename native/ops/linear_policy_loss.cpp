@@ -9,7 +9,8 @@ namespace hdpo {
 
 namespace {
 
-// A matrix of the host in the backend's memory: itself where that is the host's, otherwise a copy.
+// A matrix of the host in the backend's memory: the matrix itself where that is host memory, otherwise a
+// copy.
 class Placed {
  public:
   enum class Copy : uint8_t { In, Zeros };
@@ -57,7 +58,8 @@ struct Rows {
   int64_t count() const { return static_cast<int64_t>(index.size()); }
 };
 
-// The rows whose mask is `trained`, gathered, for rows that are not trained must not meet those that are.
+// The loss of the rows whose mask says `trained`, gathered: rows of the two kinds may not be in one call, for
+// those that are not trained must have no share in the gradients.
 void lossOfRows(Backend& backend, const LinearPolicyLossInput& given, const LinearPolicyLossOutput& results,
                 const Matrices& matrices, bool trained, PolicyLossSums& total) {
   const Rows rows(given, trained);

@@ -1,5 +1,5 @@
-// The public form of the fused loss: arrays of the host, tokens that are trained and others mixed, on any
-// backend.
+// The public form of the fused loss, on any backend: arrays of the host, in which trained tokens and others
+// are mixed.
 #pragma once
 
 #include "ops/backend.h"
@@ -11,12 +11,12 @@ struct LinearPolicyLossInput {
   const float* hidden = nullptr;      // [N, D]
   const float* weight = nullptr;      // [V, D]
   const int32_t* targets = nullptr;   // [N]
-  const uint8_t* mask = nullptr;      // [N] trained: forward and backward; the others: forward alone
+  const uint8_t* mask = nullptr;      // [N] not 0: trained, forward and backward; 0: forward alone
   const TokenTerms* terms = nullptr;  // [N]
   PolicyLossOptions options;
 };
 
-// Zeros when they are handed over: what no trained token reaches is not written.
+// The gradients hold zeros when they are handed over: what no trained token reaches is not written.
 struct LinearPolicyLossOutput {
   float* logprobs = nullptr;    // [N] of the targets, at the temperature
   float* entropy = nullptr;     // [N]
@@ -25,7 +25,7 @@ struct LinearPolicyLossOutput {
 };
 
 // Where the host does not read the backend's memory as its own, hidden, weight and both gradients are copied
-// there and back. workspaceBytes of the result is beside those.
+// there and back. workspaceBytes of the result does not count those copies.
 PolicyLossSums linearPolicyLoss(Backend& backend, const LinearPolicyLossInput& input,
                                 const LinearPolicyLossOutput& output);
 

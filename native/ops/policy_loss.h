@@ -1,5 +1,5 @@
-// Shapes of the HDPO kernels (arXiv 2604.08545; rules restated in docs/algorithm.md). All pointers are host
-// float32 / int32 arrays on the CPU backend.
+// Shapes of the HDPO kernels (arXiv 2604.08545; its rules are restated in docs/algorithm.md). All pointers
+// are arrays of the host, tensors in the backend's memory.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct GroupAdvantagesInput {
   const int32_t* toolCalls = nullptr;      // [R] >= 0
   float epsilon = 1e-6f;
   bool scaleByStd = true;  // false: Dr. GRPO
-  // [R] >= 0, what the calls cost together: counts instead of toolCalls where given.
+  // [R] >= 0: what the calls of a rollout cost together. Where it is given it takes the place of toolCalls.
   const float* toolCosts = nullptr;
 };
 struct GroupAdvantagesOutput {
@@ -44,8 +44,8 @@ struct TokenTerms {
   float accuracyScale = 0;    // L_acc = sum of accuracyScale * l_acc; also the scale of KL and entropy
   float efficiencyScale = 0;  // 0 where the sequence's efficiency advantage is 0
   float supervisedScale = 0;  // supervised loss = sum of -supervisedScale * logprob; policy terms are 0 then
-  int32_t excludedToken =
-      -1;  // left out of the softmax, as a logit bias of -infinity does; -1: none. linearLoss only
+  // Left out of the softmax, as a logit bias of -infinity does; -1: none. For linearLoss only.
+  int32_t excludedToken = -1;
 };
 
 // Sums over tokens, already scaled. loss = accuracyWeight * accuracyLoss + efficiencyWeight * efficiencyLoss
@@ -60,8 +60,8 @@ struct PolicyLossSums {
   size_t workspaceBytes = 0;  // peak temporary memory of the call
 };
 
-// Denominators of the whole step: for each of S sequences the scale of its tokens in each channel. mask [N],
-// offsets [S + 1].
+// The denominators of a whole step: for each of S sequences the scale of its tokens in each channel. mask
+// [N], offsets [S + 1], efficiencyAdvantages and both scales [S].
 void channelScales(Aggregation aggregation, int64_t sequences, const int32_t* offsets, const uint8_t* mask,
                    const float* efficiencyAdvantages, float* accuracyScales, float* efficiencyScales);
 
@@ -76,10 +76,11 @@ struct PolicySequences {
   const float* efficiencyAdvantages = nullptr;  // [S]
 };
 
-// The terms of all N tokens, masked-out ones too, with the scales of the whole.
+// The terms of all N tokens, masked-out ones too, with the scales of the whole step.
 std::vector<TokenTerms> policyTerms(Aggregation aggregation, const PolicySequences& given);
 
-// Plain formulation from logits, the public kernel. Rows whose mask is 0 take no part and get zero gradients.
+// The plain formulation, from logits: the public kernel. Rows whose mask is 0 take no part and get gradients
+// of 0.
 struct PolicyLossInput {
   int64_t tokens = 0, vocabSize = 0;
   const float* logits = nullptr;      // [N, V]
@@ -96,8 +97,8 @@ struct PolicyLossOutput {
   float* gradLogits = nullptr;  // [N, V], may be null
 };
 
-// Fused last projection + loss: logits = hidden * weight^T, in tiles; [M, V] never exists. Every row is a
-// trained token.
+// The last projection fused with the loss: logits = hidden * weight^T in tiles, so that [M, V] never exists.
+// Every row is a trained token.
 struct LinearLossInput {
   Tensor hidden;                      // [M, D], float32 or the weight's type
   Tensor weight;                      // [V, D], float32 or bfloat16

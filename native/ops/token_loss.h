@@ -19,7 +19,8 @@ struct ChannelLoss {
   Clip clip = Clip::None;
 };
 
-// difference = logprob - oldLogprob. Comparisons with NaN are false, so that a NaN ends in loss and gradient.
+// difference = logprob - oldLogprob, ratio its exponential. Comparisons with NaN are false, so that a NaN
+// ends up in loss and gradient.
 HDPO_HOST_DEVICE inline ChannelLoss channelLoss(double advantage, double difference, double ratio,
                                                 const PolicyLossOptions& options) {
   constexpr double kLargestDifference = 20;
@@ -72,7 +73,7 @@ HDPO_HOST_DEVICE inline TokenLoss tokenLoss(const TokenTerms& terms, const Polic
   return result;
 }
 
-// In order of the tokens, so that sums do not depend on the number of threads.
+// To be called in the order of the tokens, so that sums do not depend on the number of threads.
 HDPO_HOST_DEVICE inline void addToken(PolicyLossSums& sums, const TokenLoss& token) {
   sums.loss += token.loss;
   sums.accuracyLoss += token.accuracy;

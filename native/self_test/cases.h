@@ -12,7 +12,7 @@ void appendElementwiseCases(std::vector<OpRow>& rows);  // and the optimiser's
 void appendLossCases(std::vector<OpRow>& rows);
 void appendGenerationCases(std::vector<OpRow>& rows);
 
-// What differs with activations in bfloat16 (Backend::activationType).
+// The rows that differ with activations in bfloat16 (Backend::activationType).
 void appendBFloat16ModelCases(std::vector<OpRow>& rows);
 void appendBFloat16ElementwiseCases(std::vector<OpRow>& rows);
 void appendBFloat16LossCases(std::vector<OpRow>& rows);

@@ -46,7 +46,7 @@ OpCase biasBackward(const CaseShape& s) {
   return given;
 }
 
-// Every other row, from the end.
+// Every second row, from the end.
 std::vector<int32_t> someRows(int64_t tokens) {
   std::vector<int32_t> rows;
   for (int64_t row = tokens - 1; row >= 0; row -= 2) rows.push_back(static_cast<int32_t>(row));
@@ -91,7 +91,7 @@ constexpr int64_t kRank = 8;
 
 std::vector<AdapterBlock> blocksOf(const CaseShape& s) {
   const int64_t keys = s.kvHeads * s.headDim, queries = s.heads * s.headDim;
-  return {{0, queries}, {queries + keys, keys}};  // q and v adapted, k not
+  return {{0, queries}, {queries + keys, keys}};  // q and v have an adapter, k has none
 }
 
 OpCase spreadBlocks(const CaseShape& s) {

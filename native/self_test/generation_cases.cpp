@@ -12,7 +12,7 @@ namespace {
 
 int64_t blocksFor(int64_t tokens) { return (tokens + kvBlockTokens - 1) / kvBlockTokens; }
 
-// Products of a decoding step, with fewer rows than a training step has, and of prompts.
+// Products of a decoding step, which has fewer rows than a training step, and of prompts.
 template <PackedFormat format, DType A = DType::Float32, int64_t mostRows = 16>
 OpCase packedMatmul(const CaseShape& s) {
   OpCase given;
@@ -21,13 +21,16 @@ OpCase packedMatmul(const CaseShape& s) {
   const size_t x = given.activationInput(A, {rows, s.hidden});
   const size_t weight = given.input({2 * s.feedForward, s.hidden}, 1, 0, stored);
   const size_t out = given.activationOutput(A, {rows, 2 * s.feedForward});
+  const auto packedIn = [=](Call& call) {
+    return PackedWeight{
+        .outputs = 2 * s.feedForward, .inputs = s.hidden, .data = call.memory[0].data(), .format = format};
+  };
   given.prepare = [=](Backend& backend, Call& call) {
-    call.memory.emplace_back(backend, backend.packedBytes(2 * s.feedForward, s.hidden, format));
-    backend.packWeight({2 * s.feedForward, s.hidden, call.memory[0].data(), format}, call[weight]);
+    const size_t bytes = backend.packedBytes({.rows = 2 * s.feedForward, .columns = s.hidden}, format);
+    call.memory.emplace_back(backend, bytes);
+    backend.packWeight(packedIn(call), call[weight]);
   };
-  given.run = [=](Backend& backend, Call& call) {
-    backend.packedMatmul(call[out], call[x], {2 * s.feedForward, s.hidden, call.memory[0].data(), format});
-  };
+  given.run = [=](Backend& backend, Call& call) { backend.packedMatmul(call[out], call[x], packedIn(call)); };
   const double values = static_cast<double>(2 * s.feedForward * s.hidden);
   given.flops = 2.0 * static_cast<double>(rows) * values;
   given.bytes = values * (format == PackedFormat::Float32 ? 4 : format == PackedFormat::BFloat16 ? 2 : 1);
@@ -76,22 +79,22 @@ OpCase cachedAttention(const CaseShape& s) {
   given.prepare = [=](Backend& backend, Call& call) {
     const int64_t values = sequences->blocks * 2 * s.kvHeads * s.headDim * kvBlockTokens;
     const std::vector<uint8_t> poison(static_cast<size_t>(values) * sizeOf(precision),
-                                      0xFF);  // NaN where nothing is written
+                                      0xFF);  // NaN in what nothing writes
     call.memory.emplace_back(backend, poison.size());
     backend.copyFromHost(call.memory[0].data(), poison.data(), poison.size());
-    backend.writeCache(cacheOf(call), call[qkv], sequences->all.data(), s.heads, s.kvHeads, s.headDim);
+    backend.writeCache(cacheOf(call), call[qkv], sequences->all.data(), s.attentionShape());
     backend.gatherRows(call[lastQkv], call[qkv], sequences->lastRows.data());
   };
   given.run = [=](Backend& backend, Call& call) {
-    backend.cachedAttention(call[out], cacheOf(call), call[lastQkv], sequences->last.data(), s.heads,
-                            s.kvHeads, s.headDim);
+    backend.cachedAttention(call[out], cacheOf(call), call[lastQkv], sequences->last.data(),
+                            s.attentionShape());
   };
   given.bytes =
       2.0 * static_cast<double>(sizeOf(precision)) * static_cast<double>(s.tokens * s.kvHeads * s.headDim);
   return given;
 }
 
-// Every token of the sequences at once, raw heads in, attention out.
+// Takes every token of the sequences at once, from raw heads to attention's output.
 template <DType precision, DType A = DType::Float32>
 OpCase cacheHeads(const CaseShape& s) {
   OpCase given;
@@ -112,10 +115,14 @@ OpCase cacheHeads(const CaseShape& s) {
     const Tensor cache(call.memory[1].data(), precision,
                        {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
     backend.convert(qkv, call[raw]);
-    backend.cacheHeads(cache, qkv,
-                       {call[bias], call[query], call[key], 1e-6f, positions.data(), frequencies.data()},
-                       sequences->all.data(), s.heads, s.kvHeads, s.headDim);
-    backend.cachedAttention(call[out], cache, qkv, sequences->all.data(), s.heads, s.kvHeads, s.headDim);
+    const HeadPreparation preparation{.bias = call[bias],
+                                      .queryNorm = call[query],
+                                      .keyNorm = call[key],
+                                      .epsilon = 1e-6f,
+                                      .positions = positions.data(),
+                                      .inverseFrequencies = frequencies.data()};
+    backend.cacheHeads(cache, qkv, preparation, sequences->all.data(), s.attentionShape());
+    backend.cachedAttention(call[out], cache, qkv, sequences->all.data(), s.attentionShape());
   };
   given.bytes = 4.0 * static_cast<double>(sizeOf(A)) * static_cast<double>(rows * width);
   // A key that lies between two bfloat16 numbers may be cached as either.
@@ -123,15 +130,16 @@ OpCase cacheHeads(const CaseShape& s) {
   return given;
 }
 
-// Three steps of decoding with other tokens and lengths each: a backend that records steps replays the last.
-// What a model's step is made of: rows from a table, rotated, cached, attended to, and a product.
+// Three steps of decoding, each with other tokens and lengths: a backend that records steps replays the last.
+// They have what a model's step is made of: rows from a table that are rotated, cached and attended to, and a
+// product.
 OpCase decodingStep(const CaseShape& s) {
   OpCase given;
   const auto sequences = std::make_shared<CachedSequences>(s);
   const int64_t width = s.qkvWidth(), columns = s.heads * s.headDim;
   const size_t history = given.input({s.tokens, width}), table = given.input({s.vocabSize, width}, 2);
   const size_t weight = given.input({s.hidden, columns}), out = given.output({s.sequences, s.hidden});
-  enum Memory : size_t { Cache, Qkv, Attention, Product };  // the last three with added rows
+  enum Memory : size_t { Cache, Qkv, Attention, Product };  // the last three with room for added rows
   const auto cacheOf = [=](Call& call) {
     return Tensor(call.memory[Cache].f32(), {sequences->blocks, 2, s.kvHeads, s.headDim * kvBlockTokens});
   };
@@ -141,7 +149,7 @@ OpCase decodingStep(const CaseShape& s) {
                                 rows * columns, rows * s.hidden}) {
       call.memory.emplace_back(backend, static_cast<size_t>(count) * sizeof(float));
     }
-    backend.writeCache(cacheOf(call), call[history], sequences->all.data(), s.heads, s.kvHeads, s.headDim);
+    backend.writeCache(cacheOf(call), call[history], sequences->all.data(), s.attentionShape());
   };
   given.run = [=, frequencies = inverseFrequencies(s.headDim)](Backend& backend, Call& call) {
     const auto rows = static_cast<size_t>(backend.decodingRows(sequences->last.data(), s.sequences));
@@ -158,18 +166,22 @@ OpCase decodingStep(const CaseShape& s) {
         positions[r] = cached[r].length - 1;
         tokens[r] = static_cast<int32_t>((static_cast<int64_t>(r) * 31 + step * 5) % s.vocabSize);
       }
-      backend.decodingStep({&call, call.memory[Cache].data(), 0, count, tokens.data(), positions.data(),
-                            cached.data(), frequencies.data(), s.headDim / 2},
-                           [&] {
-                             backend.embedding(qkv, call[table], tokens.data());
-                             backend.cacheHeads(
-                                 cacheOf(call), qkv,
-                                 {Tensor(), Tensor(), Tensor(), 0, positions.data(), frequencies.data()},
-                                 cached.data(), s.heads, s.kvHeads, s.headDim);
-                             backend.cachedAttention(attention, cacheOf(call), qkv, cached.data(), s.heads,
-                                                     s.kvHeads, s.headDim);
-                             backend.matmul(product, attention, false, call[weight], true, 0);
-                           });
+      const DecodingStep one{.decoder = &call,
+                             .cache = call.memory[Cache].data(),
+                             .rows = count,
+                             .tokens = tokens.data(),
+                             .positions = positions.data(),
+                             .cached = cached.data(),
+                             .inverseFrequencies = frequencies.data(),
+                             .frequencies = s.headDim / 2};
+      const HeadPreparation preparation{.positions = positions.data(),
+                                        .inverseFrequencies = frequencies.data()};
+      backend.decodingStep(one, [&] {
+        backend.embedding(qkv, call[table], tokens.data());
+        backend.cacheHeads(cacheOf(call), qkv, preparation, cached.data(), s.attentionShape());
+        backend.cachedAttention(attention, cacheOf(call), qkv, cached.data(), s.attentionShape());
+        backend.matmul(product, attention, false, call[weight], true, 0);
+      });
     }
     for (int64_t r = 0; r < s.sequences; ++r) first.push_back(static_cast<int32_t>(r));
     backend.gatherRows(call[out], product, first.data());
@@ -179,7 +191,7 @@ OpCase decodingStep(const CaseShape& s) {
   return given;
 }
 
-// Rows with every option, and combinations of them.
+// Options for rows: every option alone, and combinations of them.
 std::vector<SamplingOptions> samplingOptions(int64_t rows, int64_t vocabSize) {
   std::vector<SamplingOptions> all(static_cast<size_t>(rows));
   for (size_t r = 0; r < all.size(); ++r) {
@@ -206,8 +218,13 @@ OpCase sampleTokens(const CaseShape& s) {
     std::vector<SamplingDraw> draws;
     for (size_t r = 0; r < options->size(); ++r) {
       const SamplingOptions& row = (*options)[r];
-      draws.push_back({row.temperature, row.topP, row.minP, row.topK, row.seed, static_cast<int64_t>(3 * r),
-                       &row.logitBias});
+      draws.push_back({.temperature = row.temperature,
+                       .topP = row.topP,
+                       .minP = row.minP,
+                       .topK = row.topK,
+                       .seed = row.seed,
+                       .position = static_cast<int64_t>(3 * r),
+                       .logitBias = &row.logitBias});
     }
     std::vector<SampledToken> drawn(draws.size());
     if (!backend.sampleTokens(call[logits], draws.data(), drawn.data())) {

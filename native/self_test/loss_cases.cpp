@@ -1,4 +1,4 @@
-// Rows of the table: what this project exists for. Advantages, the policy loss from logits, and the last
+// Rows of the table for what this project exists for: advantages, the policy loss from logits, and the last
 // projection fused with it.
 #include <algorithm>
 #include <cmath>
@@ -12,8 +12,8 @@ namespace hdpo::self_test {
 
 namespace {
 
-// Groups of eight in a scrambled order, ids of both signs, some groups all right, all wrong or with equal
-// calls.
+// Groups of eight rollouts in a scrambled order, with ids of both signs. Some groups are all right, all wrong
+// or have equal calls.
 struct Rollouts {
   std::vector<int32_t> groupIds, toolCalls;
   std::vector<float> rewards, costs;
@@ -37,7 +37,7 @@ template <bool costs, bool scaleByStd>
 OpCase groupAdvantages(const CaseShape& s) {
   OpCase given;
   const int64_t count = 7 * s.tokens;
-  given.input({1});  // every case has a tensor to wait for
+  given.input({1});  // every case needs a tensor to wait for
   const auto rollouts = std::make_shared<Rollouts>(count);
   given.run = [=](Backend& backend, Call& call) {
     const size_t size = static_cast<size_t>(count);
@@ -57,7 +57,7 @@ OpCase groupAdvantages(const CaseShape& s) {
   return given;
 }
 
-// Tokens that reach every branch of the loss.
+// Terms of tokens that reach every branch of the loss.
 std::vector<TokenTerms> termsOf(int64_t count, int64_t vocabSize, bool supervised) {
   std::vector<TokenTerms> terms(static_cast<size_t>(count));
   const float centre = -std::log(static_cast<float>(vocabSize));
@@ -93,7 +93,8 @@ PolicyLossOptions allTerms() {
   return options;
 }
 
-// Losses are sums of terms of both signs: each is compared beside the size of them all. Counts are exact.
+// Losses are sums of terms of both signs, which may cancel. They form one result, so that each is compared
+// relative to the size of all. Counts are exact.
 void appendSums(Call& call, const PolicyLossSums& sums) {
   call.hostResults.push_back({static_cast<float>(sums.loss), static_cast<float>(sums.accuracyLoss),
                               static_cast<float>(sums.efficiencyLoss), static_cast<float>(sums.kl),
@@ -109,7 +110,7 @@ void appendSums(Call& call, const PolicyLossSums& sums) {
 OpCase policyLoss(const CaseShape& s) {
   OpCase given;
   given.input({1});
-  const int64_t rows = std::min<int64_t>(s.tokens, 256);  // whole logits come from the host
+  const int64_t rows = std::min<int64_t>(s.tokens, 256);  // the host sends whole logits
   const size_t tokens = static_cast<size_t>(rows), logits = tokens * static_cast<size_t>(s.vocabSize);
   const auto values = std::make_shared<std::vector<float>>(logits);
   for (size_t i = 0; i < logits; ++i) (*values)[i] = 3 * uniform(3, 2, i) - 1.5f;

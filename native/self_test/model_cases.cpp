@@ -1,4 +1,4 @@
-// Rows of the table: what a forward and a backward of the model are made of.
+// Rows of the table for what a forward and a backward of the model are made of.
 #include <cmath>
 
 #include "self_test/cases.h"
@@ -13,7 +13,7 @@ double productFlops(int64_t rows, int64_t inner, int64_t columns) {
   return 2.0 * static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);
 }
 
-// x W^T, dY W and += dY^T x; A: of x and dY, and of what the first two give.
+// x W^T, dY W and += dY^T x. A is the type of x and dY, and of the results of the first two.
 template <bool transposeA, bool transposeB, DType type, DType A = DType::Float32>
 OpCase matmul(const CaseShape& s) {
   OpCase given;
@@ -23,7 +23,7 @@ OpCase matmul(const CaseShape& s) {
   const Dimensions ofB = transposeB ? Dimensions{columns, inner} : Dimensions{inner, columns};
   const bool alike = transposeA && A == DType::BFloat16;
   const size_t b = alike ? given.activationInput(A, ofB) : given.input(ofB, 1, 0, type);
-  const float beta = transposeA ? 1 : 0;  // as weights' gradients have it
+  const float beta = transposeA ? 1 : 0;  // gradients of weights are added to
   const size_t out = beta == 1 ? given.inPlace({rows, columns}) : given.activationOutput(A, {rows, columns});
   given.run = [=](Backend& backend, Call& call) {
     backend.matmul(call[out], call[a], transposeA, call[b], transposeB, beta);
@@ -82,8 +82,8 @@ OpCase headNorm(const CaseShape& s) {
   const size_t out = given.activationOutput(A, {s.tokens, s.qkvWidth()}),
                inverse = given.output({s.tokens, s.heads + s.kvHeads});
   given.run = [=](Backend& backend, Call& call) {
-    backend.headNorm(call[out], call[inverse], call[qkv], call[query], call[key], s.heads, s.kvHeads,
-                     s.headDim, kEpsilon);
+    backend.headNorm(call[out], call[inverse], call[qkv], call[query], call[key], s.attentionShape(),
+                     kEpsilon);
   };
   given.bytes = given.operandBytes();
   return given;
@@ -99,7 +99,7 @@ OpCase headNormBackward(const CaseShape& s) {
   const size_t gradQuery = given.inPlace({s.headDim}), gradKey = given.inPlace({s.headDim});
   given.run = [=](Backend& backend, Call& call) {
     backend.headNormBackward(call[gradQkv], call[gradQuery], call[gradKey], call[qkv], call[query], call[key],
-                             call[inverse], s.heads, s.kvHeads, s.headDim);
+                             call[inverse], s.attentionShape());
   };
   given.bytes = given.operandBytes();
   return given;
@@ -111,15 +111,14 @@ OpCase rotary(const CaseShape& s) {
   const size_t qkv = given.activationInPlace(A, {s.tokens, s.qkvWidth()});
   const std::vector<float> frequencies = inverseFrequencies(s.headDim);
   given.run = [=, positions = s.positions()](Backend& backend, Call& call) {
-    backend.rotary(call[qkv], s.heads + s.kvHeads, s.headDim, positions.data(), frequencies.data(),
-                   direction);
+    backend.rotary(call[qkv], s.attentionShape(), positions.data(), frequencies.data(), direction);
   };
   given.bytes = 2.0 * static_cast<double>(sizeOf(A)) *
                 static_cast<double>(s.tokens * (s.heads + s.kvHeads) * s.headDim);
   return given;
 }
 
-// Multiply-adds of the causal triangle: scores and the sum over values.
+// Multiply-adds of the causal triangle: scores, and the sum over values.
 double attentionFlops(const CaseShape& s) {
   double pairs = 0;
   const std::vector<int32_t> offsets = s.offsets();
@@ -137,8 +136,7 @@ OpCase attention(const CaseShape& s) {
   const size_t out = given.activationOutput(A, {s.tokens, s.heads * s.headDim}),
                sums = given.output({s.tokens, s.heads});
   given.run = [=, offsets = s.offsets()](Backend& backend, Call& call) {
-    backend.attention(call[out], call[sums], call[qkv], offsets.data(), s.sequences, s.heads, s.kvHeads,
-                      s.headDim);
+    backend.attention(call[out], call[sums], call[qkv], offsets.data(), s.sequences, s.attentionShape());
   };
   given.flops = attentionFlops(s);
   given.bytes = given.operandBytes();
@@ -146,7 +144,7 @@ OpCase attention(const CaseShape& s) {
   return given;
 }
 
-// Its inputs are those of a forward: the same backend makes them.
+// Its inputs come from a forward, which the same backend runs.
 template <DType A = DType::Float32>
 OpCase attentionBackward(const CaseShape& s) {
   OpCase given;
@@ -157,12 +155,11 @@ OpCase attentionBackward(const CaseShape& s) {
   const size_t gradQkv = given.activationOutput(A, {s.tokens, s.qkvWidth()});
   const std::vector<int32_t> offsets = s.offsets();
   given.prepare = [=](Backend& backend, Call& call) {
-    backend.attention(call[out], call[sums], call[qkv], offsets.data(), s.sequences, s.heads, s.kvHeads,
-                      s.headDim);
+    backend.attention(call[out], call[sums], call[qkv], offsets.data(), s.sequences, s.attentionShape());
   };
   given.run = [=](Backend& backend, Call& call) {
     backend.attentionBackward(call[gradQkv], call[gradOut], call[qkv], call[out], call[sums], offsets.data(),
-                              s.sequences, s.heads, s.kvHeads, s.headDim);
+                              s.sequences, s.attentionShape());
   };
   given.flops = 2.5 * attentionFlops(s);
   given.bytes = given.operandBytes();

@@ -9,7 +9,7 @@ namespace hdpo::self_test {
 
 std::vector<int32_t> CaseShape::offsets() const {
   std::vector<int32_t> offsets = {0};
-  // Quadratic ends: the first sequences are short, the last is the longest.
+  // Boundaries grow quadratically: the first sequences are short, the last is the longest.
   for (int64_t s = 1; s < sequences; ++s) {
     const int64_t wanted = tokens * s * s / (sequences * sequences);
     const int64_t least = offsets.back() + int64_t{1};

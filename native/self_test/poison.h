@@ -1,4 +1,4 @@
-// What outputs hold before a call: whatever it leaves unwritten shows.
+// The values of outputs before a call, so that whatever it leaves unwritten shows.
 #pragma once
 
 #include <limits>

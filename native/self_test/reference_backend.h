@@ -1,5 +1,5 @@
-// What every op means, in plain loops over float64: nothing here is fast and nothing is clever. Tensors are
-// as the interface has them; arithmetic between loading and storing is float64.
+// What every op means, in plain loops: nothing here is fast and nothing is clever. Tensors have the types of
+// the interface; all arithmetic between loading and storing is float64.
 #pragma once
 
 #include <algorithm>
@@ -68,8 +68,8 @@ class ReferenceBackend : public ReferenceLosses {
   }
 
   void headNorm(const Tensor& out, const Tensor& inverseRms, const Tensor& qkv, const Tensor& queryWeight,
-                const Tensor& keyWeight, int64_t heads, int64_t kvHeads, int64_t headDim,
-                float epsilon) override {
+                const Tensor& keyWeight, const AttentionShape& shape, float epsilon) override {
+    const auto [heads, kvHeads, headDim] = shape;
     if (out.data != qkv.data) std::memcpy(out.data, qkv.data, qkv.bytes());
     for (int64_t r = 0; r < qkv.shape[0]; ++r) {
       for (int64_t h = 0; h < heads + kvHeads; ++h) {
@@ -82,7 +82,8 @@ class ReferenceBackend : public ReferenceLosses {
   }
   void headNormBackward(const Tensor& gradQkv, const Tensor& gradQueryWeight, const Tensor& gradKeyWeight,
                         const Tensor& qkv, const Tensor& queryWeight, const Tensor& keyWeight,
-                        const Tensor& inverseRms, int64_t heads, int64_t kvHeads, int64_t headDim) override {
+                        const Tensor& inverseRms, const AttentionShape& shape) override {
+    const auto [heads, kvHeads, headDim] = shape;
     std::vector<float> frozen(static_cast<size_t>(headDim));
     for (int64_t r = 0; r < qkv.shape[0]; ++r) {
       for (int64_t h = 0; h < heads + kvHeads; ++h) {
@@ -95,12 +96,12 @@ class ReferenceBackend : public ReferenceLosses {
     }
   }
 
-  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
+  void rotary(const Tensor& qkv, const AttentionShape& shape, const int32_t* positions,
               const float* inverseFrequencies, int direction) override {
-    const int64_t half = headDim / 2, width = qkv.count() / qkv.shape[0];
+    const int64_t half = shape.headDim / 2;
     for (int64_t r = 0; r < qkv.shape[0]; ++r) {
-      for (int64_t h = 0; h < heads; ++h) {
-        float* head = qkv.f32() + r * width + h * headDim;
+      for (int64_t h = 0; h < shape.positionedHeads(); ++h) {
+        float* head = row(qkv, r) + h * shape.headDim;
         for (int64_t i = 0; i < half; ++i) {
           const double frequency = inverseFrequencies[i];
           const double angle = direction * positions[r] * frequency;
@@ -113,17 +114,18 @@ class ReferenceBackend : public ReferenceLosses {
   }
 
   void attention(const Tensor& out, const Tensor& logSumExp, const Tensor& qkv, const int32_t* offsets,
-                 int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) override {
+                 int64_t sequences, const AttentionShape& shape) override {
+    const auto [heads, kvHeads, headDim] = shape;
     for (int64_t s = 0; s < sequences; ++s) {
       for (int64_t r = offsets[s]; r < offsets[s + 1]; ++r) {
         for (int64_t h = 0; h < heads; ++h) {
-          const std::vector<double> scores = attentionScores(qkv, offsets[s], r, h, heads, kvHeads, headDim);
+          const std::vector<double> scores = attentionScores(qkv, offsets[s], r, h, shape);
           const double total = logSum(scores);
           at(logSumExp, r, h) = static_cast<float>(total);
           for (int64_t i = 0; i < headDim; ++i) {
             double sum = 0;
             for (int64_t k = offsets[s]; k <= r; ++k) {
-              sum += std::exp(scores[k - offsets[s]] - total) * value(qkv, k, h, heads, kvHeads, headDim)[i];
+              sum += std::exp(scores[k - offsets[s]] - total) * value(qkv, k, h, shape)[i];
             }
             row(out, r)[h * headDim + i] = static_cast<float>(sum);
           }
@@ -131,23 +133,26 @@ class ReferenceBackend : public ReferenceLosses {
       }
     }
   }
-  // With P the softmax row and dP_k = gradOut . v_k: dV_k += P_k gradOut, dS_k = P_k (dP_k - sum_j P_j dP_j).
+  // With P the softmax row and dP_k = gradOut . v_k:
+  //   dV_k += P_k gradOut
+  //   dS_k  = P_k (dP_k - sum_j P_j dP_j)
   void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor&,
-                         const Tensor&, const int32_t* offsets, int64_t sequences, int64_t heads,
-                         int64_t kvHeads, int64_t headDim) override {
-    const int64_t width = (heads + 2 * kvHeads) * headDim;
+                         const Tensor&, const int32_t* offsets, int64_t sequences,
+                         const AttentionShape& shape) override {
+    const auto [heads, kvHeads, headDim] = shape;
+    const int64_t width = shape.qkvWidth();
     std::vector<double> grad(static_cast<size_t>(qkv.count()), 0.0);
     for (int64_t s = 0; s < sequences; ++s) {
       const int64_t first = offsets[s];
       for (int64_t r = first; r < offsets[s + 1]; ++r) {
         for (int64_t h = 0; h < heads; ++h) {
-          const std::vector<double> scores = attentionScores(qkv, first, r, h, heads, kvHeads, headDim);
+          const std::vector<double> scores = attentionScores(qkv, first, r, h, shape);
           const double total = logSum(scores), scale = 1.0 / std::sqrt(static_cast<double>(headDim));
           const float* gradHead = row(gradOut, r) + h * headDim;
           std::vector<double> gradProbability(scores.size(), 0.0);
           double mean = 0;
           for (size_t k = 0; k < scores.size(); ++k) {
-            const float* v = value(qkv, first + static_cast<int64_t>(k), h, heads, kvHeads, headDim);
+            const float* v = value(qkv, first + static_cast<int64_t>(k), h, shape);
             for (int64_t i = 0; i < headDim; ++i) gradProbability[k] += double{gradHead[i]} * v[i];
             mean += std::exp(scores[k] - total) * gradProbability[k];
           }
@@ -277,9 +282,9 @@ class ReferenceBackend : public ReferenceLosses {
     }
   }
 
-  // Packed weights are plain float32 values, rounded to bfloat16 in that format; Int8 stays exact.
-  size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat) override {
-    return static_cast<size_t>(outputs * inputs) * sizeof(float);
+  // Packed weights are plain float32 values, which the bfloat16 format rounds. Int8 stays exact.
+  size_t packedBytes(const MatrixShape& weight, PackedFormat) override {
+    return static_cast<size_t>(weight.rows * weight.columns) * sizeof(float);
   }
   void packWeight(const PackedWeight& packed, const Tensor& weight) override {
     for (int64_t i = 0; i < packed.outputs; ++i) {
@@ -300,12 +305,13 @@ class ReferenceBackend : public ReferenceLosses {
   }
 
   // Blocks are [2, K, kvBlockTokens, E].
-  void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
-                  int64_t kvHeads, int64_t headDim) override {
+  void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                  const AttentionShape& shape) override {
+    const auto [heads, kvHeads, headDim] = shape;
     for (int64_t r = 0; r < qkv.shape[0]; ++r) {
       for (int64_t part = 0; part < 2 * kvHeads; ++part) {  // the key heads, then the value heads
         const float* values = row(qkv, r) + (heads + part) * headDim;
-        const int64_t place = placeOf(rows[r], rows[r].length - 1, part, kvHeads, headDim);
+        const int64_t place = placeOf(rows[r], rows[r].length - 1, part, shape);
         for (int64_t i = 0; i < headDim; ++i) {
           if (cache.dtype == DType::BFloat16) {
             cache.bf16()[place + i] = toBFloat16(values[i]);
@@ -317,15 +323,15 @@ class ReferenceBackend : public ReferenceLosses {
     }
   }
   void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
-                       const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
-                       int64_t headDim) override {
+                       const CachedAttentionRow* rows, const AttentionShape& shape) override {
+    const auto [heads, kvHeads, headDim] = shape;
     for (int64_t r = 0; r < qkv.shape[0]; ++r) {
       for (int64_t h = 0; h < heads; ++h) {
         const int64_t shared = h / (heads / kvHeads);
         const float* query = row(qkv, r) + h * headDim;
         std::vector<double> scores;
         for (int64_t t = 0; t < rows[r].length; ++t) {
-          const int64_t key = placeOf(rows[r], t, shared, kvHeads, headDim);
+          const int64_t key = placeOf(rows[r], t, shared, shape);
           double sum = 0;
           for (int64_t i = 0; i < headDim; ++i) sum += double{query[i]} * cached(cache, key + i);
           scores.push_back(sum / std::sqrt(static_cast<double>(headDim)));
@@ -334,7 +340,7 @@ class ReferenceBackend : public ReferenceLosses {
         for (int64_t i = 0; i < headDim; ++i) {
           double sum = 0;
           for (int64_t t = 0; t < rows[r].length; ++t) {
-            const int64_t value = placeOf(rows[r], t, kvHeads + shared, kvHeads, headDim);
+            const int64_t value = placeOf(rows[r], t, kvHeads + shared, shape);
             sum += std::exp(scores[t] - total) * cached(cache, value + i);
           }
           row(out, r)[h * headDim + i] = static_cast<float>(sum);
@@ -344,7 +350,7 @@ class ReferenceBackend : public ReferenceLosses {
   }
 
  private:
-  // A row of a packed product's operand, as the format holds it.
+  // Row r of a packed product's operand, with the values that the format holds.
   static std::vector<float> held(const Tensor& matrix, int64_t r, PackedFormat format) {
     std::vector<float> values;
     for (int64_t j = 0; j < matrix.shape[1]; ++j) {
@@ -362,11 +368,11 @@ class ReferenceBackend : public ReferenceLosses {
     }
     return values;
   }
-  // Of a token's key or value in the cache.
-  static int64_t placeOf(const CachedAttentionRow& of, int64_t position, int64_t part, int64_t kvHeads,
-                         int64_t headDim) {
+  // Where a token's key or value lies in the cache.
+  static int64_t placeOf(const CachedAttentionRow& of, int64_t position, int64_t part,
+                         const AttentionShape& shape) {
     const int64_t block = of.blocks[position / kvBlockTokens], within = position % kvBlockTokens;
-    return ((block * 2 * kvHeads + part) * kvBlockTokens + within) * headDim;
+    return ((block * 2 * shape.kvHeads + part) * kvBlockTokens + within) * shape.headDim;
   }
   static double cached(const Tensor& cache, int64_t place) {
     return cache.dtype == DType::BFloat16 ? fromBFloat16(cache.bf16()[place]) : cache.f32()[place];
@@ -403,12 +409,13 @@ class ReferenceBackend : public ReferenceLosses {
     }
   }
 
-  static const float* value(const Tensor& qkv, int64_t r, int64_t head, int64_t heads, int64_t kvHeads,
-                            int64_t headDim) {
+  static const float* value(const Tensor& qkv, int64_t r, int64_t head, const AttentionShape& shape) {
+    const auto [heads, kvHeads, headDim] = shape;
     return row(qkv, r) + (heads + kvHeads + head / (heads / kvHeads)) * headDim;
   }
   static std::vector<double> attentionScores(const Tensor& qkv, int64_t first, int64_t r, int64_t head,
-                                             int64_t heads, int64_t kvHeads, int64_t headDim) {
+                                             const AttentionShape& shape) {
+    const auto [heads, kvHeads, headDim] = shape;
     std::vector<double> scores;
     const float* query = row(qkv, r) + head * headDim;
     for (int64_t k = first; k <= r; ++k) {

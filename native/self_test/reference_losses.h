@@ -95,7 +95,7 @@ class ReferenceLosses : public Backend {
   static float& at(const Tensor& matrix, int64_t r, int64_t c) {
     return matrix.f32()[r * matrix.shape[1] + c];
   }
-  // An element of a float32 or bfloat16 matrix; `rounded`: as a product with a bfloat16 operand takes it.
+  // An element of a float32 or bfloat16 matrix; `rounded`: as in a product with a bfloat16 operand.
   static double operand(const Tensor& matrix, int64_t r, int64_t c, bool rounded) {
     const int64_t index = r * matrix.shape[1] + c;
     if (matrix.dtype == DType::BFloat16) return fromBFloat16(matrix.bf16()[index]);
@@ -116,7 +116,7 @@ class ReferenceLosses : public Backend {
     for (const double logit : logits) entropy -= std::exp(logit - total) * (logit - total);
     return entropy;
   }
-  // Of logits before their division by the temperature; `logits` are those after it.
+  // The gradient of logits before their division by the temperature; `logits` are those after it.
   static std::vector<double> gradLogits(const std::vector<double>& logits, double total, double entropy,
                                         int32_t target, double gradLogprob, double scale,
                                         const PolicyLossOptions& options) {
@@ -148,8 +148,8 @@ class ReferenceLosses : public Backend {
     }
   }
 
-  // One clipped channel (docs/algorithm.md): its loss, and its gradient by the logprob into `grad`.
-  // `clipped`: 0 none, 1 low, 2 high, 3 dual.
+  // One clipped channel (docs/algorithm.md): returns its loss, and writes its gradient with respect to the
+  // logprob to `grad`. `clipped`: 0 none, 1 low, 2 high, 3 dual.
   static double channel(double advantage, double difference, const PolicyLossOptions& options, double& grad,
                         int& clipped) {
     const double ratio = std::exp(std::clamp(difference, -20.0, 20.0));
@@ -172,7 +172,7 @@ class ReferenceLosses : public Backend {
     return loss;
   }
 
-  // Adds one token to the sums and returns the gradient of the loss by its logprob.
+  // Adds one token to the sums and returns the gradient of the loss with respect to its logprob.
   static double tokenLoss(PolicyLossSums& sums, const TokenTerms& terms, const PolicyLossOptions& options,
                           double logprob, double entropy) {
     sums.tokens += 1;

@@ -11,7 +11,7 @@ namespace hdpo::self_test {
 namespace {
 
 // Three sequences whose tokens lie inside both clips, beyond each, beyond the dual clip and beyond the clamp
-// of the ratio's exponent, with advantages of both signs; every seventh token is not the policy's.
+// of the ratio's exponent, with advantages of both signs. Every seventh token is masked out.
 LossBatch mixedBatch() {
   LossBatch batch;
   batch.vocabSize = 7;
@@ -46,7 +46,7 @@ LossBatch withOption(float PolicyLossOptions::*option, float value) {
 
 OpCase advantagesCase(const RolloutGroups& rollouts) {
   OpCase given;
-  given.input({1});  // every case has a tensor
+  given.input({1});  // every case needs a tensor
   given.run = [rollouts](Backend& backend, Call& call) {
     const size_t count = rollouts.groupIds.size();
     std::vector<float> rewards(count, kPoison), accuracy(count, kPoison), efficiency(count, kPoison);

@@ -1,5 +1,5 @@
-// The rules of HDPO (docs/algorithm.md) on small cases, each named after what it holds a device to. The rows
-// of the table compare a GPU with the CPU; these compare every device with the float64 formulas.
+// The rules of HDPO (docs/algorithm.md) on small cases, each named after what it requires of a device. The
+// rows of the table compare a GPU with the CPU; these rules compare every device with the float64 formulas.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct RolloutGroups {
   bool scaleByStd = true;
 };
 
-// N tokens of S sequences under their logits.
+// N tokens of S sequences, with their logits.
 struct LossBatch {
   int64_t vocabSize = 0;
   std::vector<float> logits;                                    // [N, V]
@@ -32,9 +32,10 @@ struct LossBatch {
   PolicyLossOptions options;
 };
 
-// Host results: efficiency rewards, accuracy advantages, efficiency advantages.
+// Results on the host: efficiency rewards, accuracy advantages, efficiency advantages.
 OpCase advantagesCase(const RolloutGroups& rollouts);
-// Host results: logprobs, entropy, gradLogprobs, gradLogits, {loss, accuracy loss, efficiency loss, KL}.
+// Results on the host: logprobs, entropy, gradLogprobs, gradLogits, {loss, accuracy loss, efficiency loss,
+// KL}.
 OpCase policyLossCase(const LossBatch& batch);
 
 struct Rule {

@@ -16,11 +16,11 @@ namespace hdpo::self_test {
 
 namespace {
 
-// Of the seconds that a timing may take and the calls it is made of.
+// How long one timing may take, in seconds, and how many calls it is made of.
 constexpr double kTimedSeconds = 0.1;
 constexpr int kMostCalls = 1000;
 
-// Cheap and the same everywhere: SplitMix64's output of (operand, index).
+// Cheap, and the same on every machine: SplitMix64's output for (operand, index).
 float uniformValue(size_t operand, int64_t index) {
   uint64_t z = (static_cast<uint64_t>(operand) << 40) + static_cast<uint64_t>(index) * 0x9E3779B97F4A7C15ull;
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -54,7 +54,7 @@ class Placed {
     if (given.prepare) given.prepare(backend, call);
   }
 
-  // All that the call wrote, its results on the host last.
+  // Everything that the call wrote; its results on the host come last.
   std::vector<std::vector<float>> results() {
     std::vector<std::vector<float>> all;
     for (size_t i = 0; i < given_.operands.size(); ++i) {
@@ -64,7 +64,7 @@ class Placed {
     return all;
   }
 
-  // Returns when the device has come to the end of what was asked of it.
+  // Returns when the device has finished everything that was asked of it.
   void wait() {
     char byte = 0;
     backend_.copyToHost(&byte, call.tensors.front().data, 1);
@@ -104,7 +104,7 @@ class Placed {
   std::vector<Buffer> buffers_;
 };
 
-// |found - expected| / |expected|, Euclidean; infinity where a value is not finite on one side alone.
+//found - expected| / |expected|, Euclidean; infinity where a value is not finite on one side only.
 double errorOf(const std::vector<float>& found, const std::vector<float>& expected) {
   if (found.size() != expected.size()) return std::numeric_limits<double>::infinity();
   double difference = 0, size = 0;
@@ -125,7 +125,7 @@ std::string describe(const CaseShape& shape) {
          std::to_string(shape.vocabSize);
 }
 
-// `where`: what a failure names.
+// `where` is what a failure names.
 void checkCase(const OpCase& given, const std::string& where, Backend& tested, Backend& reference,
                OpResult& result) {
   result.allowed = std::max(result.allowed, given.tolerance);
@@ -164,7 +164,7 @@ OpResult checkRules(const char* name, const std::vector<Rule>& rules, Backend& t
   return result;
 }
 
-// Seconds of one call, the fastest of three series.
+// Seconds per call, from the fastest of three series.
 double secondsOf(Backend& backend, const OpCase& given) {
   Placed placed(backend, given);
   const auto series = [&](int calls) {

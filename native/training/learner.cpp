@@ -25,7 +25,7 @@ void addSums(PolicyLossSums& total, const PolicyLossSums& part) {
   total.kl += part.kl;
   total.supervisedLoss += part.supervisedLoss;
   total.entropy += part.entropy;
-  // Not std::max, which may drop a NaN.
+  // std::max would not do: it may drop a NaN.
   const bool larger = part.logprobDifference > total.logprobDifference || std::isnan(part.logprobDifference);
   if (larger) total.logprobDifference = part.logprobDifference;
   total.tokens += part.tokens;
@@ -54,7 +54,7 @@ ParameterSet& Learner::gradients() {
 
 void Learner::allocateGradients() {
   if (weightGradients_ || adapterGradients_) return;
-  model_.trained();  // refuses where nothing is trained
+  model_.trained();  // throws where nothing is trained
   if (model_.adapter()) {
     adapterGradients_.emplace(backend_, model_.config(), model_.adapter()->options());
   } else {
@@ -138,8 +138,9 @@ AccumulatedLoss Learner::accumulate(const TrainingBatch& batch, Aggregation aggr
       batch,
       supervised ? supervisedTerms(batch, result.trainedTokens) : policyTermsOf(batch, aggregation, loss),
       loss);
-  model_.trained();  // refuses where nothing is trained
-  // Of the whole batch: whether memory suffices is not to depend on how many rollouts agree.
+  model_.trained();  // throws where nothing is trained
+  // The check is over the whole batch, because whether memory suffices must not depend on how many rollouts
+  // agree.
   requireTrainingMemory(split(batch.offsets, microBatchTokens));
   gradients().zero();
   for (const Slice& slice : split(sequences.offsets, microBatchTokens)) {
@@ -229,8 +230,8 @@ void Learner::logprobs(const Model& model, const std::vector<int32_t>& tokens,
     stopIfAborted(aborted);
     const PackedBatch packed{slice.tokenCount, static_cast<int64_t>(slice.offsets.size()) - 1,
                              tokens.data() + slice.firstToken, slice.offsets.data()};
-    // Every row predicts its successor. A sequence's last row has none: its target is arbitrary and its
-    // result dropped.
+    // Every row predicts its successor. A sequence's last row has none: its target is arbitrary, and its
+    // result is dropped.
     std::vector<int32_t> targets(packed.tokens + 1, packed.tokens + slice.tokenCount);
     targets.push_back(0);
     const std::vector<TokenTerms> terms(targets.size());
@@ -249,7 +250,8 @@ void Learner::logprobs(const Model& model, const std::vector<int32_t>& tokens,
   }
 }
 
-// Fills each micro-batch in the order of the sequences; one that is longer than the budget stands alone.
+// Fills each micro-batch in the order of the sequences. A sequence that is longer than the budget stands
+// alone.
 std::vector<Learner::Slice> Learner::split(const std::vector<int32_t>& offsets, int64_t microBatchTokens) {
   require(microBatchTokens >= 1, "ERR_ARGUMENT",
           "microBatchTokens must be at least 1, but is " + std::to_string(microBatchTokens));

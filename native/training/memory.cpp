@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kUnknown = std::numeric_limits<size_t>::max();
 
-// The number after `key` in a file of "key value" or "key: value kB" lines.
+// Reads the number after `key` in a file of "key value" or "key: value kB" lines.
 size_t fieldOf(const char* path, const std::string& key) {
   std::ifstream file(path);
   std::string name;
@@ -27,14 +27,14 @@ size_t fieldOf(const char* path, const std::string& key) {
   return kUnknown;
 }
 
-// The single number of a file; kUnknown for "max" and for no such file.
+// Reads the single number of a file: kUnknown for "max" and where there is no such file.
 size_t numberIn(const char* path) {
   std::ifstream file(path);
   uint64_t value = 0;
   return file >> value ? static_cast<size_t>(value) : kUnknown;
 }
 
-// What a limited control group (a container) has left; pages of files that it could drop are free.
+// What a limited control group (a container) has left. Pages of files that it could drop count as free.
 size_t leftInGroup(size_t limit, size_t used, size_t droppable) {
   if (limit == kUnknown || used == kUnknown) return kUnknown;
   const size_t held = used - std::min(used, droppable == kUnknown ? 0 : droppable);

@@ -1,4 +1,4 @@
-// What memory the system has left for this process.
+// How much memory the system has left for this process.
 #pragma once
 
 #include <cstddef>
@@ -11,15 +11,15 @@ namespace hdpo {
 // Bytes that can be allocated without swapping: the smaller of the system's estimate (MemAvailable) and what
 // the process's control group leaves. The largest size_t where the system does not say.
 size_t availableMemory();
-// Bytes of this process in memory now; 0 where the system does not say.
+// Bytes of this process that are in memory now; 0 where the system does not say.
 size_t residentMemory();
 
 std::string describeBytes(size_t bytes);  // "1.25 GB"
 
-// ERR_MEMORY: "PURPOSE needs ... but ... is available; REMEDY".
+// Throws ERR_MEMORY: "PURPOSE needs ... but ... is available; REMEDY".
 void requireMemory(size_t bytes, const std::string& purpose, const std::string& remedy);
 
-// The same of a backend's memory.
+// The same for a backend's memory.
 size_t availableMemory(Backend& backend);
 void requireMemory(Backend& backend, size_t bytes, const std::string& purpose, const std::string& remedy);
 

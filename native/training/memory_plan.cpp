@@ -25,7 +25,8 @@ size_t trainingActivationBytes(Backend& backend, const ModelConfig& config, cons
   const size_t row =
       static_cast<size_t>(config.hiddenSize) * sizeOf(backend.activationType(options.precision));
   const size_t logits = static_cast<size_t>(config.vocabSize) * sizeof(float);
-  // Predictors, their gradients, and these scattered to all rows; the loss's chunk of logits.
+  // The loss adds the predictors, their gradients, these gradients scattered to all rows, and its chunk of
+  // logits.
   return Transformer::trainingBytes(backend, config, recompute, adapter, options.precision,
                                     microBatchTokens) +
          3 * static_cast<size_t>(microBatchTokens) * row +

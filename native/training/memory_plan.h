@@ -1,5 +1,5 @@
-// How much memory a model takes, before it is allocated: for refusals that name what to change, and for
-// people who choose how to train.
+// How much memory a model takes, computed before it is allocated: for refusals that name what to change, and
+// for people who choose how to train.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@
 namespace hdpo {
 
 struct MemoryPlan {
-  size_t weights = 0;            // masters included
+  size_t weights = 0;            // float32 masters included
   size_t generationWeights = 0;  // packed for generation, the adapter included
   size_t adapters = 0;
   size_t gradients = 0, optimizer = 0;
-  size_t activations = 0;  // of one micro-batch, the loss included
+  size_t activations = 0;  // for one micro-batch, the loss included
   size_t kvCache = 0;
-  size_t generationWorkspace = 0;  // of a step with as many rows as it may have
+  size_t generationWorkspace = 0;  // for a step with as many rows as it may have
 
   size_t total() const {
     return weights + generationWeights + adapters + gradients + optimizer + activations + kvCache +
@@ -23,10 +23,10 @@ struct MemoryPlan {
   }
 };
 
-// Weights, adapters, gradients and optimiser state: what follows from the model alone.
+// Plans weights, adapters, gradients and optimiser state: what follows from the model alone.
 MemoryPlan planModel(const ModelConfig& config, const ModelOptions& options);
 
-// Transformer, loss and what lies between the two.
+// Bytes for the transformer, the loss and what lies between the two.
 size_t trainingActivationBytes(Backend& backend, const ModelConfig& config, const ModelOptions& options,
                                bool recompute, int64_t microBatchTokens);
 

@@ -8,7 +8,7 @@ namespace hdpo {
 
 namespace {
 
-// Before anything is allocated.
+// Checks the options before anything is allocated.
 const ModelConfig& checked(Backend& backend, const ModelConfig& config, const ModelOptions& options) {
   const MemoryPlan plan = planModel(config, options);
   requireMemory(backend, plan.weights + plan.adapters, "holding this model's weights",

@@ -1,7 +1,7 @@
 // The weights of a policy as it is trained, in one of four ways:
 //   float32 in full     the weights themselves are trained
-//   bfloat16 in full    float32 masters are trained; the bfloat16 weights are them, rounded after every step
-//   LoRA                the weights (float32 or bfloat16) are frozen, an adapter beside them is trained
+//   bfloat16 in full    float32 masters are trained, and rounded to the bfloat16 weights after every step
+//   LoRA                the weights (float32 or bfloat16) are frozen; an adapter beside them is trained
 //   not trainable       weights (and an adapter) to compute with
 #pragma once
 
@@ -15,7 +15,7 @@
 namespace hdpo {
 
 struct ModelOptions {
-  DType precision = DType::Float32;  // of matrices
+  DType precision = DType::Float32;  // type of matrices
   std::optional<AdapterOptions> adapter;
   bool trainable = true;
 
@@ -24,7 +24,7 @@ struct ModelOptions {
 
 class ModelWeights {
  public:
-  // Zero-filled. ERR_MEMORY where they do not fit.
+  // All values are 0. Throws ERR_MEMORY where they do not fit.
   ModelWeights(Backend& backend, const ModelConfig& config, const ModelOptions& options);
 
   const ModelConfig& config() const { return weights_.config(); }
@@ -33,31 +33,31 @@ class ModelWeights {
   const Parameters& weights() const { return weights_; }
   Adapter* adapter() { return adapter_ ? &*adapter_ : nullptr; }
   const Adapter* adapter() const { return adapter_ ? &*adapter_ : nullptr; }
-  // ERR_STATE without one.
+  // Throws ERR_STATE where there is no adapter.
   Adapter& requireAdapter();
 
-  // Float32 values as precise as they are kept: the masters where there are, else the weights.
+  // The most precise float32 values that are kept: the masters where there are any, else the weights.
   Parameters& precise() { return masters_ ? *masters_ : weights_; }
   const Parameters& precise() const { return masters_ ? *masters_ : weights_; }
-  void preciseChanged();  // rounds the masters to the weights
+  void preciseChanged();  // rounds the masters into the weights
 
-  ParameterSet& trained();  // what the optimiser changes; ERR_STATE where nothing is
+  ParameterSet& trained();  // what the optimiser changes; ERR_STATE where nothing is trained
   int64_t trainedCount() const;
   void trainedChanged() {
     if (masters_) preciseChanged();
   }
 
-  // With the adapter, where there is one; or without, as the reference that it is trained against.
+  // The model with its adapter, where there is one; or without, as the reference that it is trained against.
   Model model(AdapterDropout dropout = {}) const { return {weights_, adapter(), dropout}; }
   Model reference() const { return {weights_}; }
 
-  // Draws weights and adapter.
+  // Draws weights and adapter at random.
   void initialize(uint64_t seed);
 
-  // Merged, the adapter counts as part of the weights: saveWeights writes their sum and generation reads it.
-  // The weights themselves stay as they are, so that unmerging brings them back bit for bit and costs
-  // nothing; the price is that the sum is computed where it is used. ERR_STATE: no adapter, merged already,
-  // not merged.
+  // A merged adapter counts as part of the weights: saveWeights writes their sum and generation reads it. The
+  // weights themselves stay as they are, so that unmerging brings them back bit for bit and costs nothing.
+  // The price is that the sum is computed wherever it is used. Both throw ERR_STATE where there is no
+  // adapter; merge throws it where the adapter is merged already, unmerge where it is not.
   void merge();
   void unmerge();
   bool merged() const { return merged_; }

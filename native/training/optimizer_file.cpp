@@ -12,8 +12,8 @@ namespace {
 
 constexpr const char* kOptimizerFormat = "hdpo-adamw-1";
 
-// FNV-1a over names and shapes: optimiser state is flat, so it only fits a model whose layout is exactly the
-// same.
+// FNV-1a over names and shapes. Optimiser state is flat, so it only fits a model with exactly the same
+// layout.
 std::string layoutFingerprint(const ParameterSet& parameters) {
   uint64_t hash = 14695981039346656037ull;
   const auto mix = [&hash](const std::string& text) {

@@ -1,4 +1,4 @@
-// Optimiser state in a safetensors file. A load checks the whole file first and changes nothing when it
+// Optimiser state in a safetensors file. Loading checks the whole file first, and changes nothing when it
 // refuses (ERR_CHECKPOINT, naming the file and the tensor).
 #pragma once
 
@@ -8,8 +8,8 @@
 
 namespace hdpo {
 
-// "momentum" and "variance", flat in the order of the trained parameters' entries; the metadata holds the
-// step and a fingerprint of that layout.
+// The file has "momentum" and "variance", flat in the order of the trained parameters' entries; its metadata
+// holds the step and a fingerprint of that layout.
 void saveOptimizer(const ParameterSet& momentum, const ParameterSet& variance, int64_t step,
                    const std::string& path);
 int64_t loadOptimizer(ParameterSet& momentum, ParameterSet& variance, const std::string& path);  // the step

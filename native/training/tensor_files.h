@@ -1,4 +1,4 @@
-// Moves tensors between a backend's memory and safetensors files, converting on the way, in pieces.
+// Moves tensors between a backend's memory and safetensors files in pieces, converting on the way.
 #pragma once
 
 #include <string>
@@ -12,15 +12,15 @@ namespace hdpo {
 [[noreturn]] void refuseFile(const std::string& path, const std::string& reason);  // ERR_CHECKPOINT
 
 std::string describeShape(const std::vector<int64_t>& shape);
-// At most the first few of many names, so that a wrong file gives a message and not a page.
+// Lists at most the first few of many names, so that a wrong file gives a message and not a page.
 std::string listNames(const std::vector<std::string>& names);
 
-// Dtype (F32, or also BF16 and F16) and shape, or ERR_CHECKPOINT naming the tensor.
+// Checks dtype (F32, or also BF16 and F16) and shape; throws ERR_CHECKPOINT naming the tensor.
 void checkTensor(const SafetensorsEntry& found, const std::string& name, const std::vector<int64_t>& shape,
                  bool float32Only, const std::string& path);
 
 void readTensor(Backend& backend, const Tensor& destination, const SafetensorsEntry& source);
-// In `dtype`, "F32" or "BF16".
+// Appends the tensor as `dtype`, "F32" or "BF16".
 void appendTensor(SafetensorsWriter& writer, Backend& backend, const Tensor& tensor, DType dtype);
 
 constexpr const char* safetensorsName(DType dtype) { return dtype == DType::BFloat16 ? "BF16" : "F32"; }

@@ -30,7 +30,7 @@ void applyImportanceWeights(const TrainingBatch& batch, std::vector<TokenTerms>&
   }
 }
 
-// NaN counts as a gradient: the step is to see it.
+// NaN counts as a gradient, because the step must see it.
 bool hasGradient(const TokenTerms& terms, const PolicyLossOptions& loss) {
   const bool accuracy = loss.accuracyWeight != 0 && terms.accuracyAdvantage != 0;
   const bool efficiency = loss.efficiencyWeight != 0 && terms.efficiencyAdvantage != 0;

@@ -121,7 +121,7 @@ std::string numbered(const std::string& stem, size_t index, size_t count) {
   return stem + suffix;
 }
 
-// Tensors' names are the library's own and need no escaping; saveWeights has looked at the stem.
+// Names of tensors are the library's own and need no escaping; saveWeights has checked the stem.
 std::string indexText(const std::vector<Shard>& shards, const std::string& stem, DType precision) {
   uint64_t total = 0;
   std::string map;

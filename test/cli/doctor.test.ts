@@ -71,6 +71,15 @@ describe('the self-test', () => {
     expect(formatSelfTest(report)).toMatch(/cpu: \d+ passed, 0 failed, 0 not there$/)
   }, 60_000)
 
+  it('has the rules of HDPO apart, as hdpo doctor shows them', async () => {
+    const { device, ops } = await fromNative(addon.checkRules())
+    expect(device).toBe('cpu')
+    expect(ops.map(({ name, outcome }) => [name, outcome])).toEqual([
+      ['groupAdvantages, the rules', 'passed'],
+      ['policyLoss, the rules', 'passed'],
+    ])
+  })
+
   it('shows failures, what is not there, and times', () => {
     const report: SelfTestReport = {
       device: 'cuda',

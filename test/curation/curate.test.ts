@@ -133,6 +133,29 @@ describe('curate', () => {
     )
   })
 
+  it('takes no answer of a trace from inside its thought', async () => {
+    const said = (content: string) => ({
+      messages: [
+        { role: 'user', content: 'question 4' },
+        { role: 'assistant', content },
+      ] as Message[],
+    })
+    await run({
+      traces: [
+        said('<think>Is it <answer>41</answer>?</think>\n\n<answer>42</answer>'),
+        said('Perhaps 41.</think><answer>42</answer>'),
+        said('<think>It is <answer>42</answer>.</think>I do not know.'),
+        said('It is <answer>42</answer>?</think>I do not know.'),
+        said('<think>It is <answer>42</answer>'),
+      ],
+    })
+    expect((await read('dropped.jsonl')).map(({ trace, detail }) => [trace, detail])).toEqual([
+      [3, 'answers null'],
+      [4, 'answers null'],
+      [5, 'answers null'],
+    ])
+  })
+
   it('asks the judge about tool use, and never takes its failure for a yes', async () => {
     endpoint.behave((response, { body }) => {
       const text = body.messages[1]?.content ?? ''
@@ -218,7 +241,7 @@ describe('curate refuses, before it makes a folder', () => {
       [{ policy: undefined }, 'curate.policy: must be a policy, got undefined'],
       [{ samples: 0 }, 'curate.samples: must be a whole number of at least 1, got 0'],
       [{ concurrency: 0.5 }, 'curate.concurrency: must be a whole number of at least 1, got 0.5'],
-      [{ output: '' }, "curate.output: must be text, got ''"],
+      [{ output: '' }, "curate.output: must be text that is not empty, got ''"],
       [{ reward: { answer: 'exact' } }, "curate.reward.answer: must be a function, got 'exact'"],
       [{ rollout: { maxTurns: 0 } }, 'curate.rollout.maxTurns: must be a whole number of at least 1, got 0'],
       [

@@ -167,11 +167,28 @@ describe('an endpoint that misbehaves', () => {
         { baseURL: 'localhost:8000' },
         "endpoint.baseURL: must be an address that begins with http:// or https://, got 'localhost:8000'",
       ],
-      [{ model: '' }, "endpoint.model: must be text, got ''"],
-      [{ key: 12345 }, 'endpoint.key: must be text, got number'],
+      [{ model: '' }, "endpoint.model: must be text that is not empty, got ''"],
+      [{ key: 12345 }, 'endpoint.key: must be text, got a number'],
       [{ retry: { retries: -1 } }, 'endpoint.retry.retries: must be a whole number of at least 0, got -1'],
     ],
   )
+
+  it.each([
+    ['<think>Six sevens.</think>\n\n42', '42'],
+    ['\n<think><answer>41</answer>? No.</think>\n42 ', '42'],
+    ['<think><answer>41</answer>? No.</think> So <answer>42</answer>.', '42'],
+    ['Six sevens make 42.\n</think>\n\n42', '42'],
+    ['Is it <answer>41</answer>? No.</think><answer>42</answer>', '42'],
+    ['The tag <think> opens.</think>42', '42'],
+    ['<think>Is it <answer>41</answer>?', undefined],
+    ['<think>Hm.</think>\n', undefined],
+    ['42', '42'],
+  ])('a reply of %j answers %j', async (content, answer) => {
+    broken.behave((response) => send(response, 200, completion({ content })))
+    const rollout = await play(endpoint())
+    expect(rollout).toMatchObject({ finalAnswer: answer, wellFormed: answer !== undefined })
+    expect(rollout.messages.at(-1)?.content).toBe(content)
+  })
 
   it('a reply that was cut off is no answer', async () => {
     broken.behave((response) =>

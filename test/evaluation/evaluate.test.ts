@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { ProgressReport } from '../../lib/core/progress.js'
 import { evaluate, measureKnown } from '../../lib/evaluation/evaluate.js'
 import { lookup, rightIf42, tasks } from '../trainer/scripted-environment.js'
 import { ScriptedPolicy } from '../trainer/scripted-policy.js'
@@ -40,7 +41,15 @@ describe('evaluate', () => {
       rightShare: new Map<string, number>(),
       samples: 8,
     }
-    const { summary, groups } = await evaluate({ ...asking(knowledgeablePolicy()), samples: 2, knowledge })
+    const told: ProgressReport[] = []
+    const onProgress = (progress: ProgressReport) => told.push(progress)
+    const { summary, groups } = await evaluate({
+      ...asking(knowledgeablePolicy()),
+      samples: 2,
+      knowledge,
+      onProgress,
+    })
+    expect(told).toEqual([1, 2, 3, 4, 5, 6].map((done) => ({ done, total: 6 })))
     expect(groups.map((group) => group.length)).toEqual([2, 2, 2, 2, 2, 2])
     expect(summary).toMatchObject({ questions: 6, rollouts: 12, knownQuestions: 3, neededQuestions: 2 })
     expect(summary.accuracy).toBeCloseTo(5 / 6, 12)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../lib/core/random.js'
-import { quantile, ratioInterval, wilson } from '../../lib/evaluation/intervals.js'
+import { quantile } from '../../lib/evaluation/bootstrap.js'
+import { ratioInterval, wilson } from '../../lib/evaluation/intervals.js'
 
 const shares = (values: number[]) => values.map((numerator) => ({ numerator, denominator: 1 }))
 

@@ -37,10 +37,11 @@ export const policyLossCases = () => readCases<PolicyLossCase>('policy_loss.json
 
 /** linearPolicyLoss of a case by the identity matrix: hidden states are the logits, and gradHidden is gradLogits. */
 export function throughIdentity(input: PolicyLossCase) {
-  const { vocabSize, logits: hidden } = input
+  const { name: _, expected: __, logits: hidden, ...rest } = input
+  const { vocabSize } = rest
   const weight = new Float32Array(vocabSize * vocabSize)
   for (let token = 0; token < vocabSize; token++) weight[token * vocabSize + token] = 1
-  return { ...input, hidden, weight, hiddenSize: vocabSize }
+  return { ...rest, hidden, weight, hiddenSize: vocabSize }
 }
 
 /** Its gradWeight: gradLogits^T * hidden. */

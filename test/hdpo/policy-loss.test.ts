@@ -1,6 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
+import { InvalidOptionError } from '../../lib/core/option-error.js'
 import { kernels, type PolicyLossInput } from '../../lib/native/kernels.js'
+import { refuses } from '../core/wrong-options.js'
 import {
   largestDifference,
   largestRelativeDifference,
@@ -23,17 +25,24 @@ const small = {
   accuracyAdvantages: [1, -0.5],
   efficiencyAdvantages: [0.5, 0],
 }
+/** What linearPolicyLoss takes of it. */
+const { logits: _, ...tokens } = small
 
 describe('policyLoss', () => {
-  it.each(cases)('agrees with the reference in every result: $name', async ({ expected, ...input }) => {
-    const found = await kernels.policyLoss(input)
-    for (const name of ['loss', 'accuracyLoss', 'efficiencyLoss', 'kl'] as const) {
-      expect(largestRelativeDifference([found[name]], [expected[name]], 1e-12), name).toBeLessThan(tolerance)
-    }
-    for (const name of ['logprobs', 'entropy', 'gradLogprobs', 'gradLogits'] as const) {
-      expect(largestRelativeDifference(found[name], expected[name], 1e-12), name).toBeLessThan(tolerance)
-    }
-  })
+  it.each(cases)(
+    'agrees with the reference in every result: $name',
+    async ({ name: _, expected, ...input }) => {
+      const found = await kernels.policyLoss(input)
+      for (const name of ['loss', 'accuracyLoss', 'efficiencyLoss', 'kl'] as const) {
+        expect(largestRelativeDifference([found[name]], [expected[name]], 1e-12), name).toBeLessThan(
+          tolerance,
+        )
+      }
+      for (const name of ['logprobs', 'entropy', 'gradLogprobs', 'gradLogits'] as const) {
+        expect(largestRelativeDifference(found[name], expected[name], 1e-12), name).toBeLessThan(tolerance)
+      }
+    },
+  )
 
   it('has the defaults of the paper', async () => {
     const given = {
@@ -193,51 +202,68 @@ describe('policyLoss', () => {
     for (const answer of await Promise.all(answers)) expect(answer).toEqual(expected)
   })
 
-  it.each([
-    [undefined, TypeError, "input: must be an object with the kernel's arguments by name, got undefined"],
-    [{ vocabSize: undefined }, TypeError, 'vocabSize: must be a positive integer, got undefined'],
-    [{ vocabSize: 2.5 }, RangeError, 'vocabSize: must be an integer from 1 to 2147483647, got 2.5'],
-    [{ vocabSize: 4 }, RangeError, 'logits: must have 20 elements, targets times vocabSize, got 15'],
-    [{ targets: [2, 0, 1, 3, 2] }, RangeError, 'targets[3]: must be less than vocabSize, 3, got 3'],
-    [{ targets: [2, 0, 1, -1, 2] }, RangeError, 'targets[3]: must be an integer from 0'],
-    [{ lossMask: [1, 1] }, RangeError, 'lossMask: must have 5 elements, one a token as targets, got 2'],
+  refuses(
+    (wrong: object | undefined) => kernels.policyLoss((wrong && { ...small, ...wrong }) as PolicyLossInput),
     [
-      { sequenceLengths: [3, 3] },
-      RangeError,
-      'sequenceLengths: must add up to 5, the length of targets, got 6',
+      [undefined, 'options: must be an object, got undefined'],
+      [{ vocabSize: undefined }, 'vocabSize: must be a whole number from 1 to 2147483647, got undefined'],
+      [{ vocabSize: 2.5 }, 'vocabSize: must be a whole number from 1 to 2147483647, got 2.5'],
+      [{ vocabSize: 4 }, 'logits: must be of 20 elements, targets times vocabSize, got 15 elements'],
+      [{ targets: [2, 0, 1, 3, 2] }, 'targets[3]: must be less than vocabSize, 3, got 3'],
+      [{ targets: [2, 0, 1, -1, 2] }, 'targets[3]: must be an integer from 0 to 2147483647, got -1'],
+      [{ lossMask: [1, 1] }, 'lossMask: must be of 5 elements, one per token as targets, got 2 elements'],
+      [
+        { sequenceLengths: [3, 3] },
+        'sequenceLengths: must be lengths that add up to 5, the length of targets, got a sum of 6',
+      ],
+      [{ sequenceLengths: [6, -1] }, 'sequenceLengths[1]: must be an integer from 0 to 2147483647, got -1'],
+      [{ oldLogprobs: [0] }, 'oldLogprobs: must be of 5 elements, one per token as targets, got 1 elements'],
+      [
+        { accuracyAdvantages: [1] },
+        'accuracyAdvantages: must be of 2 elements, one per sequence as sequenceLengths, got 1 elements',
+      ],
+      [
+        { accuracyAdvantages: [1, Number.NaN] },
+        'accuracyAdvantages[1]: must be a finite number in the range of float32, got NaN',
+      ],
+      [
+        { efficiencyAdvantages: [1, Infinity] },
+        'efficiencyAdvantages[1]: must be a finite number in the range of float32, got Infinity',
+      ],
+      [
+        { klCoefficient: 0.1 },
+        'referenceLogprobs: must be given where klCoefficient is not 0, got undefined',
+      ],
+      [
+        { referenceLogprobs: [0, 0] },
+        'referenceLogprobs: must be of 5 elements, one per token as targets, got 2 elements',
+      ],
+      [{ temperature: 0 }, 'temperature: must be at least 0.000001, got 0'],
+      [{ temperature: Number.NaN }, 'temperature: must be at least 0.000001, got NaN'],
+      [{ clipLow: 1.5 }, 'clipLow: must be 0 to 1, got 1.5'],
+      [{ clipHigh: -0.1 }, 'clipHigh: must be at least 0, got -0.1'],
+      [{ clipHigh: Infinity }, 'clipHigh: must be finite and at least 0, got Infinity'],
+      [{ dualClip: 0.5 }, 'dualClip: must be a number of at least 1, got 0.5'],
+      [{ efficiencyWeight: '1' }, "efficiencyWeight: must be a number of at least 0, got '1'"],
+      [{ entropyCoefficient: 1e39 }, 'entropyCoefficient: must be at most 3.4028234663852886e+38, got 1e+39'],
+      [
+        { aggregation: 'mean' },
+        "aggregation: must be one of token-mean, seq-mean-token-mean, seq-mean-token-sum, got 'mean'",
+      ],
+      [
+        { aggregation: 3 },
+        'aggregation: must be one of token-mean, seq-mean-token-mean, seq-mean-token-sum, got 3',
+      ],
+      [{ cliplow: 1 }, 'cliplow: must be left out (there is no such option; did you mean clipLow?), got 1'],
     ],
-    [{ sequenceLengths: [6, -1] }, RangeError, 'sequenceLengths[1]: must be an integer from 0'],
-    [{ oldLogprobs: [0] }, RangeError, 'oldLogprobs: must have 5 elements'],
-    [
-      { accuracyAdvantages: [1] },
-      RangeError,
-      'accuracyAdvantages: must have 2 elements, one a sequence as sequenceLengths, got 1',
-    ],
-    [{ accuracyAdvantages: [1, Number.NaN] }, RangeError, 'accuracyAdvantages[1]: must be a finite number'],
-    [{ efficiencyAdvantages: [1, Infinity] }, RangeError, 'efficiencyAdvantages[1]: must be a finite number'],
-    [
-      { klCoefficient: 0.1 },
-      TypeError,
-      'referenceLogprobs: needed where klCoefficient is not 0, got undefined',
-    ],
-    [{ referenceLogprobs: [0, 0] }, RangeError, 'referenceLogprobs: must have 5 elements'],
-    [{ temperature: 0 }, RangeError, 'temperature: must be at least 0.000001, got 0'],
-    [{ temperature: Number.NaN }, RangeError, 'temperature: must be at least'],
-    [{ clipLow: 1.5 }, RangeError, 'clipLow: must be between 0 and 1, got 1.5'],
-    [{ clipHigh: -0.1 }, RangeError, 'clipHigh: must be at least 0, got -0.1'],
-    [{ dualClip: 0.5 }, RangeError, 'dualClip: must be at least 1, got 0.5'],
-    [{ efficiencyWeight: '1' }, TypeError, "efficiencyWeight: must be a number, got '1'"],
-    [
-      { aggregation: 'mean' },
-      RangeError,
-      "aggregation: must be one of token-mean, seq-mean-token-mean, seq-mean-token-sum, got 'mean'",
-    ],
-    [{ aggregation: 3 }, TypeError, 'aggregation: must be a string, got 3'],
-  ])('rejects %o', async (wrong, type, message) => {
-    const input = wrong === undefined ? undefined : { ...small, ...wrong }
-    const call = kernels.policyLoss(input as PolicyLossInput)
-    await expect(call).rejects.toThrow(type)
-    await expect(call).rejects.toThrow(message)
+  )
+
+  it('refuses what it has no option for, by name', async () => {
+    const call = kernels.policyLoss({ ...small, surrogate: 'cispo' } as PolicyLossInput)
+    await expect(call).rejects.toThrow(InvalidOptionError)
+    await expect(call).rejects.toThrow(
+      /^surrogate: must be left out \(there is no such option; known: .*, clipLow, .*\), got 'cispo'$/,
+    )
   })
 })
 
@@ -268,7 +294,7 @@ describe('linearPolicyLoss', () => {
     )
     const options = { klCoefficient: 0.1, referenceLogprobs: [-1, -1, -1, -1, -1], entropyCoefficient: 0.05 }
     const plain = await kernels.policyLoss({ ...small, ...options, logits })
-    const fused = await kernels.linearPolicyLoss({ ...small, ...options, hidden, weight, hiddenSize })
+    const fused = await kernels.linearPolicyLoss({ ...tokens, ...options, hidden, weight, hiddenSize })
     expect(fused.loss).toBeCloseTo(plain.loss, 6)
     expect(fused.kl).toBeCloseTo(plain.kl, 6)
     expect(largestDifference(fused.logprobs, plain.logprobs)).toBeLessThan(1e-6)
@@ -282,7 +308,7 @@ describe('linearPolicyLoss', () => {
   })
 
   it('keeps rows that are not trained apart, whatever they hold', async () => {
-    const call = { ...small, hiddenSize: 1, weight: [1, 2, 3] }
+    const call = { ...tokens, hiddenSize: 1, weight: [1, 2, 3] }
     const good = await kernels.linearPolicyLoss({ ...call, hidden: [0.5, 1, 2, 3, 4] })
     const bad = await kernels.linearPolicyLoss({ ...call, hidden: [Number.NaN, 1, 2, 3, 4] })
     expect(bad.loss).toBe(good.loss)
@@ -301,19 +327,24 @@ describe('linearPolicyLoss', () => {
     })
   })
 
-  it.each([
-    [{ hiddenSize: 0 }, RangeError, 'hiddenSize: must be an integer from 1'],
-    [{ hidden: [1] }, RangeError, 'hidden: must have 5 elements, targets times hiddenSize, got 1'],
-    [{ weight: [1] }, RangeError, 'weight: must have 3 elements, vocabSize times hiddenSize, got 1'],
-  ])('rejects %o', async (wrong, type, message) => {
-    const call = kernels.linearPolicyLoss({
-      ...small,
-      hiddenSize: 1,
-      hidden: [1, 1, 1, 1, 1],
-      weight: [1, 2, 3],
-      ...wrong,
-    })
-    await expect(call).rejects.toThrow(type)
-    await expect(call).rejects.toThrow(message)
+  const linear = {
+    ...tokens,
+    hiddenSize: 1,
+    hidden: [1, 1, 1, 1, 1],
+    weight: [1, 2, 3],
+  }
+  refuses(
+    (wrong: object) => kernels.linearPolicyLoss({ ...linear, ...wrong }),
+    [
+      [{ hiddenSize: 0 }, 'hiddenSize: must be a whole number from 1 to 2147483647, got 0'],
+      [{ hidden: [1] }, 'hidden: must be of 5 elements, targets times hiddenSize, got 1 elements'],
+      [{ weight: [1] }, 'weight: must be of 3 elements, vocabSize times hiddenSize, got 1 elements'],
+    ],
+  )
+
+  it('refuses logits, which it makes itself', async () => {
+    await expect(kernels.linearPolicyLoss({ ...linear, logits: [1] } as typeof linear)).rejects.toThrow(
+      /^logits: must be left out /,
+    )
   })
 })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { assignAdvantages } from '../../lib/hdpo/algorithms.js'
 import { kernels } from '../../lib/native/kernels.js'
+import { refuses } from '../core/wrong-options.js'
 
 const input = { groupIds: [1, 1, 1, 1], accuracyRewards: [1, 1, 1, 0], correct: [1, 1, 1, 0] }
 
@@ -22,18 +23,20 @@ describe('kernels.groupAdvantages with costs', () => {
     )
   })
 
-  it.each<[object, string]>([
-    [{ toolCosts: [0, 0, 0, -1] }, 'toolCosts[3]: must be at least 0, got -1'],
-    [{ toolCosts: [0, 0, 0, Number.NaN] }, 'toolCosts[3]: must be a finite number'],
-    [{ toolCosts: [0] }, 'toolCosts: must have 4 elements'],
+  const oneOfThem = 'toolCosts: must be given where toolCalls is not, and left out where it is'
+  refuses(
+    (costs: object) => kernels.groupAdvantages({ ...input, ...costs }),
     [
-      { toolCosts: [0, 0, 0, 0], toolCalls: [0, 0, 0, 0] },
-      'toolCalls, toolCosts: give one of them, got both',
+      [{ toolCosts: [0, 0, 0, -1] }, 'toolCosts[3]: must be at least 0, got -1'],
+      [
+        { toolCosts: [0, 0, 0, Number.NaN] },
+        'toolCosts[3]: must be a finite number in the range of float32, got NaN',
+      ],
+      [{ toolCosts: [0] }, 'toolCosts: must be of 4 elements, one per rollout as groupIds, got 1 elements'],
+      [{ toolCosts: [0, 0, 0, 0], toolCalls: [0, 0, 0, 0] }, `${oneOfThem}, got [ 0, 0, 0, 0 ]`],
+      [{}, `${oneOfThem}, got undefined`],
     ],
-    [{}, 'toolCalls: must be a typed array'],
-  ])('refuses %j', async (costs, message) => {
-    await expect(kernels.groupAdvantages({ ...input, ...costs })).rejects.toThrow(message)
-  })
+  )
 })
 
 describe('assignAdvantages', () => {

@@ -44,7 +44,7 @@ std::unique_ptr<OwningLearner> adapted(Backend& backend, const ModelConfig& conf
   return learnerFor(backend, config, seed, recompute, withAdapter(adapter));
 }
 
-// Finite differences of the supervised loss in every A and B.
+// Compares the gradients of every A and B with finite differences of the supervised loss.
 GradientDisagreement disagreement(Backend& backend, OwningLearner& learner, const TrainingBatch& batch) {
   const auto loss = [&] {
     return learner.accumulate(batch, Aggregation::TokenMean, {}, 12, true, nullptr).loss;
@@ -52,8 +52,8 @@ GradientDisagreement disagreement(Backend& backend, OwningLearner& learner, cons
   loss();
   Adapter gradients(backend, learner.model.config(), learner.model.adapter()->options());
   gradients.copyFrom(learner.gradients());
-  // The loss bends more in B than in weights: at the usual step truncation alone is 7e-3, a fourth of it
-  // here.
+  // The loss bends more in B than in weights: at the usual step truncation alone is 7e-3, and at this one a
+  // fourth of that.
   return compareGradients(*learner.model.adapter(), gradients, loss, 2e-3f);
 }
 
@@ -163,7 +163,8 @@ TEST_CASE("adapter: its gradient agrees with finite differences, for all modules
 }
 
 TEST_CASE("adapter: its products beside bfloat16 weights are those of float32 but for rounded operands") {
-  // Two modules of rank 4 of a projection of 600 outputs; large enough for the CPU's narrow products.
+  // Two modules of rank 4 share a projection of 600 outputs, which is large enough for the CPU's narrow
+  // products.
   constexpr int64_t kRows = 150, kInputs = 520, kOutputs = 600, kRank = 4, kWidth = 2 * kRank, kUpRows = 500;
   const Values x = randomValues(kRows * kInputs, 1), gradY = randomValues(kRows * kOutputs, 2);
   for (const auto& backend : allBackends()) {
@@ -171,7 +172,7 @@ TEST_CASE("adapter: its products beside bfloat16 weights are those of float32 bu
     for (const float dropout : {0.0f, 0.4f}) {
       CAPTURE(dropout);
       const DropoutMask mask{dropout, 5, 6, 7};
-      // y, the gradients of A and B, and the gradient of x, all added to what was there.
+      // Returns y, the gradients of A and B, and the gradient of x, all added to what was there.
       const auto products = [&](bool rounds) {
         Values down = randomValues(kWidth * kInputs, 3), up = randomValues(kUpRows * kRank, 4),
                gradDown = randomValues(kWidth * kInputs, 5), gradUp = randomValues(kUpRows * kRank, 6),
@@ -212,7 +213,7 @@ TEST_CASE("adapter: its products beside bfloat16 weights are those of float32 bu
         const AdapterProducts adapter(*backend, allTargets(dropout), scratch);
         const AdapterGroup weights = group(down, up), gradients = group(gradDown, gradUp);
         adapter.forward(Tensor(y.data(), {kRows, kOutputs}), given, weights, mask);
-        if (rounds) round();  // dropout took its place
+        if (rounds) round();  // dropout has overwritten it
         adapter.backward(gradients, gradOfY, given, weights, mask);
         adapter.addInputGradient(Tensor(gradX.data(), {kRows, kInputs}), weights, mask);
         return std::vector<Values>{y, gradDown, gradUp, gradX};

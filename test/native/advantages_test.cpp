@@ -54,7 +54,8 @@ TEST_CASE("groupAdvantages: the CPU agrees with the reference for any ids, order
       const Advantages one = advantagesOf(*oneThread, rollouts, 1e-6f, scaleByStd);
       CHECK(one == advantagesOf(*threeThreads, rollouts, 1e-6f, scaleByStd));
       CHECK(largestDifference(one.efficiencyRewards, expected.efficiencyRewards) == 0);
-      // Of 70,000 rollouts all but a few have advantages near 1; rounding to float32 is 6e-8 of the value.
+      // All but a few of the 70,000 rollouts have advantages near 1; rounding to float32 is 6e-8 of the
+      // value.
       CHECK(largestDifference(one.accuracy, expected.accuracy) < 5e-7);
       CHECK(largestDifference(one.efficiency, expected.efficiency) < 5e-7);
     }
@@ -68,7 +69,7 @@ TEST_CASE("groupAdvantages: equal rewards and groups of one have advantages of e
   CHECK(equal.accuracy == std::vector<float>(6, 0.0f));
   CHECK(equal.efficiency == std::vector<float>(6, 0.0f));
   for (const float value : equal.efficiency) CHECK_FALSE(std::signbit(value));
-  // One right rollout is no qualifying set; the wrong ones have no efficiency advantage of either sign.
+  // One right rollout makes no qualifying set, and wrong ones have no efficiency advantage of either sign.
   const Advantages lone = advantagesOf(*backend, {{4, 4, 4}, {1, 0, 0.1f}, {1, 0, 0}, {5, 0, 2}});
   CHECK(lone.efficiency == std::vector<float>(3, 0.0f));
   CHECK(lone.accuracy[0] > 1);

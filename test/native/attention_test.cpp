@@ -10,10 +10,10 @@ namespace {
 
 struct Case {
   std::vector<int64_t> lengths;
-  int64_t heads, kvHeads, headDim;
+  AttentionShape shape;
 
-  int64_t width() const { return (heads + 2 * kvHeads) * headDim; }
-  int64_t outWidth() const { return heads * headDim; }
+  int64_t width() const { return shape.qkvWidth(); }
+  int64_t outWidth() const { return shape.outWidth(); }
   int64_t tokens() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
   int64_t sequences() const { return static_cast<int64_t>(lengths.size()); }
   std::vector<int32_t> offsets() const {
@@ -29,11 +29,10 @@ struct Forward {
 
 Forward forward(Backend& backend, const Case& c, Values qkv) {
   Forward result{Values(static_cast<size_t>(c.tokens() * c.outWidth())),
-                 Values(static_cast<size_t>(c.tokens() * c.heads))};
+                 Values(static_cast<size_t>(c.tokens() * c.shape.heads))};
   backend.attention(Tensor(result.out.data(), {c.tokens(), c.outWidth()}),
-                    Tensor(result.logSumExp.data(), {c.tokens(), c.heads}),
-                    Tensor(qkv.data(), {c.tokens(), c.width()}), c.offsets().data(), c.sequences(), c.heads,
-                    c.kvHeads, c.headDim);
+                    Tensor(result.logSumExp.data(), {c.tokens(), c.shape.heads}),
+                    Tensor(qkv.data(), {c.tokens(), c.width()}), c.offsets().data(), c.sequences(), c.shape);
   return result;
 }
 
@@ -42,29 +41,28 @@ Values backward(Backend& backend, const Case& c, Values qkv, Values gradOut, For
   backend.attentionBackward(
       Tensor(gradQkv.data(), {c.tokens(), c.width()}), Tensor(gradOut.data(), {c.tokens(), c.outWidth()}),
       Tensor(qkv.data(), {c.tokens(), c.width()}), Tensor(kept.out.data(), {c.tokens(), c.outWidth()}),
-      Tensor(kept.logSumExp.data(), {c.tokens(), c.heads}), c.offsets().data(), c.sequences(), c.heads,
-      c.kvHeads, c.headDim);
+      Tensor(kept.logSumExp.data(), {c.tokens(), c.shape.heads}), c.offsets().data(), c.sequences(), c.shape);
   return gradQkv;
 }
 
 }  // namespace
 
 TEST_CASE("attention: the CPU agrees with the reference, forward and backward") {
-  // Lengths around the vector (16 lanes), the tile (64 rows of G heads) and the block of keys (64); head
-  // dimensions that are not multiples of 4 or 16; groups of 1 to 8.
-  for (const Case& c : {Case{{1}, 1, 1, 2},
-                        {{2, 1, 3}, 2, 1, 6},
-                        {{15, 16, 17}, 4, 2, 32},
-                        {{63, 64, 65, 1}, 2, 2, 20},
-                        {{127, 129}, 4, 2, 16},
-                        {{31, 33, 5}, 3, 1, 64},
-                        {{40, 7}, 8, 1, 80},
-                        {{70, 128}, 2, 1, 128},
-                        {{20, 250, 77, 3, 190}, 4, 4, 34},
-                        {{700}, 2, 1, 8}}) {
+  // The lengths lie around the vector (16 lanes), the tile (64 rows of G heads) and the block of keys (64).
+  // The head dimensions are not all multiples of 4 or 16. The groups have 1 to 8 heads.
+  for (const Case& c : {Case{{1}, {1, 1, 2}},
+                        {{2, 1, 3}, {2, 1, 6}},
+                        {{15, 16, 17}, {4, 2, 32}},
+                        {{63, 64, 65, 1}, {2, 2, 20}},
+                        {{127, 129}, {4, 2, 16}},
+                        {{31, 33, 5}, {3, 1, 64}},
+                        {{40, 7}, {8, 1, 80}},
+                        {{70, 128}, {2, 1, 128}},
+                        {{20, 250, 77, 3, 190}, {4, 4, 34}},
+                        {{700}, {2, 1, 8}}}) {
     CAPTURE(c.lengths.size());
     CAPTURE(c.lengths[0]);
-    CAPTURE(c.headDim);
+    CAPTURE(c.shape.headDim);
     const Values qkv = randomValues(c.tokens() * c.width(), 0, 1.5f),
                  gradOut = randomValues(c.tokens() * c.outWidth(), 1);
     checkAgainstReference(
@@ -77,7 +75,7 @@ TEST_CASE("attention: the CPU agrees with the reference, forward and backward") 
 }
 
 TEST_CASE("attention: a long sequence in tiles shared by threads") {
-  const Case c{{2100}, 2, 1, 16};
+  const Case c{{2100}, {2, 1, 16}};
   const Values qkv = randomValues(c.tokens() * c.width(), 0),
                gradOut = randomValues(c.tokens() * c.outWidth(), 1);
   checkAgainstReference(
@@ -89,7 +87,7 @@ TEST_CASE("attention: a long sequence in tiles shared by threads") {
 }
 
 TEST_CASE("attention: the gradient agrees with finite differences of the reference") {
-  const Case c{{5, 19, 1}, 4, 2, 6};
+  const Case c{{5, 19, 1}, {4, 2, 6}};
   ReferenceBackend reference;
   const auto cpu = createCpuBackend(2);
   Values qkv = randomValues(c.tokens() * c.width(), 0);
@@ -115,13 +113,14 @@ TEST_CASE("attention: the gradient agrees with finite differences of the referen
 
 TEST_CASE(
     "attention: a sequence's results do not depend on its neighbours, nor earlier tokens' on later ones") {
-  const Case both{{100, 53}, 4, 2, 32}, alone{{53}, 4, 2, 32};
+  const Case both{{100, 53}, {4, 2, 32}}, alone{{53}, {4, 2, 32}};
   const auto cpu = createCpuBackend(2);
   Values qkv = randomValues(both.tokens() * both.width(), 0);
   const Values own(qkv.begin() + 100 * both.width(), qkv.end());
   const Forward packed = forward(*cpu, both, qkv), single = forward(*cpu, alone, own);
   CHECK(Values(packed.out.begin() + 100 * both.outWidth(), packed.out.end()) == single.out);
-  CHECK(Values(packed.logSumExp.begin() + 100 * both.heads, packed.logSumExp.end()) == single.logSumExp);
+  CHECK(Values(packed.logSumExp.begin() + 100 * both.shape.heads, packed.logSumExp.end()) ==
+        single.logSumExp);
 
   for (int64_t i = 60 * both.width(); i < 100 * both.width(); ++i) qkv[static_cast<size_t>(i)] += 1;
   const Forward changed = forward(*cpu, both, qkv);
@@ -131,7 +130,7 @@ TEST_CASE(
 }
 
 TEST_CASE("attention: huge scores stay finite, non-finite values stay visible") {
-  const Case c{{70}, 2, 1, 16};
+  const Case c{{70}, {2, 1, 16}};
   const auto cpu = createCpuBackend(2);
   const Values gradOut = randomValues(c.tokens() * c.outWidth(), 1);
   const auto finite = [](const Values& values) {

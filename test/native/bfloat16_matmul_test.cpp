@@ -51,7 +51,7 @@ Values product(const Shape& shape, const Variant& variant, Operands& operands, c
   const Tensor b =
       view(operands.b, operands.roundedB, variant.bfloat16B, variant.transposeB ? shape.columns : shape.inner,
            variant.transposeB ? shape.inner : shape.columns);
-  // beta 0 must not read what was there.
+  // With beta 0 the product must not read what was there.
   Values out = variant.beta == 0 ? Values(operands.out.size(), std::nanf("")) : operands.out;
   multiply(Tensor(out.data(), {shape.rows, shape.columns}), a, variant.transposeA, b, variant.transposeB,
            variant.beta);
@@ -73,7 +73,7 @@ TEST_CASE("bfloat16 matmul: both paths agree with float64 for every operand, tra
                              {17, 15, 33},
                              {65, 129, 127},
                              {3, 1100, 1000},
-                             // Narrow products: whole and broken tiles and panels.
+                             // Narrow products, with whole and broken tiles and panels.
                              {128, 512, 2},
                              {141, 530, 34},
                              {150, 625, 128},

@@ -14,7 +14,7 @@ struct Scales {
   std::vector<float> accuracy, efficiency;
 };
 
-// Sequences of 2, 3, 1 and 2 tokens with 2, 1, 0 and 1 trained ones.
+// Sequences of 2, 3, 1 and 2 tokens, of which 2, 1, 0 and 1 are trained.
 Scales scalesOf(Aggregation aggregation, const std::vector<float>& efficiencyAdvantages) {
   const std::vector<int32_t> offsets{0, 2, 5, 6, 8};
   const std::vector<uint8_t> mask{1, 1, 0, 1, 0, 0, 0, 1};

@@ -1,4 +1,4 @@
-// The CPU's ops on memory that, as a GPU's, the host may not touch: whoever reads or writes a tensor other
+// The CPU's ops on memory that the host may not touch, like a GPU's. Whoever reads or writes a tensor other
 // than by an op, copyFromHost or copyToHost ends the process with a segmentation fault.
 #pragma once
 
@@ -56,28 +56,26 @@ class DeviceMemoryBackend final : public Backend {
     open([&] { cpu_->rmsNormBackward(gradX, accumulate, gradW, gradY, x, w, inverse); });
   }
   void headNorm(const Tensor& out, const Tensor& inverse, const Tensor& qkv, const Tensor& q, const Tensor& k,
-                int64_t heads, int64_t kvHeads, int64_t headDim, float epsilon) override {
-    open([&] { cpu_->headNorm(out, inverse, qkv, q, k, heads, kvHeads, headDim, epsilon); });
+                const AttentionShape& shape, float epsilon) override {
+    open([&] { cpu_->headNorm(out, inverse, qkv, q, k, shape, epsilon); });
   }
   void headNormBackward(const Tensor& grad, const Tensor& gradQ, const Tensor& gradK, const Tensor& qkv,
-                        const Tensor& q, const Tensor& k, const Tensor& inverse, int64_t heads,
-                        int64_t kvHeads, int64_t headDim) override {
-    open([&] { cpu_->headNormBackward(grad, gradQ, gradK, qkv, q, k, inverse, heads, kvHeads, headDim); });
+                        const Tensor& q, const Tensor& k, const Tensor& inverse,
+                        const AttentionShape& shape) override {
+    open([&] { cpu_->headNormBackward(grad, gradQ, gradK, qkv, q, k, inverse, shape); });
   }
-  void rotary(const Tensor& qkv, int64_t heads, int64_t headDim, const int32_t* positions,
+  void rotary(const Tensor& qkv, const AttentionShape& shape, const int32_t* positions,
               const float* frequencies, int direction) override {
-    open([&] { cpu_->rotary(qkv, heads, headDim, positions, frequencies, direction); });
+    open([&] { cpu_->rotary(qkv, shape, positions, frequencies, direction); });
   }
   void attention(const Tensor& out, const Tensor& sums, const Tensor& qkv, const int32_t* offsets,
-                 int64_t sequences, int64_t heads, int64_t kvHeads, int64_t headDim) override {
-    open([&] { cpu_->attention(out, sums, qkv, offsets, sequences, heads, kvHeads, headDim); });
+                 int64_t sequences, const AttentionShape& shape) override {
+    open([&] { cpu_->attention(out, sums, qkv, offsets, sequences, shape); });
   }
   void attentionBackward(const Tensor& gradQkv, const Tensor& gradOut, const Tensor& qkv, const Tensor& out,
-                         const Tensor& sums, const int32_t* offsets, int64_t sequences, int64_t heads,
-                         int64_t kvHeads, int64_t headDim) override {
-    open([&] {
-      cpu_->attentionBackward(gradQkv, gradOut, qkv, out, sums, offsets, sequences, heads, kvHeads, headDim);
-    });
+                         const Tensor& sums, const int32_t* offsets, int64_t sequences,
+                         const AttentionShape& shape) override {
+    open([&] { cpu_->attentionBackward(gradQkv, gradOut, qkv, out, sums, offsets, sequences, shape); });
   }
   void swiglu(const Tensor& out, const Tensor& gateUp) override {
     open([&] { cpu_->swiglu(out, gateUp); });
@@ -142,8 +140,8 @@ class DeviceMemoryBackend final : public Backend {
     open([&] { sums = cpu_->linearLoss(input, output); });
     return sums;
   }
-  size_t packedBytes(int64_t outputs, int64_t inputs, PackedFormat format) override {
-    return cpu_->packedBytes(outputs, inputs, format);
+  size_t packedBytes(const MatrixShape& weight, PackedFormat format) override {
+    return cpu_->packedBytes(weight, format);
   }
   void packWeight(const PackedWeight& packed, const Tensor& weight) override {
     open([&] { cpu_->packWeight(packed, weight); });
@@ -151,20 +149,19 @@ class DeviceMemoryBackend final : public Backend {
   void packedMatmul(const Tensor& out, const Tensor& x, const PackedWeight& weight) override {
     open([&] { cpu_->packedMatmul(out, x, weight); });
   }
-  void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows, int64_t heads,
-                  int64_t kvHeads, int64_t headDim) override {
-    open([&] { cpu_->writeCache(cache, qkv, rows, heads, kvHeads, headDim); });
+  void writeCache(const Tensor& cache, const Tensor& qkv, const CachedAttentionRow* rows,
+                  const AttentionShape& shape) override {
+    open([&] { cpu_->writeCache(cache, qkv, rows, shape); });
   }
   void cachedAttention(const Tensor& out, const Tensor& cache, const Tensor& qkv,
-                       const CachedAttentionRow* rows, int64_t heads, int64_t kvHeads,
-                       int64_t headDim) override {
-    open([&] { cpu_->cachedAttention(out, cache, qkv, rows, heads, kvHeads, headDim); });
+                       const CachedAttentionRow* rows, const AttentionShape& shape) override {
+    open([&] { cpu_->cachedAttention(out, cache, qkv, rows, shape); });
   }
 
  private:
   static constexpr size_t kPage = 4096;
 
-  // All memory is open while `op` runs and closed again whatever it throws.
+  // All memory is open while `op` runs, and is closed again whatever it throws.
   template <class Op>
   void open(const Op& op) {
     struct Open {

@@ -1,4 +1,4 @@
-// Model, training, generation and files ask the backend for everything that lies in its memory.
+// Model, training, generation and files go through the backend for everything that lies in its memory.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@ using namespace hdpo;
 TEST_CASE("device memory: what the test backend hands out, the host can neither read nor write") {
   DeviceMemoryBackend backend(1);
   const Buffer buffer(backend, 100);
-  // The kernel refuses to read from or write to memory that the process may not.
+  // The system refuses to read from or write to memory that the process may not touch.
   int ends[2];
   REQUIRE(pipe(ends) == 0);
   CHECK(write(ends[1], buffer.data(), 1) == -1);

@@ -11,9 +11,9 @@
 
 namespace hdpo {
 
-// Checks the gradient of every tensor of `parameters` against central differences of loss(): along random
+// Checks the gradient of every tensor of `parameters` against central differences of loss(), along random
 // directions and for a few single elements. Returns a description of the worst disagreement, relative to the
-// gradient's own size. Truncation goes with the square of the step.
+// gradient's own size. The error of truncation goes with the square of the step.
 struct GradientDisagreement {
   double relative = 0;
   std::string where;
@@ -22,7 +22,7 @@ struct GradientDisagreement {
 template <typename Loss>
 GradientDisagreement compareGradients(const ParameterSet& parameters, const ParameterSet& gradients,
                                       Loss loss, float step = 4e-3f) {
-  const double rounding = 6e-8 / step;  // of losses of order 1 in float32, whatever the gradient's size
+  const double rounding = 6e-8 / step;  // for losses of order 1 in float32, whatever the gradient's size
   constexpr int kDirections = 3, kElements = 3;
   GradientDisagreement worst;
   for (const ParameterEntry& entry : parameters.entries()) {
@@ -54,7 +54,7 @@ GradientDisagreement compareGradients(const ParameterSet& parameters, const Para
       }
       std::copy(original.begin(), original.end(), weight);
       const double difference = std::abs((side[0] - side[1]) / (2 * double{step}) - analytic);
-      const double relative = (difference - rounding) / norm;  // below 0 where rounding explains it all
+      const double relative = (difference - rounding) / norm;  // below 0 where rounding explains all of it
       if (!(relative <= worst.relative)) worst = {relative, entry.name + ", probe " + std::to_string(probe)};
     }
   }

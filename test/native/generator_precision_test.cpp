@@ -43,7 +43,7 @@ TEST_CASE("generator: with an adapter, beside the weights or merged, it samples 
     Generator generator(*backend, learner->parameters(), generation, {});
     for (int round = 0; round < 3; ++round) {
       CAPTURE(round);
-      if (round == 1) {  // the adapter alone has changed
+      if (round == 1) {  // only the adapter has changed
         randomise(*learner->model.adapter(), 82);
         generator.adapterChanged();
       }
@@ -153,7 +153,7 @@ TEST_CASE("generator: a bfloat16 cache holds twice the tokens and samples near t
   for (size_t i = 21; i < 61; ++i) drift += std::abs(sampled.logprobs[i - 21] - expected[i]) / 40;
   CHECK(sampled.logprobs != unrounded.logprobs);
   CHECK(drift < 0.05);
-  // Draws are a function of seed and position: from the shared prefix on a fork samples the same bits.
+  // Draws are a function of seed and position: from the shared prefix on, a fork samples the same bits.
   generator.create(2, prompt);
   generator.prefill(2, [](std::exception_ptr error) { CHECK(error == nullptr); });
   while (generator.hasWork()) generator.step();

@@ -16,7 +16,7 @@ size_t blockBytes(const ModelConfig& config) {
          sizeof(float);
 }
 
-// A generator whose finished samples are kept by sequence; failures as "CODE message".
+// A generator whose finished samples are kept by sequence, and failures as "CODE message".
 class Session {
  public:
   explicit Session(const ModelConfig& config, size_t kvBudgetBytes = kPlenty, int64_t maxBatchRows = 256,
@@ -79,7 +79,7 @@ ModelConfig configNamed(const std::string& name) {
   throw Error("ERR_TEST", "no configuration " + name);
 }
 
-// Several turns of several sequences, forked from one prompt; what they sampled.
+// Several turns of several sequences, forked from one prompt, and what they sampled.
 struct Play {
   std::vector<std::vector<int32_t>> tokens;
   std::vector<std::vector<float>> logprobs;
@@ -210,7 +210,7 @@ TEST_CASE("generator: a sample does not depend on what runs beside it, on the pr
   busy.generator->fork(101, 100);
   busy.sample(101, sampling(25, 99));
   busy.generator->step();
-  busy.generator->fork(102, 101);  // in the middle of its sample
+  busy.generator->fork(102, 101);  // in the middle of the parent's sample
   busy.run();
   CHECK(busy.results.at(101).tokens == expected.tokens);
   CHECK(busy.results.at(101).logprobs == expected.logprobs);
@@ -278,15 +278,15 @@ TEST_CASE("generator: stop tokens and lengths end samples; the stop token is par
 
 TEST_CASE("generator: stop strings match decoded bytes across token boundaries, in what was sampled alone") {
   const ModelConfig config = smallConfig();
-  // Token t decodes to "<t>" split so that matches cross tokens; token 0 is special and has no bytes.
+  // Token t decodes to "<t>", split so that matches cross tokens. Token 0 is special and has no bytes.
   std::vector<std::string> bytes = {""};
   for (int t = 1; t < 12; ++t) bytes.push_back(std::string(1, static_cast<char>('a' + t)) + "-");
-  bytes.resize(12);  // token 12 is beyond the tokenizer's
+  bytes.resize(12);  // token 12 is beyond those of the tokenizer
   Session session(config, kPlenty, 256, bytes);
   session.generator->create(1, {1, 2, 3});
   const SampleResult free = session.sampled(1, sampling(40, 8));
   std::string text;
-  std::vector<size_t> ends;  // of each token in the text
+  std::vector<size_t> ends;  // where each token ends in the text
   for (const int32_t token : free.tokens) {
     if (token < 12) text += bytes[static_cast<size_t>(token)];
     ends.push_back(text.size());
@@ -363,7 +363,7 @@ TEST_CASE(
   session.generator->create(2, randomTokens(30, config.vocabSize, 55));
   const SampleResult result = session.sampled(2, sampling(20, 0));
   CHECK(result.reason == FinishReason::Length);
-  CHECK(result.tokens.size() == 3);  // with 32 tokens cached the 33rd is sampled
+  CHECK(result.tokens.size() == 3);  // with 32 tokens cached, the 33rd is sampled
   CHECK(contains(refusal([&] { session.sample(2, sampling(1, 0)); }), "ERR_KV_BUDGET 33 tokens"));
 }
 
@@ -473,7 +473,7 @@ TEST_CASE("generator: counts what it did") {
   CHECK(stats.sampledTokens == 5);
   CHECK(stats.prefillTokens == 6);
   CHECK(stats.rows == 11);
-  CHECK(stats.steps == 6);  // two chunks of prefill, of which the second samples; four more tokens
+  CHECK(stats.steps == 6);  // two chunks of prefill, of which the second samples, and four more tokens
   CHECK(stats.live == 1);
   CHECK(stats.sampling == 0);
   CHECK(stats.evictions == 0);

@@ -6,7 +6,7 @@ using namespace hdpo;
 
 namespace {
 
-// One float of a block, in the last layer.
+// One value of a block, in the last layer.
 float& valueOf(const KvCache& cache, const ModelConfig& config, int32_t block) {
   const Tensor layer = cache.layer(config.layers - 1);
   return layer.f32()[block * layer.count() / layer.shape[0] + 5];
@@ -46,14 +46,14 @@ TEST_CASE("kv cache: forks share blocks, and a sharer that writes gets a copy") 
   CHECK(cache.blocksToExtend(child, 18) == 0);
   CHECK(cache.blocksToExtend(child, 19) == 1);   // the copy
   CHECK(cache.blocksToExtend(child, 33) == 2);   // the copy and one more
-  CHECK(cache.blocksToExtend(parent, 20) == 1);  // although it has the block: it is shared now
+  CHECK(cache.blocksToExtend(parent, 20) == 1);  // the parent has the block, but it is shared now
   cache.extend(child, 33);
   CHECK(child.blocks[0] == parent.blocks[0]);
   CHECK(child.blocks[1] != parent.blocks[1]);
   CHECK(valueOf(cache, config, child.blocks[1]) == 42);
   valueOf(cache, config, child.blocks[1]) = 43;
   CHECK(valueOf(cache, config, parent.blocks[1]) == 42);
-  CHECK(cache.blocksToExtend(parent, 20) == 0);  // the only holder again
+  CHECK(cache.blocksToExtend(parent, 20) == 0);  // the parent is the only holder again
 
   cache.truncate(child, 17);
   CHECK(child.blocks.size() == 2);
@@ -74,5 +74,5 @@ TEST_CASE("kv cache: a fork takes the cached blocks only") {
   const BlockTable child = cache.share(parent);
   CHECK(child.blocks.size() == 1);
   CHECK(child.cached == 16);
-  CHECK(cache.blocksToExtend(parent, 64) == 0);  // what it goes on to write is its own
+  CHECK(cache.blocksToExtend(parent, 64) == 0);  // the block that it goes on to write is its own
 }

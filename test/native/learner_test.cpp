@@ -26,7 +26,7 @@ PolicyLossOptions everyTerm() {
   return options;
 }
 
-// The policy moves away from `oldLogprobs`, but not by much: finite differences must not cross a clip's
+// Moves the policy away from `oldLogprobs`, but not by much: finite differences must not cross a clip's
 // corner.
 void alignOldLogprobs(OwningLearner& learner, TrainingBatch& batch, float temperature, float shift) {
   learner.logprobs(learner.parameters(), batch.tokens, batch.offsets, temperature, kWholeBatch,
@@ -83,7 +83,7 @@ TEST_CASE("learner: the split into micro-batches changes neither loss nor gradie
           CHECK(split.loss == doctest::Approx(whole.loss).epsilon(1e-6));
           CHECK(split.tokens == whole.tokens);
           CHECK(split.logprobDifference == doctest::Approx(whole.logprobDifference).epsilon(1e-5));
-          // Rounding: products of other shapes add in another order, and two layers amplify it.
+          // This is rounding: products of other shapes add in another order, and two layers amplify it.
           CHECK(relativeDifference(values(learner->gradients().flat()), gradient) < 5e-6);
         }
       }
@@ -101,7 +101,7 @@ TEST_CASE("learner: sequences stay whole in micro-batches of the given budget") 
     options.microBatchTokens = budget;
     return learner->supervisedStep(batch, options, nullptr).sums.microBatches;
   };
-  // Those of 1 and 4 tokens train nothing and are left out.
+  // The sequences of 1 and 4 tokens train nothing and are left out.
   CHECK(microBatches(1) == 3);
   CHECK(microBatches(15) == 3);  // 7, 11, 9
   CHECK(microBatches(18) == 2);  // 7 + 11, 9
@@ -126,7 +126,7 @@ TEST_CASE("learner: sequences whose loss has no gradient are not computed, and c
                         1);
     };
     PolicyLossOptions every;
-    every.klCoefficient = 1e-30f;  // too small for a digit of float32, but every sequence counts
+    every.klCoefficient = 1e-30f;  // too small for a digit of float32, but it makes every sequence count
     const auto [all, gradient] = gradientAt(every);
     CHECK(all.tokens == 13);
     const auto [some, same] = gradientAt({});
@@ -351,7 +351,8 @@ TEST_CASE("learner: importance weights scale both channels' gradient token by to
     };
     const std::vector<float> plain = gradient({}), ones = gradient(std::vector<float>(32, 1.0f));
     CHECK(plain == ones);
-    // Linear in the weights: halves of the tokens add up to the whole and the unweighted KL and entropy.
+    // The loss is linear in the weights: the halves of the tokens add up to the whole and the unweighted KL
+    // and entropy.
     std::vector<float> even(32), odd(32);
     for (size_t t = 0; t < 32; ++t) (t % 2 ? odd : even)[t] = 1;
     const std::vector<float> none = gradient(std::vector<float>(32, 0.0f));

@@ -20,7 +20,7 @@ struct Case {
   std::vector<int32_t> targets;
   std::vector<TokenTerms> terms;
   PolicyLossOptions options;
-  std::vector<uint16_t> weightBits;  // in use where not empty
+  std::vector<uint16_t> weightBits;  // used where not empty
 
   void roundWeight() {
     weightBits.clear();
@@ -51,7 +51,7 @@ Case randomCase(const Shape& shape, const PolicyLossOptions& options, uint64_t s
   return result;
 }
 
-// Rows [begin, end) of the case; gradients of the weight are added to result.gradWeight.
+// Computes rows [begin, end) of the case; gradients of the weight are added to result.gradWeight.
 void addRows(Backend& backend, Case& given, int64_t begin, int64_t end, size_t workspaceLimit, bool backward,
              Result& result) {
   const auto& [rows, width, vocabSize] = given.shape;
@@ -85,7 +85,7 @@ void addRows(Backend& backend, Case& given, int64_t begin, int64_t end, size_t w
 
 Result emptyResult(const Case& given) {
   const size_t rows = given.targets.size();
-  // What is in gradWeight stays: it accumulates.
+  // gradWeight keeps what is in it, because it accumulates.
   return {{},
           std::vector<float>(rows, 9),
           std::vector<float>(rows, 9),
@@ -99,7 +99,7 @@ Result lossOf(Backend& backend, Case given, size_t workspaceLimit = size_t{64} <
   return result;
 }
 
-// The weight is frozen: no gradient of it.
+// The weight is frozen: there is no gradient of it.
 Result frozenLossOf(Backend& backend, Case given, size_t workspaceLimit = size_t{64} << 20) {
   Result result = emptyResult(given);
   result.gradWeight.clear();
@@ -174,9 +174,9 @@ TEST_CASE("linearLoss: an excluded token has no probability and no gradient") {
     const Result found = lossOf(*backend, given);
     checkNear(found, lossOf(reference, given), 2e-6);
     for (int64_t i = 0; i < shape.width; ++i) {
-      CHECK(found.gradWeight[static_cast<size_t>(excluded * shape.width + i)] == 0.25f);  // as it was
+      CHECK(found.gradWeight[static_cast<size_t>(excluded * shape.width + i)] == 0.25f);  // as it was before
     }
-    // The same as a vocabulary without its last token.
+    // The result must be that of a vocabulary without its last token.
     Case smaller = given;
     smaller.shape.vocabSize -= 1;
     smaller.weight.resize(static_cast<size_t>(smaller.shape.vocabSize * shape.width));
@@ -238,7 +238,7 @@ TEST_CASE("linearLoss: a large vocabulary stays within the workspace limit") {
   CHECK(relativeDifference(found.gradHidden, whole.gradHidden) < 2e-6);
 }
 
-// One tile of 512 tokens, or 64 tiles of 16; the largest logit of a row moves from tile to tile.
+// There is one tile of 512 tokens, or 64 tiles of 16. The largest logit of a row moves from tile to tile.
 TEST_CASE("linearLoss: tiles of the vocabulary agree with the reference in every way to the gradient") {
   ReferenceBackend reference;
   const auto backend = createCpuBackend(2);
@@ -274,7 +274,7 @@ TEST_CASE("linearLoss: tiles keep the digits of near-certain tokens, wherever th
   for (size_t r = 0; r < given.terms.size(); ++r) {
     given.terms[r] = supervised;
     given.targets[r] = static_cast<int32_t>(r * 16 + r % 16);
-    // The target's weight points where the row does: a logit of 15 to 40.
+    // The target's weight points where the row does, which makes a logit of 15 to 40.
     for (size_t i = 0; i < 16; ++i) {
       const float size = 15 + static_cast<float>(r);
       given.weight[static_cast<size_t>(given.targets[r]) * 16 + i] = i == r % 16 ? size : 0;

@@ -17,7 +17,7 @@ TEST_CASE("matmul: the CPU agrees with the reference for every transposition and
         for (const float beta : {0.0f, 1.0f}) {
           checkAgainstReference(
               [&](Backend& backend) {
-                // beta 0 must not read what was there.
+                // With beta 0 the product must not read what was there.
                 Values out = beta == 0 ? Values(static_cast<size_t>(s.rows * s.columns), std::nanf(""))
                                        : randomValues(s.rows * s.columns, 2);
                 backend.matmul(

@@ -203,7 +203,7 @@ TEST_CASE("model weights: a step or a model that memory does not hold is refused
   huge.intermediateSize = 1 << 20;
   CHECK(contains(refusal([&] { ModelWeights(*backend, huge, {}); }), "set precision: 'bfloat16'"));
 
-  // Few parameters, but activations of terabytes: a long batch through a very wide feed-forward.
+  // Few parameters, but activations of terabytes: a long batch goes through a very wide feed-forward.
   ModelConfig broad = smallConfig();
   broad.maxPositions = 1 << 30;
   broad.intermediateSize = 1 << 16;

@@ -1,5 +1,5 @@
-// What tests of single ops share: random operands, and every op on the reference and on the CPU with 1 and 2
-// threads.
+// What tests of single ops share: random operands, and a check of every op on the reference and on the CPU
+// with 1 and 2 threads.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -18,9 +18,9 @@ inline Values randomValues(int64_t count, uint64_t stream, float scale = 1) {
   return result;
 }
 
-// `results` runs an op and returns all it wrote. Checks the CPU against the reference, that a repeated run
-// gives the same bits, and (unless the op only promises it for a given number of threads) that one thread and
-// two do.
+// `results` runs an op and returns everything that it wrote. Checks that the CPU agrees with the reference,
+// that a repeated run gives the same bits, and that one thread and two give the same bits (unless the op only
+// promises that for a given number of threads).
 inline void checkAgainstReference(const std::function<std::vector<Values>(Backend&)>& results,
                                   double tolerance, bool sameForAnyThreads = true) {
   ReferenceBackend reference;

@@ -7,8 +7,8 @@ namespace {
 struct Packed {
   Packed(Backend& backend, Values& weight, int64_t outputs, int64_t inputs,
          PackedFormat format = PackedFormat::Float32)
-      : buffer(backend, backend.packedBytes(outputs, inputs, format)),
-        packed{outputs, inputs, buffer.data(), format} {
+      : buffer(backend, backend.packedBytes({.rows = outputs, .columns = inputs}, format)),
+        packed{.outputs = outputs, .inputs = inputs, .data = buffer.data(), .format = format} {
     backend.packWeight(packed, Tensor(weight.data(), {outputs, inputs}));
   }
   Buffer buffer;
@@ -27,7 +27,7 @@ Values multiply(Backend& backend, Values x, int64_t rows, const PackedWeight& we
   return out;
 }
 
-// A row's values as the format holds them.
+// A row's values, rounded as the format holds them.
 Values stored(const Values& values, int64_t columns, PackedFormat format) {
   Values result = values;
   if (format == PackedFormat::BFloat16) {

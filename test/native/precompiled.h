@@ -1,4 +1,4 @@
-// What nearly every test includes, read by the compiler once.
+// What nearly every test includes, so that the compiler reads it once.
 #pragma once
 
 #include <doctest/doctest.h>

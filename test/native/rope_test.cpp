@@ -17,7 +17,7 @@ TEST_CASE("rope: plain frequencies are powers of theta") {
   for (size_t i = 0; i < 4; ++i) CHECK(frequencies[i] == doctest::Approx(std::pow(10.0, -double(i))));
 }
 
-// As published for Llama 3.1: high frequencies stay, low ones are divided, the rest is interpolated.
+// The rule as published for Llama 3.1: high frequencies stay, low ones are divided, the rest is interpolated.
 TEST_CASE("rope: Llama 3.1's scaling, by its wavelengths") {
   ModelConfig config = smallConfig();
   config.headDim = 128;

@@ -17,23 +17,26 @@ Values frequenciesOf(int64_t headDim, float theta) {
 }  // namespace
 
 TEST_CASE("rotary: the CPU agrees with the reference in both directions, far positions included") {
-  for (const auto& [rows, heads, others, headDim] :
-       std::vector<std::tuple<int64_t, int64_t, int64_t, int64_t>>{
-           {1, 1, 0, 2}, {17, 3, 2, 6}, {129, 6, 2, 32}, {300, 2, 1, 64}, {40, 1, 1, 128}}) {
+  struct Case {
+    int64_t rows;
+    AttentionShape shape;
+  };
+  for (const auto& [rows, shape] :
+       {Case{1, {1, 1, 2}}, {17, {2, 1, 6}}, {129, {4, 2, 32}}, {300, {1, 1, 64}}, {40, {2, 1, 128}}}) {
     CAPTURE(rows);
-    CAPTURE(headDim);
-    const int64_t width = (heads + others) * headDim;
-    const Values frequencies = frequenciesOf(headDim, 10000);
+    CAPTURE(shape.headDim);
+    const int64_t width = shape.qkvWidth();
+    const Values frequencies = frequenciesOf(shape.headDim, 10000);
     std::vector<int32_t> positions;
     for (int64_t i = 0; i < rows; ++i)
       positions.push_back(static_cast<int32_t>(i % 5 == 4 ? 8000 + i : i % 97));
     checkAgainstReference(
-        [&, rows = rows, heads = heads, headDim = headDim](Backend& backend) {
+        [&, rows = rows, shape = shape](Backend& backend) {
           Values forward = randomValues(rows * width, 0), inverse = forward;
-          backend.rotary(Tensor(forward.data(), {rows, width}), heads, headDim, positions.data(),
-                         frequencies.data(), 1);
-          backend.rotary(Tensor(inverse.data(), {rows, width}), heads, headDim, positions.data(),
-                         frequencies.data(), -1);
+          backend.rotary(Tensor(forward.data(), {rows, width}), shape, positions.data(), frequencies.data(),
+                         1);
+          backend.rotary(Tensor(inverse.data(), {rows, width}), shape, positions.data(), frequencies.data(),
+                         -1);
           return std::vector<Values>{forward, inverse};
         },
         5e-7);
@@ -45,21 +48,23 @@ TEST_CASE(
   const auto cpu = createCpuBackend(2);
   ReferenceBackend reference;
   const std::vector<int32_t> positions = {0, 5, 63};
-  const Values original = randomValues(3 * 32, 0);
+  constexpr int64_t width = 96;
+  const AttentionShape whole{.heads = 1, .kvHeads = 1, .headDim = 32};
+  const Values original = randomValues(3 * width, 0);
   Values data = original, frequencies = frequenciesOf(32, 10000);
-  const Tensor rows(data.data(), {3, 32});
-  cpu->rotary(rows, 1, 32, positions.data(), frequencies.data(), 1);
-  CHECK(std::equal(data.begin(), data.begin() + 32, original.begin()));  // position 0: no rotation
-  cpu->rotary(rows, 1, 32, positions.data(), frequencies.data(), -1);
+  const Tensor rows(data.data(), {3, width});
+  cpu->rotary(rows, whole, positions.data(), frequencies.data(), 1);
+  CHECK(std::equal(data.begin(), data.begin() + width, original.begin()));  // position 0: no rotation
+  CHECK(relativeDifference(data, original) > 0.1);
+  cpu->rotary(rows, whole, positions.data(), frequencies.data(), -1);
   CHECK(relativeDifference(data, original) < 2e-7);
   for (const auto& [headDim, theta] :
        std::vector<std::pair<int64_t, float>>{{32, 1e6f}, {8, 1e6f}, {32, 10000.0f}}) {
     Values given = original, expected = original;
     frequencies = frequenciesOf(headDim, theta);
-    cpu->rotary(Tensor(given.data(), {3, 32}), 32 / headDim, headDim, positions.data(), frequencies.data(),
-                1);
-    reference.rotary(Tensor(expected.data(), {3, 32}), 32 / headDim, headDim, positions.data(),
-                     frequencies.data(), 1);
+    const AttentionShape shape{.heads = 32 / headDim, .kvHeads = 32 / headDim, .headDim = headDim};
+    cpu->rotary(Tensor(given.data(), {3, width}), shape, positions.data(), frequencies.data(), 1);
+    reference.rotary(Tensor(expected.data(), {3, width}), shape, positions.data(), frequencies.data(), 1);
     CHECK(relativeDifference(given, expected) < 5e-7);
   }
 }

@@ -13,14 +13,14 @@ using namespace hdpo;
 
 namespace {
 
-// A file of the given header text and data, whatever they are.
+// A file with the given header text and data, whatever they are.
 std::string assemble(const std::string& header, const std::string& data) {
   const uint64_t length = header.size();
   std::string file(reinterpret_cast<const char*>(&length), 8);
   return file + header + data;
 }
 
-// "CODE message" of what the reader throws; empty when it accepts.
+// "CODE message" of the error that the reader throws; empty when it accepts.
 std::string refusal(const TemporaryFolder& folder, const std::string& content) {
   writeFile(folder.file("case.safetensors"), content);
   try {
@@ -168,7 +168,7 @@ TEST_CASE("safetensors: system errors name the path and the reason") {
         }).starts_with("ERR_ARGUMENT"));
 }
 
-// Run under the address sanitizer this finds reads outside the text; everywhere it finds crashes, hangs and
+// With the address sanitizer this finds reads outside the text; everywhere it finds crashes, hangs and
 // accepted nonsense.
 TEST_CASE("safetensors: random mutations of a header are parsed or refused, never worse") {
   const std::string seedText = "{\"__metadata__\":{\"format\":\"pt\",\"\\u00e9\\n\":\"x\"}," +

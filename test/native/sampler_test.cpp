@@ -41,7 +41,7 @@ std::vector<int64_t> counts(const Values& logits, const SamplingOptions& options
   return result;
 }
 
-// Pearson's statistic in standard deviations above its mean, (X - df) / sqrt(2 df); tokens of probability 0
+// Pearson's statistic in standard deviations above its mean, (X - df) / sqrt(2 df). Tokens of probability 0
 // must not occur.
 double excess(const std::vector<int64_t>& observed, const std::vector<double>& probabilities) {
   const double draws = static_cast<double>(std::accumulate(observed.begin(), observed.end(), int64_t{0}));
@@ -176,7 +176,7 @@ TEST_CASE("sampler: top-k, top-p and min-p keep what they should and nothing els
   check(0, 0.8f, 0, {1, 3, 4});
   check(0, 1, 0.2f, {0, 1, 3, 4});
   check(0, 1, 1, {1});
-  check(3, 0.8f, 0, {1, 3});  // of what top-k left, 0.4 + 0.3 are 0.82
+  check(3, 0.8f, 0, {1, 3});  // within what top-k left, 0.4 + 0.3 are 0.82
   check(0, 0.96f, 0.5f, {1, 3});
   check(0, 1e-6f, 0, {1});
 }
@@ -185,7 +185,7 @@ TEST_CASE(
     "sampler: top-p over a large vocabulary keeps the fewest tokens that reach it; ties go to lower tokens") {
   Values logits(1000, 0.0f);
   SamplingOptions options;
-  options.topP = 0.5f;  // 500 of 1,000 equal tokens: more than are sorted at first
+  options.topP = 0.5f;  // 500 of 1,000 equal tokens are more than are sorted at first
   const std::vector<int64_t> half = counts(logits, options, 10000);
   for (size_t i = 500; i < half.size(); ++i) CHECK(half[i] == 0);
   CHECK(std::count_if(half.begin(), half.begin() + 500, [](int64_t n) { return n > 0; }) == 500);

@@ -1,4 +1,4 @@
-// The self-test's table on the CPU, and that it notices what is wrong.
+// The self-test's table passes on the CPU, and it notices what is wrong.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -11,7 +11,7 @@ using namespace hdpo::self_test;
 
 namespace {
 
-// The float64 loops with one op made wrong in a given way.
+// The float64 loops, with one op made wrong in a given way.
 class BrokenBackend final : public ReferenceBackend {
  public:
   enum class Fault { None, SmallError, LeavesPoison, NotFinite, Absent, Throws };
@@ -27,7 +27,8 @@ class BrokenBackend final : public ReferenceBackend {
   }
 };
 
-// Efficiency over the whole group, the mistake that HDPO is about; a loss without its dual clip.
+// Normalises efficiency over the whole group, the mistake that HDPO is about, and leaves out the loss's dual
+// clip.
 class CoupledBackend final : public ReferenceBackend {
  public:
   void groupAdvantages(const GroupAdvantagesInput& input, const GroupAdvantagesOutput& output) override {

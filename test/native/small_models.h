@@ -1,5 +1,5 @@
-// Tiny models that between them use every option of ModelConfig, batches for them, and the two backends they
-// run on.
+// Tiny models that together use every option of ModelConfig, batches for them, and the two backends on which
+// they run.
 #pragma once
 
 #include <memory>
@@ -54,7 +54,8 @@ inline std::vector<std::unique_ptr<Backend>> allBackends() {
   return backends;
 }
 
-// Far larger than a real initialisation, so that no gradient hides in rounding; norms near 1.
+// Draws values far larger than a real initialisation's, so that no gradient hides in rounding; norms stay
+// near 1.
 inline void randomise(ParameterSet& parameters, uint64_t seed) {
   for (size_t index = 0; index < parameters.entries().size(); ++index) {
     const ParameterEntry& entry = parameters.entries()[index];

@@ -1,4 +1,4 @@
-// When threads that wait should sleep.
+// When waiting threads should sleep.
 #include "cpu/thread_waiting.h"
 
 #include <doctest/doctest.h>
@@ -34,12 +34,12 @@ TEST_CASE("threads sleep at first, spin on a quiet machine, and sleep soon after
   };
   const int quiet = samplesUntil(false, false);
   CHECK(quiet > 5);
-  CHECK(quiet < 25);  // half a second at 50 samples a second
+  CHECK(quiet < 25);  // half a second, at 50 samples per second
   crowding.add(true);
   CHECK_FALSE(crowding.asleep());  // one process that starts and ends
   CHECK(samplesUntil(true, true) < 5);
-  // One sample in five: neither quiet enough to spin again, nor, had threads been spinning, a reason to
-  // sleep.
+  // One sample in five is crowded: that is not quiet enough to spin again and, had threads been spinning, no
+  // reason to sleep.
   for (const bool asleep : {true, false}) {
     samplesUntil(asleep, asleep);
     for (int i = 0; i < 200; ++i) {

@@ -12,7 +12,7 @@
 
 namespace hdpo {
 
-// Five sequences, one of a single token and one without a trained token; masks with holes, as tool
+// Five sequences: one has a single token, one has no trained token, and masks have holes, as tool
 // observations leave them.
 inline TrainingBatch policyBatch(const ModelConfig& config) {
   TrainingBatch batch;
@@ -29,7 +29,7 @@ inline TrainingBatch policyBatch(const ModelConfig& config) {
   return batch;
 }
 
-// "CODE message" of the error that the action throws, empty without one.
+// "CODE message" of the error that the action throws; empty where it throws none.
 inline std::string refusal(const std::function<void()>& action) {
   try {
     action();
@@ -47,7 +47,7 @@ struct OwnedModel {
   ModelWeights model;
 };
 
-// A learner with the model it trains.
+// A learner together with the model that it trains.
 class OwningLearner : public OwnedModel, public Learner {
  public:
   OwningLearner(Backend& backend, const ModelConfig& config, bool recompute = false,

@@ -61,7 +61,7 @@ TEST_CASE("transformer: the gradient of every parameter agrees with finite diffe
     for (NamedConfig named : smallConfigs()) {
       CAPTURE(backend->name());
       CAPTURE(named.name);
-      named.config.tieEmbeddings = true;  // the head is not the transformer's: see the learner's test
+      named.config.tieEmbeddings = true;  // the head is not the transformer's; the learner's test has it
       Parameters parameters(*backend, named.config), gradients(*backend, named.config);
       randomise(parameters, 11);
       Transformer transformer(*backend, named.config, false);

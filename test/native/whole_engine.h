@@ -1,5 +1,6 @@
-// What an engine does with a tiny model, end to end on any backend: draw weights, logprobs, training steps of
-// both kinds, generation with forks and evictions, save and load of weights, adapter and optimiser.
+// What an engine does with a tiny model, end to end on any backend: draw weights, compute logprobs, take
+// training steps of both kinds, generate with forks and evictions, save and load weights, adapter and
+// optimiser.
 #pragma once
 
 #include <map>

@@ -1,7 +1,7 @@
 // Mistral's chat templates over a SentencePiece vocabulary: Llama 2's own with Mistral's control tokens.
 import { describe, expect, it } from 'vitest'
 import { callId, withCallIds } from '../../lib/policy/calls/call-ids.js'
-import { parseToolCalls } from '../../lib/policy/calls/tool-call-parser.js'
+import { mistral as mistralCalls } from '../../lib/policy/calls/mistral.js'
 import { type ChatTemplateSource, createChatTemplate } from '../../lib/policy/chat-template.js'
 import { loadTokenizer } from '../../lib/policy/tokenizer.js'
 import type { Message, ToolDescription } from '../../lib/policy/types.js'
@@ -74,7 +74,7 @@ describe("a template like Mistral v0.3's", () => {
       '[TOOL_RESULTS] {"content": 13960000, "call_id": "call00000"}[/TOOL_RESULTS]' +
       '[TOOL_RESULTS] {"content": 2691000, "call_id": "a1B2c3D4e"}[/TOOL_RESULTS] <answer>16651000</answer></s>'
     expect(tokens).toEqual(tokenizer.encode(whole))
-    expect(parseToolCalls(text(trained).split('</s>')[0] as string, { format: 'mistral' })).toEqual([
+    expect(mistralCalls.parse(text(trained).split('</s>')[0] as string)).toEqual([
       { kind: 'call', name: 'search', arguments: { query: '東京' }, id: 'call00000' },
       { kind: 'call', name: 'search', arguments: { query: '大阪' }, id: 'a1B2c3D4e' },
     ])

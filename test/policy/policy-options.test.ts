@@ -1,7 +1,7 @@
 // Wrong options of policies, templates and tokenizers are refused before anything is read.
 import { describe } from 'vitest'
 import { createAtlas } from '../../lib/families/atlas/atlas.js'
-import { toolFormats } from '../../lib/policy/calls/format-names.js'
+import { toolFormats } from '../../lib/policy/calls/formats.js'
 import { createChatTemplate } from '../../lib/policy/chat-template.js'
 import { resolveLora } from '../../lib/policy/lora-options.js'
 import { Policy } from '../../lib/policy/policy.js'
@@ -29,7 +29,7 @@ describe('Policy.load refuses', () => {
       [{ kvBudgetBytes: 0 }, 'kvBudgetBytes: must be a whole number of at least 1, got 0'],
       [{ maxBatchRows: 1.5 }, 'maxBatchRows: must be a whole number from 1 to 1048576, got 1.5'],
       [{ recompute: 1 }, 'recompute: must be true or false, got 1'],
-      [{ base: '' }, "base: must be text, got ''"],
+      [{ base: '' }, "base: must be text that is not empty, got ''"],
       [
         { devise: 'cpu' },
         "devise: must be left out (there is no such option; did you mean device?), got 'cpu'",

@@ -102,7 +102,7 @@ describe('numericMatch', () => {
 
   refuses(numericMatch, [
     [{ relativeTolerance: -1 }, 'numericMatch.relativeTolerance: must be at least 0, got -1'],
-    [{ absoluteTolerance: '1' }, "numericMatch.absoluteTolerance: must be at least 0, got '1'"],
+    [{ absoluteTolerance: '1' }, "numericMatch.absoluteTolerance: must be a number of at least 0, got '1'"],
     [
       { tolerance: 1 },
       'numericMatch.tolerance: must be left out (there is no such option; known: relativeTolerance, absoluteTolerance), got 1',

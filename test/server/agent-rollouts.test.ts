@@ -6,12 +6,15 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { generateText, stepCountIs, streamText, tool } from 'ai'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
+import { agentRollout } from '../../lib/evaluation/agent-rollout.js'
 import { measureKnown } from '../../lib/evaluation/evaluate.js'
 import type { PolicyBatch } from '../../lib/native/types.js'
 import { reportedOutcome } from '../../lib/rewards/reported-outcome.js'
 import { exactMatch } from '../../lib/rewards/rewards.js'
+import type { Agent, TrainingContext } from '../../lib/rollout/agent.js'
 import { tokenSequences } from '../../lib/rollout/token-sequences.js'
-import { type Agent, type AgentRolloutsOptions, agentRollouts } from '../../lib/server/agent-rollouts.js'
+import type { Task } from '../../lib/rollout/types.js'
+import { type AgentRolloutsOptions, agentRollouts } from '../../lib/server/agent-rollouts.js'
 import { type AgentServer, createServer } from '../../lib/server/create-server.js'
 import { Trainer, type TrainerStep } from '../../lib/trainer/trainer.js'
 import type { TrainerOptions } from '../../lib/trainer/trainer-options.js'
@@ -38,7 +41,7 @@ afterEach(async () => {
 })
 
 /** An agent as people write it, AI SDK and two tools, with nothing of hdpo in it but the address. */
-const agent: Agent = async ({ task, baseURL, apiKey, signal }) => {
+const agent: Agent<TrainingContext> = async ({ task, baseURL, apiKey, signal }) => {
   const provider = createOpenAICompatible({ name: 'hdpo', baseURL, apiKey })
   const { text } = await generateText({
     model: provider('policy'),
@@ -122,7 +125,7 @@ describe('a trainer with an AI SDK agent', () => {
   })
 
   it('streams as well', async () => {
-    const streaming: Agent = async ({ task, baseURL, apiKey }) => {
+    const streaming: Agent<TrainingContext> = async ({ task, baseURL, apiKey }) => {
       const result = streamText({
         model: createOpenAICompatible({ name: 'hdpo', baseURL, apiKey, includeUsage: true })('policy'),
         prompt: task.messages[0]?.content as string,
@@ -174,9 +177,63 @@ describe('a trainer with an AI SDK agent', () => {
   })
 })
 
+describe('an agent that is trained and evaluated', () => {
+  // Asks the policy in training and a model of its own, which knows the answer, elsewhere.
+  const both: Agent = async ({ messages, toolChoice, baseURL, apiKey, model, signal }) => {
+    if (baseURL === undefined) return { answer: '<answer>42</answer>', toolCalls: [{ name: 'lookup' }] }
+    const response = await fetch(`${baseURL}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model, messages }),
+      signal,
+    })
+    const { choices } = (await response.json()) as { choices: { message: { content: string } }[] }
+    const answer = choices[0]?.message.content ?? ''
+    return {
+      answer,
+      toolCalls: [],
+      usage: { promptTokens: 1, completionTokens: toolChoice === 'none' ? 0 : 1 },
+    }
+  }
+
+  it('is one function', async () => {
+    policy.say = () => 'It is <answer>42</answer>'
+    const [task] = tasks(1) as [Task]
+    const [trained] = await agentRollouts({ server, agent: both })(policy, task, [], { size: 1 })
+    const signal = new AbortController().signal
+    const evaluated = await agentRollout(both, { task, id: `${task.id}#0`, toolChoice: 'auto', signal })
+    expect(trained).toMatchObject({ id: evaluated.id, finalAnswer: '42', turns: 1, toolCalls: [] })
+    expect(trained?.outcome).toEqual({ answer: '42' })
+    expect(evaluated).toMatchObject({ finalAnswer: '42', toolCalls: [{ name: 'lookup' }] })
+    // What the agent says of calls and tokens is not what is trained on.
+    expect(trained?.mask.reduce((sum, bit) => sum + bit, 0)).toBeGreaterThan(1)
+  })
+
+  it('is told what it may do, and the name of the policy', async () => {
+    const named = createServer({ policy, model: 'my-policy' })
+    await named.listen()
+    const [task] = tasks(1) as [Task]
+    const told: TrainingContext[] = []
+    const asking: Agent<TrainingContext> = (context) => {
+      told.push(context)
+      return both(context)
+    }
+    for (const toolChoice of ['auto', 'none'] as const) {
+      await agentRollouts({ server: named, agent: asking })(policy, task, [], { size: 1, toolChoice })
+    }
+    await named.close()
+    expect(told.map(({ model, toolChoice }) => [model, toolChoice])).toEqual([
+      ['my-policy', 'auto'],
+      ['my-policy', 'none'],
+    ])
+    expect(told[0]?.messages).toEqual(task.messages)
+    expect(told[0]?.messages).not.toBe(task.messages)
+  })
+})
+
 describe('agents that split their rollouts', () => {
   it('train every sequence, and the metrics say so', async () => {
-    const forgetful: Agent = async ({ task, baseURL, apiKey }) => {
+    const forgetful: Agent<TrainingContext> = async ({ task, baseURL, apiKey }) => {
       for (const question of [task.messages[0]?.content, 'something else']) {
         const response = await fetch(`${baseURL}/chat/completions`, {
           method: 'POST',
@@ -202,7 +259,7 @@ describe('agents that split their rollouts', () => {
 
 describe('agents that fail', () => {
   it('leave their rollout ungraded, the reason kept, the others trained', async () => {
-    const failing: Agent = async (context) => {
+    const failing: Agent<TrainingContext> = async (context) => {
       if (context.rolloutId.endsWith('#2')) throw new Error('my database is down')
       return agent(context)
     }
@@ -217,7 +274,7 @@ describe('agents that fail', () => {
   })
 
   it('end the run where none has ever succeeded', async () => {
-    const broken: Agent = async () => {
+    const broken: Agent<TrainingContext> = async () => {
       throw new TypeError('undefined is not a function')
     }
     await expect(drain(train({ agent: broken }).run())).rejects.toMatchObject({
@@ -230,7 +287,7 @@ describe('agents that fail', () => {
   })
 
   it('are not waited for past their time', async () => {
-    const hanging: Agent = (context) =>
+    const hanging: Agent<TrainingContext> = (context) =>
       context.rolloutId.endsWith('#0') ? new Promise(() => {}) : agent(context)
     // Their time passes when all others have ended, however long these take.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })

@@ -1,7 +1,7 @@
 // Wrong options of servers, their rollouts and what became of these.
 import { afterAll, describe, expect, it } from 'vitest'
+import { checkOutcome } from '../../lib/rollout/outcome.js'
 import { createServer } from '../../lib/server/create-server.js'
-import { checkOutcome } from '../../lib/server/outcome.js'
 import { refuses } from '../core/wrong-options.js'
 import { ServedPolicy } from './served-policy.js'
 
@@ -12,7 +12,7 @@ describe('createServer refuses', () => {
     (change) => createServer({ policy, ...(change as object) }),
     [
       [{ policy: 'x' }, "createServer.policy: must be a policy, got 'x'"],
-      [{ model: '' }, "createServer.model: must be text, got ''"],
+      [{ model: '' }, "createServer.model: must be text that is not empty, got ''"],
       [{ aliases: 'x' }, "createServer.aliases: must be a list, got 'x'"],
       [{ token: 'short' }, 'createServer.token: must be text of at least 16 characters, got 5 characters'],
       [
@@ -51,7 +51,7 @@ describe('a server', () => {
     (options) => server.listen(options),
     [
       [{ port: -1 }, 'listen.port: must be a whole number from 0 to 65535, got -1'],
-      [{ host: '' }, "listen.host: must be text, got ''"],
+      [{ host: '' }, "listen.host: must be text that is not empty, got ''"],
     ],
   )
 

@@ -131,6 +131,35 @@ describe('a thought that the template opened', () => {
     expect((await finish({ reward: 0 })).toolCalls).toEqual([])
   })
 
+  it.each([
+    ['Is it <answer>0</answer>?</think>\n\n<answer>1</answer>', '1', true],
+    ['Is it <answer>0</answer>?</think>So.', undefined, true],
+    ['<reason>Hm, <answer>0</think><answer>1</answer>', '1', true],
+    ['Hm.</think><answer>0</answer><answer>1</answer>', '1', false],
+    ['Is it <answer>0</answer>?', undefined, false],
+    ['Hm.</think>\n', undefined, false],
+  ])('%j: the rollout answers %j, well-formed: %j', async (said, finalAnswer, wellFormed) => {
+    const { rollout } = await serveAs(() => `${said}<|end|>`, opened)
+    const { baseURL, apiKey, finish } = rollout()
+    const openai = new OpenAI({ baseURL, apiKey, maxRetries: 0 })
+    await openai.chat.completions.create({ model: 'policy', messages: [user('?')] })
+    expect(await finish({ reward: 0 })).toMatchObject({ finalAnswer, wellFormed })
+  })
+
+  it.each([
+    ['1', '1'],
+    [' 1 ', ' 1 '],
+    ['<think>0?</think>\n\n1', '1'],
+    ['0?</think>\n\n1 ', '1'],
+    ['<think>0?', undefined],
+  ])('is no part of an answer that an agent reports: %j', async (answer, finalAnswer) => {
+    const { rollout } = await serveAs(() => 'said<|end|>', {})
+    const { baseURL, apiKey, finish } = rollout()
+    const openai = new OpenAI({ baseURL, apiKey, maxRetries: 0 })
+    await openai.chat.completions.create({ model: 'policy', messages: [user('?')] })
+    expect(await finish({ answer })).toMatchObject({ finalAnswer, outcome: { answer } })
+  })
+
   it("ends before the call of tool_choice 'required'", async () => {
     const { url } = await serveAs(() => '{"name": "lookup", "arguments": {}}</tool_call><|end|>', opened)
     const body = ask('?', { tools: [lookupTool], tool_choice: 'required' })

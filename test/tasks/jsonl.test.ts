@@ -14,12 +14,12 @@ function load(...lines: string[]) {
 }
 
 describe('jsonl', () => {
-  it('reads questions, prompts and messages, and skips empty lines', () => {
+  it('reads questions, prompts and messages, and skips empty lines', async () => {
     const messages = [
       { role: 'system', content: 's' },
       { role: 'user', content: 'q' },
     ]
-    const tasks = load(
+    const tasks = await load(
       '{"question": "one?", "answer": 1}',
       '',
       '{"prompt": "two?", "answer": "2", "id": "second", "metadata": {"family": "x"}}\r',
@@ -45,15 +45,32 @@ describe('jsonl', () => {
     ['{"question": "q", "answer": 1, "metadata": 1}', '"metadata" must be an object'],
     ['[1]', 'must hold an object, got [1]'],
     ['{"question"', 'not JSON'],
-  ])('names file and line of %s', (line, message) => {
-    expect(() => load('{"question": "q", "answer": 1}', line)).toThrow('tasks.jsonl:2: ')
-    expect(() => load('{"question": "q", "answer": 1}', line)).toThrow(message)
+  ])('names file and line of %s', async (line, message) => {
+    const loading = load('{"question": "q", "answer": 1}', line)
+    await expect(loading).rejects.toThrow('tasks.jsonl:2: ')
+    await expect(loading).rejects.toThrow(message)
   })
 
-  it('refuses an id that comes twice, an empty file and no file', () => {
+  it('refuses an id that comes twice, an empty file and no file', async () => {
     const line = '{"question": "q", "answer": 1, "id": "a"}'
-    expect(() => load(line, line)).toThrow('tasks.jsonl:2: id "a" is that of line 1 too')
-    expect(() => load('', '')).toThrow('has no tasks')
-    expect(() => jsonl(join(folder, 'absent.jsonl'))).toThrow(/cannot read .*absent\.jsonl/)
+    await expect(load(line, line)).rejects.toThrow('tasks.jsonl:2: id "a" is that of line 1 too')
+    await expect(load('', '')).rejects.toThrow('has no tasks')
+    await expect(jsonl(join(folder, 'absent.jsonl'))).rejects.toThrow(/cannot read .*absent\.jsonl/)
+  })
+
+  it('lets the event loop go on while it reads a large file, and stops with its signal', async () => {
+    const path = join(folder, 'large.jsonl')
+    const line = JSON.stringify({ question: 'q'.repeat(1000), answer: 1 })
+    writeFileSync(path, `${line}\n`.repeat(20_000))
+    let turns = 0
+    const counter = setInterval(() => turns++, 0)
+    const tasks = await jsonl(path).finally(() => clearInterval(counter))
+    expect(tasks).toHaveLength(20_000)
+    expect(turns).toBeGreaterThan(10)
+
+    const stopping = new AbortController()
+    const reading = jsonl(path, { signal: stopping.signal })
+    setImmediate(() => stopping.abort(new Error('enough')))
+    await expect(reading).rejects.toThrow('enough')
   })
 })

@@ -137,14 +137,17 @@ describe('defineTool refuses', () => {
         'defineTool.input: must be a schema that JSON Schema can express, got one that it cannot: Date cannot be represented in JSON Schema',
       ],
       [{ input: { _def: {}, parse() {} } }, 'defineTool.input: must be a schema of zod 4, got one of zod 3'],
-      [{ timeout: '1' }, "defineTool.timeout: must be greater than 0 and at most 2147483647, got '1'"],
+      [
+        { timeout: '1' },
+        "defineTool.timeout: must be a number greater than 0 and at most 2147483647, got '1'",
+      ],
       [{ timeout: 0 }, 'defineTool.timeout: must be greater than 0 and at most 2147483647, got 0'],
       [
         { timeout: Number.POSITIVE_INFINITY },
         'defineTool.timeout: must be greater than 0 and at most 2147483647, got Infinity',
       ],
-      [{ cost: '1' }, "defineTool.cost: must be at least 0 or a function, got '1'"],
-      [{ cost: -1 }, 'defineTool.cost: must be at least 0 or a function, got -1'],
+      [{ cost: '1' }, "defineTool.cost: must be a number of at least 0 or a function, got '1'"],
+      [{ cost: -1 }, 'defineTool.cost: must be a number of at least 0 or a function, got -1'],
       [
         { timeOut: 3 },
         'defineTool.timeOut: must be left out (there is no such option; did you mean timeout?), got 3',

@@ -357,14 +357,14 @@ describe('connectMcp refuses', () => {
       "connectMcp.url: must be an address that begins with http:// or https://, got 'file:///etc/passwd'",
     ],
     [{ command: 'a', args: 'b' }, "connectMcp.args: must be a list, got 'b'"],
-    [{ command: 'a', env: { KEY: 1234 } }, 'connectMcp.env.KEY: must be text, got number'],
+    [{ command: 'a', env: { KEY: 1234 } }, 'connectMcp.env.KEY: must be text, got a number'],
     [
       { command: 'a', timeout: 0 },
       'connectMcp.timeout: must be greater than 0 and at most 1073741824, got 0',
     ],
     [
       { command: 'a', patience: '1' },
-      "connectMcp.patience: must be greater than 0 and at most 1073741824, got '1'",
+      "connectMcp.patience: must be a number greater than 0 and at most 1073741824, got '1'",
     ],
     [
       { command: 'a', prefix: 'a b' },

@@ -128,7 +128,7 @@ describe('buildTextIndex', () => {
         { passageCharacters: 1 },
         'buildTextIndex.passageCharacters: must be a whole number of at least 50, got 1',
       ],
-      [{ fields: { text: '' } }, "buildTextIndex.fields.text: must be text, got ''"],
+      [{ fields: { text: '' } }, "buildTextIndex.fields.text: must be text that is not empty, got ''"],
       [
         { fields: { body: 'x' } },
         "buildTextIndex.fields.body: must be left out (there is no such option; known: text, title, id), got 'x'",

@@ -291,14 +291,14 @@ describe('options', () => {
     ],
     [
       { provider: 'serper', timeout: '1' },
-      "webSearchTool.timeout: must be greater than 0 and at most 2147483647, got '1'",
+      "webSearchTool.timeout: must be a number greater than 0 and at most 2147483647, got '1'",
     ],
     [
       { provider: 'serper', retries: -1 },
       'webSearchTool.retries: must be a whole number of at least 0, got -1',
     ],
     [{ provider: 'serper', cache: true }, 'webSearchTool.cache: must be text or false, got true'],
-    [{ provider: 'serper', apiKey: 5 }, 'webSearchTool.apiKey: must be text, got number'],
+    [{ provider: 'serper', apiKey: 5 }, 'webSearchTool.apiKey: must be text, got a number'],
     [
       { provider: 'serper', apikey: 'a-secret' },
       'webSearchTool.apikey: must be left out (there is no such option; did you mean apiKey?), got 8 characters',

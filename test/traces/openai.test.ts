@@ -82,6 +82,27 @@ describe('fromOpenAi', () => {
     })
   })
 
+  it.each([
+    [
+      '<think>\nEight each.\n</think>\n\nSixteen.',
+      '<think>\nEight each.\n</think>\n\n<answer>Sixteen.</answer>',
+    ],
+    ['Eight each.\n</think>\n\n Sixteen. \n', 'Eight each.\n</think>\n\n <answer>Sixteen.</answer>'],
+    [
+      '<think>Is it <answer>8</answer>?</think>16',
+      '<think>Is it <answer>8</answer>?</think><answer>16</answer>',
+    ],
+    ['<think>Hm.</think>It is <answer>16</answer>.', '<think>Hm.</think>It is <answer>16</answer>.'],
+    [' Sixteen. ', '<answer>Sixteen.</answer>'],
+  ])('puts what is said in %j into answer tags, not what is thought', (content, tagged) => {
+    const messages = [
+      { role: 'user', content: 'q' },
+      { role: 'assistant', content },
+    ]
+    expect(fromOpenAi({ messages }).messages.at(-1)?.content).toBe(tagged)
+    expect(fromOpenAi({ messages }, { answerTags: 'keep' }).messages.at(-1)?.content).toBe(content)
+  })
+
   const user = { role: 'user', content: 'q' }
   it.each<[unknown, string]>([
     [{}, 'must be { messages: [...] }'],
@@ -95,6 +116,10 @@ describe('fromOpenAi', () => {
       'messages[1].tool_calls[0]: arguments are not JSON: "{\\"a"',
     ],
     [{ messages: [user, { role: 'assistant', tool_calls: [{}] }] }, 'messages[1].tool_calls[0] must be'],
+    [
+      { messages: [user, { role: 'assistant', content: '<think>It never ends' }] },
+      'ends with a thought that no answer follows',
+    ],
     [{ messages: [{ role: 'robot', content: 'q' }] }, 'messages[0].role must be'],
     [
       { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] },

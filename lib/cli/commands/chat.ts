@@ -66,7 +66,7 @@ async function chat(folder: string, flags: ChatFlags): Promise<void> {
   }
 }
 
-export class ChatConversation {
+class ChatConversation {
   #messages: Message[] = []
   #questions = 0
 
@@ -92,7 +92,7 @@ export class ChatConversation {
 }
 
 /** Calls with what they returned, then the last thing the policy said. */
-export function formatReply(rollout: Rollout): string {
+function formatReply(rollout: Rollout): string {
   const calls = rollout.toolCalls.flatMap(({ name, arguments: input, outcome, observation }) => [
     pc.cyan(`  ${name}(${JSON.stringify(input)})`),
     (outcome === 'ok' ? pc.dim : pc.red)(`    ${outcome === 'ok' ? '' : `${outcome}: `}${observation}`),

@@ -74,7 +74,7 @@ async function runCurate(path: string, flags: { output?: string; resume?: boolea
   }
 }
 
-export function formatCuration(summary: CurationSummary): string {
+function formatCuration(summary: CurationSummary): string {
   const { knowledge, dropped } = summary
   const share = (count: number, of: number) => percent(of === 0 ? undefined : count / of)
   const task = (name: string, count: number) => [name, count, share(count, summary.tasks)]

@@ -5,7 +5,6 @@ import { type Command, Option } from 'commander'
 import { type CudaStatus, fromNative, loadAddon } from '../../native/addon.js'
 import { addonPath } from '../../native/addon-path.js'
 import { examples } from '../terminal/examples.js'
-import { runSelfChecks } from './self-check.js'
 import { formatSelfTest, passed } from './self-test.js'
 
 interface Finding {
@@ -51,7 +50,7 @@ async function printSelfTest({ device, json, timed }: DoctorFlags): Promise<bool
   return passed(report)
 }
 
-export function formatFindings(findings: readonly Finding[]): string {
+function formatFindings(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map((finding) => finding.name.length))
   const lines = findings.map(
     ({ name, value, ok }) => `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(width)}  ${value}`,
@@ -83,15 +82,15 @@ async function checkAddon(): Promise<Finding[]> {
     return [{ name: 'Native addon', value: (error as Error).message, ok: false }]
   }
   const { compiler, instructionSet, onednn } = addon.buildInfo()
-  const checks = await runSelfChecks(addon.kernels)
+  const { ops } = await fromNative(addon.checkRules())
   return [
     { name: 'Native addon', value: `${compiler}, ${instructionSet}, ${addonPath()}`, ok: true },
     { name: 'oneDNN', value: onednn, ok: true },
     { name: 'CUDA', value: describeCuda(addon.cudaStatus()), ok: true },
-    ...checks.map(({ name, difference, allowed }) => ({
+    ...ops.map(({ name, outcome, reason = 'as in float64' }) => ({
       name,
-      value: `differs from float64 by ${difference.toExponential(1)} (allowed ${allowed.toExponential(0)})`,
-      ok: difference <= allowed,
+      value: reason,
+      ok: outcome === 'passed',
     })),
   ]
 }

@@ -1,5 +1,7 @@
 // The flags of hdpo eval.
+
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { isRecord } from '../../core/is-record.js'
 import type { Device } from '../../native/types.js'
 import { type AnswerRule, answerRules } from '../config/data-schema.js'
 import { examples } from '../terminal/examples.js'
@@ -103,8 +105,7 @@ function jsonObject(text: string): Record<string, unknown> {
   } catch (error) {
     throw new InvalidArgumentError(`It must be JSON: ${(error as Error).message}.`)
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>
+  if (isRecord(value)) return value
   throw new InvalidArgumentError('It must be a JSON object.')
 }
 

@@ -1,13 +1,15 @@
 // What hdpo eval asks: a policy folder, a model behind a chat API, or somebody's own agent.
 import { resolve } from 'node:path'
 import pLimit from 'p-limit'
+import { allOrNone } from '../../core/all-or-none.js'
 import { HdpoError } from '../../core/errors.js'
 import { addSecretVariables } from '../../core/secrets.js'
-import { agentRollout, type EvaluatedAgent } from '../../evaluation/agent-rollout.js'
+import { agentRollout } from '../../evaluation/agent-rollout.js'
 import { ChatEndpoint } from '../../evaluation/chat-endpoint.js'
 import { endpointRollout } from '../../evaluation/endpoint-rollout.js'
 import type { EvaluateOptions } from '../../evaluation/evaluate.js'
 import { Policy } from '../../policy/policy.js'
+import type { Agent } from '../../rollout/agent.js'
 import type { GroupOptions } from '../../rollout/group.js'
 import type { Rollout, Task } from '../../rollout/types.js'
 import type { Tool } from '../../tools/types.js'
@@ -59,7 +61,7 @@ function endpointTarget(baseURL: string, flags: EvalFlags, tools: readonly Tool[
   })
   const limit = pLimit(flags.concurrency)
   const play = (task: Task, { size, seed: _, signal, ...rollout }: GroupOptions): Promise<Rollout[]> =>
-    settleAll(size, signal, (id, stop) =>
+    allOrNone(size, [signal], (id, stop) =>
       limit(() =>
         endpointRollout({
           endpoint,
@@ -82,9 +84,9 @@ async function agentTarget(path: string, { concurrency }: EvalFlags): Promise<Ev
   }
   const limit = pLimit(concurrency)
   const play = (task: Task, { size, signal, toolChoice }: GroupOptions): Promise<Rollout[]> =>
-    settleAll(size, signal, (id, stop) =>
+    allOrNone(size, [signal], (id, stop) =>
       limit(() =>
-        agentRollout(agent as EvaluatedAgent, {
+        agentRollout(agent as Agent, {
           task,
           id: `${task.id}#${id}`,
           toolChoice: toolChoice === 'none' ? 'none' : 'auto',
@@ -93,19 +95,4 @@ async function agentTarget(path: string, { concurrency }: EvalFlags): Promise<Ev
       ),
     )
   return { name: path, asking: { play }, close: async () => undefined }
-}
-
-/** All rollouts of a group; the first that rejects stops the others. */
-async function settleAll(
-  size: number,
-  signal: AbortSignal | undefined,
-  play: (index: number, signal: AbortSignal) => Promise<Rollout>,
-): Promise<Rollout[]> {
-  const failed = new AbortController()
-  const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal
-  const rollouts = Array.from({ length: size }, (_, index) => play(index, stop))
-  const all = Promise.all(rollouts)
-  all.catch((error: unknown) => failed.abort(error))
-  await Promise.allSettled(rollouts)
-  return all
 }

@@ -16,7 +16,7 @@ interface InspectFlags {
   json?: boolean
 }
 
-export interface TrainingChoice {
+interface TrainingChoice {
   name: string
   memory: MemoryEstimate
   /** In the memory that is free now, of all that the machine has, or not. */

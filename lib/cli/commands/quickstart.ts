@@ -1,11 +1,11 @@
 // hdpo quickstart: the built-in task from nothing to a trained policy, with a report.
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import { describeColdStart } from '../../experiment/quickstart/cold-start.js'
 import type { QuickstartObserver } from '../../experiment/quickstart/progress.js'
+import { comparisonRows, redundantFold } from '../../experiment/quickstart/report.js'
 import { type QuickstartResult, runQuickstart } from '../../experiment/quickstart/run.js'
 import { quickstartSettings } from '../../experiment/quickstart/settings.js'
-import { comparisonRows, redundantFold } from '../../experiment/report.js'
+import { describeColdStart } from '../../experiment/quickstart/starting-policy.js'
 import { type BuiltInFamily, builtInFamilies } from '../../families/built-in-families.js'
 import type { Device } from '../../native/types.js'
 import { policyOptions } from '../config/policy-options.js'

@@ -7,34 +7,36 @@ import { listenForInterrupt } from '../terminal/interrupt.js'
 import { Eta } from '../terminal/progress.js'
 import type { Terminal } from '../terminal/terminal.js'
 
-export interface TrainingRun<Step extends RecordedStep> {
+interface TrainingRun<Step extends RecordedStep, Trained extends { steps: number }> {
   policy: Policy
   steps: number
   /** The run folder; the policy is saved in its folder `policy`. */
   output: string
   resume: boolean
   terminal: Terminal
-  run: (options: RunOptions) => AsyncIterable<Step>
+  /** Returns with `steps` the last step that was taken. */
+  train: (run: RunOptions, onStep: (step: Step) => void) => Promise<Trained>
   describe: (step: Step, eta: string) => string
-  /** What the model card says, after so many steps. */
-  record: (steps: number) => TrainingRecord
+  /** What the model card says. */
+  record: (trained: Trained) => TrainingRecord
 }
 
 /** Ctrl-C finishes the step that is under way, saves, and ends the run. */
-export async function runTraining<Step extends RecordedStep>(training: TrainingRun<Step>): Promise<void> {
+export async function runTraining<Step extends RecordedStep, Trained extends { steps: number }>(
+  training: TrainingRun<Step, Trained>,
+): Promise<void> {
   const { policy, steps, output, resume, terminal } = training
   const interrupt = listenForInterrupt((line) => terminal.line(line))
   try {
     const eta = new Eta(steps)
-    let last = 0
-    for await (const taken of training.run({ signal: interrupt.signal, resume })) {
-      terminal.status(training.describe(taken, eta.after(taken.step)))
-      last = taken.step
-    }
+    const trained = await training.train({ signal: interrupt.signal, resume }, (taken) =>
+      terminal.status(training.describe(taken, eta.after(taken.step))),
+    )
     terminal.done()
     const folder = join(output, 'policy')
-    await policy.save(folder, { training: training.record(last) })
-    terminal.line(last < steps && interrupt.signal.aborted ? `stopped after step ${last}` : 'done')
+    await policy.save(folder, { training: training.record(trained) })
+    const stopped = trained.steps < steps && interrupt.signal.aborted
+    terminal.line(stopped ? `stopped after step ${trained.steps}` : 'done')
     terminal.line(`policy: ${folder}`)
   } finally {
     interrupt.dispose()

@@ -3,14 +3,16 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../../core/errors.js'
 import { addSecretVariables } from '../../core/secrets.js'
-import type { ModelConfig } from '../../native/types.js'
+import { takeSteps } from '../../experiment/take-steps.js'
 import { Policy } from '../../policy/policy.js'
 import { loadTokenizer, readTokenizerFiles } from '../../policy/tokenizer.js'
+import { checkRunFolder } from '../../run/run-folder.js'
 import type { Environment } from '../../trainer/environment.js'
-import { SupervisedTrainer } from '../../trainer/supervised-trainer.js'
+import { type SupervisedStep, SupervisedTrainer } from '../../trainer/supervised-trainer.js'
 import { loadConfig } from '../config/config.js'
 import { type SftConfig, sftSchema } from '../config/config-schema.js'
 import { closeTools, loadEnvironment, resolveConversations, resolveTools } from '../config/environment.js'
+import { freshModelConfig } from '../config/fresh-model.js'
 import { resolveLoggers } from '../config/loggers.js'
 import { policyOptions, splitPolicyKeys } from '../config/policy-options.js'
 import { examples } from '../terminal/examples.js'
@@ -37,6 +39,7 @@ export function addSftCommand(program: Command): void {
 async function runSft(path: string, flags: SftFlags): Promise<void> {
   const { config, folder } = await loadConfig(path, sftSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
+  await checkRunFolder(output, flags)
   const context = { seed: config.seed ?? 0, folder }
   const environment =
     config.environment === undefined ? undefined : await loadEnvironment(config.environment, context)
@@ -50,9 +53,10 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
     terminal.line(`warning: ${message}`),
   )
   const tools = config.tools ? await resolveTools(config.tools, folder) : (environment?.tools ?? [])
+  const ownLoggers = config.loggers && resolveLoggers(config.loggers, folder)
   const policy = await openPolicy(config, path, folder, environment)
   try {
-    const { policy: _, model: __, environment: ___, secrets: ____, loggers, ...rest } = config
+    const { policy: _, model: __, environment: ___, secrets: ____, loggers: _____, ...rest } = config
     const { settings } = splitPolicyKeys(rest)
     const trainer = new SupervisedTrainer({
       ...settings,
@@ -61,18 +65,18 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
       tools,
       output,
       config,
-      ...(loggers && { loggers: resolveLoggers(loggers, folder) }),
+      ...(ownLoggers && { loggers: ownLoggers }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
-    await runTraining({
+    await runTraining<SupervisedStep, { steps: number }>({
       policy,
       steps: trainer.steps,
       output,
       resume: flags.resume === true,
       terminal,
-      run: (options) => trainer.run(options),
+      train: async (run, onStep) => ({ steps: await takeSteps(trainer.run(run), onStep) }),
       describe: ({ metrics }, eta) => describeSupervisedStep(metrics, trainer.steps, eta),
-      record: (steps) => ({
+      record: ({ steps }) => ({
         method: 'supervised',
         steps,
         settings: { conversations: conversations.length, 'learning rate': config.optimizer.learningRate },
@@ -101,7 +105,7 @@ async function openPolicy(
   const start = policy ?? model
   if (typeof start !== 'object')
     return Policy.load(resolve(folder, start as string), policyOptions(config, folder))
-  const { tokenizer: tokenizerFolder, ...sizes } = start
+  const { tokenizer: tokenizerFolder } = start
   const files = tokenizerFolder
     ? readTokenizerFiles(resolve(folder, tokenizerFolder))
     : environment?.tokenizer
@@ -121,30 +125,9 @@ async function openPolicy(
   }
   return Policy.create({
     ...policyOptions(config, folder),
-    config: freshModel(sizes, loadTokenizer(files).vocabSize),
+    config: freshModelConfig(start, loadTokenizer(files).vocabSize),
     tokenizer: files,
     template: source,
     seed: config.seed ?? 0,
   })
-}
-
-type ModelSizes = Omit<Exclude<NonNullable<SftConfig['model']>, string>, 'tokenizer'>
-
-function freshModel(sizes: ModelSizes, vocabSize: number): ModelConfig {
-  const { hiddenSize, heads } = sizes
-  return {
-    vocabSize,
-    hiddenSize,
-    layers: sizes.layers,
-    heads,
-    kvHeads: sizes.kvHeads ?? heads,
-    headDim: sizes.headDim ?? hiddenSize / heads,
-    intermediateSize: sizes.intermediateSize,
-    maxPositions: sizes.maxPositions,
-    ropeTheta: sizes.ropeTheta ?? 10000,
-    rmsNormEpsilon: sizes.rmsNormEpsilon ?? 1e-6,
-    tieEmbeddings: sizes.tieEmbeddings ?? true,
-    qkvBias: sizes.qkvBias ?? false,
-    qkNorm: sizes.qkNorm ?? true,
-  }
 }

@@ -1,13 +1,17 @@
 // hdpo train: reinforcement learning from a config file.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { HdpoError } from '../../core/errors.js'
 import { deriveSeed } from '../../core/seed.js'
-import { type EvaluationSummary, evaluate, measureKnown } from '../../evaluation/evaluate.js'
+import { measureStart, type Start } from '../../experiment/measure-start.js'
+import { type Trained, trainAndMeasure } from '../../experiment/train-and-measure.js'
 import { Policy } from '../../policy/policy.js'
+import type { RewardOptions } from '../../rewards/rewards.js'
+import { checkRunFolder } from '../../run/run-folder.js'
 import { takeTasks } from '../../tasks/task-list.js'
 import type { Environment } from '../../trainer/environment.js'
-import { Trainer } from '../../trainer/trainer.js'
-import type { TrainerEvaluation } from '../../trainer/trainer-options.js'
+import type { TrainerStep } from '../../trainer/trainer.js'
+import type { TrainerEvaluation, TrainerOptions } from '../../trainer/trainer-options.js'
 import { loadConfig } from '../config/config.js'
 import { type TrainConfig, trainSchema } from '../config/config-schema.js'
 import { closeEnvironment } from '../config/environment.js'
@@ -47,36 +51,35 @@ export function addTrainCommand(program: Command): void {
 async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   const { config, folder } = await loadConfig(path, trainSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
+  await checkRunFolder(output, flags)
   const environment = await trainEnvironment(config, folder)
+  const loggers = config.loggers && resolveLoggers(config.loggers, folder)
+  const evaluation = config.evaluate && (await evaluationOf(config.evaluate, environment))
   const terminal = new Terminal()
   const policy = await Policy.load(startFolder(config, path, folder), policyOptions(config, folder))
   try {
     if (flags.profile) await policy.enableProfile(true)
     terminal.line(formatMemoryPlan(await policy.memoryPlan(config.optimizer.microBatchTokens)))
-    const evaluation = config.evaluate && (await prepareEvaluation(config, policy, environment, terminal))
-    let after: Partial<EvaluationSummary> | undefined
-    const trainer = new Trainer({
+    const start = evaluation && (await measure(config, policy, environment, evaluation, terminal))
+    const trainer: TrainerOptions = {
       ...trainerSettings(config),
       policy,
       output,
       config,
       ...(await trainSource(config, folder, environment, policy, (line) => terminal.line(line))),
-      ...(evaluation && { evaluate: evaluation.settings }),
-      ...(config.loggers && { loggers: resolveLoggers(config.loggers, folder) }),
+      ...(start && { evaluate: { ...evaluation, knowledge: start.knowledge } }),
+      ...(loggers && { loggers }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
-    })
-    await runTraining({
+    }
+    await runTraining<TrainerStep, Trained>({
       policy,
       steps: config.steps,
       output,
       resume: flags.resume === true,
       terminal,
-      run: (options) => trainer.run(options),
-      describe: ({ metrics }, eta) => {
-        after = metrics.evaluation ?? after
-        return describeStep(metrics, config.steps, eta)
-      },
-      record: (steps) => trainingRecord(config, steps, evaluation?.before, after),
+      train: (run, onStep) => trainAndMeasure({ trainer, run, onStep }),
+      describe: ({ metrics }, eta) => describeStep(metrics, config.steps, eta),
+      record: ({ steps, after }) => trainingRecord(config, steps, start?.before.all, after),
     })
     if (flags.profile) terminal.line(formatProfile(await policy.profile()))
   } finally {
@@ -105,44 +108,42 @@ function trainerSettings(config: TrainConfig) {
   return splitPolicyKeys(rest).settings
 }
 
-/**
- * Measures what the policy knows before training, so that the evaluations can tell redundant calls from
- * needed ones.
- */
-async function prepareEvaluation(
-  config: TrainConfig,
-  policy: Policy,
+/** What the evaluations before and while training ask. */
+async function evaluationOf(
+  { every, samples, tasks: limit }: NonNullable<TrainConfig['evaluate']>,
   environment: Environment,
-  terminal: Terminal,
-): Promise<{ settings: TrainerEvaluation; before: EvaluationSummary }> {
-  const { every, samples, tasks: limit } = config.evaluate ?? { every: config.steps }
+): Promise<TrainerEvaluation & { reward: RewardOptions }> {
   const tasks = environment.heldOutTasks && (await takeTasks(environment.heldOutTasks, limit))
-  if (!tasks?.length)
-    throw new TypeError('evaluate: needs evaluationTasks, or an environment with held-out tasks')
-  terminal.status(`measuring what the policy knows: ${tasks.length} questions, 8 times each, tools off`)
-  const { tools, evaluationReward: reward = environment.reward } = environment
-  const knowledge = await measureKnown({
-    policy,
-    tasks,
-    tools,
-    reward,
-    ...(config.rollout && { rollout: config.rollout }),
-    seed: config.seed ?? 0,
+  if (!tasks?.length) {
+    throw new HdpoError(
+      'ERR_CONFIG',
+      'evaluate: needs evaluationTasks, or an environment with held-out tasks',
+    )
+  }
+  const { evaluationReward: reward = environment.reward } = environment
+  return { tasks, every, reward, ...(samples !== undefined && { samples }) }
+}
+
+/** The policy before training, so that the evaluations can tell redundant calls from needed ones. */
+async function measure(
+  { rollout, seed = 0 }: TrainConfig,
+  policy: Policy,
+  { tools }: Environment,
+  { every: _, ...asked }: Awaited<ReturnType<typeof evaluationOf>>,
+  terminal: Terminal,
+): Promise<Start> {
+  const questions = asked.tasks.length
+  terminal.status(`measuring what the policy knows: ${questions} questions, 8 times each, tools off`)
+  const start = await measureStart({
+    // With the seed with which the trainer evaluates.
+    heldOut: { ...asked, policy, tools, ...(rollout && { rollout }), seed: deriveSeed(seed, 'evaluate') },
+    known: { seed },
+    onKnowledge: ({ known, needed }) => {
+      terminal.done()
+      terminal.line(`held-out questions: ${questions}, known ${known.size}, needed ${needed.size}`)
+      terminal.status('measuring the policy before training')
+    },
   })
   terminal.done()
-  terminal.line(
-    `held-out questions: ${tasks.length}, known ${knowledge.known.size}, needed ${knowledge.needed.size}`,
-  )
-  const settings = { tasks, every, knowledge, reward, ...(samples !== undefined && { samples }) }
-  terminal.status('measuring the policy before training')
-  const { summary } = await evaluate({
-    ...settings,
-    policy,
-    tools,
-    ...(config.rollout && { rollout: config.rollout }),
-    // As the trainer evaluates.
-    seed: deriveSeed(config.seed ?? 0, 'evaluate'),
-  })
-  terminal.done()
-  return { settings, before: summary }
+  return start
 }

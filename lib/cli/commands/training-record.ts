@@ -21,11 +21,14 @@ export function trainingRecord(
 ): TrainingRecord {
   const { algorithm, optimizer, lora } = config
   const { name, ...weights } = algorithm
+  const given = Object.entries(weights).filter(
+    (entry): entry is [string, number | boolean] => entry[1] !== undefined,
+  )
   return {
     method: name,
     steps,
     settings: {
-      ...weights,
+      ...Object.fromEntries(given),
       'rollouts of a question': config.groupSize,
       'questions of a step': config.promptsPerStep,
       'learning rate': optimizer.learningRate,

@@ -1,40 +1,46 @@
 // The keys of a grid file. Unknown ones are refused.
 import { z } from 'zod'
-import type { Grid } from '../../experiment/compare/grid.js'
-import { algorithmNames } from '../../hdpo/options.js'
-import { optimizer, rollout, trainSchema } from './config-schema.js'
+import { count, seed } from '../../core/option-kinds.js'
+import { readOptions } from '../../core/options.js'
+import { type Grid, gridEvaluationShape, targetsShape } from '../../experiment/compare/grid.js'
+import { algorithmShape } from '../../hdpo/options.js'
+import { rolloutOptions } from '../../rollout/options.js'
+import { supervisedTrainingShape, usesOneLength } from '../../trainer/supervised-options.js'
+import { trainingShape } from '../../trainer/trainer-options.js'
 
-const count = z.int().min(1)
-const notNegative = z.number().min(0)
-const share = z.number().min(0).max(1)
-const numbers = z.union([notNegative, z.array(notNegative).min(1)])
-const { groupSize, promptsPerStep, steps, loss, klCoefficient, passes, miniBatches } = trainSchema.shape
+/** A number of an algorithm, or several: one cell each. */
+function axis(option: { unwrap(): z.ZodNumber }) {
+  return z.union([option.unwrap(), z.array(option.unwrap()).min(1)]).optional()
+}
+
+const { epochs, steps: coldSteps, tokensPerStep, optimizer: coldOptimizer } = supervisedTrainingShape
+const { groupSize, promptsPerStep, steps, optimizer } = trainingShape
+const { loss, klCoefficient, passes, miniBatches } = trainingShape
+const evaluation = z.strictObject(gridEvaluationShape).prefault({})
+const targets = z.strictObject(targetsShape).prefault({})
 
 export const gridSchema = z.strictObject({
   environment: z.string(),
   /** One comparison in each: `environmentSettings` of reinforcement learning. Default: one, without any. */
-  settings: z.array(z.record(z.string(), z.unknown())).min(1).exactOptional(),
-  seeds: z.array(z.int().min(0)).min(1),
+  settings: z.array(z.record(z.string(), z.unknown())).min(1).optional(),
+  seeds: z.array(seed).min(1),
   /** A policy folder where every cell begins, instead of a cold start for every seed. */
-  policy: z.string().exactOptional(),
+  policy: z.string().optional(),
+  /** Supervised training of a fresh model, once per seed. */
   coldStart: z
-    .strictObject({
-      epochs: z.number().positive().exactOptional(),
-      steps: count.exactOptional(),
-      tokensPerStep: count,
-      optimizer,
-    })
-    .exactOptional(),
+    .strictObject({ epochs, steps: coldSteps, tokensPerStep, optimizer: coldOptimizer })
+    .superRefine(usesOneLength)
+    .optional(),
   algorithms: z
     .array(
       z.strictObject({
-        name: z.enum(algorithmNames),
-        accuracyWeight: numbers.exactOptional(),
-        efficiencyWeight: numbers.exactOptional(),
-        alpha: numbers.exactOptional(),
-        callPenalty: numbers.exactOptional(),
-        epsilon: numbers.exactOptional(),
-        scaleByStd: z.boolean().exactOptional(),
+        name: algorithmShape.name,
+        accuracyWeight: axis(algorithmShape.accuracyWeight),
+        efficiencyWeight: axis(algorithmShape.efficiencyWeight),
+        alpha: axis(algorithmShape.alpha),
+        callPenalty: axis(algorithmShape.callPenalty),
+        epsilon: axis(algorithmShape.epsilon),
+        scaleByStd: algorithmShape.scaleByStd,
       }),
     )
     .min(1),
@@ -48,36 +54,22 @@ export const gridSchema = z.strictObject({
     passes,
     miniBatches,
   }),
-  rollout: rollout.exactOptional(),
-  evaluation: z
-    .strictObject({
-      knownSamples: count.exactOptional(),
-      samples: count.exactOptional(),
-      tasks: count.exactOptional(),
-      every: count.exactOptional(),
-      curveQuestions: count.exactOptional(),
-    })
-    .exactOptional(),
-  targets: z
-    .strictObject({ redundantCallRate: share.exactOptional(), neededCallsKept: share.exactOptional() })
-    .exactOptional(),
-  processes: count.exactOptional(),
-  threads: count.exactOptional(),
-  nice: z.int().min(0).max(19).exactOptional(),
+  rollout: rolloutOptions.optional(),
+  evaluation,
+  /** What counts as reached. */
+  targets,
+  /** Processes at once. Default: as many as the machine has cores for. */
+  processes: count.optional(),
+  /** CPU threads of each process. Default 1. */
+  threads: count.default(1),
+  /** How far the processes stand back for others, 0 to 19. */
+  nice: z.int().min(0).max(19).optional(),
 })
 
-export type GridConfig = z.infer<typeof gridSchema>
+export type GridConfig = z.input<typeof gridSchema>
 
 export function toGrid(config: GridConfig): Grid {
-  const {
-    settings = [{}],
-    seeds,
-    algorithms,
-    coldStart,
-    policy,
-    train,
-    rollout: rolloutOptions = {},
-  } = config
+  const { settings = [{}], seeds, algorithms, coldStart, policy, train, rollout = {} } = config
   return {
     seeds,
     settings,
@@ -85,9 +77,9 @@ export function toGrid(config: GridConfig): Grid {
     ...(coldStart && { coldStart }),
     ...(policy !== undefined && { policy }),
     train,
-    rollout: rolloutOptions,
-    evaluation: { knownSamples: 8, samples: 4, every: 10, curveQuestions: 64, ...config.evaluation },
-    targets: { redundantCallRate: 0.02, neededCallsKept: 0.97, ...config.targets },
+    rollout,
+    evaluation: readOptions(evaluation, config.evaluation, 'evaluation'),
+    targets: readOptions(targets, config.targets, 'targets'),
     threads: config.threads ?? 1,
   }
 }

@@ -1,132 +1,61 @@
-// The keys of a config file. Unknown ones are refused. Defaults live with what they configure (lib/trainer),
-// not here.
+// The keys of a config file. Unknown ones are refused. What can be said of an option (type, default, bounds) stands with what it
+// configures; here it is put together.
 import { z } from 'zod'
-import { algorithmNames } from '../../hdpo/options.js'
-import { scheduleNames } from '../../trainer/schedule.js'
+import { seed } from '../../core/option-kinds.js'
+import { evaluateShape } from '../../evaluation/evaluate.js'
+import { rolloutOptions } from '../../rollout/options.js'
+import { recordedShape } from '../../trainer/recorded-rollouts.js'
+import { runShape } from '../../trainer/run-options.js'
+import { supervisedTrainingShape, usesOneLength } from '../../trainer/supervised-options.js'
+import { refuseTogether, trainerEvaluationShape, trainingShape } from '../../trainer/trainer-options.js'
 import { conversations, data, judge } from './data-schema.js'
+import { freshModel } from './fresh-model.js'
 import { loggers } from './loggers.js'
 import { folderKeys, policyKeys, trainingKeys } from './policy-schema.js'
 
-const count = z.int().min(1)
-const share = z.number().min(0).max(1)
-const notNegative = z.number().min(0)
-const positive = z.number().positive()
-
-export const optimizer = z.strictObject({
-  learningRate: positive,
-  schedule: z.enum(scheduleNames).exactOptional(),
-  warmupSteps: z.int().min(0).exactOptional(),
-  finalLearningRateShare: share.exactOptional(),
-  beta1: share.exactOptional(),
-  beta2: share.exactOptional(),
-  epsilon: positive.exactOptional(),
-  weightDecay: notNegative.exactOptional(),
-  maxGradientNorm: notNegative.exactOptional(),
-  microBatchTokens: count.exactOptional(),
-})
-
+/** What every training run takes. */
 const common = {
-  output: z.string(),
-  seed: z.int().min(0).exactOptional(),
+  output: runShape.output,
+  seed: runShape.seed,
+  maxSkippedSteps: runShape.maxSkippedSteps,
+  index: runShape.index,
   ...trainingKeys,
-  checkpointEvery: count.exactOptional(),
-  keepCheckpoints: count.exactOptional(),
-  maxSkippedSteps: count.exactOptional(),
   loggers: loggers.exactOptional(),
-  optimizer,
 }
 
-export const rollout = z.strictObject({
-  maxTurns: count.exactOptional(),
-  maxTokens: count.exactOptional(),
-  maxTurnTokens: count.exactOptional(),
-  temperature: notNegative.exactOptional(),
-  topP: positive.max(1).exactOptional(),
-  topK: z.int().min(0).exactOptional(),
-  minP: share.exactOptional(),
-  stop: z.array(z.string().min(1)).exactOptional(),
-  toolChoice: z.enum(['auto', 'none', 'required']).exactOptional(),
-  toolTimeout: positive.exactOptional(),
-  toolConcurrency: count.exactOptional(),
-  maxObservationCharacters: count.exactOptional(),
-})
+export const trainSchema = z
+  .strictObject({
+    ...folderKeys,
+    ...data,
+    ...common,
+    ...trainingShape,
+    /** Rollouts that `hdpo serve --output` or another run wrote, instead of fresh ones. */
+    recordedRollouts: z.strictObject(recordedShape).optional(),
+    /** Evaluations on held-out tasks while the run goes on. Default: none. */
+    evaluate: z
+      .strictObject({
+        every: trainerEvaluationShape.every,
+        samples: trainerEvaluationShape.samples,
+        /** At most so many of the held-out tasks. Default: all. */
+        tasks: trainerEvaluationShape.every.optional(),
+      })
+      .optional(),
+  })
+  .superRefine(refuseTogether)
 
-export const trainSchema = z.strictObject({
-  ...folderKeys,
-  ...data,
-  ...common,
-  algorithm: z.strictObject({
-    name: z.enum(algorithmNames),
-    accuracyWeight: notNegative.exactOptional(),
-    efficiencyWeight: notNegative.exactOptional(),
-    alpha: notNegative.exactOptional(),
-    callPenalty: notNegative.exactOptional(),
-    epsilon: positive.exactOptional(),
-    scaleByStd: z.boolean().exactOptional(),
-  }),
-  groupSize: count,
-  promptsPerStep: count,
-  steps: count,
-  /** Rollouts that `hdpo serve --output` or another run wrote, instead of fresh ones. */
-  recordedRollouts: z
-    .strictObject({
-      path: z.union([z.string(), z.array(z.string()).min(1)]),
-      staleness: positive.exactOptional(),
-    })
-    .exactOptional(),
-  rollout: rollout.exactOptional(),
-  loss: z
-    .strictObject({
-      aggregation: z.enum(['token-mean', 'seq-mean-token-mean', 'seq-mean-token-sum']).exactOptional(),
-      clipLow: notNegative.exactOptional(),
-      clipHigh: notNegative.exactOptional(),
-      dualClip: z.number().min(1).exactOptional(),
-      entropyCoefficient: notNegative.exactOptional(),
-    })
-    .exactOptional(),
-  klCoefficient: notNegative.exactOptional(),
-  recordTrainingLogprobs: z.boolean().exactOptional(),
-  importanceCap: positive.exactOptional(),
-  passes: count.exactOptional(),
-  miniBatches: count.exactOptional(),
-  evaluate: z
-    .strictObject({ every: count, samples: count.exactOptional(), tasks: count.exactOptional() })
-    .exactOptional(),
-})
-
-export const sftSchema = z.strictObject({
-  /** A folder to go on from, under either name; without it a fresh model of the sizes in `model`. */
-  policy: z.string().exactOptional(),
-  model: z
-    .union([
-      z.string(),
-      z.strictObject({
-        /** A folder with tokenizer.json and tokenizer_config.json; default: the environment's own. */
-        tokenizer: z.string().exactOptional(),
-        hiddenSize: count,
-        layers: count,
-        heads: count,
-        kvHeads: count.exactOptional(),
-        headDim: count.exactOptional(),
-        intermediateSize: count,
-        maxPositions: count,
-        ropeTheta: positive.exactOptional(),
-        rmsNormEpsilon: positive.exactOptional(),
-        tieEmbeddings: z.boolean().exactOptional(),
-        qkvBias: z.boolean().exactOptional(),
-        qkNorm: z.boolean().exactOptional(),
-      }),
-    ])
-    .exactOptional(),
-  environment: data.environment,
-  tools: data.tools,
-  conversations: conversations.exactOptional(),
-  secrets: data.secrets,
-  ...common,
-  epochs: positive.exactOptional(),
-  steps: count.exactOptional(),
-  tokensPerStep: count,
-})
+export const sftSchema = z
+  .strictObject({
+    /** A folder to go on from, under either name; without it a fresh model of the sizes in `model`. */
+    policy: folderKeys.policy,
+    model: z.union([z.string(), freshModel]).optional(),
+    environment: data.environment,
+    tools: data.tools,
+    conversations: conversations.exactOptional(),
+    secrets: data.secrets,
+    ...common,
+    ...supervisedTrainingShape,
+  })
+  .superRefine(usesOneLength)
 
 export const curateSchema = z.strictObject({
   /** The policy before any training: what it knows needs no tool. */
@@ -134,16 +63,16 @@ export const curateSchema = z.strictObject({
   ...data,
   /** Conversations with tool calls that may become the cold start. */
   traces: conversations.exactOptional(),
-  output: z.string(),
-  seed: z.int().min(0).exactOptional(),
+  output: runShape.output,
+  seed: seed.default(0),
   ...policyKeys,
-  /** How often each question is asked without tools. */
-  samples: count.exactOptional(),
-  rollout: rollout.exactOptional(),
+  /** How often each question is asked without tools. Default 8. */
+  samples: evaluateShape.samples,
+  rollout: rolloutOptions.optional(),
   /** Tool traces are kept where this judge finds their calls sensible. */
   rationaleJudge: judge.exactOptional(),
 })
 
-export type CurateConfig = z.infer<typeof curateSchema>
-export type TrainConfig = z.infer<typeof trainSchema>
-export type SftConfig = z.infer<typeof sftSchema>
+export type CurateConfig = z.input<typeof curateSchema>
+export type TrainConfig = z.input<typeof trainSchema>
+export type SftConfig = z.input<typeof sftSchema>

@@ -3,11 +3,12 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { distance } from 'fastest-levenshtein'
 import { register } from 'tsx/esm/api'
 import { parse as parseYaml, YAMLParseError } from 'yaml'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
+import { describeMistake } from '../../core/option-error.js'
+import { findMistakes } from '../../core/options.js'
 
 const yamlExtensions = ['.yaml', '.yml', '.json']
 const moduleExtensions = ['.ts', '.mts', '.js', '.mjs']
@@ -22,22 +23,21 @@ export interface LoadedConfig<Config> {
 export async function loadConfig<Schema extends z.ZodObject>(
   path: string,
   schema: Schema,
-): Promise<LoadedConfig<z.infer<Schema>>> {
+): Promise<LoadedConfig<z.input<Schema>>> {
   const value = await readConfigFile(path)
   return { config: checkConfig(value, schema, path), folder: dirname(resolve(path)) }
 }
 
-/** `where` names the source in messages. */
+/** The value as it was given, defaults left out; `where` names its source in messages. */
 export function checkConfig<Schema extends z.ZodObject>(
   value: unknown,
   schema: Schema,
   where: string,
-): z.infer<Schema> {
-  const result = schema.safeParse(value, { reportInput: true })
-  if (result.success) return result.data
-  const described = z.toJSONSchema(schema, { unrepresentable: 'any', io: 'input' }) as JsonSchema
-  const mistakes = result.error.issues.flatMap((issue) => describeIssue(issue, described))
-  throw new HdpoError('ERR_CONFIG', mistakes.map((mistake) => `${where}: ${mistake}`).join('\n'))
+): z.input<Schema> {
+  const mistakes = findMistakes(schema, value)
+  if (mistakes.length === 0) return value as z.input<Schema>
+  const lines = mistakes.map((mistake) => `${where}: ${describeMistake(mistake)}`)
+  throw new HdpoError('ERR_CONFIG', lines.join('\n'))
 }
 
 async function readConfigFile(path: string): Promise<unknown> {
@@ -82,91 +82,4 @@ export async function importDefault(path: string): Promise<unknown> {
 function unwrapCommonJs(exported: unknown): unknown {
   const isCompiled = typeof exported === 'object' && exported !== null && '__esModule' in exported
   return isCompiled ? (exported as { default?: unknown }).default : exported
-}
-
-interface JsonSchema {
-  properties?: Record<string, JsonSchema>
-  required?: string[]
-  anyOf?: JsonSchema[]
-}
-
-function describeIssue(issue: z.core.$ZodIssue, schema: JsonSchema): string[] {
-  const key = issue.path.map(String).join('.')
-  const given = `; got ${show(issue.input)}`
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((unknown) => describeUnknownKey(unknown, issue.path, schema))
-    case 'invalid_value':
-      return [`${key} must be one of ${issue.values.map(String).join(', ')}${given}`]
-    case 'invalid_type':
-      if (key === '') return [`must hold a mapping of keys to values${given}`]
-      if (issue.input === undefined) return [`${key} is missing; it must be ${article(issue.expected)}`]
-      return [`${key} must be ${article(issue.expected)}${given}`]
-    case 'too_small':
-      return [`${key} must be ${issue.inclusive ? 'at least' : 'greater than'} ${issue.minimum}${given}`]
-    case 'too_big':
-      return [`${key} must be ${issue.inclusive ? 'at most' : 'less than'} ${issue.maximum}${given}`]
-    case 'invalid_union':
-      return describeUnion(issue, schema) ?? [`${key} ${unionMessage(issue)}${given}`]
-    default:
-      return [`${key}: ${issue.message}${given}`]
-  }
-}
-
-/**
- * Of a value that may have several forms, the mistakes inside the form it has: the one that objects to nothing about the value
- * as a whole. Undefined where it has none of them.
- */
-function describeUnion(issue: z.core.$ZodIssueInvalidUnion, schema: JsonSchema): string[] | undefined {
-  const form =
-    issue.errors.find((issues) => issues.every(({ path }) => path.length > 0)) ??
-    issue.errors.find((issues) =>
-      issues.every(({ code }) => code === 'unrecognized_keys' || code === 'custom'),
-    )
-  return form?.flatMap((inner) => {
-    const placed = { ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue
-    return describeIssue(placed, schema)
-  })
-}
-
-function unionMessage({ errors }: z.core.$ZodIssueInvalidUnion): string {
-  const forms = errors
-    .flat()
-    .map((inner) => (inner.code === 'invalid_type' ? article(inner.expected) : inner.message))
-    .map((message) => message.replace(/^must be /, ''))
-  return `must be ${[...new Set(forms)].join(' or ')}`
-}
-
-function describeUnknownKey(unknown: string, path: PropertyKey[], schema: JsonSchema): string {
-  const place = path.reduce<JsonSchema>((at, key) => propertiesOf(at)[String(key)] ?? {}, schema)
-  const allowed = Object.keys(propertiesOf(place))
-  const near = nearest(unknown, allowed)
-  const hint = near
-    ? `did you mean ${[...path, near].map(String).join('.')}?`
-    : `known keys: ${allowed.join(', ')}`
-  return `unknown key ${[...path, unknown].map(String).join('.')}; ${hint}`
-}
-
-/** Of all forms that a value may have. */
-function propertiesOf({ properties, anyOf = [] }: JsonSchema): Record<string, JsonSchema> {
-  return Object.assign({}, properties, ...anyOf.map(propertiesOf))
-}
-
-/** The candidate that `word` looks like a misspelling of. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates
-    .map((candidate) => ({ candidate, edits: distance(word.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.edits - b.edits)
-  const [best] = ranked
-  return best && best.edits <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined
-}
-
-function article(type: string): string {
-  const name = type === 'int' ? 'whole number' : type === 'record' || type === 'object' ? 'mapping' : type
-  return `${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`
-}
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }

@@ -1,6 +1,8 @@
 // The keys of a config that say where questions, answers and conversations come from, and how answers are graded.
+
 import { extname } from 'node:path'
 import { z } from 'zod'
+import { isRecord } from '../../core/is-record.js'
 import { callback, kind, text, textOf } from '../../core/option-kinds.js'
 import type { Message } from '../../policy/types.js'
 import { jsonSchemaMatchShape } from '../../rewards/json-schema-match.js'
@@ -37,15 +39,15 @@ export function isAnswerRule(name: string): name is AnswerRule {
 const task = kind<Task>(
   'a task: { id, messages, answer }',
   (value) =>
-    isObject(value) && typeof value.id === 'string' && Array.isArray(value.messages) && 'answer' in value,
+    isRecord(value) && typeof value.id === 'string' && Array.isArray(value.messages) && 'answer' in value,
 )
 const tool = kind<Tool>(
   'a tool made by defineTool',
-  (value) => isObject(value) && typeof value.name === 'string' && typeof value.run === 'function',
+  (value) => isRecord(value) && typeof value.name === 'string' && typeof value.run === 'function',
 )
 const conversation = kind<{ messages: Message[] }>(
   'a conversation: { messages }',
-  (value) => isObject(value) && Array.isArray(value.messages),
+  (value) => isRecord(value) && Array.isArray(value.messages),
 )
 
 export const taskFileShape = {
@@ -133,7 +135,3 @@ export type TasksConfig = z.input<typeof tasks>
 export type RewardConfig = z.input<typeof reward>
 export type JudgeConfig = z.input<typeof judge>
 export type ConversationsConfig = z.input<typeof conversations>
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}

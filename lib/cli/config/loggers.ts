@@ -25,7 +25,7 @@ const logger = z.union([
 ])
 
 export const loggers = z.array(logger)
-export type LoggersConfig = z.infer<typeof loggers>
+export type LoggersConfig = z.input<typeof loggers>
 
 /** Relative paths start at `folder`, the config's. */
 export function resolveLoggers(config: LoggersConfig, folder: string): RunLogger[] {

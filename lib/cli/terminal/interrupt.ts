@@ -1,12 +1,12 @@
 // Ctrl-C: the first one asks the run to finish its step and save, the second one ends the process at once.
 // Both are safe: what a run writes is either whole or ignored (trainer/checkpoint.ts).
-export interface InterruptSource {
+interface InterruptSource {
   on(event: 'SIGINT' | 'SIGTERM', listener: () => void): unknown
   off(event: 'SIGINT' | 'SIGTERM', listener: () => void): unknown
   exit(code: number): void
 }
 
-export interface Interrupt {
+interface Interrupt {
   /** Aborted by the first signal. */
   signal: AbortSignal
   /** Stops listening. */

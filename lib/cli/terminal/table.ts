@@ -1,5 +1,5 @@
 // Plain-text tables: first column to the left, the others to the right.
-export type Row = readonly (string | number)[]
+type Row = readonly (string | number)[]
 
 export function formatTable(header: Row, rows: readonly Row[]): string {
   const lines = [header, ...rows].map((row) => row.map(String))

@@ -1,6 +1,6 @@
 // Where commands write to. On a terminal one status line is redrawn in place; elsewhere every status is a
 // line of its own.
-export interface Output {
+interface Output {
   write(text: string): unknown
   isTTY?: boolean
   columns?: number

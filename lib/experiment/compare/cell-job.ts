@@ -3,18 +3,17 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../../core/errors.js'
 import { deriveSeed } from '../../core/seed.js'
-import { evaluate } from '../../evaluation/evaluate.js'
+import type { EvaluationSummary } from '../../evaluation/evaluate.js'
 import { curveTasks, type Knowledge, toKnowledge } from '../../evaluation/knowledge.js'
 import { Policy } from '../../policy/policy.js'
-import type { Task } from '../../rollout/types.js'
 import { readMetrics } from '../../run/run-folder.js'
 import type { StepMetrics } from '../../trainer/metrics.js'
-import { Trainer } from '../../trainer/trainer.js'
+import { trainAndMeasure } from '../train-and-measure.js'
 import { type Cell, type Job, jobFolder, startId } from './grid.js'
-import { type JobContext, JobStopped } from './job-context.js'
+import type { JobContext } from './job-context.js'
 import { describeProvenance } from './provenance.js'
 import { type CellResult, curveOf, measuresOf, readResult, type StartResult, writeResult } from './result.js'
-import { heldOutTasks, startPolicyFolder } from './start-job.js'
+import { heldOutOf, startPolicyFolder } from './start-job.js'
 
 // Share of a cell's time that training takes; the rest is the last evaluation.
 const trainingShare = 0.9
@@ -32,14 +31,11 @@ export async function runCell(context: JobContext, cell: Cell): Promise<CellResu
   const folder = jobFolder(output, job)
   const policy = await Policy.load(startPolicyFolder(context, cell.seed), { threads: grid.threads })
   try {
-    const knowledge = toKnowledge(start.knowledge)
-    const tasks = await heldOutTasks(context)
-    await train(context, cell, { policy, folder, tasks, knowledge })
-    const after = await measure(context, cell, { policy, tasks, knowledge })
+    const after = await train(context, cell, { policy, folder, knowledge: toKnowledge(start.knowledge) })
     const metrics = await readMetrics<StepMetrics>(folder)
     const result: CellResult = {
       cell,
-      after,
+      after: measuresOf(after),
       curve: curveOf(start.curveBefore, metrics),
       training: metrics.map(({ step, accuracy, callsPerRollout, qualifyingRatio }) => ({
         step,
@@ -50,7 +46,6 @@ export async function runCell(context: JobContext, cell: Cell): Promise<CellResu
       seconds: (performance.now() - began) / 1000,
       provenance: await describeProvenance(),
     }
-    await policy.save(join(folder, 'policy'))
     await writeResult(output, job, result)
     // Hundreds of cells of rollouts and checkpoints fill a disk; the policy and the metrics stay.
     for (const name of ['rollouts', 'checkpoints'])
@@ -61,64 +56,37 @@ export async function runCell(context: JobContext, cell: Cell): Promise<CellResu
   }
 }
 
-interface Trained {
-  policy: Policy
-  folder: string
-  tasks: Task[]
-  knowledge: Knowledge
-}
-
 async function train(
   context: JobContext,
   cell: Cell,
-  { policy, folder, tasks, knowledge }: Trained,
-): Promise<void> {
+  { policy, folder, knowledge }: { policy: Policy; folder: string; knowledge: Knowledge },
+): Promise<EvaluationSummary> {
   const { grid, environment, signal, progress, warn } = context
-  const { evaluationReward = environment.reward } = environment
-  const trainer = new Trainer({
-    ...grid.train,
-    policy,
-    algorithm: cell.algorithm,
-    rollout: grid.rollout,
-    tasks: environment.tasks,
-    tools: environment.tools,
-    reward: environment.reward,
-    output: folder,
-    // All cells of a seed draw the same prompts and the same random numbers.
-    seed: deriveSeed(cell.seed, 'train'),
-    // Its rollouts go when it ends; nobody searches them.
-    index: false,
-    checkpointEvery: 20,
-    keepCheckpoints: 1,
-    evaluate: {
-      tasks: curveTasks(tasks, knowledge, grid.evaluation.curveQuestions),
-      every: grid.evaluation.every,
-      knowledge,
-      reward: evaluationReward,
+  const { tools, tasks, reward } = environment
+  const heldOut = await heldOutOf(context, policy, cell.seed)
+  const curve = curveTasks(heldOut.tasks, knowledge, grid.evaluation.curveQuestions)
+  const { after } = await trainAndMeasure({
+    trainer: {
+      ...grid.train,
+      policy,
+      algorithm: cell.algorithm,
+      rollout: grid.rollout,
+      tasks,
+      tools,
+      reward,
+      output: folder,
+      // All cells of a seed draw the same prompts and the same random numbers.
+      seed: deriveSeed(cell.seed, 'train'),
+      // Its rollouts go when it ends; nobody searches them.
+      index: false,
+      checkpointEvery: 20,
+      keepCheckpoints: 1,
+      evaluate: { tasks: curve, every: grid.evaluation.every, knowledge, reward: heldOut.reward },
+      onWarning: warn,
     },
-    onWarning: warn,
+    run: { signal, resume: true },
+    onStep: ({ step }) => progress((trainingShare * step) / grid.train.steps),
+    measured: { policy, policyFolder: join(folder, 'policy'), heldOut, start: { knowledge, curve } },
   })
-  for await (const { step } of trainer.run({ signal, resume: true })) {
-    progress((trainingShare * step) / grid.train.steps)
-  }
-  if (signal.aborted) throw new JobStopped()
-}
-
-async function measure(
-  { grid, environment, signal }: JobContext,
-  cell: Cell,
-  { policy, tasks, knowledge }: Omit<Trained, 'folder'>,
-) {
-  const { summary } = await evaluate({
-    policy,
-    tasks,
-    knowledge,
-    tools: environment.tools,
-    reward: environment.evaluationReward ?? environment.reward,
-    rollout: grid.rollout,
-    samples: grid.evaluation.samples,
-    seed: deriveSeed(cell.seed, 'evaluation'),
-    signal,
-  })
-  return measuresOf(summary)
+  return after
 }

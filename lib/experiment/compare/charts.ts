@@ -1,7 +1,15 @@
 // The charts of a comparison: where methods end up, how they get there, and over which weights.
-import { area, line } from 'd3-shape'
+import { type Curve, lineChart } from '../charts/line-chart.js'
+import {
+  colorsFor,
+  createPlot,
+  escapeXml,
+  formatPercent,
+  type Plot,
+  round,
+  shadesFor,
+} from '../charts/plot.js'
 import type { Targets } from './grid.js'
-import { colorsFor, createPlot, formatPercent, type Plot, round, shadesFor } from './plot.js'
 import type { StartResult } from './result.js'
 import {
   type Arm,
@@ -67,55 +75,31 @@ export function weightCurvesChart(title: string, arms: readonly Arm[], name: Mea
   const shades = shadesFor(arms.length)
   return curvesChart(
     title,
-    arms.map((arm, index) => ({
-      name: arm.weight === undefined ? arm.method : String(arm.weight),
-      color: shades[index] as string,
-      points: curveOfArm(arm, name),
-    })),
+    arms.map((arm, index) =>
+      curve(
+        arm.weight === undefined ? arm.method : String(arm.weight),
+        shades[index] as string,
+        curveOfArm(arm, name),
+      ),
+    ),
   )
 }
 
 /** When accuracy's channel and when efficiency's has something to train on. */
 export function curriculumChart(title: string, arm: Arm): string {
   return curvesChart(title, [
-    { name: 'qualifying ratio', color: '#0072b2', points: trainingCurve(arm, 'qualifyingRatio') },
-    { name: 'training accuracy', color: '#9a6b00', points: trainingCurve(arm, 'accuracy') },
-    { name: 'redundant calls', color: '#d55e00', points: curveOfArm(arm, 'redundantCallRate') },
-    { name: 'needed calls', color: '#009e73', points: curveOfArm(arm, 'neededCallRate') },
+    curve('qualifying ratio', '#0072b2', trainingCurve(arm, 'qualifyingRatio')),
+    curve('training accuracy', '#9a6b00', trainingCurve(arm, 'accuracy')),
+    curve('redundant calls', '#d55e00', curveOfArm(arm, 'redundantCallRate')),
+    curve('needed calls', '#009e73', curveOfArm(arm, 'neededCallRate')),
   ])
 }
 
-interface Curve {
-  name: string
-  color: string
-  points: CurvePoint[]
-}
+const curvesChart = (title: string, curves: readonly Curve[]): string =>
+  lineChart({ title, curves, width: 420, height: 250 })
 
-function curvesChart(title: string, curves: readonly Curve[]): string {
-  const last = Math.max(1, ...curves.flatMap(({ points }) => points.map(({ step }) => step)))
-  const plot = createPlot({
-    title,
-    width: 420,
-    height: 250,
-    x: { label: 'step', domain: [0, last] },
-    y: { label: 'share', domain: [0, 1], format: formatPercent },
-    legend: curves.map(({ name, color }) => ({ name, color })),
-  })
-  return plot.wrap(curves.map((curve) => curveMarks(plot, curve)).join(''))
-}
-
-function curveMarks(plot: Plot, { color, points }: Curve): string {
-  const band = area<CurvePoint>()
-    .x(({ step }) => plot.x(step))
-    .y0(({ low }) => plot.y(low))
-    .y1(({ high }) => plot.y(high))(points)
-  const path = line<CurvePoint>()
-    .x(({ step }) => plot.x(step))
-    .y(({ mean }) => plot.y(mean))(points)
-  return (
-    `<path d="${band ?? ''}" fill="${color}" fill-opacity="0.15"/>` +
-    `<path d="${path ?? ''}" fill="none" stroke="${color}" stroke-width="1.8"/>`
-  )
+function curve(name: string, color: string, points: readonly CurvePoint[]): Curve {
+  return { name, color, points: points.map(({ mean, ...rest }) => ({ ...rest, value: mean })) }
 }
 
 function pointOf(arm: Arm, xName: keyof ComparedMeasures, yName: keyof ComparedMeasures) {
@@ -132,7 +116,7 @@ function marks(
   const color = colors.get(arm.method) ?? '#000000'
   const [cx, cy] = [plot.x(x.mean), plot.y(y.mean)]
   return (
-    `<g stroke="${color}" fill="${color}"><title>${arm.label.replace(/[<>&]/g, '')}</title>` +
+    `<g stroke="${color}" fill="${color}"><title>${escapeXml(arm.label)}</title>` +
     `<line x1="${plot.x(x.low)}" x2="${plot.x(x.high)}" y1="${cy}" y2="${cy}" stroke-opacity="0.5"/>` +
     `<line x1="${cx}" x2="${cx}" y1="${plot.y(y.low)}" y2="${plot.y(y.high)}" stroke-opacity="0.5"/>` +
     `<circle cx="${cx}" cy="${cy}" r="4" fill-opacity="0.8"/>` +

@@ -11,7 +11,7 @@ import { type JobCommand, runJobProcess } from './job-process.js'
 import { type QueueResult, workOff } from './queue.js'
 import { type CellResult, readResult, type StartResult } from './result.js'
 
-export interface CompareOptions {
+interface CompareOptions {
   grid: Grid
   output: string
   /** Jobs at a time. */

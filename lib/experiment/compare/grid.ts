@@ -5,14 +5,14 @@ import { count, share } from '../../core/option-kinds.js'
 import type { ResolvedOptions } from '../../core/options.js'
 import type { AlgorithmName, AlgorithmOptions } from '../../hdpo/options.js'
 import type { RolloutOptions } from '../../rollout/options.js'
-import type { TrainerOptimizerOptions } from '../../trainer/schedule.js'
+import type { SupervisedTrainerOptions } from '../../trainer/supervised-options.js'
 import type { TrainerOptions } from '../../trainer/trainer-options.js'
 
-export type Settings = Readonly<Record<string, unknown>>
+type Settings = Readonly<Record<string, unknown>>
 
 /** Numbers may be lists: one cell each. */
-export type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean } & {
-  [Key in Exclude<keyof AlgorithmOptions, 'name' | 'scaleByStd'>]?: number | number[]
+export type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean | undefined } & {
+  [Key in Exclude<keyof AlgorithmOptions, 'name' | 'scaleByStd'>]?: number | number[] | undefined
 }
 
 export interface Grid {
@@ -21,15 +21,20 @@ export interface Grid {
   settings: Settings[]
   algorithms: AlgorithmAxis[]
   /** Supervised training of a fresh model, once a seed. Absent: `policy` is where every seed begins. */
-  coldStart?: { epochs?: number; steps?: number; tokensPerStep: number; optimizer: TrainerOptimizerOptions }
+  coldStart?: Pick<SupervisedTrainerOptions, 'epochs' | 'steps' | 'tokensPerStep' | 'optimizer'>
   /** A policy folder. */
   policy?: string
-  train: Pick<TrainerOptions, 'loss' | 'klCoefficient' | 'passes' | 'miniBatches'> & {
-    groupSize: number
-    promptsPerStep: number
-    steps: number
-    optimizer: TrainerOptimizerOptions
-  }
+  train: Pick<
+    TrainerOptions,
+    | 'groupSize'
+    | 'promptsPerStep'
+    | 'steps'
+    | 'optimizer'
+    | 'loss'
+    | 'klCoefficient'
+    | 'passes'
+    | 'miniBatches'
+  >
   rollout: RolloutOptions
   evaluation: GridEvaluation
   /** What counts as reached. */
@@ -50,7 +55,7 @@ export const gridEvaluationShape = {
   /** The most known and needed questions that a point asks each. Default 64. */
   curveQuestions: count.default(64),
 }
-export type GridEvaluation = ResolvedOptions<typeof gridEvaluationShape>
+export interface GridEvaluation extends ResolvedOptions<typeof gridEvaluationShape> {}
 
 /** What counts as reached. */
 export const targetsShape = {
@@ -59,7 +64,7 @@ export const targetsShape = {
   /** Share of the needed calls that the policy made before training, at least. Default 0.97. */
   neededCallsKept: share.default(0.97),
 }
-export type Targets = ResolvedOptions<typeof targetsShape>
+export interface Targets extends ResolvedOptions<typeof targetsShape> {}
 
 export interface Cell {
   /** Its folder below `cells/`, and its name in messages. */

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HdpoError } from '../../core/errors.js'
 
-export interface JobLock {
+interface JobLock {
   release(): Promise<void>
 }
 
-export interface LockOptions {
+interface LockOptions {
   /** Milliseconds to wait for a process that holds the folder. */
   patience: number
   signal: AbortSignal

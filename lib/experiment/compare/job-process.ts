@@ -24,7 +24,7 @@ export interface JobCommand {
   arguments: string[]
 }
 
-export interface JobProcessOptions {
+interface JobProcessOptions {
   output: string
   command: (job: Job) => JobCommand
   signal: AbortSignal

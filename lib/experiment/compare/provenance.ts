@@ -1,16 +1,15 @@
 // With what a result was made: version, commit, Node, processor.
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { version } from '../../core/version.js'
 import type { Provenance } from './result.js'
 
 const run = promisify(execFile)
 const packageFolder = fileURLToPath(new URL('../../..', import.meta.url))
 
 export async function describeProvenance(): Promise<Provenance> {
-  const { version } = JSON.parse(readFileSync(`${packageFolder}/package.json`, 'utf8')) as { version: string }
   const commit = await gitCommit()
   return {
     version,

@@ -2,7 +2,7 @@
 import { type Job, startId } from './grid.js'
 import type { JobEnd } from './job-process.js'
 
-export interface QueueOptions {
+interface QueueOptions {
   jobs: readonly Job[]
   /** Of jobs that have a result. */
   finished: ReadonlySet<string>

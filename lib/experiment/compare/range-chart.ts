@@ -1,7 +1,7 @@
 // Over which weights a method reaches the targets: the practical question, since nobody knows the right weight beforehand.
 import { scaleLog } from 'd3-scale'
+import { escapeXml, formatPercent, round, svgOpen } from '../charts/plot.js'
 import type { Targets } from './grid.js'
-import { escapeXml, formatPercent, round, svgOpen } from './plot.js'
 import { type Arm, estimateOf, reachOf } from './statistics.js'
 
 const rowHeight = 46

@@ -3,7 +3,7 @@ import { constants, getPriority, setPriority } from 'node:os'
 import { JobStopped } from './job-context.js'
 import type { JobMessage, StopMessage } from './job-process.js'
 
-export interface ServedJob {
+interface ServedJob {
   signal: AbortSignal
   progress: (share: number) => void
   warn: (message: string) => void

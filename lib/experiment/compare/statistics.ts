@@ -1,5 +1,5 @@
 // Results over seeds: means with bootstrap confidence intervals, and which weights reach the targets.
-import { Random } from '../../core/random.js'
+import { bootstrapInterval } from '../../evaluation/bootstrap.js'
 import type { Targets } from './grid.js'
 import type { CellResult, Measures, StartResult } from './result.js'
 
@@ -12,7 +12,7 @@ export interface Arm {
   results: ArmResult[]
 }
 
-export interface ArmResult extends CellResult {
+interface ArmResult extends CellResult {
   after: ComparedMeasures
 }
 
@@ -29,8 +29,6 @@ export interface Estimate {
 }
 
 export type MeasureName = 'accuracy' | 'callsPerRollout' | 'redundantCallRate' | 'neededCallRate'
-
-const resamples = 2000
 
 /** In order of first appearance, as the grid has them. */
 export function armsOf(results: readonly CellResult[], starts: readonly StartResult[]): Arm[] {
@@ -66,15 +64,10 @@ export function estimateOf(arm: Arm, name: keyof ComparedMeasures): Estimate | u
 /** Mean and percentile bootstrap over the values; the same values give the same interval. */
 export function estimate(values: readonly number[]): Estimate | undefined {
   if (values.length === 0) return undefined
-  const mean = average(values)
-  if (values.length === 1) return { mean, low: mean, high: mean }
-  const random = new Random(values.length, 'bootstrap')
-  const means = Array.from({ length: resamples }, () => average(values.map(() => random.pick(values))))
-  means.sort((a, b) => a - b)
-  return { mean, low: quantile(means, 0.025), high: quantile(means, 0.975) }
+  return { mean: average(values), ...bootstrapInterval(values, average, 'bootstrap') }
 }
 
-export function reaches(
+function reaches(
   { redundantCallRate, neededCallsKept }: Pick<ComparedMeasures, 'redundantCallRate' | 'neededCallsKept'>,
   targets: Targets,
 ): boolean {
@@ -82,7 +75,7 @@ export function reaches(
   return redundantCallRate <= targets.redundantCallRate && neededCallsKept >= targets.neededCallsKept
 }
 
-export interface Reach {
+interface Reach {
   seeds: number
   reached: number
   /** Means over the seeds reach the targets. */
@@ -141,12 +134,4 @@ function valuesOf(arm: Arm, name: keyof ComparedMeasures): number[] {
 
 function average(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
-/** Of sorted values, linear between neighbours. */
-function quantile(sorted: readonly number[], share: number): number {
-  const at = share * (sorted.length - 1)
-  const below = sorted[Math.floor(at)] as number
-  const above = sorted[Math.ceil(at)] as number
-  return below + (above - below) * (at - Math.floor(at))
 }

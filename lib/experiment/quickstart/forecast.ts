@@ -1,59 +1,66 @@
-// What each stage of the quickstart takes on a machine of some speed. The work of a rollout was measured: seconds of a stage times
-// the speed of the machine (machine-speed.ts) that it ran on, so it holds what tools, JavaScript and uneven batches cost too.
-import type { BuiltInFamily } from '../../families/built-in-families.js'
-import { Forecast } from '../forecast.js'
-import type { MachineSpeed } from '../machine-speed.js'
-import type { QuickstartSettings } from './settings.js'
+// How long a job in stages will take: a guess for each stage before it begins, put right by what those that ran really took.
 
-/** Stages in order, with what people read. */
-export const stageTitles = {
-  'cold-start': 'cold start',
-  knowledge: 'what it knows',
-  before: 'before',
-  train: 'HDPO',
-  after: 'after',
-}
-export type QuickstartStage = keyof typeof stageTitles
-
-/** In tokens of the speed that they are divided by. */
-interface Work {
-  /** Tokens of the cold start's conversations. */
-  conversations: number
-  /** Sampled in a rollout without tools, and with them. */
-  fromMemory: number
-  withTools: number
-  /** Trained of a rollout. */
-  trained: number
+interface StageForecast {
+  name: string
+  seconds: number
 }
 
-const work: Record<BuiltInFamily, Work> = {
-  atlas: { conversations: 210_000, fromMemory: 20, withTools: 35, trained: 13 },
-  cities: { conversations: 570_000, fromMemory: 20, withTools: 35, trained: 13 },
-}
+// The guesses count like this many seconds of work already seen, so that the first moments do not decide.
+const trustedSeconds = 5
 
-export interface QuickstartPlan {
-  environment: BuiltInFamily
-  settings: QuickstartSettings
-  steps: number
-  heldOut: number
-}
+export class Forecast {
+  /** Guessed seconds of work that is done, and what it took. */
+  #guessed = 0
+  #taken = 0
+  readonly #ahead: StageForecast[]
+  /** The stage that runs: its guess, the shares it began at and has reached, and when. */
+  #current: { seconds: number; begun: number; share: number; beganAt: number; reachedAt: number } | undefined
 
-export function forecastQuickstart(
-  { environment, settings, steps, heldOut }: QuickstartPlan,
-  { sampled, trained }: MachineSpeed,
-  ahead: readonly QuickstartStage[],
-): Forecast {
-  const { coldStart, train, curve, knownSamples, evaluationSamples } = settings
-  const per = work[environment]
-  const evaluation = (heldOut * evaluationSamples * per.withTools) / sampled
-  const rollouts = steps * train.groupSize * train.promptsPerStep
-  const onCurve = Math.ceil(steps / curve.every) * Math.min(2 * curve.questions, heldOut)
-  const seconds: Record<QuickstartStage, number> = {
-    'cold-start': (coldStart.epochs * per.conversations) / trained,
-    knowledge: (heldOut * knownSamples * per.fromMemory) / sampled,
-    before: evaluation,
-    train: ((rollouts + onCurve) * per.withTools) / sampled + (rollouts * per.trained) / trained,
-    after: evaluation,
+  constructor(
+    readonly stages: readonly StageForecast[],
+    private readonly now: () => number = () => performance.now() / 1000,
+  ) {
+    this.#ahead = [...stages]
   }
-  return new Forecast(ahead.map((name) => ({ name, seconds: seconds[name] })))
+
+  begin(name: string): void {
+    this.end()
+    const index = this.#ahead.findIndex((stage) => stage.name === name)
+    const [stage] = index < 0 ? [] : this.#ahead.splice(index, 1)
+    if (!stage) throw new RangeError(`name: no stage ahead is called ${name}`)
+    const now = this.now()
+    this.#current = { seconds: stage.seconds, begun: 0, share: 0, beganAt: now, reachedAt: now }
+  }
+
+  /** So much of the stage that runs is done, and what it took says nothing of the rest: getting ready, or an earlier process. */
+  skip(share: number): void {
+    if (!this.#current) return
+    const now = this.now()
+    this.#current = { ...this.#current, begun: share, share, beganAt: now, reachedAt: now }
+  }
+
+  /** So much of the stage that runs is done, 0 to 1. */
+  reached(share: number): void {
+    if (!this.#current) return
+    this.#current.share = share
+    this.#current.reachedAt = this.now()
+  }
+
+  end(): void {
+    if (!this.#current) return
+    const { seconds, begun, beganAt } = this.#current
+    this.#guessed += seconds * (1 - begun)
+    this.#taken += this.now() - beganAt
+    this.#current = undefined
+  }
+
+  /** Seconds until the last stage ends. */
+  get remaining(): number {
+    const current = this.#current
+    const done = current ? current.seconds * (current.share - current.begun) : 0
+    const taken = this.#taken + (current ? current.reachedAt - current.beganAt : 0)
+    const pace = (trustedSeconds + taken) / (trustedSeconds + this.#guessed + done)
+    const left = current ? current.seconds * (1 - current.share) : 0
+    return pace * this.#ahead.reduce((sum, stage) => sum + stage.seconds, left)
+  }
 }

@@ -1,9 +1,9 @@
 // What a quickstart's folder is of; a resumed one goes on with the same.
 import { HdpoError } from '../../core/errors.js'
 import type { BuiltInFamily } from '../../families/built-in-families.js'
-import type { Stages } from '../stages.js'
-import { comesShipped } from './cold-start.js'
 import type { QuickstartSettings } from './settings.js'
+import type { Stages } from './stages.js'
+import { comesShipped } from './starting-policy.js'
 
 export interface QuickstartIdentity {
   environment: BuiltInFamily

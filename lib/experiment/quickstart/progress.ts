@@ -1,8 +1,8 @@
 // What the quickstart tells while it runs: every sign of progress comes with the seconds until all of it is done.
 
 import type { StepMetrics, SupervisedMetrics } from '../../trainer/metrics.js'
-import type { Forecast } from '../forecast.js'
-import { type QuickstartStage, stageTitles } from './forecast.js'
+import type { Forecast } from './forecast.js'
+import { type QuickstartStage, stageTitles } from './stage-forecasts.js'
 
 export interface QuickstartObserver {
   /** Before the long work: what each stage ahead will take, by what this machine just showed. */

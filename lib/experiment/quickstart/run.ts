@@ -4,37 +4,32 @@ import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
 import { deriveSeed } from '../../core/seed.js'
-import { type EvaluationSummary, evaluate, measureKnown, summarize } from '../../evaluation/evaluate.js'
-import {
-  curveTasks,
-  type KeptKnowledge,
-  type Knowledge,
-  keepKnowledge,
-  toKnowledge,
-} from '../../evaluation/knowledge.js'
+import type { EvaluationSummary } from '../../evaluation/evaluate.js'
+import type { Knowledge } from '../../evaluation/knowledge.js'
 import { type BuiltInFamily, builtInFamilies } from '../../families/built-in-families.js'
 import type { TaskFamily } from '../../families/task-family.js'
 import { Policy, type PolicyOptions } from '../../policy/policy.js'
-import type { Task } from '../../rollout/types.js'
 import { readMetrics } from '../../run/run-folder.js'
 import type { StepMetrics } from '../../trainer/metrics.js'
-import { Trainer } from '../../trainer/trainer.js'
-import { Forecast } from '../forecast.js'
-import { measureMachineSpeed } from '../machine-speed.js'
-import { type Report, renderReport } from '../report.js'
-import { Stages } from '../stages.js'
+import { createPolicy } from '../cold-start.js'
+import type { HeldOut } from '../held-out.js'
+import { measureStart, type Start } from '../measure-start.js'
+import { trainAndMeasure } from '../train-and-measure.js'
+import { Forecast } from './forecast.js'
+import { keepIdentity, type QuickstartIdentity, quickstartIdentity } from './identity.js'
+import { measureMachineSpeed } from './machine-speed.js'
+import { type QuickstartObserver, QuickstartProgress } from './progress.js'
+import { type Report, renderReport } from './report.js'
+import { type QuickstartSettings, quickstartSettings } from './settings.js'
+import { forecastQuickstart, type QuickstartStage, stageTitles } from './stage-forecasts.js'
+import { Stages } from './stages.js'
 import {
   type ColdStartResult,
   coldStartFolder,
-  createPolicy,
   describeColdStart,
   trainColdStart,
   unpackShippedPolicy,
-} from './cold-start.js'
-import { forecastQuickstart, type QuickstartStage, stageTitles } from './forecast.js'
-import { keepIdentity, type QuickstartIdentity, quickstartIdentity } from './identity.js'
-import { type QuickstartObserver, QuickstartProgress } from './progress.js'
-import { type QuickstartSettings, quickstartSettings } from './settings.js'
+} from './starting-policy.js'
 
 export interface QuickstartOptions {
   /** The task family. Default 'atlas'. */
@@ -66,25 +61,20 @@ export interface QuickstartResult {
 
 /** Undefined when `signal` stopped it: what was done is saved, and `resume` goes on from there. */
 export async function runQuickstart(options: QuickstartOptions): Promise<QuickstartResult | undefined> {
-  const run = await QuickstartRun.open(options)
   try {
+    const run = await QuickstartRun.open(options)
     return await run.run()
   } catch (error) {
-    const stopped = error instanceof Stopped || (options.signal?.aborted && error === options.signal.reason)
-    if (stopped) return undefined
+    if (options.signal?.aborted && error === options.signal.reason) return undefined
     throw error
-  } finally {
-    await run.close()
   }
 }
 
-/** Thrown by a stage that the signal ended, so that it leaves no result. */
-class Stopped extends Error {}
-
-/** On all held-out questions, and on those of the curves. */
-interface HeldOutSummaries {
-  all: EvaluationSummary
-  curve: EvaluationSummary
+const stageDescriptions = {
+  knowledge: 'Measuring what the policy knows without tools',
+  before: 'Held-out questions with tools, before HDPO',
+  train: 'HDPO',
+  after: 'Held-out questions with tools, after HDPO',
 }
 
 class QuickstartRun {
@@ -92,7 +82,6 @@ class QuickstartRun {
   readonly #steps: number
   readonly #seed: number
 
-  #loaded: Policy | undefined
   #progress: QuickstartProgress | undefined
 
   private constructor(
@@ -116,45 +105,20 @@ class QuickstartRun {
     return new QuickstartRun(options, identity, stages, builtInFamilies[environment]({ seed }))
   }
 
-  async close(): Promise<void> {
-    await this.#loaded?.close()
-    this.#loaded = undefined
-  }
-
   async run(): Promise<QuickstartResult> {
     const { family, stages, options } = this
     options.observer.note(family.describe())
     this.#progress = await this.#lookAhead()
     const coldStart = await stages.run('cold-start', () => this.#coldStart())
-    const policy = await this.#load(this.#coldPolicyPath)
-    const knowledge = toKnowledge(await stages.run('knowledge', () => this.#measureKnowledge()))
-    options.observer.note(
-      `held-out questions: ${knowledge.known.size} known (right ${knowledge.samples} times of ${knowledge.samples} ` +
-        `without tools), ${knowledge.needed.size} needed (never right)`,
-    )
-    const curve = curveTasks(family.heldOutTasks, knowledge, this.#settings.curve.questions)
-    const before = await stages.run('before', () => this.#evaluate(knowledge, curve, 'before'))
-    await stages.run('train', () => this.#train(knowledge, curve))
-    await policy.loadWeights(join(this.#trainedPolicyPath, 'model.safetensors'))
-    const after = await stages.run('after', () => this.#evaluate(knowledge, curve, 'after'))
-    const report: Report = {
-      title: `HDPO quickstart: ${family.name}`,
-      before: before.all,
-      after: after.all,
-      curveStart: before.curve,
-      metrics: await readMetrics<StepMetrics>(this.#trainPath),
-      seconds: this.#seconds(coldStart),
-      facts: this.#facts(knowledge, coldStart),
-    }
-    const reportPath = join(options.output, 'report.html')
-    await writeFileAtomic(reportPath, renderReport(report))
-    return {
-      environment: this.identity.environment,
-      report,
-      reportPath,
-      policyPath: this.#trainedPolicyPath,
-      knowledge,
-      coldStart,
+    // Reinforcement learning begins with a fresh optimiser, in a resumed process too.
+    const policy = await Policy.load(coldStartFolder(options.output).policy, options.policy)
+    try {
+      const heldOut = this.#heldOut(policy)
+      const start = await this.#measureStart(heldOut)
+      const after = await this.#train(policy, heldOut, start)
+      return await this.#report(start, after, coldStart, policy.parameterCount)
+    } finally {
+      await policy.close()
     }
   }
 
@@ -190,7 +154,7 @@ class QuickstartRun {
       return unpackShippedPolicy(identity.environment, family, policyFolder, options.policy)
     }
     const progress = this.#begin('cold-start', 'Cold start: supervised training on tool traces')
-    const result = await trainColdStart({
+    return trainColdStart({
       family,
       settings: this.#settings.coldStart,
       seed: this.#seed,
@@ -198,98 +162,72 @@ class QuickstartRun {
       output,
       policyFolder,
       run: this.#runOptions(),
-      onWarning: (message) => options.observer.note(`warning: ${message}`),
-      onStep: (metrics, steps) => progress.coldStartStep(metrics, steps),
+      onWarning: (message) => this.#warn(message),
+      onStep: ({ metrics }, steps) => progress.coldStartStep(metrics, steps),
     })
-    if (!result) throw new Stopped()
-    return result
   }
 
-  async #measureKnowledge(): Promise<KeptKnowledge> {
-    const progress = this.#begin('knowledge', 'Measuring what the policy knows without tools')
-    const knowledge = await measureKnown({
-      ...this.#asking(),
-      ...this.#heldOut(progress),
-      samples: this.#settings.knownSamples,
-      seed: deriveSeed(this.#seed, 'knowledge'),
+  #measureStart(heldOut: HeldOut): Promise<Start> {
+    return measureStart({
+      heldOut,
+      known: { samples: this.#settings.knownSamples, seed: deriveSeed(this.#seed, 'knowledge') },
+      curveQuestions: this.#settings.curve.questions,
+      onKnowledge: ({ known, needed, samples }) =>
+        this.options.observer.note(
+          `held-out questions: ${known.size} known (right ${samples} times of ${samples} without tools), ` +
+            `${needed.size} needed (never right)`,
+        ),
+      keep: this.#keep,
     })
-    return keepKnowledge(knowledge)
   }
 
-  async #evaluate(
-    knowledge: Knowledge,
-    curve: readonly Task[],
-    when: 'before' | 'after',
-  ): Promise<HeldOutSummaries> {
-    const progress = this.#begin(when, `Held-out questions with tools, ${when} HDPO`)
-    const { summary, groups } = await evaluate({
-      ...this.#asking(),
-      ...this.#heldOut(progress),
-      knowledge,
+  async #train(policy: Policy, heldOut: HeldOut, start: Start): Promise<EvaluationSummary> {
+    const { tools, reward } = heldOut
+    const { after } = await trainAndMeasure({
+      trainer: {
+        ...this.#settings.train,
+        policy,
+        tools,
+        reward,
+        rollout: this.#settings.rollout,
+        tasks: this.family.trainTasks,
+        steps: this.#steps,
+        output: this.#trainPath,
+        // Memory and processor are for the training: whoever looks at the run makes its index.
+        index: false,
+        seed: deriveSeed(this.#seed, 'train'),
+        evaluate: { tasks: start.curve, every: this.#settings.curve.every, knowledge: start.knowledge },
+        onWarning: (message) => this.#warn(message),
+      },
+      run: this.#runOptions(),
+      onStep: ({ metrics }) => this.#running.trainStep(metrics, this.#steps),
+      measured: { policy, policyFolder: this.#trainedPolicyPath, heldOut, start, keep: this.#keep },
+    })
+    return after
+  }
+
+  /** The held-out questions with tools, before and after. */
+  #heldOut(policy: Policy): HeldOut {
+    const { family, options } = this
+    const { tools, heldOutTasks: tasks, evaluationReward: reward } = family
+    return {
+      policy,
+      tasks,
+      tools,
+      reward,
+      rollout: this.#settings.rollout,
       samples: this.#settings.evaluationSamples,
       seed: deriveSeed(this.#seed, 'evaluation'),
-    })
-    const onCurve = new Set(curve.map((task) => task.id))
-    const curveGroups = groups.filter((_, index) => onCurve.has(this.family.heldOutTasks[index]?.id ?? ''))
-    return { all: summary, curve: summarize(curveGroups, knowledge) }
-  }
-
-  async #train(knowledge: Knowledge, curve: readonly Task[]): Promise<{ steps: number }> {
-    const { options } = this
-    const progress = this.#begin('train', 'HDPO')
-    const { train } = this.#settings
-    const trainer = new Trainer({
-      ...train,
-      ...this.#asking(),
-      tasks: this.family.trainTasks,
-      steps: this.#steps,
-      output: this.#trainPath,
-      // Memory and processor are for the training: whoever looks at the run makes its index.
-      index: false,
-      seed: deriveSeed(this.#seed, 'train'),
-      evaluate: { tasks: curve, every: this.#settings.curve.every, knowledge },
-      onWarning: (message) => options.observer.note(`warning: ${message}`),
-    })
-    let last = 0
-    for await (const { step, metrics } of trainer.run(this.#runOptions())) {
-      progress.trainStep(metrics, this.#steps)
-      last = step
-    }
-    if (options.signal?.aborted && last < this.#steps) throw new Stopped()
-    await this.#policy.save(this.#trainedPolicyPath)
-    return { steps: this.#steps }
-  }
-
-  /**
-   * The policy in memory is replaced: reinforcement learning begins with a fresh optimiser, in a resumed
-   * process too.
-   */
-  async #load(folder: string): Promise<Policy> {
-    await this.close()
-    this.#loaded = await Policy.load(folder, this.options.policy)
-    return this.#loaded
-  }
-
-  get #policy(): Policy {
-    if (!this.#loaded) throw new HdpoError('ERR_CLOSED', 'the quickstart has no policy in memory')
-    return this.#loaded
-  }
-
-  #asking() {
-    const { family, options } = this
-    return {
-      policy: this.#policy,
-      tools: family.tools,
-      reward: family.evaluationReward,
-      rollout: this.#settings.rollout,
+      onProgress: ({ done, total }) => this.#running.questionsAsked(done, total),
       ...(options.signal && { signal: options.signal }),
     }
   }
 
-  #heldOut(progress: QuickstartProgress) {
-    const tasks = this.family.heldOutTasks
-    return { tasks, onTask: (done: number) => progress.questionsAsked(done, tasks.length) }
-  }
+  #keep = <Result>(stage: keyof typeof stageDescriptions, work: () => Promise<Result>): Promise<Result> =>
+    this.stages.run(stage, () => {
+      this.#begin(stage, stageDescriptions[stage])
+      return work()
+    })
 
   #runOptions() {
     return {
@@ -299,10 +237,54 @@ class QuickstartRun {
   }
 
   #begin(stage: QuickstartStage, description: string): QuickstartProgress {
-    if (this.options.signal?.aborted) throw new Stopped()
+    this.options.signal?.throwIfAborted()
+    this.#running.begin(stage, description)
+    return this.#running
+  }
+
+  get #running(): QuickstartProgress {
     if (!this.#progress) throw new HdpoError('ERR_STATE', 'the quickstart has not looked ahead')
-    this.#progress.begin(stage, description)
     return this.#progress
+  }
+
+  #warn(message: string): void {
+    this.options.observer.note(`warning: ${message}`)
+  }
+
+  async #report(
+    { knowledge, before }: Start,
+    after: EvaluationSummary,
+    coldStart: ColdStartResult,
+    parameters: number,
+  ): Promise<QuickstartResult> {
+    const report: Report = {
+      title: `HDPO quickstart: ${this.family.name}`,
+      before: before.all,
+      after,
+      curveStart: before.curve,
+      metrics: await readMetrics<StepMetrics>(this.#trainPath),
+      seconds: this.#seconds(coldStart),
+      facts: {
+        seed: String(this.#seed),
+        parameters: String(parameters),
+        'cold start': describeColdStart(coldStart),
+        ...(coldStart.shipped && { 'made by': coldStart.shipped.commands.join(', then ') }),
+        'known held-out questions': String(knowledge.known.size),
+        'needed held-out questions': String(knowledge.needed.size),
+        'HDPO steps': String(this.#steps),
+        Node: process.version,
+      },
+    }
+    const reportPath = join(this.options.output, 'report.html')
+    await writeFileAtomic(reportPath, renderReport(report))
+    return {
+      environment: this.identity.environment,
+      report,
+      reportPath,
+      policyPath: this.#trainedPolicyPath,
+      knowledge,
+      coldStart,
+    }
   }
 
   /** By what people call the stages. */
@@ -316,22 +298,6 @@ class QuickstartRun {
     }
   }
 
-  #facts(knowledge: Knowledge, coldStart: ColdStartResult): Record<string, string> {
-    return {
-      seed: String(this.#seed),
-      parameters: String(this.#policy.parameterCount),
-      'cold start': describeColdStart(coldStart),
-      ...(coldStart.shipped && { 'made by': coldStart.shipped.commands.join(', then ') }),
-      'known held-out questions': String(knowledge.known.size),
-      'needed held-out questions': String(knowledge.needed.size),
-      'HDPO steps': String(this.#steps),
-      Node: process.version,
-    }
-  }
-
-  get #coldPolicyPath(): string {
-    return coldStartFolder(this.options.output).policy
-  }
   get #trainPath(): string {
     return join(this.options.output, 'hdpo')
   }

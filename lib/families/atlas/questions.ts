@@ -69,7 +69,7 @@ function comparisonPhrasings(family: Comparison, first: string, second: string):
   }[family]
 }
 
-export function searchCall(country: Country, attribute: Attribute): ToolCall {
+function searchCall(country: Country, attribute: Attribute): ToolCall {
   return { name: 'search', arguments: { query: `${country.name} ${attribute}` } }
 }
 

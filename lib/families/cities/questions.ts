@@ -23,7 +23,7 @@ export function cityQuestion(city: City, attribute: Attribute): Question {
 
 /** What is asked about a city's country: the second search can only be worded when the first has answered. */
 export const countryAttributes = ['capital', 'currency', 'region'] as const satisfies CountryAttribute[]
-export type AskedOfCountry = (typeof countryAttributes)[number]
+type AskedOfCountry = (typeof countryAttributes)[number]
 
 const twoStepPhrasings: Record<AskedOfCountry, string[]> = {
   capital: ['What is the capital of the country that {} is in?', 'Name the capital of the country of {}.'],
@@ -42,7 +42,7 @@ export function twoStepQuestion(city: City, attribute: AskedOfCountry): Question
 }
 
 export const comparisonFamilies = ['population-larger', 'population-difference', 'population-sum'] as const
-export type Comparison = (typeof comparisonFamilies)[number]
+type Comparison = (typeof comparisonFamilies)[number]
 
 /** Two searches and a calculation. 'population-difference' asks about the larger one first. */
 export function comparisonQuestion(family: Comparison, one: City, other: City): Question {

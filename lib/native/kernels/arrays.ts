@@ -8,7 +8,7 @@ export type Numbers = ArrayLike<number>
 export type Flags = ArrayLike<number | boolean>
 
 /** `length`: what it has to have, and the name of what decides that. */
-export interface Length {
+interface Length {
   count: number
   of: string
 }

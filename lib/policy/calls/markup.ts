@@ -4,6 +4,16 @@ const anyTag = /<(\/?)(tool_call|reason|answer)>/g
 // The innermost of nested ones.
 const answers = /<answer>((?:(?!<answer>)[\s\S])*?)<\/answer>/g
 
+/** Whether the policy begins an answer in tags, well-formed or not. */
+export function hasAnswerTag(text: string): boolean {
+  return text.includes('<answer>')
+}
+
+/** An answer as a policy is to write it. */
+export function tagAnswer(answer: string): string {
+  return `<answer>${answer}</answer>`
+}
+
 /** Text inside each <answer>...</answer>, trimmed, in order. */
 export function findAnswers(text: string): string[] {
   return Array.from(text.matchAll(answers), (match) => (match[1] as string).trim())
@@ -27,7 +37,7 @@ export function tagsBalance(text: string): boolean {
 }
 
 /**
- * The format reward of hdpo.md over the assistant's turns of one rollout. A tag opened in one turn is closed
+ * The format reward (docs/algorithm.md) over the assistant's turns of one rollout. A tag opened in one turn is closed
  * in it.
  */
 export function isWellFormed(turns: readonly string[]): boolean {

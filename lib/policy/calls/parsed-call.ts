@@ -1,5 +1,5 @@
 // A call as it could be read from what a policy wrote.
-import type { ToolCall } from '../types.js'
+import type { ToolCall } from './tool-call.js'
 
 /** A malformed one says why, for the policy to read, and keeps its text. */
 export type ParsedToolCall =
@@ -19,7 +19,10 @@ export function readJson(text: string): { value: unknown } | { problem: string }
   }
 }
 
-/** { name, arguments, id }, as Hermes and Mistral write it; only the name has to be there. `text`: what the value was read from. */
+/**
+ * Reads { name, arguments, id }, as Hermes and Mistral write it; only the name has to be there. `text` is what the value was
+ * read from.
+ */
 export function callOf(value: unknown, text: string): ParsedToolCall {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return malformed(text, 'must be a JSON object')
@@ -27,4 +30,14 @@ export function callOf(value: unknown, text: string): ParsedToolCall {
   const { name, arguments: input = {}, id } = value as { name?: unknown; arguments?: unknown; id?: unknown }
   if (typeof name !== 'string' || name === '') return malformed(text, '"name" must be the name of a tool')
   return { kind: 'call', name, arguments: input, ...(typeof id === 'string' && { id }) }
+}
+
+/** The calls where there are some and each of them could be read, else undefined. */
+export function allRead(parsed: readonly ParsedToolCall[]): ToolCall[] | undefined {
+  const read = parsed.flatMap((call): ToolCall[] => {
+    if (call.kind === 'malformed') return []
+    const { kind: _, ...rest } = call
+    return [rest]
+  })
+  return read.length > 0 && read.length === parsed.length ? read : undefined
 }

@@ -1,32 +1,89 @@
 // What a policy thinks before it speaks: <think>...</think> at the beginning of a turn. Nothing inside is a call or an answer.
 // Some templates end their prompt with <think>, so that a turn begins inside a thought and has only its end.
-import type { Tokenizer } from '../types.js'
+import { partialSuffix } from '../../core/partial-suffix.js'
 
-export const thought = { open: '<think>', close: '</think>' }
+const open = '<think>'
+const close = '</think>'
 
-// Ends a thought that the prompt opened, with nothing thought, as templates render an empty one.
-const emptyThought = `\n${thought.close}\n\n`
+/**
+ * Whether the prompt opened a thought. 'unknown' is for text from elsewhere (endpoints, agents, judges, logs), of which nobody
+ * here saw the prompt: the prompt did where the text closes a thought that it did not begin with.
+ */
+export type InThought = boolean | 'unknown'
 
-/** What a turn is made to begin with so that `said` is said and not thought. */
-export function forcedToSay(said: string, inThought: boolean): string {
-  return inThought ? emptyThought + said : said
+/** What a turn consists of: the two together are the text. */
+export interface SplitTurn {
+  /** With its tags; empty where the turn begins with none. */
+  thought: string
+  /** All that follows the thought; empty where the thought does not end. */
+  said: string
+}
+
+/** Takes a whole turn apart. */
+export function splitThought(text: string, inThought: InThought = false): SplitTurn {
+  const begun = inThought === true || text.trimStart().startsWith(open)
+  const end = text.indexOf(close)
+  if (!begun && (inThought === false || end === -1)) return { thought: '', said: text }
+  if (end === -1) return { thought: text, said: '' }
+  const behind = end + close.length
+  return { thought: text.slice(0, behind), said: text.slice(behind) }
+}
+
+export interface ThoughtStream {
+  feed(text: string): SplitTurn
+  /** The text has ended. */
+  end(): SplitTurn
+}
+
+/** As splitThought, while the turn is written: both parts grow piece by piece, and nothing is thought once something is said. */
+export function streamThought(inThought = false): ThoughtStream {
+  let place: 'beginning' | 'thinking' | 'said' = inThought ? 'thinking' : 'beginning'
+  // Text that may be half a tag.
+  let held = ''
+  const take = (length = held.length): string => {
+    const taken = held.slice(0, length)
+    held = held.slice(length)
+    return taken
+  }
+  return {
+    feed(text) {
+      held += text
+      if (place === 'beginning') place = placeAfter(held.trimStart())
+      if (place === 'beginning') return { thought: '', said: '' }
+      if (place === 'said') return { thought: '', said: take() }
+      const end = held.indexOf(close)
+      if (end === -1) return { thought: take(held.length - partialSuffix(held, [close])), said: '' }
+      place = 'said'
+      return { thought: take(end + close.length), said: take() }
+    },
+    end() {
+      return place === 'thinking' ? { thought: take(), said: '' } : { thought: '', said: take() }
+    },
+  }
+}
+
+function placeAfter(begun: string): 'beginning' | 'thinking' | 'said' {
+  if (begun.startsWith(open)) return 'thinking'
+  return open.startsWith(begun) ? 'beginning' : 'said'
 }
 
 /** More tokens than the tag and the white space behind it can be. */
 export const tokensOfOpening = 16
 
-/** Whether a turn that follows `tokens` begins inside a thought. */
-export function endsInThought(tokenizer: Tokenizer, tokens: readonly number[]): boolean {
-  const end = tokenizer.decode(tokens.slice(-tokensOfOpening), { continues: true })
-  return end.trimEnd().endsWith(thought.open)
+interface Decoder {
+  decode(tokens: ArrayLike<number>, options: { continues: true }): string
 }
 
-/**
- * What follows the thought that a turn begins with; all of it where it begins with none, nothing where the thought does not end.
- * `inThought`: the prompt opened one.
- */
-export function afterThinking(text: string, inThought = false): string {
-  if (!inThought && !text.trimStart().startsWith(thought.open)) return text
-  const close = text.indexOf(thought.close)
-  return close === -1 ? '' : text.slice(close + thought.close.length)
+/** Whether a turn that follows `tokens` begins inside a thought. */
+export function endsInThought(tokenizer: Decoder, tokens: readonly number[]): boolean {
+  const end = tokenizer.decode(tokens.slice(-tokensOfOpening), { continues: true })
+  return end.trimEnd().endsWith(open)
+}
+
+// Ends a thought that the prompt opened, with nothing thought, as templates render an empty one.
+const emptyThought = `\n${close}\n\n`
+
+/** What a turn is made to begin with so that `said` is said and not thought. */
+export function forcedToSay(said: string, inThought: boolean): string {
+  return inThought ? emptyThought + said : said
 }

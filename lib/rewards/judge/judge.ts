@@ -1,17 +1,17 @@
 // A language model as a judge, behind any OpenAI-compatible endpoint. It either decides or says why it cannot; it never guesses.
 import pLimit, { type LimitFunction } from 'p-limit'
+import { cacheKey } from '../../core/folder-cache.js'
 import { AttemptError, fetchWithRetries } from '../../http/fetch-with-retries.js'
 import { type Agreement, AgreementCount } from './agreement.js'
 import { type JudgeOptions, type ResolvedJudgeOptions, resolveJudgeOptions } from './options.js'
 import { parseVerdict, type Verdict } from './verdict.js'
-import { verdictKey } from './verdict-cache.js'
 
-export interface ChatMessage {
+interface ChatMessage {
   role: 'system' | 'user'
   content: string
 }
 
-export type Decision =
+type Decision =
   | { kind: 'decided'; correct: boolean; votes: readonly Verdict[] }
   /** Too few votes came back, or they are split: `reason` says which. */
   | { kind: 'undecided'; reason: string }
@@ -91,7 +91,7 @@ export class Judge {
   async #vote(messages: readonly ChatMessage[], vote: number): Promise<Verdict> {
     const { url, model, body, cache } = this.#options
     const request = { model, messages, ...body }
-    const key = verdictKey(url, request, vote)
+    const key = cacheKey(url, request, vote)
     const underWay = this.#underWay.get(key)
     if (underWay) {
       this.#counts.cachedVotes++

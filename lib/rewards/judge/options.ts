@@ -40,7 +40,7 @@ export interface JudgeOptions extends OptionsOf<typeof judgeShape> {}
 export const rubricShape = {
   ...judgeShape,
   /** What is right, in words. Default: an answer means the same as the reference answer; of tool use: every call was needed. */
-  rubric: textOf('text', (rubric) => rubric.trim() !== '').optional(),
+  rubric: textOf('text that is not empty', (rubric) => rubric.trim() !== '').optional(),
 }
 export const rubricOptions = z.strictObject(rubricShape)
 

@@ -1,20 +1,12 @@
-// Verdicts by what was asked, so that the same question costs once. In memory, and in a folder where one is given: one small
-// file a verdict, written whole, safe for several processes.
-import { createHash } from 'node:crypto'
-import { mkdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import writeFileAtomic from 'write-file-atomic'
+// Verdicts by what was asked, in memory, and in a folder where one is given.
+import { FolderCache } from '../../core/folder-cache.js'
+import { isRecord } from '../../core/is-record.js'
 import { redactValue } from '../../core/secrets.js'
 import type { Verdict } from './verdict.js'
 
 export interface VerdictCache {
   read(key: string): Promise<Verdict | undefined>
   write(key: string, verdict: Verdict): Promise<void>
-}
-
-/** Of everything that a verdict depends on; no secret is among it. */
-export function verdictKey(...parts: unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
 
 /** The newest `limit` verdicts. */
@@ -35,41 +27,27 @@ export class MemoryVerdictCache implements VerdictCache {
 
 export class FolderVerdictCache implements VerdictCache {
   readonly #recent = new MemoryVerdictCache(10_000)
+  readonly #kept: FolderCache<Verdict>
 
-  constructor(private readonly folder: string) {}
+  constructor(folder: string) {
+    this.#kept = new FolderCache(folder, { parse: parseVerdict })
+  }
 
-  /** A file that is no verdict (a disk that was full) is asked for again and replaced. */
   async read(key: string): Promise<Verdict | undefined> {
     const recent = await this.#recent.read(key)
     if (recent) return recent
-    let text: string
-    try {
-      text = await readFile(this.#path(key), 'utf8')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw error
-    }
-    const verdict = parseKept(text)
+    const verdict = await this.#kept.read(key)
     if (verdict) await this.#recent.write(key, verdict)
     return verdict
   }
 
   async write(key: string, verdict: Verdict): Promise<void> {
     await this.#recent.write(key, verdict)
-    await mkdir(join(this.folder, key.slice(0, 2)), { recursive: true })
-    await writeFileAtomic(this.#path(key), `${JSON.stringify(redactValue(verdict))}\n`, { fsync: false })
-  }
-
-  #path(key: string): string {
-    return join(this.folder, key.slice(0, 2), `${key}.json`)
+    await this.#kept.write(key, redactValue(verdict))
   }
 }
 
-function parseKept(text: string): Verdict | undefined {
-  try {
-    const { correct, reason } = JSON.parse(text) as Partial<Verdict>
-    return typeof correct === 'boolean' ? { correct, reason: String(reason) } : undefined
-  } catch {
-    return undefined
-  }
+function parseVerdict(kept: unknown): Verdict | undefined {
+  if (!isRecord(kept) || typeof kept.correct !== 'boolean') return undefined
+  return { correct: kept.correct, reason: String(kept.reason) }
 }

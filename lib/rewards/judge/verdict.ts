@@ -1,3 +1,5 @@
+import { splitThought } from '../../policy/calls/thoughts.js'
+
 /** What a judge says: whether the thing holds that it was asked about, and why. */
 export interface Verdict {
   correct: boolean
@@ -9,12 +11,17 @@ export const verdictInstruction =
   'Reply with one JSON object and nothing else: {"reason": "<one sentence>", "correct": true or false}'
 
 /**
- * The verdict of a reply, undefined where it is none. The whole reply has to be the object (thinking before it and a code fence
- * around it apart): an object somewhere inside could be one that the judge quotes from the text it judges.
+ * The verdict of a reply, undefined where it is none. The whole reply has to be the object (a thought before it and a code fence
+ * around it apart): an object somewhere inside could be one that the judge quotes from the text it judges. A verdict whose reason
+ * quotes the end of a thought is one as it stands.
  */
 export function parseVerdict(reply: string): Verdict | undefined {
-  const text = reply.replace(/^\s*<think>[\s\S]*?<\/think>/, '').trim()
-  const [, fenced] = /^```(?:json)?\s*\n([\s\S]*?)\n?```$/.exec(text) ?? []
+  return readVerdict(reply) ?? readVerdict(splitThought(reply, 'unknown').said)
+}
+
+function readVerdict(said: string): Verdict | undefined {
+  const text = said.trim()
+  const [, fenced] = /^```(?:json)?\s*([\s\S]*?)\s*```$/.exec(text) ?? []
   let value: unknown
   try {
     value = JSON.parse(fenced ?? text)

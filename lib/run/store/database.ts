@@ -4,9 +4,9 @@ import { createRequire } from 'node:module'
 import { HdpoError } from '../../core/errors.js'
 
 export type SqlValue = string | number | bigint | null | Uint8Array
-export type Row = Record<string, SqlValue>
+type Row = Record<string, SqlValue>
 
-export interface Statement {
+interface Statement {
   run(...values: SqlValue[]): unknown
   get(...values: SqlValue[]): unknown
   all(...values: SqlValue[]): unknown[]

@@ -6,7 +6,7 @@ import { lossWeights } from '../../hdpo/algorithms.js'
 import { type AlgorithmOptions, algorithmNames } from '../../hdpo/options.js'
 import type { ClipRange } from '../../hdpo/token-weight.js'
 
-export interface RunLoss {
+interface RunLoss {
   /** 'none' of a supervised run. */
   algorithm: string
   accuracyWeight: number

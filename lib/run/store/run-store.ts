@@ -8,7 +8,7 @@ import { Database, type DatabaseOptions, type SqlValue } from './database.js'
 import { type IndexProgress, indexRun } from './index-run.js'
 import { ensureSchema } from './schema.js'
 
-export const indexName = 'run.sqlite'
+const indexName = 'run.sqlite'
 
 /** A row of `rollouts` (docs/runs.md). */
 export interface RolloutRow {
@@ -45,7 +45,7 @@ export interface StoredSequence {
   trainingLogprobs?: Float32Array
 }
 
-export interface StoredRollout {
+interface StoredRollout {
   row: RolloutRow
   messages: Message[]
   toolCalls: ToolCallRecord[]

@@ -2,7 +2,7 @@
 // rollouts/, so another version of the schema is not migrated: the file is emptied and filled anew.
 import type { Database } from './database.js'
 
-export const schemaVersion = 2
+const schemaVersion = 2
 
 const schema = `
 CREATE TABLE source (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) WITHOUT ROWID;

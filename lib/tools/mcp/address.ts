@@ -3,7 +3,7 @@ import { StreamableHTTPClientTransport, type Transport } from '@modelcontextprot
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import type { McpEndpoint, McpProgram } from './options.js'
 
-export interface OpenTransport {
+interface OpenTransport {
   transport: Transport
   /** The last words of the program on its standard error. */
   complaints(): string

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 
-export interface ProcessUsage {
+interface ProcessUsage {
   cpuMilliseconds: number
   residentBytes: number
 }

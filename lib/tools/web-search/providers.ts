@@ -1,8 +1,9 @@
 // The web search services, each as a request and what its answer means. Documented at serper.dev, serpapi.com and
 // api-dashboard.search.brave.com.
+import { isRecord } from '../../core/is-record.js'
 import { AttemptError } from '../../http/fetch-with-retries.js'
 
-export interface WebResult {
+interface WebResult {
   title: string
   url: string
   snippet: string
@@ -14,7 +15,7 @@ export interface WebAnswer {
   results: WebResult[]
 }
 
-export interface WebQuery {
+interface WebQuery {
   query: string
   /** At most. */
   results: number
@@ -24,7 +25,7 @@ export interface WebQuery {
   language?: string
 }
 
-export interface WebSearchService {
+interface WebSearchService {
   /** The environment variable of its key. */
   keyVariable: string
   url: string
@@ -149,7 +150,7 @@ function plain(text: unknown): string {
 }
 
 function fieldsOf(value: unknown): Fields {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields
+  if (isRecord(value)) return value
   throw new AttemptError('the answer is not what the service documents', false)
 }
 

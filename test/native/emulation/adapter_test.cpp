@@ -24,11 +24,11 @@ TEST_CASE_TEMPLATE("cuda dropout: the mask of core/random.h, bit for bit, rows o
         expected[at] = kept ? values[at] * (1 / (1 - mask.probability)) : 0.0f;
       }
     }
-    cuda::dropout(nullptr, out.data(), in.data(), rows, columns, mask);
+    cuda::dropout(nullptr, out.data(), in.data(), {rows, columns}, mask);
     expected = rounded<T>(expected);
     CHECK(toFloats(out) == expected);
     const DropoutMask later{0.3f, 42, 7, 11 + 2};
-    cuda::dropout(nullptr, rest.data(), in.data() + 2 * columns, rows - 2, columns, later);
+    cuda::dropout(nullptr, rest.data(), in.data() + 2 * columns, {rows - 2, columns}, later);
     const Values found = toFloats(rest);
     CHECK(std::equal(found.begin(), found.begin() + (rows - 2) * columns, expected.begin() + 2 * columns));
   }

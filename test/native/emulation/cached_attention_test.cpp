@@ -8,12 +8,12 @@ using namespace hdpo;
 
 namespace {
 
-// Sequences in a cache of scrambled blocks, the last token of each a row; what no token was written to is
-// NaN.
+// Sequences in a cache of scrambled blocks, where the last token of each is a row. Places to which no token
+// was written are NaN.
 template <typename T, typename C>
 class Fixture {
  public:
-  Fixture(const cuda::CachedHeads& shape, const std::vector<int32_t>& lengths)
+  Fixture(const AttentionShape& shape, const std::vector<int32_t>& lengths)
       : shape_(shape), lengths_(lengths) {
     int32_t blocks = 0;
     for (const int32_t length : lengths) {
@@ -54,7 +54,7 @@ class Fixture {
     const auto count = static_cast<int64_t>(sequences.size());
     const cuda::CachedRows rows{count, tables.data(), stride_, lengths.data(), longest};
     const std::vector<T> in = toType<T>(qkv);
-    std::vector<T> out(static_cast<size_t>(count * shape_.heads * shape_.headDim), cuda::fromFloat<T>(9));
+    std::vector<T> out(static_cast<size_t>(count * shape_.outWidth()), cuda::fromFloat<T>(9));
     Scratch workspace(cuda::cachedAttentionWorkspaceBytes(rows, shape_, limit));
     cuda::cachedAttention(nullptr, out.data(), cache_.data(), in.data(), rows, shape_, workspace.data(),
                           limit);
@@ -63,19 +63,18 @@ class Fixture {
 
   Values expected(size_t s) {
     ReferenceBackend reference;
-    const int64_t length = lengths_[s], columns = shape_.heads * shape_.headDim;
+    const int64_t length = lengths_[s], columns = shape_.outWidth();
     Values out(static_cast<size_t>(length * columns)), logSumExp(static_cast<size_t>(length * shape_.heads));
     const std::vector<int32_t> offsets = {0, lengths_[s]};
     reference.attention(view(out, {length, columns}), view(logSumExp, {length, shape_.heads}),
-                        view(qkv_[s], {length, width()}), offsets.data(), 1, shape_.heads, shape_.kvHeads,
-                        shape_.headDim);
+                        view(qkv_[s], {length, width()}), offsets.data(), 1, shape_);
     return Values(out.end() - columns, out.end());
   }
 
  private:
-  int64_t width() const { return (shape_.heads + 2 * shape_.kvHeads) * shape_.headDim; }
+  int64_t width() const { return shape_.qkvWidth(); }
 
-  cuda::CachedHeads shape_;
+  AttentionShape shape_;
   std::vector<int32_t> lengths_;
   int64_t longest_ = 0, stride_ = 0;
   std::vector<C> cache_;
@@ -86,13 +85,8 @@ class Fixture {
 template <typename T, typename C>
 void checkCached(double tolerance) {
   const std::vector<int32_t> lengths = {1, 16, 17, 79, 256, 257, 530};
-  for (const cuda::CachedHeads& shape : {cuda::CachedHeads{1, 1, 2},
-                                         {4, 2, 16},
-                                         {3, 1, 20},
-                                         {5, 1, 64},
-                                         {9, 1, 8},
-                                         {2, 2, 128},
-                                         {1, 1, 162}}) {
+  for (const AttentionShape& shape :
+       {AttentionShape{1, 1, 2}, {4, 2, 16}, {3, 1, 20}, {5, 1, 64}, {9, 1, 8}, {2, 2, 128}, {1, 1, 162}}) {
     CAPTURE(shape.headDim);
     emulation::setSeed(static_cast<uint64_t>(shape.headDim));
     Fixture<T, C> fixture(shape, lengths);
@@ -121,16 +115,16 @@ TEST_CASE(
 
 TEST_CASE(
     "cuda cachedAttention: rows that share a small workspace in turn have the bits of rows side by side") {
-  const cuda::CachedHeads shape{4, 2, 16};
+  const AttentionShape shape{4, 2, 16};
   Fixture<float, float> fixture(shape, {1, 300, 17, 256, 530});
   const std::vector<size_t> everyone = {0, 1, 2, 3, 4};
   const Values together = fixture.attend(everyone);
   for (const size_t limit : {1, 2048, 4096}) CHECK(fixture.attend(everyone, limit) == together);
 }
 
-// A step of a GPU's default size, of which some rows have a long context.
+// A step of a GPU's default size, in which some rows have a long context.
 TEST_CASE("cuda cachedAttention: the workspace has a bound, however many and long the rows are") {
-  for (const cuda::CachedHeads& shape : {cuda::CachedHeads{16, 8, 128}, {64, 8, 128}}) {
+  for (const AttentionShape& shape : {AttentionShape{16, 8, 128}, {64, 8, 128}}) {
     CHECK(cuda::cachedAttentionWorkspaceBytes({2048, nullptr, 0, nullptr, 32'768}, shape) <= size_t{64}
                                                                                                  << 20);
     CHECK(cuda::cachedAttentionWorkspaceBytes({2048, nullptr, 0, nullptr, 32'768}, shape) >= size_t{60}
@@ -141,7 +135,7 @@ TEST_CASE("cuda cachedAttention: the workspace has a bound, however many and lon
 }
 
 TEST_CASE("cuda cachedAttention: a row of length 0 is neither read nor written") {
-  const cuda::CachedHeads shape{2, 1, 8};
+  const AttentionShape shape{2, 1, 8};
   const Values qkv = randomValues(3 * 32, 5);
   const std::vector<int32_t> tables = {0, 1 << 30, 1}, lengths = {3, 0, 16};
   const cuda::CachedRows rows{3, tables.data(), 1, lengths.data(), 1024};

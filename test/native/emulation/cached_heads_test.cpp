@@ -11,13 +11,13 @@ using namespace hdpo;
 
 namespace {
 
-// Rows of length 0 are those that a step was filled up with.
+// Rows of length 0 are those with which a step was filled up.
 const std::vector<int32_t> kLengths = {1, 16, 0, 17, 40, 0}, kPositions = {0, 15, 0, 16, 39, 0};
 
 template <typename T, typename C>
 struct Rows {
-  explicit Rows(const cuda::CachedHeads& given) : shape(given) {
-    const int64_t width = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
+  explicit Rows(const AttentionShape& given) : shape(given) {
+    const int64_t width = shape.qkvWidth();
     qkv = toType<T>(randomValues(static_cast<int64_t>(kLengths.size()) * width, 1));
     bias = randomValues(width, 2);
     queryNorm = randomValues(shape.headDim, 3);
@@ -36,7 +36,7 @@ struct Rows {
   int64_t width() const { return static_cast<int64_t>(bias.size()); }
 
   static constexpr int32_t kStride = 3;
-  cuda::CachedHeads shape;
+  AttentionShape shape;
   std::vector<T> qkv;
   std::vector<C> cache;
   Values bias, queryNorm, keyNorm, frequencies;
@@ -45,29 +45,27 @@ struct Rows {
 
 template <typename T, typename C>
 void together(Rows<T, C>& given, bool bias, bool norm) {
-  const cuda::HeadPlacement placement{bias ? given.bias.data() : nullptr,
-                                      norm ? given.queryNorm.data() : nullptr,
-                                      norm ? given.keyNorm.data() : nullptr,
-                                      1e-5f,
-                                      kPositions.data(),
-                                      given.frequencies.data()};
+  const cuda::HeadPlacement placement{.bias = bias ? given.bias.data() : nullptr,
+                                      .queryNorm = norm ? given.queryNorm.data() : nullptr,
+                                      .keyNorm = norm ? given.keyNorm.data() : nullptr,
+                                      .epsilon = 1e-5f,
+                                      .positions = kPositions.data(),
+                                      .inverseFrequencies = given.frequencies.data()};
   cuda::cacheHeads(nullptr, given.cache.data(), given.qkv.data(), placement, given.rows(), given.shape);
 }
 
 template <typename T, typename C>
 void oneByOne(Rows<T, C>& given, bool bias, bool norm) {
   const auto count = static_cast<int64_t>(kLengths.size());
-  const auto& [heads, kvHeads, headDim] = given.shape;
-  if (bias) cuda::addBias(nullptr, given.qkv.data(), given.bias.data(), count, given.width());
+  if (bias) cuda::addBias(nullptr, given.qkv.data(), given.bias.data(), {count, given.width()});
   if (norm) {
     cuda::headNorm(nullptr, given.qkv.data(), static_cast<float*>(nullptr),
                    static_cast<const T*>(given.qkv.data()), given.queryNorm.data(), given.keyNorm.data(),
-                   {count, heads, kvHeads, headDim}, 1e-5f);
+                   {given.shape, count}, 1e-5f);
   }
-  cuda::rotary(nullptr, given.qkv.data(), kPositions.data(), given.frequencies.data(), count, given.width(),
-               heads + kvHeads, headDim, 1);
+  cuda::rotary(nullptr, given.qkv.data(), kPositions.data(), given.frequencies.data(), count, given.shape, 1);
   const T* qkv = given.qkv.data();
-  for (size_t r = 0; r < kLengths.size(); ++r) {  // without the rows that were added
+  for (size_t r = 0; r < kLengths.size(); ++r) {  // leaving out the rows that were added
     if (kLengths[r] == 0) continue;
     const cuda::CachedRows row{1, given.tables.data() + r * Rows<T, C>::kStride, Rows<T, C>::kStride,
                                &kLengths[r], 40};
@@ -77,11 +75,11 @@ void oneByOne(Rows<T, C>& given, bool bias, bool norm) {
 }
 
 template <typename T>
-Values queriesOf(const std::vector<T>& qkv, const cuda::CachedHeads& shape) {
-  const int64_t width = (shape.heads + 2 * shape.kvHeads) * shape.headDim;
+Values queriesOf(const std::vector<T>& qkv, const AttentionShape& shape) {
+  const int64_t width = shape.qkvWidth();
   Values queries;
   for (size_t r = 0; r < kLengths.size(); ++r) {
-    for (int64_t i = 0; i < shape.heads * shape.headDim; ++i)
+    for (int64_t i = 0; i < shape.outWidth(); ++i)
       queries.push_back(cuda::toFloat(qkv[r * static_cast<size_t>(width) + static_cast<size_t>(i)]));
   }
   return queries;
@@ -93,17 +91,12 @@ double shareOfEqual(const Values& left, const Values& right) {
   return static_cast<double>(equal) / static_cast<double>(left.size());
 }
 
-// leastEqual: of the queries. Sums of squares are taken in another order, and may round a value the other
-// way.
+// leastEqual: the least share of the queries that must be equal. Sums of squares are taken in another order,
+// which may round a value the other way.
 template <typename T, typename C>
 void checkAgainstSteps(double tolerance, double leastEqual) {
-  for (const cuda::CachedHeads& shape : {cuda::CachedHeads{1, 1, 2},
-                                         {4, 2, 16},
-                                         {3, 1, 20},
-                                         {5, 1, 64},
-                                         {2, 2, 128},
-                                         {1, 1, 162},
-                                         {3, 3, 256}}) {
+  for (const AttentionShape& shape :
+       {AttentionShape{1, 1, 2}, {4, 2, 16}, {3, 1, 20}, {5, 1, 64}, {2, 2, 128}, {1, 1, 162}, {3, 3, 256}}) {
     for (const auto& [bias, norm] :
          std::vector<std::pair<bool, bool>>{{false, false}, {true, false}, {true, true}}) {
       CAPTURE(shape.headDim);

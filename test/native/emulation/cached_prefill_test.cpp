@@ -1,5 +1,5 @@
-// Runs of new tokens of sequences in the cache, against attention of the whole sequences: on the backend,
-// which finds the tiles.
+// Runs of new tokens of sequences in the cache, compared with attention of the whole sequences, on the
+// backend, which finds the tiles.
 #include <doctest/doctest.h>
 
 #include "cuda/decoding_arrays.h"
@@ -11,7 +11,7 @@ using namespace hdpo;
 namespace {
 
 struct Run {
-  int32_t cached, added;  // tokens before, and new ones, which are rows of the step
+  int32_t cached, added;  // tokens before, and new ones, which are the step's rows
 };
 
 std::vector<int32_t> scrambledTable(int32_t blocks, int32_t first, int32_t count) {
@@ -22,11 +22,11 @@ std::vector<int32_t> scrambledTable(int32_t blocks, int32_t first, int32_t count
 
 // The largest relative difference over all rows of all runs.
 template <typename T>
-double differenceFor(const std::vector<Run>& runs, const cuda::CachedHeads& shape, bool floatCache) {
+double differenceFor(const std::vector<Run>& runs, const AttentionShape& shape, bool floatCache) {
   const auto device = emulatedBackend();
   ReferenceBackend reference;
   const auto& [heads, kvHeads, headDim] = shape;
-  const int64_t width = (heads + 2 * kvHeads) * headDim, columns = heads * headDim;
+  const int64_t width = shape.qkvWidth(), columns = shape.outWidth();
   int32_t blocks = 1;  // not a multiple of 7
   for (const Run& run : runs) blocks += (run.cached + run.added + 15) / 16;
   if (blocks % 7 == 0) ++blocks;
@@ -55,14 +55,13 @@ double differenceFor(const std::vector<Run>& runs, const cuda::CachedHeads& shap
     for (int32_t t = 1; t <= length; ++t) all.push_back({tables[s].data(), t});
     Buffer memory(*device, values.size() * sizeof(T));
     device->copyFromHost(memory.data(), values.data(), values.size() * sizeof(T));
-    device->writeCache(cache, Tensor(memory.data(), type, {length, width}), all.data(), heads, kvHeads,
-                       headDim);
+    device->writeCache(cache, Tensor(memory.data(), type, {length, width}), all.data(), shape);
     rows.insert(rows.end(), all.begin() + before, all.end());
     stepValues.insert(stepValues.end(), values.begin() + before * width, values.end());
     Values out(static_cast<size_t>(length * columns)), sums(static_cast<size_t>(length * heads));
     const std::vector<int32_t> offsets = {0, length};
     reference.attention(view(out, {length, columns}), view(sums, {length, heads}), view(qkv, {length, width}),
-                        offsets.data(), 1, heads, kvHeads, headDim);
+                        offsets.data(), 1, shape);
     expected.insert(expected.end(), out.begin() + before * columns, out.end());
   }
   const auto count = static_cast<int64_t>(rows.size());
@@ -70,8 +69,7 @@ double differenceFor(const std::vector<Run>& runs, const cuda::CachedHeads& shap
       outMemory(*device, static_cast<size_t>(count * columns) * sizeof(T));
   device->copyFromHost(stepMemory.data(), stepValues.data(), stepValues.size() * sizeof(T));
   device->cachedAttention(Tensor(outMemory.data(), type, {count, columns}), cache,
-                          Tensor(stepMemory.data(), type, {count, width}), rows.data(), heads, kvHeads,
-                          headDim);
+                          Tensor(stepMemory.data(), type, {count, width}), rows.data(), shape);
   std::vector<T> found(static_cast<size_t>(count * columns));
   device->copyToHost(found.data(), outMemory.data(), found.size() * sizeof(T));
   return relativeDifference(toFloats(found), expected);
@@ -83,7 +81,7 @@ TEST_CASE("cuda prefill: tiles are runs of one sequence, of up to 64 rows") {
   const std::vector<int32_t> first = {0, 1, 2, 3, 4, 5}, second = {6, 7};
   std::vector<CachedAttentionRow> rows;
   for (int32_t t = 0; t < 70; ++t) rows.push_back({first.data(), 11 + t});
-  rows.push_back({second.data(), 5});  // decodes
+  rows.push_back({second.data(), 5});  // a decoding row
   for (int32_t t = 0; t < 7; ++t)
     rows.push_back({second.data(), 7 + t});  // a short run, with a gap before it
   for (int32_t t = 0; t < 8; ++t) rows.push_back({second.data(), 20 + t});
@@ -102,7 +100,7 @@ TEST_CASE("cuda prefill: tiles are runs of one sequence, of up to 64 rows") {
   CHECK(step.longestSingle == 13);
   CHECK(step.lengths[69] == 80);
   CHECK(step.lengths[86] == 0);
-  // A table for each sequence, as long as its longest row's, and one for the row that is none.
+  // There is one table per sequence, as long as its longest row needs, and one for the padding row.
   CHECK(step.tables == std::vector<int32_t>{0, 1, 2, 3, 4, 0, 6, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
   CHECK(step.tableOf[0] == 0);
   CHECK(step.tableOf[69] == 0);
@@ -134,30 +132,26 @@ TEST_CASE("cuda prefill: beside a long row that decodes, rows in tiles have no b
     device->zero(qkv.data(), qkv.bytes());
     const uint64_t before = emulation::blocks();
     device->cachedAttention(Tensor(out.f32(), {count, 16}), Tensor(cache.f32(), {1, 2, 1, 8 * kvBlockTokens}),
-                            Tensor(qkv.f32(), {count, 32}), rows.data(), 2, 1, 8);
+                            Tensor(qkv.f32(), {count, 32}), rows.data(),
+                            {.heads = 2, .kvHeads = 1, .headDim = 8});
     return emulation::blocks() - before;
   };
   const uint64_t alone = blocksOfStep();
-  CHECK(alone == 4 + 2);  // its stretches, and its heads when they are added up
+  CHECK(alone == 4 + 2);  // the stretches, and the heads when stretches are added up
   const std::vector<int32_t> prompt(8, 0);
   for (int32_t t = 1; t <= 128; ++t) rows.push_back({prompt.data(), t});
-  CHECK(blocksOfStep() == alone + 2 * 2);  // two tiles for each head
+  CHECK(blocksOfStep() == alone + 2 * 2);  // two tiles per head
   rows.erase(rows.begin());
   CHECK(blocksOfStep() == 2 * 2);
 }
 
 TEST_CASE("cuda prefill: rows in tiles and rows alone agree with attention of the whole sequences") {
-  // A new prompt; one that goes on behind others' tokens; single rows between; ends at, before and after the
-  // edge of a block, of a tile of keys and of a tile of queries.
+  // The runs are a new prompt, one that goes on behind others' tokens, and single rows between. They end at,
+  // before and after the edge of a block, of a tile of keys and of a tile of queries.
   const std::vector<Run> runs = {{0, 70}, {33, 1}, {100, 64}, {0, 8}, {16, 7}, {63, 9}, {300, 1}, {5, 130}};
   uint64_t seed = 0;
-  for (const cuda::CachedHeads& shape : {cuda::CachedHeads{1, 1, 2},
-                                         {4, 2, 16},
-                                         {3, 1, 20},
-                                         {5, 1, 64},
-                                         {2, 2, 80},
-                                         {2, 1, 128},
-                                         {1, 1, 162}}) {
+  for (const AttentionShape& shape :
+       {AttentionShape{1, 1, 2}, {4, 2, 16}, {3, 1, 20}, {5, 1, 64}, {2, 2, 80}, {2, 1, 128}, {1, 1, 162}}) {
     CAPTURE(shape.headDim);
     emulation::setSeed(++seed);
     CHECK(differenceFor<float>(runs, shape, true) < 3e-6);

@@ -1,4 +1,4 @@
-// The CUDA backend as a whole, its host code and every kernel, on the emulated device: the table of the
+// The CUDA backend as a whole, host code and every kernel, on the emulated device: the table of the
 // self-test, and an engine's whole life.
 #include "cuda/cuda_backend.h"
 
@@ -19,7 +19,8 @@ using namespace hdpo;
 
 namespace {
 
-// Draws at temperature 1 differ where rounding moves a cumulative weight across a draw: not in these.
+// Draws at temperature 1 differ where rounding moves a cumulative weight across a draw. This does not happen
+// here.
 void checkNear(const EngineRun& found, const EngineRun& expected, double tolerance) {
   CHECK(found.sampled == expected.sampled);
   CHECK(relativeDifference(found.logprobs, expected.logprobs) < tolerance);
@@ -49,7 +50,7 @@ TEST_CASE("CUDA backend: every op of the self-test's table") {
 
 TEST_CASE("CUDA backend: an engine's whole life gives what the CPU gives") {
   const std::vector<NamedConfig> configs =
-      smallConfigs();  // each with another of the variants: fibers are slow
+      smallConfigs();  // each with another of the variants, because fibers are slow
   for (size_t i = 0; i < engineVariants().size(); ++i) {
     const NamedEngine variant = engineVariants()[i];
     const NamedConfig& named = configs[configs.size() - 1 - i];
@@ -117,7 +118,7 @@ TEST_CASE(
       for (size_t i = 0; i < difference.size(); ++i) difference[i] -= expected.gradient[i];
       CHECK(norm(expected.gradient) > 0);
       CHECK(norm(difference) < 0.02 * norm(expected.gradient));
-      CHECK(norm(difference) > 1e-4 * norm(expected.gradient));  // they are rounded, on the way at least
+      CHECK(norm(difference) > 1e-4 * norm(expected.gradient));  // values are rounded at least on the way
       CHECK(static_cast<double>(found.activationBytes) <
             0.75 * static_cast<double>(expected.activationBytes));
     }
@@ -151,7 +152,7 @@ TEST_CASE("CUDA backend: weights that are multiplied with as they are, are not h
   CHECK(planned(PackedFormat::BFloat16, DType::Float32) > 0);
   CHECK(grownBy(DType::Float32, PackedFormat::BFloat16, nullptr, false) ==
         planned(PackedFormat::BFloat16, DType::Float32));
-  // With an adapter in them they are others.
+  // Weights with an adapter merged into them take memory of their own.
   CHECK(grownBy(DType::BFloat16, PackedFormat::BFloat16, &adapter, true) >=
         planned(PackedFormat::BFloat16, DType::Float32));
   CHECK(grownBy(DType::Float32, PackedFormat::Float32, &adapter, false) > 0);

@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kStackBytes = size_t{256} << 10;
 constexpr unsigned kMostThreads = 1024;
-constexpr size_t kMostSharedBytes = 99 << 10;  // of a block, on the GPUs that have least
+constexpr size_t kMostSharedBytes = 99 << 10;  // per block, on the GPUs that have least
 constexpr size_t kGuardBytes = 4096;
 constexpr unsigned char kGuard = 0xA5;
 
@@ -41,13 +41,13 @@ struct Fiber {
   State state = State::Done;
   Indices at;
   unsigned number = 0;
-  std::vector<std::vector<PendingCopy>> copies;  // by group, the last one still open
+  std::vector<std::vector<PendingCopy>> copies;  // by group; the last is still open
 };
 
-// The meeting of a warp's lanes: all hand over, all read, then the slots are free again.
+// The meeting of a warp's lanes: all hand over and all read, and then the slots are free again.
 struct Warp {
   unsigned mask = 0, arrived = 0, left = 0;
-  unsigned early = 0;  // lanes that are at their next meeting before this one is over
+  unsigned early = 0;  // lanes that have come to their next meeting before this one is over
   alignas(16) unsigned char slots[32 * kLaneBytes];
 };
 
@@ -75,7 +75,7 @@ struct Device {
   }
 };
 
-Device& theDevice = *new Device;  // lives to the end: fibers never unwind
+Device& theDevice = *new Device;  // never destroyed, because fibers never unwind
 
 Device& device() { return theDevice; }
 
@@ -109,7 +109,7 @@ void releaseBarrierIfComplete() {
   }
 }
 
-// Runs one thread of each block after the other.
+// A fiber runs one thread of each block, one block after the other.
 void fiberMain() {
   Device& d = device();
   for (;;) {
@@ -160,7 +160,7 @@ void abandonBlock() {
   Device& d = device();
   for (Fiber& fiber : d.fibers) {
     if (fiber.state == State::Done) continue;
-    fiber.entered = false;  // its stack is left as it is: a failed test's memory
+    fiber.entered = false;  // its stack is left as it is: a failed test leaks memory
     fiber.state = State::Done;
     fiber.copies.clear();
   }

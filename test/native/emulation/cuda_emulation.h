@@ -1,15 +1,14 @@
-// CUDA's execution model on the host, for tests: the kernels of native/cuda compiled by the C++ compiler,
-// each thread a fiber. Blocks and threads run one at a time in a random order (by seed), and change places at
-// barriers, warp operations and atomics, so that what depends on an order that nothing enforces comes out
-// wrong in some run.
-//   - a barrier that not all threads reach is an error (ERR_EMULATION), and so is a warp operation whose
-//   lanes differ
-//     in mask
-//   - shared memory is filled with NaN before each block; a write beyond its end is an error
-//   - cp.async copies become visible at the wait and not before
-//   - accesses of several bytes at addresses that are no multiple of them are errors: of packs and of copies
-//   here, all others by the compiler's -fsanitize=alignment, which ends the process
-// There is one device and one host thread that uses it.
+// CUDA's execution model on the host, for tests: the kernels of native/cuda are compiled by the C++ compiler,
+// and each thread is a fiber. Blocks and threads run one at a time in a random order (by seed) and change
+// places at barriers, warp operations and atomics, so that code which depends on an order that nothing
+// enforces comes out wrong in some run.
+//   - A barrier that not all threads reach is an error (ERR_EMULATION), and so is a warp operation whose
+//     lanes differ in mask.
+//   - Shared memory is filled with NaN before each block; a write beyond its end is an error.
+//   - cp.async copies become visible at the wait and not before.
+//   - Accesses of several bytes at addresses that are no multiple of their size are errors: those of packs
+//     and of copies here, all others by the compiler's -fsanitize=alignment, which ends the process.
+// There is one device, and one host thread that uses it.
 #pragma once
 
 #include <bit>
@@ -56,28 +55,28 @@ namespace hdpo::emulation {
 struct Indices {
   dim3 thread, block;
 };
-extern Indices indices;  // of the running thread
+extern Indices indices;  // indices of the running thread
 extern dim3 blockSize, gridSize;
 
-// Order of threads and blocks in the launches that follow.
+// Sets the order of threads and blocks in the launches that follow.
 void setSeed(uint64_t seed);
-// While false, __syncthreads does nothing: tests of the emulation itself.
+// While false, __syncthreads does nothing, for tests of the emulation itself.
 void setBarriersWork(bool work);
 uint64_t launches();  // so far
-uint64_t blocks();    // of these
-// Called at the start of every launch: what the stream has queued before it.
+uint64_t blocks();    // blocks of these launches
+// The action is called at the start of every launch: it runs what the stream has queued before it.
 void setBeforeLaunch(std::function<void()> action);
-// What the stream is given: run now, or kept where it is being recorded (`keep` is set).
+// Gives work to the stream: it runs now or, where the stream is being recorded (`keep` is set), is kept.
 void submit(std::function<void()> work);
 void setKeep(std::function<void(std::function<void()>)> keep);
 
 void runGrid(dim3 grid, dim3 block, size_t sharedBytes, const std::function<void()>& thread);
 void* sharedMemory();
 void syncThreads();
-// Lets other threads run first, at times.
+// At times, lets other threads run first.
 void mayYield();
 
-// Lanes of `mask` hand over `bytes` (at most 128) each and get everyone's: all[lane * 128].
+// Each lane of `mask` hands over `bytes` (at most 128) and gets everyone's: all[lane * 128].
 const unsigned char* exchange(unsigned mask, const void* value, size_t bytes);
 // To be called when the result of exchange has been read.
 void endExchange(unsigned mask);

@@ -1,4 +1,4 @@
-// Decoding steps that are recorded and replayed beside the same steps run op by op, on the emulated device.
+// Recorded and replayed decoding steps, compared with the same steps run op by op, on the emulated device.
 #include "cuda/decoding_graphs.h"
 
 #include <algorithm>
@@ -60,7 +60,7 @@ class Decoding {
     }
   }
 
-  // Logits of one token more of each sequence, which then has `lengths[i]` tokens.
+  // Adds one token to each sequence, which then has `lengths[i]` tokens, and returns their logits.
   std::vector<float> step(const std::vector<int32_t>& lengths, uint64_t tokens = 34) {
     const auto count = static_cast<int64_t>(lengths.size());
     std::vector<int32_t> drawn, positions, index;
@@ -95,14 +95,14 @@ class Decoding {
   std::vector<int32_t> blocks_[kSequences];
 };
 
-// What each step's graphs did: recorded ones are launched too.
+// How many graphs the action launches. A recorded step is launched too.
 uint64_t replaysOf(const std::function<void()>& action) {
   const uint64_t before = emulation::graphLaunches();
   action();
   return emulation::graphLaunches() - before;
 }
 
-// Steps of no decoder: `count` rows of length 0, and any ops. No two of these are taken for equal steps.
+// A step without a decoder: `count` rows of length 0, and any ops. No two of these are taken for equal steps.
 struct BareStep {
   std::vector<int32_t> tokens, positions;
   std::vector<CachedAttentionRow> rows;
@@ -116,9 +116,14 @@ struct BareStep {
     rows.resize(tokens.size());
   }
   void run(Backend& backend, const std::function<void()>& ops) const {
-    backend.decodingStep({nullptr, nullptr, variant, static_cast<int64_t>(tokens.size()), tokens.data(),
-                          positions.data(), rows.data(), frequencies.data(), 2},
-                         ops);
+    const DecodingStep step{.variant = variant,
+                            .rows = static_cast<int64_t>(tokens.size()),
+                            .tokens = tokens.data(),
+                            .positions = positions.data(),
+                            .cached = rows.data(),
+                            .inverseFrequencies = frequencies.data(),
+                            .frequencies = 2};
+    backend.decodingStep(step, ops);
   }
 };
 
@@ -137,7 +142,7 @@ TEST_CASE("CUDA decoding: replayed steps give the bits of steps op by op, as seq
       Decoding direct(false, variant), replayed(true, variant);
       std::vector<int32_t> lengths = {248, 14, 1, 31, 95, 16, 253, 40, 508};
       uint64_t launched = 0;
-      // A step's first sequence and how many there are. Its longest row has 1, 2 or 4 stretches of 256
+      // A step's first sequence, and how many there are. The longest row has 1, 2 or 4 stretches of 256
       // tokens.
       struct Range {
         size_t first, count;
@@ -195,7 +200,7 @@ TEST_CASE("CUDA decoding: the arrays of a step are its own, copied before the ne
     step.tokens[0] = token;
     step.run(backend, [] {});
   }
-  step.tokens[0] = 0;  // as an array of another op: what the step was sent is no longer looked at
+  step.tokens[0] = 0;  // another op's array: what the step was sent is no longer looked at
   backend.gatherRows(Tensor(gathered.f32(), {2, 1}), Tensor(memory.f32(), {4, 1}), step.tokens.data());
   std::vector<float> found(2);
   backend.copyToHost(found.data(), gathered.data(), 8);
@@ -278,7 +283,7 @@ TEST_CASE("CUDA decoding: what cannot be recorded is an error that names the op,
     CHECK(emulation::deviceAllocations() >= allocations);  // sumOfSquares' workspace may be new
     const auto held = emulation::deviceAllocations();
     CHECK(failure([&] { grown.reserve(backend, 128); }) == prefix + "add or after it: memory is allocated");
-    CHECK(emulation::deviceAllocations() == held - 1);  // what was released while recording
+    CHECK(emulation::deviceAllocations() == held - 1);  // less what was released while recording
     grown.reserve(backend, 128);
     CHECK(failure([&] { grown = Buffer(); }) == prefix + "add or after it: memory was released");
     CHECK_THROWS_AS(failure([] { throw std::bad_alloc(); }), std::bad_alloc);
@@ -296,7 +301,7 @@ TEST_CASE("CUDA decoding: many rows, a profile and HDPO_CUDA_GRAPHS=off run op b
     CHECK(backend.decodingRows(alone.data(), rows) == padded);
     CHECK(emulatedBackend(false)->decodingRows(alone.data(), rows) == rows);
   }
-  // A prompt's rows are not recorded: none are added.
+  // A prompt's rows are not recorded, so none are added.
   std::vector<CachedAttentionRow> prompt;
   const int32_t block = 0;
   for (int32_t length = 1; length <= 9; ++length) prompt.push_back({&block, length});

@@ -44,14 +44,14 @@ TEST_CASE_TEMPLATE("cuda add, addBias, biasBackward, gather, scatter", T, float,
     for (size_t i = 0; i < sum.size(); ++i) sum[i] = a[i] + b[i];
     CHECK(toFloats(out) == rounded<T>(sum));
 
-    cuda::addBias(nullptr, out.data(), bias.data(), rows, columns);
+    cuda::addBias(nullptr, out.data(), bias.data(), {rows, columns});
     Values biased = rounded<T>(sum);
     reference.addBias(Tensor(biased.data(), {rows, columns}), view(bias, {columns}));
     CHECK(toFloats(out) == rounded<T>(biased));
 
     Values gradBias(bias.size(), 0.5f), expected(bias.size(), 0.5f);
-    Scratch workspace(cuda::biasBackwardWorkspaceBytes(rows, columns));
-    cuda::biasBackward(nullptr, gradBias.data(), right.data(), rows, columns, workspace.data());
+    Scratch workspace(cuda::biasBackwardWorkspaceBytes({rows, columns}));
+    cuda::biasBackward(nullptr, gradBias.data(), right.data(), {rows, columns}, workspace.data());
     reference.biasBackward(Tensor(expected.data(), {columns}), view(b, {rows, columns}));
     CHECK(relativeDifference(gradBias, expected) < 2e-6);
 
@@ -60,8 +60,8 @@ TEST_CASE_TEMPLATE("cuda add, addBias, biasBackward, gather, scatter", T, float,
     const auto chosen = static_cast<int64_t>(index.size());
     std::vector<T> gathered(static_cast<size_t>(chosen * columns), cuda::fromFloat<T>(9)),
         scattered(a.size(), cuda::fromFloat<T>(9));
-    cuda::gatherRows(nullptr, gathered.data(), right.data(), index.data(), chosen, columns);
-    cuda::scatterRows(nullptr, scattered.data(), rows, gathered.data(), index.data(), chosen, columns);
+    cuda::gatherRows(nullptr, gathered.data(), right.data(), index.data(), {chosen, columns});
+    cuda::scatterRows(nullptr, scattered.data(), rows, gathered.data(), index.data(), {chosen, columns});
     Values picked(gathered.size()), spread(a.size());
     const Tensor pickedRows(picked.data(), {chosen, columns});
     reference.gatherRows(pickedRows, view(b, {rows, columns}), index.data());

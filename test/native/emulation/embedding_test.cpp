@@ -18,7 +18,7 @@ void checkEmbedding(const std::vector<int32_t>& tokens, int64_t vocabSize, int64
   reference.embedding(view(expected, {rows, columns}), view(table, {vocabSize, columns}), tokens.data());
   std::vector<T> out(gradOut.size(), cuda::fromFloat<T>(9));
   const std::vector<W> stored = toType<W>(table);
-  cuda::embedding(nullptr, out.data(), stored.data(), tokens.data(), rows, columns);
+  cuda::embedding(nullptr, out.data(), stored.data(), tokens.data(), {rows, columns});
   CHECK(toFloats(out) == rounded<T>(expected));
 
   Values gradTable(table.size(), 0.5f), expectedGrad = gradTable;
@@ -30,7 +30,7 @@ void checkEmbedding(const std::vector<int32_t>& tokens, int64_t vocabSize, int64
   }
   const std::vector<T> grad = toType<T>(gradOut);
   Scratch workspace(cuda::embeddingBackwardWorkspaceBytes(rows, vocabSize));
-  cuda::embeddingBackward(nullptr, gradTable.data(), grad.data(), tokens.data(), rows, columns, vocabSize,
+  cuda::embeddingBackward(nullptr, gradTable.data(), grad.data(), tokens.data(), {rows, columns}, vocabSize,
                           workspace.data());
   CHECK(gradTable == expectedGrad);
 }

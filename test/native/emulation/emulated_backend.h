@@ -1,4 +1,4 @@
-// The CUDA backend on the emulated device, with plain loops in the place of cuBLAS.
+// The CUDA backend on the emulated device, with plain loops in place of cuBLAS.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -16,7 +16,7 @@ class PlainProducts final : public cuda::MatrixProducts {
  public:
   void product(const Tensor& out, const Tensor& a, bool transposeA, const Tensor& b, bool transposeB,
                float beta) override {
-    CHECK(a.dtype == b.dtype);  // as cuBLAS wants them
+    CHECK(a.dtype == b.dtype);  // as cuBLAS requires
     emulation::submit([=] {
       emulation::runLateCopies();
       plainProduct(out, a, transposeA, b, transposeB, beta);

@@ -1,4 +1,4 @@
-// The emulation itself: what it must catch, it catches.
+// The emulation itself catches what it must catch.
 #include <doctest/doctest.h>
 
 #include <numeric>
@@ -21,7 +21,7 @@ __global__ void reverse(int* out, const int* in) {
   out[blockIdx.x * count + thread] = shared[count - 1 - thread];
 }
 
-// How often reverse comes out wrong in 20 orders.
+// How often reversing comes out wrong in 20 orders.
 int wrongReversals(bool barriers) {
   std::vector<int> in(4 * 96), expected(in.size());
   std::iota(in.begin(), in.end(), 1);
@@ -101,7 +101,7 @@ TEST_CASE(
   std::vector<float> out(64, 1.0f);
   launch(readsShared, 1, 64, 64 * sizeof(float), nullptr, out.data());
   for (const float value : out) CHECK(std::isnan(value));
-  CHECK(failureOf([] { launch(beyondShared, 2, 64, 64, nullptr); }) == "nothing");  // usable after an error
+  CHECK(failureOf([] { launch(beyondShared, 2, 64, 64, nullptr); }) == "nothing");  // it works after an error
 }
 
 TEST_CASE("emulation: an access of 16 bytes at another address than a multiple of 16 is caught") {
@@ -118,7 +118,7 @@ TEST_CASE("emulation: an access of 16 bytes at another address than a multiple o
   };
   CHECK(failureOfCopy(in) == "nothing");
   CHECK(failureOfCopy(in + 1) == message);
-  // The block of every GPU that is supported has so much shared memory, and no more.
+  // A block has this much shared memory on every GPU that is supported, and no more.
   int total = 0;
   launch(countBlocks, 1, 1, size_t{99} << 10, nullptr, &total);
   CHECK(failureOf([&] { launch(countBlocks, 1, 1, (size_t{99} << 10) + 1, nullptr, &total); }) ==

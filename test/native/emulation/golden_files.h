@@ -1,4 +1,4 @@
-// The reference values of test/golden, read into the self-test's cases.
+// Reads the reference values of test/golden into the self-test's cases.
 #pragma once
 
 #include <cctype>
@@ -14,14 +14,14 @@
 
 namespace hdpo {
 
-// As much of JSON as those files have: objects, arrays of numbers or of objects, strings without escapes,
+// As much of JSON as those files use: objects, arrays of numbers or of objects, strings without escapes,
 // numbers, booleans.
 struct Json {
   std::map<std::string, Json> members;
   std::vector<Json> elements;
-  std::vector<double> numbers;  // of an array of numbers
+  std::vector<double> numbers;  // where this is an array of numbers
   std::string text;
-  double number = 0;  // a boolean is 0 or 1
+  double number = 0;  // 0 or 1 where this is a boolean
 
   const Json& operator[](const std::string& name) const {
     const auto found = members.find(name);
@@ -104,7 +104,7 @@ class JsonReader {
   size_t at_ = 0;
 };
 
-// HDPO_GOLDEN_FOLDER: CMakeLists.txt.
+// CMakeLists.txt defines HDPO_GOLDEN_FOLDER.
 inline std::vector<Json> goldenCases(const std::string& file) {
   std::ifstream stream(std::string(HDPO_GOLDEN_FOLDER) + "/" + file);
   require(stream.good(), "ERR_TEST", "cannot read " + file);

@@ -1,5 +1,5 @@
-// The golden files through the CUDA backend and through the formulas of the self-test, by the same cases that
-// `hdpo doctor --self-test` runs.
+// The golden files, run through the CUDA backend and through the formulas of the self-test, by the same cases
+// that `hdpo doctor --self-test` runs.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -21,19 +21,20 @@ std::vector<std::vector<float>> resultsOf(const OpCase& given, Backend& backend)
   return call.hostResults;
 }
 
-// Every value within `relative` of what it should be, or within `absolute`.
+// Checks that every value is within `relative` or `absolute` of what it should be.
 void checkEach(const std::vector<float>& found, const std::vector<double>& expected, double relative,
                double absolute) {
   REQUIRE(found.size() == expected.size());
   size_t wrong = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
     const double allowed = relative * std::abs(expected[i]) + absolute;
-    if (!(std::abs(found[i] - expected[i]) <= allowed)) ++wrong;  // NaN too
+    if (!(std::abs(found[i] - expected[i]) <= allowed)) ++wrong;  // catches NaN too
   }
   CHECK(wrong == 0);
 }
 
-// What hdpo promises: advantages to 1e-6, the rest of a GPU's results to 1e-4; float64 rounded to float32.
+// The tolerances that hdpo promises: advantages to 1e-6, a GPU's other results to 1e-4, for float64 rounded
+// to float32.
 void checkAdvantages(const Json& golden, Backend& backend) {
   const auto found = resultsOf(advantagesCase(rolloutsOf(golden)), backend);
   const Json& expected = golden["expected"];
@@ -55,7 +56,8 @@ void checkLoss(const Json& golden, Backend& backend, double relative) {
             relative, 1e-7);
 }
 
-// The public fused loss by the identity matrix: hidden states are the logits, and gradHidden is gradLogits.
+// Runs the public fused loss with the identity matrix: hidden states are then the logits, and gradHidden is
+// gradLogits.
 void checkLinearLoss(const Json& golden, Backend& backend, double relative) {
   const LossBatch batch = lossBatchOf(golden);
   const auto vocabSize = static_cast<size_t>(batch.vocabSize);
@@ -91,7 +93,8 @@ void checkLinearLoss(const Json& golden, Backend& backend, double relative) {
             relative, 1e-7);
 }
 
-// check(case, backend, relative tolerance) for every case of the file, on the device and by the formulas.
+// Calls check(case, backend, relative tolerance) for every case of the file, on the device and by the
+// formulas.
 template <class Check>
 void checkGolden(const char* file, size_t count, const Check& check) {
   const std::vector<Json> cases = goldenCases(file);

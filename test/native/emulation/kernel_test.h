@@ -1,4 +1,4 @@
-// What tests of single kernels share: random values, values of an element type and back.
+// What tests of single kernels share: random values, and their conversion to an element type and back.
 #pragma once
 
 #include <bit>
@@ -34,13 +34,13 @@ Values toFloats(const std::vector<T>& values) {
   for (const T value : values) result.push_back(cuda::toFloat(value));
   return result;
 }
-// As they are after a stay in memory of the type.
+// Rounds values as storing them in the type does.
 template <typename T>
 Values rounded(const Values& values) {
   return toFloats(toType<T>(values));
 }
 
-// The largest difference as a share of the largest value; huge where one is NaN and the other is not.
+// The largest difference, as a share of the largest value; huge where one is NaN and the other is not.
 inline double relativeDifference(const Values& found, const Values& expected) {
   double difference = 0, size = 1e-30;
   if (found.size() != expected.size()) return 1e30;
@@ -57,7 +57,7 @@ inline Tensor view(const Values& values, std::initializer_list<int64_t> shape) {
   return Tensor(const_cast<float*>(values.data()), shape);
 }
 
-// Poisoned device memory, aligned as a device's is.
+// Device memory, poisoned, and aligned as a device's is.
 class Scratch {
  public:
   explicit Scratch(size_t bytes) : memory_(bytes + kAlignment, '\xff') {}

@@ -1,5 +1,5 @@
-// The plain loop that stands in for cuBLAS: out = op(a) * op(b) + beta * out, float64 sums, any mix of
-// float32 and bfloat16 operands and out.
+// The plain loop that stands in for cuBLAS: out = op(a) * op(b) + beta * out, with float64 sums and any mix
+// of float32 and bfloat16 for the operands and out.
 #pragma once
 
 #include "core/float_formats.h"

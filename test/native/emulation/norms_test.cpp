@@ -30,13 +30,13 @@ TEST_CASE_TEMPLATE("cuda rmsNorm: forward and backward agree with the reference"
     std::vector<T> out(x.size(), cuda::fromFloat<T>(9));
     Values foundX(x.size(), 9), foundAdded = before, foundInverse(inverse.size(), 9),
                                 foundWeight(weight.size(), 0.5f);
-    cuda::rmsNorm(nullptr, out.data(), static_cast<float*>(nullptr), x.data(), weight.data(), rows, columns,
+    cuda::rmsNorm(nullptr, out.data(), static_cast<float*>(nullptr), x.data(), weight.data(), {rows, columns},
                   1e-5f);
-    cuda::rmsNorm(nullptr, out.data(), foundInverse.data(), x.data(), weight.data(), rows, columns, 1e-5f);
-    Scratch workspace(cuda::rmsNormBackwardWorkspaceBytes(rows, columns));
+    cuda::rmsNorm(nullptr, out.data(), foundInverse.data(), x.data(), weight.data(), {rows, columns}, 1e-5f);
+    Scratch workspace(cuda::rmsNormBackwardWorkspaceBytes({rows, columns}));
     const auto backward = [&](Values& target, bool accumulate, float* weightGradient) {
       cuda::rmsNormBackward(nullptr, target.data(), accumulate, weightGradient, grad.data(), x.data(),
-                            weight.data(), foundInverse.data(), rows, columns, workspace.data());
+                            weight.data(), foundInverse.data(), {rows, columns}, workspace.data());
     };
     backward(foundX, false, foundWeight.data());
     backward(foundAdded, true, foundWeight.data());
@@ -48,10 +48,10 @@ TEST_CASE_TEMPLATE("cuda rmsNorm: forward and backward agree with the reference"
     Values sum = x, both(x.size());
     for (size_t i = 0; i < x.size(); ++i) both[i] = x[i] + before[i];
     std::vector<T> together(x.size(), cuda::fromFloat<T>(9)), apart = together;
-    cuda::addThenRmsNorm(nullptr, together.data(), sum.data(), before.data(), weight.data(), rows, columns,
+    cuda::addThenRmsNorm(nullptr, together.data(), sum.data(), before.data(), weight.data(), {rows, columns},
                          1e-5f);
-    cuda::rmsNorm(nullptr, apart.data(), static_cast<float*>(nullptr), both.data(), weight.data(), rows,
-                  columns, 1e-5f);
+    cuda::rmsNorm(nullptr, apart.data(), static_cast<float*>(nullptr), both.data(), weight.data(),
+                  {rows, columns}, 1e-5f);
     CHECK(sum == both);
     CHECK(toFloats(together) == toFloats(apart));
     Values frozen(x.size(), 9);
@@ -63,27 +63,26 @@ TEST_CASE_TEMPLATE("cuda rmsNorm: forward and backward agree with the reference"
 TEST_CASE_TEMPLATE("cuda headNorm: forward and backward agree with the reference", T, float, cuda::BFloat16) {
   ReferenceBackend reference;
   const double tolerance = std::is_same_v<T, float> ? 3e-6 : 8e-3;
-  for (const cuda::HeadNormShape& shape : {cuda::HeadNormShape{1, 1, 1, 2},
-                                           {3, 4, 2, 16},
-                                           {5, 3, 1, 20},
-                                           {9, 4, 2, 64},
-                                           {7, 5, 1, 128},
-                                           {2, 2, 2, 162}}) {
+  for (const cuda::HeadNormShape& shape : {cuda::HeadNormShape{{1, 1, 2}, 1},
+                                           {{4, 2, 16}, 3},
+                                           {{3, 1, 20}, 5},
+                                           {{4, 2, 64}, 9},
+                                           {{5, 1, 128}, 7},
+                                           {{2, 2, 162}, 2}}) {
     CAPTURE(shape.headDim);
     emulation::setSeed(static_cast<uint64_t>(shape.headDim));
-    const auto& [rows, heads, kvHeads, headDim] = shape;
-    const int64_t width = (heads + 2 * kvHeads) * headDim, count = rows * width;
+    const int64_t rows = shape.rows, headDim = shape.headDim, normed = shape.positionedHeads();
+    const int64_t width = shape.qkvWidth(), count = rows * width;
     const Values qkv = rounded<T>(randomValues(count, 1)), grad = rounded<T>(randomValues(count, 2)),
                  queryWeight = randomValues(headDim, 3), keyWeight = randomValues(headDim, 4);
-    Values out(qkv.size()), inverse(static_cast<size_t>(rows * (heads + kvHeads))),
+    Values out(qkv.size()), inverse(static_cast<size_t>(rows * normed)),
         gradQkv = grad, gradQuery(queryWeight.size(), 0.5f), gradKey = gradQuery;
     const auto rowsOf = [&](const Values& values) { return view(values, {rows, width}); };
     const auto row = [](const Values& values) { return view(values, {static_cast<int64_t>(values.size())}); };
-    const Tensor inverseRms = view(inverse, {rows, heads + kvHeads});
-    reference.headNorm(rowsOf(out), inverseRms, rowsOf(qkv), row(queryWeight), row(keyWeight), heads, kvHeads,
-                       headDim, 1e-5f);
+    const Tensor inverseRms = view(inverse, {rows, normed});
+    reference.headNorm(rowsOf(out), inverseRms, rowsOf(qkv), row(queryWeight), row(keyWeight), shape, 1e-5f);
     reference.headNormBackward(rowsOf(gradQkv), row(gradQuery), row(gradKey), rowsOf(qkv), row(queryWeight),
-                               row(keyWeight), inverseRms, heads, kvHeads, headDim);
+                               row(keyWeight), inverseRms, shape);
 
     const std::vector<T> in = toType<T>(qkv);
     std::vector<T> found(qkv.size(), cuda::fromFloat<T>(9)), inPlace = in, foundGrad = toType<T>(grad);
@@ -113,10 +112,9 @@ TEST_CASE_TEMPLATE("cuda rotary: both directions agree with the reference, far p
                    cuda::BFloat16) {
   ReferenceBackend reference;
   const double tolerance = std::is_same_v<T, float> ? 2e-6 : 8e-3;
-  for (const auto& [heads, kvHeads, headDim] :
-       std::vector<std::array<int64_t, 3>>{{1, 1, 2}, {3, 1, 20}, {5, 2, 64}, {9, 4, 128}}) {
-    CAPTURE(headDim);
-    const int64_t rows = 7, width = (heads + 2 * kvHeads) * headDim;
+  for (const AttentionShape& shape : {AttentionShape{1, 1, 2}, {3, 1, 20}, {5, 2, 64}, {9, 4, 128}}) {
+    CAPTURE(shape.headDim);
+    const int64_t rows = 7, width = shape.qkvWidth(), headDim = shape.headDim;
     const std::vector<int32_t> positions = {0, 1, 2, 77, 4095, 131071, 1000003};
     Values frequencies;
     for (int64_t i = 0; i < headDim / 2; ++i) {
@@ -126,10 +124,8 @@ TEST_CASE_TEMPLATE("cuda rotary: both directions agree with the reference, far p
     for (const int direction : {1, -1}) {
       Values expected = rounded<T>(randomValues(rows * width, 1));
       std::vector<T> found = toType<T>(expected);
-      reference.rotary(view(expected, {rows, width}), heads + kvHeads, headDim, positions.data(),
-                       frequencies.data(), direction);
-      cuda::rotary(nullptr, found.data(), positions.data(), frequencies.data(), rows, width, heads + kvHeads,
-                   headDim, direction);
+      reference.rotary(view(expected, {rows, width}), shape, positions.data(), frequencies.data(), direction);
+      cuda::rotary(nullptr, found.data(), positions.data(), frequencies.data(), rows, shape, direction);
       CHECK(relativeDifference(toFloats(found), expected) < tolerance);
     }
   }

@@ -16,8 +16,8 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 template <typename T>
 Scratch packed(const std::vector<T>& matrix, int64_t rows, int64_t inputs) {
-  Scratch panels(cuda::packedInt8Bytes(rows, inputs));
-  cuda::packInt8<T>(nullptr, panels.data(), matrix.data(), rows, inputs);
+  Scratch panels(cuda::packedInt8Bytes({rows, inputs}));
+  cuda::packInt8<T>(nullptr, panels.data(), matrix.data(), {rows, inputs});
   return panels;
 }
 
@@ -26,22 +26,24 @@ Values multiply(const Values& x, const Values& weight, int64_t rows, int64_t out
                 int64_t busyBlocks = cuda::kInt8BusyBlocks) {
   Scratch xPanels = packed(toType<T>(x), rows, inputs), weightPanels = packed(weight, outputs, inputs);
   std::vector<T> out(static_cast<size_t>(rows * outputs), cuda::fromFloat<T>(9));
-  cuda::multiplyInt8<T>(nullptr, out.data(), {xPanels.data(), weightPanels.data(), rows, outputs, inputs},
-                        busyBlocks);
+  const cuda::Int8Product product{
+      .x = xPanels.data(), .weight = weightPanels.data(), .rows = rows, .outputs = outputs, .inputs = inputs};
+  cuda::multiplyInt8<T>(nullptr, out.data(), product, busyBlocks);
   return toFloats(out);
 }
 
 Values onCpu(Backend& cpu, const Values& x, const Values& weight, int64_t rows, int64_t outputs,
              int64_t inputs) {
-  const Buffer memory(cpu, cpu.packedBytes(outputs, inputs, PackedFormat::Int8));
-  const PackedWeight weights{outputs, inputs, memory.data(), PackedFormat::Int8};
+  const Buffer memory(cpu, cpu.packedBytes({.rows = outputs, .columns = inputs}, PackedFormat::Int8));
+  const PackedWeight weights{
+      .outputs = outputs, .inputs = inputs, .data = memory.data(), .format = PackedFormat::Int8};
   cpu.packWeight(weights, view(weight, {outputs, inputs}));
   Values out(static_cast<size_t>(rows * outputs), 9);
   cpu.packedMatmul(view(out, {rows, outputs}), view(x, {rows, inputs}), weights);
   return out;
 }
 
-// NaN equals NaN.
+// Compares bits, where NaN equals NaN.
 bool sameBits(const Values& a, const Values& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -71,7 +73,7 @@ struct Group {
   float scale = 0;
 };
 
-// By the definition, in float64: the product of two floats is exact there.
+// Quantises by the definition, in float64, in which the product of two floats is exact.
 Group groupOf(const float* values, int64_t count) {
   Group result;
   float largest = 0;
@@ -122,7 +124,7 @@ TEST_CASE("cuda packInt8: integers and scales by the definition, for groups of e
 }
 
 TEST_CASE("cuda packInt8: integers and scales are the CPU's, bit for bit") {
-  // Through rows of x with a single value each: every one of them shows one column of the weight.
+  // Each row of x has a single value that is not 0, and so shows one column of the weight.
   const auto cpu = createCpuBackend(2);
   const int64_t outputs = 40, inputs = 64;
   const Values weight = unusualValues(outputs, inputs);

@@ -1,4 +1,4 @@
-// Fused and plain policy loss on emulated kernels, with plain loops in the place of cuBLAS.
+// Fused and plain policy loss on emulated kernels, with plain loops in place of cuBLAS.
 #include "cuda/policy_loss.h"
 
 #include <doctest/doctest.h>
@@ -240,10 +240,10 @@ TEST_CASE("cuda policyLoss: agrees with the reference, masked rows and banned to
         return result;
       };
       const Plain found = run([&](Plain& result, const PolicyLossOutput& output) {
-        Scratch workspace(cuda::policyLossWorkspaceBytes(tokens, vocabSize));
+        Scratch workspace(cuda::policyLossWorkspaceBytes({tokens, vocabSize}));
         cuda::policyLoss(nullptr, &result.sums, input, output, workspace.data());
       });
-      // The reference knows no infinities: 0 * -infinity is NaN there.
+      // The reference knows no infinities: 0 * -infinity would be NaN there.
       for (float& logit : logits) logit = std::max(logit, -1e30f);
       const Plain expected = run([&](Plain& result, const PolicyLossOutput& output) {
         result.sums = ReferenceBackend().policyLoss(input, output);

@@ -1,4 +1,4 @@
-// What nearly every test of the emulation and every kernel includes, read by the compiler once.
+// What nearly every test of the emulation and every kernel includes, so that the compiler reads it once.
 #pragma once
 
 #include <doctest/doctest.h>

@@ -1,6 +1,6 @@
 // The CUDA runtime that CudaBackend sees in tests: one device whose memory is the host's, and a stream that
-// runs everything at once, but copies from pinned memory as late as the runtime may. A graph is a list of
-// what was submitted.
+// runs everything at once, except copies from pinned memory, which it runs as late as the runtime may. A
+// graph is a list of what was submitted.
 #include "runtime_emulation.h"
 
 #include <cstdlib>
@@ -30,10 +30,10 @@ constexpr size_t kAlignment = 256;
 struct LateCopy {
   void* destination;
   const void* source;
-  std::vector<unsigned char> content;  // of the source when the copy was queued
+  std::vector<unsigned char> content;  // the source's bytes when the copy was queued
 };
 
-// What a mark waits for: so many late copies, counted from the first of all.
+// What a mark waits for: this many late copies, counted from the very first.
 struct Point {
   uint64_t copies = 0;
 };
@@ -42,7 +42,7 @@ struct Memory {
   size_t limit = size_t{1} << 40, used = 0;
   std::map<void*, size_t> allocations;
   std::vector<LateCopy> late;
-  uint64_t ran = 0;  // of all late copies so far
+  uint64_t ran = 0;  // late copies that have run so far
   std::map<char*, size_t> pinned;
   std::unique_ptr<CUgraphExec_st> recording;
   int64_t graphs = 0;
@@ -76,7 +76,7 @@ void refuseBeforeCopies(const char* begin, size_t bytes) {
   }
 }
 
-// What CUDA refuses, or would do at another time than is meant.
+// Refuses what CUDA refuses, or would do at another time than is meant.
 void refuseWhileRecording(const char* call) {
   if (memory().recording)
     throw Error("ERR_EMULATION", std::string(call) + " while the stream is being recorded");
@@ -108,7 +108,7 @@ void synchronise(Stream) {
   emulation::runLateCopies();
 }
 
-// Poisoned: a device's memory holds whatever was there before.
+// Memory comes poisoned, because a device's memory holds whatever was there before.
 void* allocateDevice(Stream, size_t bytes) {
   refuseWhileRecording("allocateDevice");
   if (memory().used + bytes > memory().limit) return nullptr;
@@ -120,10 +120,10 @@ void* allocateDevice(Stream, size_t bytes) {
   return pointer;
 }
 void releaseDevice(Stream, void* pointer) noexcept {
-  refuseWhileRecording("releaseDevice");  // and so ends the process
+  refuseWhileRecording("releaseDevice");  // throwing here ends the process
   emulation::runLateCopies();
   const size_t bytes = memory().allocations.at(pointer);
-  std::memset(pointer, 0xFF, bytes);  // whoever reads on gets what nobody means
+  std::memset(pointer, 0xFF, bytes);  // whoever reads on gets nonsense
   asm volatile("" : : "r"(pointer) : "memory");
   memory().used -= bytes;
   memory().allocations.erase(pointer);
@@ -136,7 +136,7 @@ void* allocatePinned(size_t bytes) {
 }
 void releasePinned(void* pointer) noexcept {
   auto* begin = static_cast<char*>(pointer);
-  emulation::refuseBeforeCopies(begin, memory().pinned.at(begin));  // and so ends the process
+  emulation::refuseBeforeCopies(begin, memory().pinned.at(begin));  // throwing here ends the process
   memory().pinned.erase(begin);
   std::free(pointer);
 }
@@ -146,7 +146,7 @@ void copyToDevice(Stream, void* destination, const void* source, size_t bytes) {
   emulation::runLateCopies();
   std::memcpy(destination, source, bytes);
 }
-// Runs when the stream is waited for or the next thing is queued.
+// The copy runs when the stream is waited for or the next thing is queued.
 void copyToDeviceLater(Stream, void* destination, const void* pinned, size_t bytes) {
   refuseWhileRecording("copyToDeviceLater");
   const auto* begin = static_cast<const unsigned char*>(pinned);
@@ -197,7 +197,7 @@ void launchGraph(Stream, const Graph& graph) {
 
 DeviceMemory deviceMemory() { return {memory().limit - memory().used, memory().limit}; }
 
-// Of the late copies, those that were queued when it was set.
+// A mark covers the late copies that were queued when it was set.
 Mark::~Mark() { delete static_cast<emulation::Point*>(event_); }
 void Mark::set(Stream) {
   refuseWhileRecording("Mark::set");

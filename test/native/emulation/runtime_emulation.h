@@ -1,4 +1,4 @@
-// What tests ask of the emulated device's memory.
+// What tests can ask about the emulated device's memory.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,11 @@ namespace hdpo::emulation {
 
 void setDeviceMemory(size_t bytes);
 size_t deviceAllocations();
-// Copies from pinned memory that have been queued: every kernel launch runs them first, as a stream would.
+// Runs the copies from pinned memory that have been queued, as every kernel launch does first and a stream
+// would.
 void runLateCopies();
 
-// Graphs that exist, and launches of graphs so far.
+// How many graphs exist, and how many launches of graphs there have been.
 int64_t graphs();
 uint64_t graphLaunches();
 

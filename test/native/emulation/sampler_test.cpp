@@ -1,4 +1,4 @@
-// Sampling on the device against the sampler of the host: the same tokens and logprobs for the same seeds.
+// Sampling on the device, compared with the host's sampler: the same seeds give the same tokens and logprobs.
 #include "cuda/sampler.h"
 
 #include <doctest/doctest.h>
@@ -24,7 +24,7 @@ std::vector<cuda::DeviceSampledToken> onDevice(std::vector<SamplingRow>& rows, i
   }
   std::vector<cuda::DeviceSampledToken> tokens(rows.size());
   cuda::sampleTokens(nullptr, tokens.data(), logits.data(), options.data(), biases.data(),
-                     static_cast<int64_t>(rows.size()), vocabSize);
+                     {static_cast<int64_t>(rows.size()), vocabSize});
   return tokens;
 }
 

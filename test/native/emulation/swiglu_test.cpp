@@ -23,8 +23,8 @@ TEST_CASE_TEMPLATE("cuda swiglu: forward and backward agree with the reference",
     std::vector<T> foundOut(out.size(), cuda::fromFloat<T>(9)),
         foundGrad(gateUp.size(), cuda::fromFloat<T>(9));
     const std::vector<T> gateUpT = toType<T>(gateUp), gradOutT = toType<T>(gradOut);
-    cuda::swiglu(nullptr, foundOut.data(), gateUpT.data(), rows, width);
-    cuda::swigluBackward(nullptr, foundGrad.data(), gradOutT.data(), gateUpT.data(), rows, width);
+    cuda::swiglu(nullptr, foundOut.data(), gateUpT.data(), {rows, width});
+    cuda::swigluBackward(nullptr, foundGrad.data(), gradOutT.data(), gateUpT.data(), {rows, width});
     CHECK(relativeDifference(toFloats(foundOut), out) < tolerance);
     CHECK(relativeDifference(toFloats(foundGrad), gradGateUp) < tolerance);
   }

@@ -1,6 +1,6 @@
-// Rollouts whose template opens a thought: each turn begins inside it.
+// What is thought and what is said, and rollouts whose template opens a thought: each turn begins inside it.
 import { expect, it } from 'vitest'
-import { endsInThought } from '../../../lib/policy/calls/thoughts.js'
+import { endsInThought, splitThought, streamThought } from '../../../lib/policy/calls/thoughts.js'
 import type { Message } from '../../../lib/policy/types.js'
 import { runRollout } from '../../../lib/rollout/run-rollout.js'
 import { defineTool } from '../../../lib/tools/define-tool.js'
@@ -34,6 +34,55 @@ function searchTool() {
     search: defineTool({ name: 'search', description: 'Finds things', input: { type: 'object' }, run }),
   }
 }
+
+const wholes = [
+  ['<think>never ends', '', '', ''],
+  ['<think>a</think>b', 'b', 'b', 'b'],
+  ['\n<think>a</think>b</think>c', 'b</think>c', 'b</think>c', 'b</think>c'],
+  ['a</think>b', 'a</think>b', 'b', 'b'],
+  ['a</think>b</think>c', 'a</think>b</think>c', 'b</think>c', 'b</think>c'],
+  ['a <think>late</think>b', 'a <think>late</think>b', 'b', 'b'],
+  ['a <think>never ends', 'a <think>never ends', '', 'a <think>never ends'],
+  ['a', 'a', '', 'a'],
+  ['\n <thin', '\n <thin', '', '\n <thin'],
+  ['a </thin', 'a </thin', '', 'a </thin'],
+  ['', '', '', ''],
+] as const
+
+it.each(wholes)(
+  '%j says %j; in a thought that the prompt opened %j; of an unknown prompt %j',
+  (text, ...said) => {
+    for (const [place, inThought] of [false, true, 'unknown' as const].entries()) {
+      const split = splitThought(text, inThought)
+      expect(split.said, String(inThought)).toBe(said[place])
+      expect(split.thought + split.said).toBe(text)
+    }
+  },
+)
+
+it.each(wholes)('%j is taken apart in pieces as it is whole', (text) => {
+  for (const inThought of [false, true]) {
+    for (let size = 1; size <= text.length; size++) {
+      const stream = streamThought(inThought)
+      const read = { thought: '', said: '' }
+      const add = ({ thought, said }: typeof read) => {
+        if (read.said !== '') expect(thought).toBe('')
+        read.thought += thought
+        read.said += said
+      }
+      for (let at = 0; at < text.length; at += size) add(stream.feed(text.slice(at, at + size)))
+      add(stream.end())
+      expect(read, `pieces of ${size}`).toEqual(splitThought(text, inThought))
+    }
+  }
+})
+
+it('gives a thought out as it comes', () => {
+  const stream = streamThought()
+  expect(stream.feed(' <think>Hm')).toEqual({ thought: ' <think>Hm', said: '' })
+  expect(stream.feed('.</th')).toEqual({ thought: '.', said: '' })
+  expect(stream.feed('ink>\n\n42')).toEqual({ thought: '</think>', said: '\n\n42' })
+})
 
 it('runs no call, and takes no answer, from inside the thought', async () => {
   const { runs, search } = searchTool()

@@ -163,7 +163,7 @@ describe.each([
 ] as const)('%s refuses', (name, make, memory) => {
   refuses(make, [
     [{ memory: 1 }, `${name}.memory: must be ${memory}, got 1`],
-    [{ cpuTime: '1' }, `${name}.cpuTime: must be 10 to 2147483647, got '1'`],
+    [{ cpuTime: '1' }, `${name}.cpuTime: must be a number from 10 to 2147483647, got '1'`],
     [{ cpu: 1 }, `${name}.cpu: must be left out (there is no such option; known: ${sandboxKeys}), got 1`],
     [{ interpreters: 1, concurrency: 2 }, `${name}.interpreters: must be at least 2, the concurrency, got 1`],
     [{ name: 'a b' }, `${name}.name: must be 1 to 64 letters, digits, "_" or "-", got 'a b'`],

@@ -1,0 +1,42 @@
+// `model` of an sft config: the sizes of a model that does not exist yet.
+import { z } from 'zod'
+import { count, positive } from '../../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../../core/options.js'
+import type { ModelConfig } from '../../native/types.js'
+
+const freshModelShape = {
+  /** A folder with tokenizer.json and tokenizer_config.json. Default: the environment's own. */
+  tokenizer: z.string().optional(),
+  hiddenSize: count,
+  layers: count,
+  heads: count,
+  /** Heads of keys and values, which query heads share. Default: as many as heads. */
+  kvHeads: count.optional(),
+  /** Default: hiddenSize / heads. */
+  headDim: count.optional(),
+  intermediateSize: count,
+  /** Tokens of the longest sequence. */
+  maxPositions: count,
+  /** Base of the rotary frequencies. Default 10,000. */
+  ropeTheta: positive.default(10_000),
+  /** Added to the mean square in RMS norms. Default 1e-6. */
+  rmsNormEpsilon: positive.default(1e-6),
+  /** Whether the output projection is the embedding. Default true. */
+  tieEmbeddings: z.boolean().default(true),
+  /** Whether the projections to queries, keys and values have biases. Default false. */
+  qkvBias: z.boolean().default(false),
+  /** Whether queries and keys are normalised per head. Default true. */
+  qkNorm: z.boolean().default(true),
+}
+export const freshModel = z.strictObject(freshModelShape)
+type FreshModel = OptionsOf<typeof freshModelShape>
+
+export function freshModelConfig(sizes: FreshModel, vocabSize: number): ModelConfig {
+  const { tokenizer: _, kvHeads, headDim, ...given } = readOptions(freshModel, sizes, 'model')
+  return {
+    ...given,
+    vocabSize,
+    kvHeads: kvHeads ?? given.heads,
+    headDim: headDim ?? given.hiddenSize / given.heads,
+  }
+}

@@ -1,0 +1,60 @@
+// Answers kept in a folder under what was asked, so that the same question costs once: one small file an answer, written whole,
+// safe for several processes.
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+
+interface FolderCacheOptions<Value> {
+  /** The value in a kept file's JSON; undefined where it is none. */
+  parse: (kept: unknown) => Value | undefined
+  /** In milliseconds; what is older counts as absent. Default: everything is kept for good. */
+  maxAge?: number
+}
+
+/** Hash of everything that an answer depends on: it must not hold a secret. */
+export function cacheKey(...parts: unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}
+
+export class FolderCache<Value> {
+  constructor(
+    private readonly folder: string,
+    private readonly options: FolderCacheOptions<Value>,
+  ) {}
+
+  /** Undefined as well for what is too old, and for a broken file (a disk that was full), which the next `write` replaces. */
+  async read(key: string): Promise<Value | undefined> {
+    const { parse, maxAge = Number.POSITIVE_INFINITY } = this.options
+    const path = this.#path(key)
+    let text: string
+    try {
+      const { mtimeMs } = await stat(path)
+      if (Date.now() - mtimeMs > maxAge) return undefined
+      text = await readFile(path, 'utf8')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+    const kept = parseJson(text)
+    return kept === undefined ? undefined : parse(kept)
+  }
+
+  async write(key: string, value: Value): Promise<void> {
+    const path = this.#path(key)
+    await mkdir(dirname(path), { recursive: true })
+    await writeFileAtomic(path, `${JSON.stringify(value)}\n`, { fsync: false })
+  }
+
+  #path(key: string): string {
+    return join(this.folder, key.slice(0, 2), `${key}.json`)
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

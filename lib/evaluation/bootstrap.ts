@@ -1,0 +1,22 @@
+// How far a statistic would spread over samples like the one at hand: it is taken of samples drawn again, with replacement, from
+// the sample's own items.
+import { Random } from '../core/random.js'
+
+const resamples = 2000
+
+/** 95% percentile interval. The same items give the same interval; `stream` names the random numbers that draw them. */
+export function bootstrapInterval<Item>(
+  items: readonly Item[],
+  statistic: (drawn: readonly Item[]) => number,
+  stream: string,
+): { low: number; high: number } {
+  const random = new Random(items.length, stream)
+  const drawn = Array.from({ length: resamples }, () => statistic(items.map(() => random.pick(items))))
+  drawn.sort((a, b) => a - b)
+  return { low: quantile(drawn, 0.025), high: quantile(drawn, 0.975) }
+}
+
+/** The nearest rank of sorted values, of which infinite ones may be some. */
+export function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] as number
+}

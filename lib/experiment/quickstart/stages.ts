@@ -1,0 +1,53 @@
+// A long job in named stages. The result of each is kept as <folder>/<stage>.json, so that a resumed job
+// takes it from there.
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import writeFileAtomic from 'write-file-atomic'
+import { runExists } from '../../run/run-folder.js'
+
+interface Kept<Result> {
+  seconds: number
+  result: Result
+}
+
+export class Stages {
+  /** Wall-clock seconds by stage; of an interrupted stage only the part after the last resume. */
+  readonly seconds: Record<string, number> = {}
+
+  private constructor(
+    private readonly folder: string,
+    private readonly resume: boolean,
+  ) {}
+
+  static async open(folder: string, resume: boolean): Promise<Stages> {
+    await mkdir(folder, { recursive: true })
+    return new Stages(folder, resume)
+  }
+
+  /** Whether an earlier process ended it. */
+  isKept(name: string): boolean {
+    return existsSync(this.#pathOf(name))
+  }
+
+  /** `work`, or what it returned before. A stage that throws keeps nothing. */
+  async run<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const path = this.#pathOf(name)
+    if (existsSync(path)) {
+      if (!this.resume) throw runExists(this.folder)
+      const kept = JSON.parse(await readFile(path, 'utf8')) as Kept<Result>
+      this.seconds[name] = kept.seconds
+      return kept.result
+    }
+    const start = performance.now()
+    const result = await work()
+    const seconds = (performance.now() - start) / 1000
+    this.seconds[name] = seconds
+    await writeFileAtomic(path, `${JSON.stringify({ seconds, result } satisfies Kept<Result>, null, 2)}\n`)
+    return result
+  }
+
+  #pathOf(name: string): string {
+    return join(this.folder, `${name}.json`)
+  }
+}
