@@ -41,20 +41,24 @@ export function describeSystemError(error: unknown): string | undefined {
     port?: number
   }
   if (!(error instanceof Error) || code === undefined || syscall === undefined) return undefined
-  const reason = reasons[code]
-  if (reason === undefined) return undefined
+  if (reasons[code] === undefined) return undefined
   const place = path === undefined ? address : dest === undefined ? path : `${path} as ${dest}`
   const what =
     place === undefined ? syscall : `${doing(syscall)} ${place}${port === undefined ? '' : `:${port}`}`
-  return `cannot ${what}: ${reason} (${code})`
+  return `cannot ${what}: ${reasonOf(error)}`
+}
+
+/** `there is no such file or folder (ENOENT)`, or the message of an error that is not the system's: the end of a sentence. */
+export function reasonOf(error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException
+  return reasons[code] === undefined ? message : `${reasons[code]} (${code})`
 }
 
 /** ERR_SYSTEM for what the system refused; anything else as it is. `what`: 'cannot listen on 127.0.0.1:80'. */
 export function systemError(what: string, error: unknown): unknown {
   const { code = '' } = error as NodeJS.ErrnoException
-  const reason = reasons[code]
-  if (reason === undefined) return error
-  return new HdpoError('ERR_SYSTEM', `${what}: ${reason} (${code})`, { cause: error })
+  if (reasons[code] === undefined) return error
+  return new HdpoError('ERR_SYSTEM', `${what}: ${reasonOf(error)}`, { cause: error })
 }
 
 function doing(syscall: string): string {

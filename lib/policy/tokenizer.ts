@@ -1,5 +1,6 @@
 // BPE tokenizers in Hugging Face's tokenizer.json format, byte-level or with byte fallback. @huggingface/tokenizers splits and
 // merges; decoding is done here from bytes, because a policy samples any list of tokens, halves of characters included.
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
@@ -8,6 +9,7 @@ import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
+import { reasonOf } from '../core/system-error.js'
 import {
   entryBytes,
   type Json,
@@ -141,6 +143,6 @@ function readJson(path: string, optional: boolean): Json | undefined {
     return JSON.parse(readFileSync(path, 'utf8')) as Json
   } catch (error) {
     if (optional && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new HdpoError('ERR_TOKENIZER', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_TOKENIZER', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   }
 }

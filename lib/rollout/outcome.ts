@@ -12,16 +12,24 @@ export const outcomeShape = {
   /** The final answer, where the last turn does not say it. */
   answer: z.string().optional(),
 }
-const outcomeOptions = z
-  .strictObject(outcomeShape)
-  .refine((outcome) => Object.values(outcome).some((value) => value !== undefined), {
-    message: 'an object with correct, reward or answer',
-  })
-  // An answer is correct where its reward is 1: the two must not contradict each other.
-  .refine(
-    ({ correct, reward }) => correct === undefined || reward === undefined || correct === (reward === 1),
-    { path: ['reward'], message: '1 where correct is true, and less where it is false' },
-  )
+const outcomeOptions = z.strictObject(outcomeShape).superRefine(saysOneThing)
+
+/** Something has to be said, and it must not contradict itself: an answer is correct where its reward is 1. */
+export function saysOneThing(
+  { correct, reward, answer }: Outcome,
+  { addIssue }: z.core.$RefinementCtx,
+): void {
+  if (correct === undefined && reward === undefined && answer === undefined) {
+    addIssue({ code: 'custom', path: [], message: 'an object with correct, reward or answer' })
+  }
+  if (correct !== undefined && reward !== undefined && correct !== (reward === 1)) {
+    addIssue({
+      code: 'custom',
+      path: ['reward'],
+      message: '1 where correct is true, and less where it is false',
+    })
+  }
+}
 
 /** Throws InvalidOptionError. */
 export function checkOutcome(outcome: unknown): Outcome {

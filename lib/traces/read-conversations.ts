@@ -1,4 +1,5 @@
 // Conversations for supervised training out of files: hdpo's own, OpenAI's format, OpenTelemetry exports.
+
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { z } from 'zod'
@@ -6,6 +7,7 @@ import { HdpoError } from '../core/errors.js'
 import { isRecord } from '../core/is-record.js'
 import { signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
+import { reasonOf } from '../core/system-error.js'
 import type { Message } from '../policy/types.js'
 import { parseJsonLine } from '../tasks/json-line.js'
 import { readRows } from '../tasks/rows.js'
@@ -70,7 +72,7 @@ async function* readValues(
 ): AsyncGenerator<{ value: unknown; where: string }> {
   if (extname(path) !== '.json') return yield* readRows(path, signal)
   const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${error.message}`, { cause: error })
+    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   })
   const value = parseJsonLine(text, path)
   if (!Array.isArray(value)) return yield { value, where: path }

@@ -1,7 +1,9 @@
 // What jobs leave behind: result.json of a seed's start and of each cell.
+
 import { readFile } from 'node:fs/promises'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
+import { reasonOf } from '../../core/system-error.js'
 import type { EvaluationSummary } from '../../evaluation/evaluate.js'
 import type { KeptKnowledge } from '../../evaluation/knowledge.js'
 import type { StepMetrics } from '../../trainer/metrics.js'
@@ -82,7 +84,7 @@ export async function readResult<Result extends StartResult | CellResult>(
     return JSON.parse(await readFile(path, 'utf8')) as Result
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new HdpoError('ERR_RUN_FOLDER', `${path} cannot be read: ${(error as Error).message}`, {
+    throw new HdpoError('ERR_RUN_FOLDER', `${path} cannot be read: ${reasonOf(error)}`, {
       cause: error,
     })
   }

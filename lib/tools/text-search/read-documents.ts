@@ -1,4 +1,5 @@
 // Documents from files: Markdown and text a document each, JSONL a document a line.
+
 import { createReadStream } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { extname, join, relative, sep } from 'node:path'
@@ -7,6 +8,7 @@ import { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
 import { text } from '../../core/option-kinds.js'
 import type { OptionsOf } from '../../core/options.js'
+import { reasonOf } from '../../core/system-error.js'
 
 export interface TextDocument {
   /** Unique; what a result is cited by. */
@@ -51,7 +53,7 @@ async function statOf(path: string) {
   try {
     return await stat(path)
   } catch (error) {
-    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   }
 }
 
