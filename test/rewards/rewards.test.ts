@@ -12,6 +12,7 @@ import {
   verifier,
 } from '../../lib/rewards/rewards.js'
 import type { Rollout, Task } from '../../lib/rollout/types.js'
+import { refuses } from '../core/wrong-options.js'
 
 const task = (answer: unknown): Task => ({ id: 'q1', messages: [], answer })
 const rollout = (finalAnswer: string | undefined, wellFormed = true): Rollout => ({
@@ -161,17 +162,23 @@ describe('scoreRollouts', () => {
     )
   })
 
-  it('refuses options and rollouts that do not belong', async () => {
-    const answer = exactMatch()
-    await expect(scoreRollouts([], task('a'), { answer: 'exact' as never })).rejects.toThrow(
-      /^reward.answer: /,
-    )
-    await expect(scoreRollouts([], task('a'), { answer, answerWeight: -1 })).rejects.toThrow(
-      /^reward.answerWeight: /,
-    )
-    await expect(scoreRollouts([], task('a'), { answer, formatWeight: Number.NaN })).rejects.toThrow(
-      /^reward.formatWeight: /,
-    )
+  const answer = exactMatch()
+  refuses(
+    (reward: RewardOptions) => scoreRollouts([], task('a'), reward),
+    [
+      [{ answer: 'exact' }, "reward.answer: must be a function, got 'exact'"],
+      [{}, 'reward.answer: must be a function, got undefined'],
+      [{ answer, answerWeight: -1 }, 'reward.answerWeight: must be at least 0, got -1'],
+      [{ answer, formatWeight: Number.NaN }, 'reward.formatWeight: must be at least 0, got NaN'],
+      [
+        { answer, formatWieght: 1 },
+        'reward.formatWieght: must be left out (there is no such option; did you mean formatWeight?), got 1',
+      ],
+      [undefined, 'reward: must be an object, got undefined'],
+    ],
+  )
+
+  it('refuses rollouts of another task', async () => {
     const other = { ...rollout('a'), taskId: 'q2' }
     await expect(scoreRollouts([other], task('a'), { answer })).rejects.toThrow('is a rollout of task "q2"')
   })
