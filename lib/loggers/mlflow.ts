@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../core/errors.js'
+import { readIfThere } from '../core/read-if-there.js'
 import { redact } from '../core/secrets.js'
 import { AttemptError, fetchWithRetries, type RetryOptions } from '../http/fetch-with-retries.js'
 import { flattenConfig } from './flatten-config.js'
@@ -118,13 +118,8 @@ class MlflowClient {
 }
 
 async function keptRunId(path: string): Promise<string | undefined> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+  const text = await readIfThere(path)
+  if (text === undefined) return undefined
   const { runId } = JSON.parse(text) as { runId?: unknown }
   if (typeof runId !== 'string') throw new HdpoError('ERR_LOGGER', `${path} names no MLflow run`)
   return runId

@@ -1,3 +1,4 @@
+import { messageOf } from '../core/message-of.js'
 import { untilAborted } from '../core/until-aborted.js'
 import type { Task } from '../rollout/types.js'
 import type { AnswerReward } from './types.js'
@@ -37,7 +38,7 @@ export function verifier(
       return await inTime(timeout, (signal) => check(finalAnswer, task, { signal }))
     } catch (error) {
       if (onError === 'throw') throw error
-      return ungraded(`the verifier failed: ${error instanceof Error ? error.message : String(error)}`)
+      return ungraded(`the verifier failed: ${messageOf(error)}`)
     }
   }
 }

@@ -1,6 +1,8 @@
 // Groups of rollouts played by an agent of the user's own, against a server of the policy: a Trainer's `runGroup`.
+
 import pLimit from 'p-limit'
 import { HdpoError } from '../core/errors.js'
+import { messageOf } from '../core/message-of.js'
 import { deriveSeed } from '../core/seed.js'
 import { withStopSignal } from '../core/stop-signal.js'
 import { untilAborted } from '../core/until-aborted.js'
@@ -156,10 +158,6 @@ function nothingSaid(task: Task): Rollout {
     wellFormed: false,
     ...(task.metadata && { metadata: task.metadata }),
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message || error.name : String(error)
 }
 
 function checkOptions({
