@@ -187,7 +187,12 @@ export type { RecordedRollouts, RecordedRolloutsOptions } from './trainer/record
 
 // Measuring: how right an agent is, which calls it needs, what it knows; data sets made from that.
 export { evaluate, measureKnown } from './evaluation/evaluate.js'
-export type { EvaluateOptions, Evaluation, EvaluationSummary } from './evaluation/evaluate.js'
+export type {
+  EvaluateOptions,
+  Evaluation,
+  EvaluationSummary,
+  MeasureKnownOptions,
+} from './evaluation/evaluate.js'
 export type { GradedMetrics } from './evaluation/metrics.js'
 export type { RolloutMetrics } from './rollout/metrics.js'
 export type { Knowledge } from './evaluation/knowledge.js'

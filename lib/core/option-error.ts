@@ -35,6 +35,6 @@ export class Described {
 }
 
 function show(value: unknown): string {
-  const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY })
+  const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, compact: true })
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }

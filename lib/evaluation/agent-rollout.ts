@@ -1,5 +1,6 @@
 // One rollout of somebody's own agent, with its own tools: a function that is asked and says what it did.
 import { HdpoError } from '../core/errors.js'
+import { messageOf } from '../core/message-of.js'
 import { type Agent, type ReadAgentResult, readAgentResult } from '../rollout/agent.js'
 import type { Task } from '../rollout/types.js'
 import { type PlayedRollout, playedRollout } from './played-rollout.js'
@@ -42,7 +43,7 @@ export async function agentRollout(
     result = await agent({ task, messages, toolChoice, rolloutId: id, signal })
   } catch (error) {
     signal.throwIfAborted()
-    return end({ outcome: {} }, `the agent failed: ${error instanceof Error ? error.message : String(error)}`)
+    return end({ outcome: {} }, `the agent failed: ${messageOf(error)}`)
   }
   return end(checkResult(result, task, toolChoice))
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { secret, text, webAddress } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
+import { excerpt, readCompletion, tokenCount } from '../http/chat-reply.js'
 import { AttemptError, fetchWithRetries } from '../http/fetch-with-retries.js'
 import { retryShape } from '../http/retry-options.js'
 import type { ToolDescription } from '../policy/types.js'
@@ -84,19 +85,8 @@ function toWireTool({ name, description, parameters }: ToolDescription) {
   return { type: 'function', function: { name, description, parameters } }
 }
 
-interface Completion {
-  choices?: { message?: { content?: unknown; tool_calls?: unknown }; finish_reason?: unknown }[]
-  usage?: { prompt_tokens?: unknown; completion_tokens?: unknown }
-}
-
 async function readReply(response: Response): Promise<ChatReply> {
-  const text = await response.text()
-  let completion: Completion
-  try {
-    completion = JSON.parse(text) as Completion
-  } catch (error) {
-    throw new AttemptError(`the endpoint sent no JSON: ${excerpt(text)}`, false, undefined, { cause: error })
-  }
+  const { completion, text } = await readCompletion(response)
   const choice = completion?.choices?.[0]
   const { content = null, tool_calls: calls = null } = choice?.message ?? {}
   const isReply = choice?.message !== undefined && (content === null || typeof content === 'string')
@@ -107,8 +97,8 @@ async function readReply(response: Response): Promise<ChatReply> {
     content: content ?? '',
     toolCalls: calls ?? [],
     finishReason: typeof choice.finish_reason === 'string' ? choice.finish_reason : 'stop',
-    promptTokens: count(completion.usage?.prompt_tokens),
-    completionTokens: count(completion.usage?.completion_tokens),
+    promptTokens: tokenCount(completion?.usage?.prompt_tokens),
+    completionTokens: tokenCount(completion?.usage?.completion_tokens),
   }
 }
 
@@ -120,8 +110,3 @@ function isToolCall(value: unknown): value is WireToolCall {
     typeof call.function.arguments === 'string'
   )
 }
-
-const count = (tokens: unknown): number => (typeof tokens === 'number' && tokens >= 0 ? tokens : 0)
-
-const excerpt = (text: string): string =>
-  JSON.stringify(text.length > 160 ? `${text.slice(0, 160)}...` : text)

@@ -36,7 +36,7 @@ export const evaluateShape = {
   rollout: rolloutOptions.optional(),
   /** Who plays the rollouts of a task. Default: the policy with `tools`. */
   runGroup: callbackOr<RunGroup>(runGroup),
-  /** Rollouts of each task. Default 1; measureKnown: 8. */
+  /** Rollouts of each task. Default 1. */
   samples: count.default(1),
   /** The same seed asks the same questions with the same random numbers. Default 0. */
   seed: seedOption.default(0),
@@ -116,17 +116,18 @@ function playerOf({
   )
 }
 
-/**
- * Asks every task `samples` times (default 8) with tools off: `known` is right every time, `needed` never.
- */
-export async function measureKnown(options: Omit<EvaluateOptions, 'knowledge'>): Promise<Knowledge> {
-  const samples = options.samples ?? 8
-  const { groups } = await evaluate({
-    ...options,
-    samples,
-    rollout: { ...options.rollout, toolChoice: 'none' },
-  })
-  const rightShare = options.tasks.flatMap((task, index): [string, number][] => {
+const { knowledge: _, ...unmeasured } = evaluateShape
+/** As evaluate's, but that a question is asked 8 times by default. */
+export const measureKnownShape = { ...unmeasured, samples: count.default(8) }
+const measureKnownOptions = z.strictObject(measureKnownShape)
+export interface MeasureKnownOptions extends OptionsOf<typeof measureKnownShape> {}
+
+/** Asks every task `samples` times with tools off: `known` is right every time, `needed` never. */
+export async function measureKnown(given: MeasureKnownOptions): Promise<Knowledge> {
+  const options = readOptions(measureKnownOptions, given)
+  const { tasks, samples } = options
+  const { groups } = await evaluate({ ...options, rollout: { ...options.rollout, toolChoice: 'none' } })
+  const rightShare = tasks.flatMap((task, index): [string, number][] => {
     const group = groups[index] ?? []
     return group.length === samples ? [[task.id, mean(group, right)]] : []
   })

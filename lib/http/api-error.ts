@@ -47,6 +47,15 @@ export function toApiError(error: unknown): ApiError {
   return new ApiError(500, 'The server failed to answer; its log says why.', { code })
 }
 
+export function apiErrorResponse(error: unknown): Response {
+  const described = toApiError(error)
+  const { status } = described
+  return Response.json(described, {
+    status,
+    ...(status === 401 && { headers: { 'www-authenticate': 'Bearer' } }),
+  })
+}
+
 function errorType(status: number): string {
   if (status === 401) return 'authentication_error'
   if (status === 403) return 'permission_error'

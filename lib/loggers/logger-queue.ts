@@ -1,5 +1,7 @@
 // All loggers of a run, each with a queue of its own: a slow or failing one holds up neither the training nor the others.
+
 import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '../core/message-of.js'
 import { flattenMetrics } from './flatten-metrics.js'
 import type { LoggedRun, RunLogger, RunOutcome } from './types.js'
 
@@ -97,7 +99,7 @@ class OneLogger {
   #failed(error: unknown): void {
     if (this.#warned) return
     this.#warned = true
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = messageOf(error)
     this.warn(
       `logger ${this.logger.name}: ${reason}; the run goes on without ${this.#off ? 'it' : 'what failed'}`,
     )

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
@@ -6,6 +5,7 @@ import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { milliseconds, secret, text, webAddress } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
+import { readIfThere } from '../core/read-if-there.js'
 import { redact } from '../core/secrets.js'
 import { AttemptError, fetchWithRetries } from '../http/fetch-with-retries.js'
 import { retryShape } from '../http/retry-options.js'
@@ -137,13 +137,8 @@ class MlflowClient {
 }
 
 async function keptRunId(path: string): Promise<string | undefined> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+  const text = await readIfThere(path)
+  if (text === undefined) return undefined
   const { runId } = JSON.parse(text) as { runId?: unknown }
   if (typeof runId !== 'string') throw new HdpoError('ERR_LOGGER', `${path} names no MLflow run`)
   return runId

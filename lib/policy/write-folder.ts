@@ -1,8 +1,10 @@
 // A folder that appears whole or not at all: filled beside its place, fsynced, renamed.
+
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { syncPath } from '../core/sync-path.js'
 
 /**
  * `write` fills a fresh folder, which then takes the name `folder`. What an existing folder has beside the new files is kept, but
@@ -43,13 +45,4 @@ async function syncTree(folder: string): Promise<void> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   for (const entry of entries) await syncPath(join(entry.parentPath, entry.name))
   await syncPath(folder)
-}
-
-async function syncPath(path: string): Promise<void> {
-  const file = await open(path, 'r')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
 }

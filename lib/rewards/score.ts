@@ -1,4 +1,5 @@
 import { HdpoError } from '../core/errors.js'
+import { messageOf } from '../core/message-of.js'
 import { readOptions } from '../core/options.js'
 import { redact } from '../core/secrets.js'
 import type { Rollout, ScoredRollout, Task, UngradedRollout } from '../rollout/types.js'
@@ -64,7 +65,7 @@ async function scoreAnswer(rollout: Rollout, task: Task, answer: AnswerReward): 
   try {
     score = await answer(rollout, task)
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     throw new HdpoError('ERR_REWARD', `${where}: the answer reward failed: ${message}`, { cause: error })
   }
   if (score instanceof Ungraded) return score

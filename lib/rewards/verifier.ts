@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { messageOf } from '../core/message-of.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { milliseconds } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
@@ -37,7 +38,7 @@ export function verifier(check: Check, options: VerifierOptions = {}): AnswerRew
       return await inTime(timeout, (signal) => check(finalAnswer, task, { signal }))
     } catch (error) {
       if (onError === 'throw') throw error
-      return ungraded(`the verifier failed: ${error instanceof Error ? error.message : String(error)}`)
+      return ungraded(`the verifier failed: ${messageOf(error)}`)
     }
   }
 }

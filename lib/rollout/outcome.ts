@@ -1,7 +1,7 @@
 // What became of a rollout, as its agent says it.
 import { z } from 'zod'
 import { share } from '../core/option-kinds.js'
-import { readOptions } from '../core/options.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Outcome } from './types.js'
 
 export const outcomeShape = {

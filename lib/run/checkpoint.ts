@@ -5,9 +5,9 @@
 // A reader takes the newest one whose files all match its manifest.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
-import { HdpoError } from '../core/errors.js'
+import { syncPath } from '../core/sync-path.js'
 
 const manifestName = 'manifest.json'
 const manifestFormat = 1
@@ -103,13 +103,6 @@ export async function checkpointSteps(folder: string): Promise<number[]> {
     .sort((a, b) => a - b)
 }
 
-/** Throws ERR_CHECKPOINT naming the folder and what is wrong with it. */
-export async function verifyCheckpoint(folder: string, step: number): Promise<void> {
-  const damage = await findDamage(folder, step)
-  if (damage !== undefined)
-    throw new HdpoError('ERR_CHECKPOINT', `checkpoint ${folder} is damaged: ${damage}`)
-}
-
 /**
  * What is wrong with a checkpoint, undefined when every file is there with the size and hash of the manifest.
  */
@@ -167,16 +160,6 @@ async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
   return hash.digest('hex')
-}
-
-/** fsync of a file or, so that a rename survives a power cut, of a folder. */
-export async function syncPath(path: string): Promise<void> {
-  const file = await open(path, 'r')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {

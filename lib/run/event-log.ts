@@ -1,4 +1,5 @@
 // events.jsonl of a run: its warnings, told to the user as well, and the error that ended it.
+import { messageOf } from '../core/message-of.js'
 import { redact } from '../core/secrets.js'
 import type { RunFolder } from './run-folder.js'
 
@@ -17,7 +18,7 @@ export class EventLog {
 
   failed(error: unknown): void {
     const code = (error as { code?: unknown } | null)?.code
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     this.#append({ level: 'error', message, ...(typeof code === 'string' && { code }) })
   }
 

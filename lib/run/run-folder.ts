@@ -1,14 +1,16 @@
 // The folder of a run: config.yaml, metrics.jsonl (a line a step), rollouts/step-000001.jsonl (every rollout),
 // events.jsonl (warnings, and the error that ended it), checkpoints/step-<N>/. No secret is written into any of them.
 import { existsSync } from 'node:fs'
-import { access, appendFile, constants, mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { access, appendFile, constants, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { stringify as stringifyYaml } from 'yaml'
 import { HdpoError } from '../core/errors.js'
+import { readIfThere } from '../core/read-if-there.js'
 import { redactValue } from '../core/secrets.js'
+import { syncPath } from '../core/sync-path.js'
 import { rolloutLine } from '../rollout/rollout-line.js'
-import { type Checkpoint, CheckpointStore, checkpointSteps, syncPath } from './checkpoint.js'
+import { type Checkpoint, CheckpointStore, checkpointSteps } from './checkpoint.js'
 import { describeConfig } from './describe-config.js'
 
 interface RunFolderOptions {
@@ -112,13 +114,7 @@ export class RunFolder {
  */
 export async function readMetrics<Metrics extends { step: number }>(runPath: string): Promise<Metrics[]> {
   const path = join(runPath, 'metrics.jsonl')
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
+  const text = (await readIfThere(path)) ?? ''
   return text
     .split('\n')
     .slice(0, -1)

@@ -1,7 +1,9 @@
 // Groups of rollouts played by an agent of the user's own, against a server of the policy: a Trainer's `runGroup`.
+
 import pLimit from 'p-limit'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { messageOf } from '../core/message-of.js'
 import { Described, InvalidOptionError } from '../core/option-error.js'
 import { callback, count, instance, milliseconds, notNegative } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
@@ -165,8 +167,4 @@ function nothingSaid(task: Task): Rollout {
     wellFormed: false,
     ...(task.metadata && { metadata: task.metadata }),
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message || error.name : String(error)
 }

@@ -1,7 +1,7 @@
 // Routes of the server, as a function from a web Request to a Response: what every JavaScript web framework can embed.
 
 import { isRecord } from '../core/is-record.js'
-import { ApiError, toApiError } from '../http/api-error.js'
+import { ApiError, apiErrorResponse, toApiError } from '../http/api-error.js'
 import { authorize, type Caller } from '../http/authorization.js'
 import type { FetchHandler } from '../http/node-listener.js'
 import { readJsonBody } from '../http/read-body.js'
@@ -20,7 +20,8 @@ export function createFetchHandler(context: HandlerContext): FetchHandler {
     try {
       return await route(request, context)
     } catch (error) {
-      return errorResponse(error, request, context)
+      report(error, request, context)
+      return apiErrorResponse(error)
     }
   }
 }
@@ -145,13 +146,6 @@ function unknownModel(id: string, { model: name, aliases }: ResolvedServerOption
     param: 'model',
     code: 'model_not_found',
   })
-}
-
-function errorResponse(error: unknown, request: Request, context: HandlerContext): Response {
-  report(error, request, context)
-  const described = toApiError(error)
-  const headers = described.status === 401 ? { 'www-authenticate': 'Bearer' } : undefined
-  return Response.json(described.toJSON(), { status: described.status, ...(headers && { headers }) })
 }
 
 /** Faults of this process; mistakes of clients are theirs to read, and a client that left is none. */

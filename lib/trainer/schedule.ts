@@ -1,7 +1,7 @@
 // Learning rate of a step: linear warm-up, then constant or a half cosine down to `finalLearningRateShare` of the peak.
 import { z } from 'zod'
 import { positive, share } from '../core/option-kinds.js'
-import type { OptionsOf, ResolvedOptions } from '../core/options.js'
+import type { OptionsOf } from '../core/options.js'
 import { type OptimizerOptions, optimizerShape } from '../native/optimizer-options.js'
 
 export const scheduleNames = ['constant', 'cosine'] as const
@@ -20,7 +20,7 @@ export const trainerOptimizerShape = {
 }
 export const trainerOptimizerOptions = z.strictObject(trainerOptimizerShape)
 export interface TrainerOptimizerOptions extends OptionsOf<typeof trainerOptimizerShape> {}
-export type ResolvedTrainerOptimizer = ResolvedOptions<typeof trainerOptimizerShape>
+export type ResolvedTrainerOptimizer = z.output<typeof trainerOptimizerOptions>
 
 /** `step` counts from 1 to `steps`. */
 export function learningRateAt(step: number, steps: number, options: ResolvedTrainerOptimizer): number {

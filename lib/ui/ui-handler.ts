@@ -1,5 +1,5 @@
 // Routes of the dashboard, from a web Request to a Response. All of them only read.
-import { ApiError, toApiError } from '../http/api-error.js'
+import { ApiError, apiErrorResponse } from '../http/api-error.js'
 import { authorize } from '../http/authorization.js'
 import type { FetchHandler } from '../http/node-listener.js'
 import { configText, loadRunLoss } from '../run/store/run-loss.js'
@@ -21,10 +21,9 @@ export function createUiHandler(context: UiContext): FetchHandler {
     try {
       return await route(request, context)
     } catch (error) {
-      const described = toApiError(error)
-      if (described.status >= 500) context.warn(`${new URL(request.url).pathname}: ${(error as Error).stack}`)
-      const headers = described.status === 401 ? { 'www-authenticate': 'Bearer' } : undefined
-      return Response.json(described.toJSON(), { status: described.status, ...(headers && { headers }) })
+      const response = apiErrorResponse(error)
+      if (response.status >= 500) context.warn(`${new URL(request.url).pathname}: ${(error as Error).stack}`)
+      return response
     }
   }
 }

@@ -137,7 +137,9 @@ Napi::Value checkRules(KernelThread& thread, const Napi::CallbackInfo& info) {
   const auto report = std::make_shared<Report>();
   return thread.run(
       info.Env(), Device::Cpu, Napi::Object::New(info.Env()),
-      [report](Backend& cpu) { *report = {cpu.name(), {}, self_test::checkHdpo(cpu)}; },
+      [report](Backend& cpu) {
+        *report = {cpu.name(), {}, self_test::checkHdpo(cpu)};
+      },
       [report](Napi::Env env, Napi::Object) { return toJs(env, *report, false); });
 }
 

@@ -67,9 +67,15 @@ describe('agentRollout', () => {
     for (const [result, message] of [
       [{ answer: 4, toolCalls: [] }, 'outcome.answer: must be text, got 4'],
       [{ toolCalls: [] }, 'outcome: must be an object with correct, reward or answer, got { toolCalls: [] }'],
-      [{ answer: '4', toolcalls: [] }, 'outcome.toolcalls: must be left out (there is no such option; did you mean toolCalls?), got []'],
+      [
+        { answer: '4', toolcalls: [] },
+        'outcome.toolcalls: must be left out (there is no such option; did you mean toolCalls?), got []',
+      ],
       [{ answer: '4', toolCalls: [{}] }, 'outcome.toolCalls[0].name: must be text, got undefined'],
-      [{ answer: '4', toolCalls: [], usage: { promptTokens: 1 } }, 'outcome.usage.completionTokens: must be a number of at least 0, got undefined'],
+      [
+        { answer: '4', toolCalls: [], usage: { promptTokens: 1 } },
+        'outcome.usage.completionTokens: must be a number of at least 0, got undefined',
+      ],
       [{ answer: '4' }, 'the agent must return toolCalls, which an evaluation counts'],
       ['4', "outcome: must be an object, got '4'"],
     ] as const) {

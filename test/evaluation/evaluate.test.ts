@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ProgressReport } from '../../lib/core/progress.js'
-import { evaluate, measureKnown } from '../../lib/evaluation/evaluate.js'
+import { type EvaluateOptions, evaluate, measureKnown } from '../../lib/evaluation/evaluate.js'
+import { refuses } from '../core/wrong-options.js'
 import { lookup, rightIf42, tasks } from '../trainer/scripted-environment.js'
 import { ScriptedPolicy } from '../trainer/scripted-policy.js'
 
@@ -74,9 +75,29 @@ describe('evaluate', () => {
     await expect(evaluate({ ...asking(new ScriptedPolicy()), signal })).rejects.toThrow('stopped by the test')
   })
 
-  it('refuses 0 samples', async () => {
-    await expect(evaluate({ ...asking(new ScriptedPolicy()), samples: 0 })).rejects.toThrow(
-      'samples: must be a whole number of at least 1, got 0',
+  describe('refuses', () => {
+    const policy = new ScriptedPolicy()
+    refuses(
+      (options: Partial<EvaluateOptions>) => evaluate({ ...asking(policy), ...options }),
+      [
+        [{ samples: 0 }, 'samples: must be a whole number of at least 1, got 0'],
+        [{ concurrency: 1.5 }, 'concurrency: must be a whole number of at least 1, got 1.5'],
+        [{ tasks: 'tasks.jsonl' }, "tasks: must be a list, got 'tasks.jsonl'"],
+        [{ policy: undefined }, 'policy: must be a policy, where there is no play, got undefined'],
+        [{ play: 'agent' }, "play: must be a function, got 'agent'"],
+        [{ reward: { answer: 'exact-match' } }, "reward.answer: must be a function, got 'exact-match'"],
+        [{ rollout: { topP: 2 } }, 'rollout.topP: must be greater than 0 and at most 1, got 2'],
+        [{ knowledge: 'known.json' }, "knowledge: must be what measureKnown returns, got 'known.json'"],
+        [{ signal: 'stop' }, "signal: must be an AbortSignal, got 'stop'"],
+        [{ sample: 2 }, 'sample: must be left out (there is no such option; did you mean samples?), got 2'],
+      ],
+    )
+    refuses(
+      (options: EvaluateOptions) => evaluate(options),
+      [
+        [null, 'options: must be an object, got null'],
+        ['config.yaml', "options: must be an object, got 'config.yaml'"],
+      ],
     )
   })
 })

@@ -173,21 +173,23 @@ describe('scoreRollouts', () => {
     )
   })
 
+  const answer = exactMatch()
   refuses(
-    (change) => scoreRollouts([], task('a'), { answer: exactMatch(), ...(change as object) }),
+    (reward: RewardOptions) => scoreRollouts([], task('a'), reward),
     [
       [{ answer: 'exact' }, "reward.answer: must be a function, got 'exact'"],
-      [{ answerWeight: -1 }, 'reward.answerWeight: must be at least 0, got -1'],
-      [{ formatWeight: Number.NaN }, 'reward.formatWeight: must be at least 0, got NaN'],
+      [{}, 'reward.answer: must be a function, got undefined'],
+      [{ answer, answerWeight: -1 }, 'reward.answerWeight: must be at least 0, got -1'],
+      [{ answer, formatWeight: Number.NaN }, 'reward.formatWeight: must be at least 0, got NaN'],
       [
-        { weight: 1 },
-        'reward.weight: must be left out (there is no such option; known: answer, answerWeight, formatWeight), got 1',
+        { answer, formatWieght: 1 },
+        'reward.formatWieght: must be left out (there is no such option; did you mean formatWeight?), got 1',
       ],
+      [undefined, 'reward: must be an object, got undefined'],
     ],
   )
 
-  it('refuses rollouts that do not belong', async () => {
-    const answer = exactMatch()
+  it('refuses rollouts of another task', async () => {
     const other = { ...rollout('a'), taskId: 'q2' }
     await expect(scoreRollouts([other], task('a'), { answer })).rejects.toThrow('is a rollout of task "q2"')
   })

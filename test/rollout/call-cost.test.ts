@@ -4,6 +4,7 @@ import { runToolCall } from '../../lib/rollout/run-tool-call.js'
 import type { ToolCallRecord } from '../../lib/rollout/types.js'
 import { defineTool } from '../../lib/tools/define-tool.js'
 import type { Tool } from '../../lib/tools/types.js'
+import { refuses } from '../core/wrong-options.js'
 
 afterEach(() => vi.unstubAllEnvs())
 
@@ -43,15 +44,17 @@ describe('costOfCall', () => {
     expect(costOfCall(malformed, [])).toBe(1)
   })
 
-  it.each([[Number.NaN], [-1], [Number.POSITIVE_INFINITY], ['free']])(
-    'refuses a function that returns %s',
-    (cost) => {
-      const broken = [tool('broken', () => cost as number)]
-      expect(() => costOfCall(record('broken'), broken)).toThrow(
-        `tool "broken": cost must be a number of at least 0, got ${cost}`,
-      )
-    },
-  )
+  describe('refuses a function that returns', () => {
+    refuses(
+      (cost: number) => costOfCall(record('broken'), [tool('broken', () => cost)]),
+      [
+        [Number.NaN, 'tool "broken".cost: must be a number of at least 0, got NaN'],
+        [-1, 'tool "broken".cost: must be a number of at least 0, got -1'],
+        [Number.POSITIVE_INFINITY, 'tool "broken".cost: must be a number of at least 0, got Infinity'],
+        ['free', `tool "broken".cost: must be a number of at least 0, got 'free'`],
+      ],
+    )
+  })
 })
 
 it('sums over a rollout, calls without a cost being 1', () => {

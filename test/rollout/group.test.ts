@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { deriveSeed } from '../../lib/core/seed.js'
 import { runGroup } from '../../lib/rollout/group.js'
+import { refuses } from '../core/wrong-options.js'
 import { ScriptedPolicy, template, tokenizer } from './scripted-policy.js'
 import { add, call, never, task, tool } from './tools.js'
 
@@ -136,8 +137,16 @@ describe('runGroup', () => {
     expect(allReleased(policy)).toBe(true)
   })
 
-  it.each([[0], [1.5], ['2' as unknown as number]])('refuses size %j', async (size) => {
-    await expect(runGroup(adding(), task, [add], { size })).rejects.toThrow(/^size: must be a whole number/)
+  describe('refuses size', () => {
+    refuses(
+      (size: number) => runGroup(adding(), task, [add], { size }),
+      [
+        [0, 'size: must be a whole number of at least 1, got 0'],
+        [1.5, 'size: must be a whole number of at least 1, got 1.5'],
+        ['2', "size: must be a whole number of at least 1, got '2'"],
+        [undefined, 'size: must be a whole number of at least 1, got undefined'],
+      ],
+    )
   })
 })
 

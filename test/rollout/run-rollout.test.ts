@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { runRollout } from '../../lib/rollout/run-rollout.js'
+import { InvalidOptionError } from '../../lib/core/option-error.js'
+import { type RunRolloutOptions, runRollout } from '../../lib/rollout/run-rollout.js'
 import type { Rollout } from '../../lib/rollout/types.js'
+import type { Tool } from '../../lib/tools/types.js'
+import { refuses } from '../core/wrong-options.js'
 import {
   callToken,
   endOfTurn,
@@ -288,7 +291,7 @@ describe('caps', () => {
     expect(policy.samplings[0]?.maxTokens).toBe(3)
     policy.maxTokens -= 3
     await expect(runRollout(policy, task, [add])).rejects.toThrow(
-      /^task "sum": its prompt of \d+ tokens leaves no room/,
+      /^task "sum": must be short enough to leave room for a reply \(sequences have at most \d+ tokens, maxTokens is not set\), got a prompt of \d+ tokens$/,
     )
   })
 
@@ -368,11 +371,15 @@ describe('toolChoice', () => {
         message: expect.stringContaining(`'${toolChoice}'`),
       })
     }
-    await expect(runRollout(turns(answer), task, [], { toolChoice: 'required' })).rejects.toThrow(
-      /^tools: .*at least one/,
-    )
-    await expect(runRollout(turns(answer), task, [add, add])).rejects.toThrow('tools: two are named "add"')
   })
+
+  refuses(
+    (tools: Tool[]) => runRollout(turns(answer), task, tools, { toolChoice: 'required' }),
+    [
+      [[], "tools: must be a list of at least one tool with toolChoice 'required', got []"],
+      [[add, add], "tools: must be of different names, got [ 'add', 'add' ]"],
+    ],
+  )
 })
 
 describe('sampling options', () => {
@@ -385,24 +392,39 @@ describe('sampling options', () => {
     ])
   })
 
-  it.each<[Record<string, unknown>, new (...input: never[]) => Error, RegExp]>([
-    [{ maxTurns: 0 }, RangeError, /^rollout\.maxTurns: .*got 0$/],
-    [{ maxTurns: '3' }, TypeError, /^rollout\.maxTurns: .*got '3'$/],
-    [{ maxTokens: 1.5 }, TypeError, /^rollout\.maxTokens: /],
-    [{ temperature: -1 }, RangeError, /^rollout\.temperature: /],
-    [{ temperature: Number.NaN }, TypeError, /^rollout\.temperature: .*got NaN$/],
-    [{ topP: 0 }, RangeError, /^rollout\.topP: /],
-    [{ toolChoice: 'always' }, RangeError, /^rollout\.toolChoice: .*got 'always'$/],
-    [{ stop: [''] }, RangeError, /^rollout\.stop\.0: /],
-    [{ toolTimeout: 2 ** 31 }, RangeError, /^rollout\.toolTimeout: /],
-    [{ turns: 3 }, TypeError, /^rollout: .*"turns"/],
-    [{ seed: -1 }, RangeError, /^seed: /],
-    [{ seed: 2 ** 53 }, RangeError, /^seed: /],
-    [{ seed: '1' }, TypeError, /^seed: /],
-  ])('%o is refused by name', async (options, type, message) => {
-    const refusal = await runRollout(turns(answer), task, [add], options).catch((error: unknown) => error)
-    expect(refusal).toBeInstanceOf(type)
-    expect((refusal as Error).message).toMatch(message)
+  const atLeastOne = 'must be a whole number of at least 1'
+  refuses(
+    (options: RunRolloutOptions) => runRollout(turns(answer), task, [add], options),
+    [
+      [{ maxTurns: 0 }, `rollout.maxTurns: ${atLeastOne}, got 0`],
+      [{ maxTurns: '3' }, `rollout.maxTurns: ${atLeastOne}, got '3'`],
+      [{ maxTokens: 1.5 }, `rollout.maxTokens: ${atLeastOne}, got 1.5`],
+      [{ temperature: -1 }, 'rollout.temperature: must be at least 0, got -1'],
+      [{ temperature: Number.NaN }, 'rollout.temperature: must be at least 0, got NaN'],
+      [{ topP: 0 }, 'rollout.topP: must be greater than 0 and at most 1, got 0'],
+      [{ toolChoice: 'always' }, "rollout.toolChoice: must be one of auto, none, required, got 'always'"],
+      [{ stop: [''] }, "rollout.stop[0]: must be text that is not empty, got ''"],
+      [{ stop: '#' }, "rollout.stop: must be a list, got '#'"],
+      [
+        { toolTimeout: 2 ** 31 },
+        'rollout.toolTimeout: must be greater than 0 and at most 2147483647, got 2147483648',
+      ],
+      [{ seed: -1 }, 'seed: must be a whole number of at least 0, got -1'],
+      [{ seed: 2 ** 53 }, 'seed: must be a whole number from 0 to 9007199254740991, got 9007199254740992'],
+      [{ seed: '1' }, "seed: must be a whole number of at least 0, got '1'"],
+      [
+        { maxTurn: 3 },
+        'rollout.maxTurn: must be left out (there is no such option; did you mean maxTurns?), got 3',
+      ],
+    ],
+  )
+
+  it('that there are none of are refused by name', async () => {
+    const refusal = runRollout(turns(answer), task, [add], { turns: 3 } as RunRolloutOptions)
+    await expect(refusal).rejects.toThrow(InvalidOptionError)
+    await expect(refusal).rejects.toThrow(
+      /^rollout\.turns: must be left out \(there is no such option; known: maxTurns, .*\), got 3$/,
+    )
   })
 })
 

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { CheckpointStore, verifyCheckpoint } from '../../lib/run/checkpoint.js'
+import { CheckpointStore } from '../../lib/run/checkpoint.js'
 
 let folder: string
 let warnings: string[]
@@ -81,10 +81,6 @@ describe('CheckpointStore', () => {
     expect(warnings).toHaveLength(1)
     expect(warnings[0]).toContain(newest)
     expect(warnings[0]).toContain(reason)
-    await expect(verifyCheckpoint(newest, 10)).rejects.toMatchObject({
-      code: 'ERR_CHECKPOINT',
-      message: expect.stringContaining(reason),
-    })
   })
 
   it('replaces a damaged checkpoint of the same step', async () => {

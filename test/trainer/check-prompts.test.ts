@@ -38,7 +38,7 @@ describe('before the first step', () => {
   it('a prompt that is longer than the context is refused by its task, wherever the run comes to it', async () => {
     const policy = new ScriptedPolicy()
     await expect(firstStep(policy, [...tasks(9), long])).rejects.toThrow(
-      /task "too long": its prompt of \d+ tokens/,
+      /^task "too long": must be short enough to leave room for a reply .*, got a prompt of \d+ tokens$/,
     )
     expect(policy.calls).toEqual([])
   })

@@ -2,10 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { InvalidOptionError } from '../../lib/core/option-error.js'
 import { readMetrics } from '../../lib/run/run-folder.js'
 import type { SupervisedMetrics } from '../../lib/trainer/metrics.js'
 import type { SupervisedTrainerOptions } from '../../lib/trainer/supervised-options.js'
 import { SupervisedTrainer } from '../../lib/trainer/supervised-trainer.js'
+import { refuses } from '../core/wrong-options.js'
 import { ScriptedPolicy } from './scripted-policy.js'
 
 let folder: string
@@ -151,12 +153,44 @@ describe('SupervisedTrainer', () => {
     })
   })
 
-  it('refuses options that cannot work', () => {
+  describe('refuses in the constructor', () => {
     const policy = new ScriptedPolicy()
-    expect(() => train(policy, 'run', { epochs: 0 })).toThrow('epochs must be greater than 0, got 0')
-    expect(() => train(policy, 'run', { steps: 3 })).toThrow('epochs or steps, not both')
-    expect(() => train(policy, 'run', { conversations: [] })).toThrow('conversations: at least one')
-    expect(() => train(policy, 'run', { tokensPerStep: 1.5 })).toThrow('tokensPerStep must be a whole number')
-    expect(() => train(policy, 'run', { optimizer: { learningRate: -1 } })).toThrow('optimizer.learningRate')
+    refuses(
+      (options: Partial<SupervisedTrainerOptions>) => train(policy, 'run', options),
+      [
+        [{ epochs: 0 }, 'epochs: must be greater than 0, got 0'],
+        [{ epochs: Number.POSITIVE_INFINITY }, 'epochs: must be finite and greater than 0, got Infinity'],
+        [{ steps: 3 }, 'steps: must be left out where epochs is given, got 3'],
+        [{ conversations: [] }, 'conversations: must be a list of at least one conversation, got []'],
+        [{ tokensPerStep: 1.5 }, 'tokensPerStep: must be a whole number of at least 1, got 1.5'],
+        [{ optimizer: { learningRate: -1 } }, 'optimizer.learningRate: must be greater than 0, got -1'],
+        [
+          { optimizer: { warmupSteps: 3 } },
+          'optimizer.learningRate: must be a number greater than 0, got undefined',
+        ],
+        [
+          { tokensPerSteps: 3 },
+          'tokensPerSteps: must be left out (there is no such option; did you mean tokensPerStep?), got 3',
+        ],
+      ],
+    )
+    refuses(
+      (options: SupervisedTrainerOptions) => new SupervisedTrainer(options),
+      [
+        [null, 'options: must be an object, got null'],
+        ['run', "options: must be an object, got 'run'"],
+      ],
+    )
+
+    it('a conversation that is longer than the context, by its place', () => {
+      const long = { role: 'user' as const, content: 'x'.repeat(policy.maxTokens + 1) }
+      const [first] = conversations as [(typeof conversations)[number]]
+      const [, reply] = first.messages as [unknown, (typeof first.messages)[number]]
+      const given = [first, { messages: [long, reply] }]
+      expect(() => train(policy, 'run', { conversations: given })).toThrow(InvalidOptionError)
+      expect(() => train(policy, 'run', { conversations: given })).toThrow(
+        /^conversations\[1\]: must be at most 4096 tokens, the policy's longest sequence, got \d+ tokens$/,
+      )
+    })
   })
 })

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { PolicyBatch } from '../../lib/native/types.js'
+import { rolloutShape } from '../../lib/rollout/options.js'
 import { readMetrics } from '../../lib/run/run-folder.js'
 import type { StepMetrics } from '../../lib/trainer/metrics.js'
 import { Trainer, type TrainerStep } from '../../lib/trainer/trainer.js'
 import type { TrainerOptions } from '../../lib/trainer/trainer-options.js'
+import { refuses } from '../core/wrong-options.js'
 import { lookup, rightIf42, tasks } from './scripted-environment.js'
 import { ScriptedPolicy } from './scripted-policy.js'
 
@@ -195,21 +197,93 @@ describe('Trainer', () => {
     const [next] = await drain(train(new ScriptedPolicy(), 'run').run({ resume: true }), 4)
     expect(next?.step).toBe(4)
   })
+})
 
-  it('refuses options that cannot work, by name', () => {
-    const policy = new ScriptedPolicy()
-    const refused: [Partial<TrainerOptions>, string][] = [
-      [{ tasks: [] }, 'tasks: at least one'],
-      [{ groupSize: 0 }, 'groupSize must be a whole number of at least 1, got 0'],
-      [{ importanceCap: 0 }, 'importanceCap must be greater than 0, got 0'],
-      [{ miniBatches: 4 }, 'miniBatches must be at most promptsPerStep (3), got 4'],
+describe('the constructor of Trainer refuses', () => {
+  const policy = new ScriptedPolicy()
+  const atLeastOne = 'must be a whole number of at least 1'
+  refuses(
+    (options: Partial<TrainerOptions>) => train(policy, 'run', options),
+    [
+      [{ policy: './model' }, "policy: must be a policy, got './model'"],
+      [{ tasks: [] }, 'tasks: must be a list of at least one task, got []'],
+      [{ tasks: 'tasks.jsonl' }, "tasks: must be a list of tasks, got 'tasks.jsonl'"],
+      [{ tools: 'lookup' }, "tools: must be a list, got 'lookup'"],
+      [{ reward: { answer: 'exact-match' } }, "reward.answer: must be a function, got 'exact-match'"],
+      [{ reward: undefined }, 'reward: must be an object, got undefined'],
       [
-        { algorithm: { name: 'ppo' as 'grpo' } },
-        'algorithm.name must be one of hdpo, grpo, grpo-coupled, gdpo, got "ppo"',
+        { algorithm: { name: 'ppo' } },
+        "algorithm.name: must be one of hdpo, grpo, grpo-coupled, gdpo, got 'ppo'",
       ],
-      [{ klCoefficient: -1 }, 'klCoefficient must be at least 0, got -1'],
-      [{ output: '' }, 'output must be the path'],
-    ]
-    for (const [options, message] of refused) expect(() => train(policy, 'run', options)).toThrow(message)
+      [
+        { algorithm: { name: 'hdpo', efficiencyWeight: -1 } },
+        'algorithm.efficiencyWeight: must be at least 0, got -1',
+      ],
+      [
+        { algorithm: { name: 'grpo-coupled', alpha: 1, callPenalty: 2 } },
+        'algorithm.callPenalty: must be left out where alpha is given: they are two forms of one reward, got 2',
+      ],
+      [{ groupSize: 0 }, `groupSize: ${atLeastOne}, got 0`],
+      [{ groupSize: undefined }, `groupSize: ${atLeastOne}, got undefined`],
+      [{ miniBatches: 4 }, 'miniBatches: must be at most promptsPerStep (3), got 4'],
+      [{ importanceCap: 0 }, 'importanceCap: must be greater than 0, got 0'],
+      [
+        { recordTrainingLogprobs: true, importanceCap: 2 },
+        'recordTrainingLogprobs: must be false where importanceCap is at work (with int8 rollouts it is): ' +
+          'the ratio is not that of the recorded logprobs, got true',
+      ],
+      [{ klCoefficient: -1 }, 'klCoefficient: must be at least 0, got -1'],
+      [{ output: '' }, "output: must be text that is not empty, got ''"],
+      [{ output: undefined }, 'output: must be text, got undefined'],
+      [{ loss: { clipLow: 2 } }, 'loss.clipLow: must be 0 to 1, got 2'],
+      [
+        { loss: { surrogate: 'cispo' } },
+        'loss.surrogate: must be left out (there is no such option; ' +
+          "known: aggregation, clipLow, clipHigh, dualClip, entropyCoefficient), got 'cispo'",
+      ],
+      [{ rollout: { temperature: 0 } }, 'rollout.temperature: must be greater than 0, got 0'],
+      [
+        { rollout: { turns: 3 } },
+        'rollout.turns: must be left out (there is no such option; ' +
+          `known: ${Object.keys(rolloutShape).join(', ')}), got 3`,
+      ],
+      [{ optimizer: {} }, 'optimizer.learningRate: must be a number greater than 0, got undefined'],
+      [{ optimizer: undefined }, 'optimizer: must be an object, got undefined'],
+      [
+        { optimizer: { learningRate: '1e-4' } },
+        "optimizer.learningRate: must be a number greater than 0, got '1e-4'",
+      ],
+      [{ evaluate: { tasks: [], every: 0 } }, `evaluate.every: ${atLeastOne}, got 0`],
+      [
+        { evaluate: { tasks: [], every: 1, reward: { answer: 'exact-match' } } },
+        "evaluate.reward.answer: must be a function, got 'exact-match'",
+      ],
+      [
+        { group_size: 4, groupSize: undefined },
+        'group_size: must be left out (there is no such option; did you mean groupSize?), got 4',
+      ],
+    ],
+  )
+
+  describe('in place of its options', () => {
+    refuses(
+      (options: TrainerOptions) => new Trainer(options),
+      [
+        [null, 'options: must be an object, got null'],
+        [undefined, 'options: must be an object, got undefined'],
+        ['config.yaml', "options: must be an object, got 'config.yaml'"],
+      ],
+    )
+  })
+
+  it('nothing of what may be given as undefined', () => {
+    const absent = {
+      seed: undefined,
+      rollout: undefined,
+      loss: undefined,
+      loggers: undefined,
+      runGroup: undefined,
+    }
+    expect(() => train(policy, 'run', absent as Partial<TrainerOptions>)).not.toThrow()
   })
 })

@@ -1,6 +1,6 @@
 // hdpo serve: the policy behind OpenAI's chat completions API.
 import { basename, resolve } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import type { Device } from '../../native/types.js'
 import { Policy } from '../../policy/policy.js'
 import type { RolloutPolicy } from '../../policy/types.js'
@@ -8,7 +8,8 @@ import { type AgentServer, createServer } from '../../server/create-server.js'
 import { RolloutLog } from '../../server/rollout-log.js'
 import { policyOptions } from '../config/policy-options.js'
 import { examples } from '../terminal/examples.js'
-import { deviceOption, positiveNumber, wholeNumber } from '../terminal/flags.js'
+import { deviceOption, port, positiveNumber, wholeNumber } from '../terminal/flags.js'
+import { interrupted } from '../terminal/interrupt.js'
 
 export interface ServeFlags {
   host: string
@@ -100,18 +101,4 @@ export async function startServing(
   say.log(token === undefined ? 'token: none needed (loopback only)' : 'token: needed')
   if (log) say.log(`rollouts: ${log.path}`)
   return server
-}
-
-/** Resolves on the first Ctrl-C or SIGTERM; another one ends the process as always. */
-function interrupted(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGINT', () => resolve())
-    process.once('SIGTERM', () => resolve())
-  })
-}
-
-function port(text: string): number {
-  const value = wholeNumber(0)(text)
-  if (value > 65535) throw new InvalidArgumentError('It must be a port, 0 to 65535.')
-  return value
 }

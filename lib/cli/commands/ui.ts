@@ -1,10 +1,11 @@
 // hdpo ui: the dashboard of the runs in a folder.
 import { randomBytes } from 'node:crypto'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { isLoopback } from '../../http/listen.js'
 import { startUi } from '../../ui/ui-server.js'
 import { examples } from '../terminal/examples.js'
-import { wholeNumber } from '../terminal/flags.js'
+import { port } from '../terminal/flags.js'
+import { interrupted } from '../terminal/interrupt.js'
 
 interface UiFlags {
   host: string
@@ -43,15 +44,6 @@ async function runUi(folder: string, flags: UiFlags): Promise<void> {
   console.log(ui.runs.length === 0 ? `no runs in ${folder} yet` : `runs: ${ui.runs.join(', ')}`)
   // One that the user chose is not written to the terminal.
   console.log(given === undefined && token !== undefined ? `${ui.url}/?token=${token}` : ui.url)
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve())
-    process.once('SIGTERM', () => resolve())
-  })
+  await interrupted()
   await ui.close()
-}
-
-function port(text: string): number {
-  const value = wholeNumber(0)(text)
-  if (value > 65535) throw new InvalidArgumentError('It must be a port, 0 to 65535.')
-  return value
 }

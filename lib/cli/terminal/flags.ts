@@ -13,6 +13,12 @@ export function wholeNumber(minimum: number): (text: string) => number {
   }
 }
 
+export function port(text: string): number {
+  const value = wholeNumber(0)(text)
+  if (value > 65535) throw new InvalidArgumentError('It must be a port, 0 to 65535.')
+  return value
+}
+
 /** 'question=prompt', 'answer=gold': which column of a data set is what. */
 export function columnPair(text: string, before: Record<string, string> = {}): Record<string, string> {
   const [name, column] = text.split('=')

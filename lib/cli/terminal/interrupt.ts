@@ -37,3 +37,11 @@ export function listenForInterrupt(
     },
   }
 }
+
+/** Resolves on the first Ctrl-C or SIGTERM; another one ends the process as always. */
+export function interrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', () => resolve())
+    process.once('SIGTERM', () => resolve())
+  })
+}

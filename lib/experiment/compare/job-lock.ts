@@ -1,9 +1,10 @@
 // One process at a time works in a job's folder: whoever was left behind by a killed comparison finishes its step and saves
 // before the next one goes on from there.
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HdpoError } from '../../core/errors.js'
+import { readIfThere } from '../../core/read-if-there.js'
 
 interface JobLock {
   release(): Promise<void>
@@ -49,11 +50,8 @@ async function write(path: string): Promise<boolean> {
 
 /** Undefined where the file is gone again, or its writer has not got as far as the number. */
 async function holderOf(path: string): Promise<number | undefined> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return ''
-    throw error
-  })
-  return text === '' ? undefined : Number(text)
+  const text = await readIfThere(path)
+  return text ? Number(text) : undefined
 }
 
 function isAlive(pid: number): boolean {

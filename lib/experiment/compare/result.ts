@@ -1,8 +1,7 @@
 // What jobs leave behind: result.json of a seed's start and of each cell.
-
-import { readFile } from 'node:fs/promises'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
+import { readIfThere } from '../../core/read-if-there.js'
 import { reasonOf } from '../../core/system-error.js'
 import type { EvaluationSummary } from '../../evaluation/evaluate.js'
 import type { KeptKnowledge } from '../../evaluation/knowledge.js'
@@ -81,9 +80,9 @@ export async function readResult<Result extends StartResult | CellResult>(
 ): Promise<Result | undefined> {
   const path = resultPath(output, job)
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Result
+    const text = await readIfThere(path)
+    return text === undefined ? undefined : (JSON.parse(text) as Result)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw new HdpoError('ERR_RUN_FOLDER', `${path} cannot be read: ${reasonOf(error)}`, {
       cause: error,
     })

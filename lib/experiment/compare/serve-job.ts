@@ -1,5 +1,7 @@
 // A job in a process of its own, from the inside.
+
 import { constants, getPriority, setPriority } from 'node:os'
+import { messageOf } from '../../core/message-of.js'
 import { JobStopped } from './job-context.js'
 import type { JobMessage, StopMessage } from './job-process.js'
 
@@ -45,7 +47,7 @@ async function endOf(work: () => Promise<unknown>): Promise<JobMessage> {
     const stopped = error instanceof JobStopped || (error as Error | undefined)?.cause instanceof JobStopped
     if (stopped) return { kind: 'stopped' }
     console.error(error)
-    return { kind: 'failed', message: error instanceof Error ? error.message : String(error) }
+    return { kind: 'failed', message: messageOf(error) }
   }
 }
 

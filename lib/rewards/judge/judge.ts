@@ -1,6 +1,9 @@
 // A language model as a judge, behind any OpenAI-compatible endpoint. It either decides or says why it cannot; it never guesses.
+
 import pLimit, { type LimitFunction } from 'p-limit'
 import { cacheKey } from '../../core/folder-cache.js'
+import { messageOf } from '../../core/message-of.js'
+import { type ChatCompletion, excerpt, readCompletion, tokenCount } from '../../http/chat-reply.js'
 import { AttemptError, fetchWithRetries } from '../../http/fetch-with-retries.js'
 import { type Agreement, AgreementCount } from './agreement.js'
 import { type JudgeOptions, type ResolvedJudgeOptions, resolveJudgeOptions } from './options.js'
@@ -117,47 +120,26 @@ export class Judge {
   async #ask(request: object): Promise<Verdict> {
     const { url, headers, retry } = this.#options
     const init = { method: 'POST', headers, body: JSON.stringify(request) }
-    const { verdict, usage } = await fetchWithRetries(url, init, readCompletion, {
+    const { verdict, usage } = await fetchWithRetries(url, init, readVerdict, {
       ...retry,
       onRetry: () => this.#counts.retries++,
     })
     this.#counts.requests++
-    this.#counts.promptTokens += count(usage?.prompt_tokens)
-    this.#counts.completionTokens += count(usage?.completion_tokens)
+    this.#counts.promptTokens += tokenCount(usage?.prompt_tokens)
+    this.#counts.completionTokens += tokenCount(usage?.completion_tokens)
     return verdict
   }
 }
 
-interface Completion {
-  choices?: { message?: { content?: unknown }; finish_reason?: unknown }[]
-  usage?: { prompt_tokens?: unknown; completion_tokens?: unknown }
-}
-
 /** A reply that is no verdict is worth another attempt: the judge samples. */
-async function readCompletion(response: Response): Promise<{ verdict: Verdict; usage: Completion['usage'] }> {
-  const text = await response.text()
-  let completion: Completion
-  try {
-    completion = JSON.parse(text) as Completion
-  } catch (error) {
-    throw new AttemptError(`the endpoint sent no JSON: ${excerpt(text)}`, false, undefined, { cause: error })
-  }
+async function readVerdict(
+  response: Response,
+): Promise<{ verdict: Verdict; usage: ChatCompletion['usage'] }> {
+  const { completion, text } = await readCompletion(response)
   const content = completion?.choices?.[0]?.message?.content
   if (typeof content !== 'string')
     throw new AttemptError(`the endpoint sent no completion: ${excerpt(text)}`, false)
   const verdict = parseVerdict(content)
   if (!verdict) throw new AttemptError(`the reply is no verdict: ${excerpt(content)}`, false)
-  return { verdict, usage: completion.usage }
-}
-
-function count(tokens: unknown): number {
-  return typeof tokens === 'number' && Number.isFinite(tokens) ? tokens : 0
-}
-
-function excerpt(text: string): string {
-  return JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}...` : text)
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return { verdict, usage: completion?.usage }
 }
