@@ -98,6 +98,42 @@ describe('lib/', () => {
   })
 })
 
+// Where a TypeError or RangeError is what somebody else's contract asks for. Mistakes of users are InvalidOptionErrors, what cannot
+// happen is ERR_INTERNAL.
+const platformErrors: Record<string, string> = {
+  'lib/tools/sandbox/lockdown.mjs':
+    'growing memory beyond a limit throws a RangeError, as WebAssembly.Memory has it',
+}
+
+describe('errors', () => {
+  const table = [...read('lib/core/error-codes.ts').matchAll(/^ {2}(ERR_[A-Z_]+):/gm)].map(
+    ([, code]) => code as string,
+  )
+  const files = [...filesUnder('lib', /\.(ts|mjs)$/), ...filesUnder('native', /\.(cpp|h|cu)$/)].filter(
+    (file) => file !== 'lib/core/error-codes.ts',
+  )
+  const used = new Map(
+    files.flatMap((file) =>
+      [...read(file).matchAll(/['"](ERR_[A-Z_]+)['"]/g)].map(([, code]) => [code as string, file] as const),
+    ),
+  )
+
+  it('of users are InvalidOptionErrors', () => {
+    const throwing = filesUnder('lib', /\.(ts|mjs|js)$/).filter((file) =>
+      /new (TypeError|RangeError)\(/.test(read(file)),
+    )
+    expect(throwing).toEqual(Object.keys(platformErrors))
+  })
+
+  it('have codes that stand in the table', () => {
+    expect([...used].filter(([code]) => !table.includes(code))).toEqual([])
+  })
+
+  it('have no codes that nothing raises', () => {
+    expect(table.filter((code) => !used.has(code))).toEqual([])
+  })
+})
+
 // What each folder of native/ may include beside itself. The core builds and tests without Node.
 const includes: Record<string, string[]> = {
   core: [],

@@ -34,7 +34,9 @@ export const curateShape = {
   policy: instance<RolloutPolicy>('a policy'),
   /** An array, or what openTasks returns. */
   tasks: taskList,
+  /** Run again what traces say that they called. */
   tools: list<Tool>(),
+  /** How answers are graded. */
   reward: rewardOptions,
   /** Turns, tokens, temperature ... of a rollout. */
   rollout: rolloutOptions.prefault({}),

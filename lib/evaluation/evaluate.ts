@@ -25,12 +25,15 @@ import { type Knowledge, toKnowledge } from './knowledge.js'
 import { type GradedMetrics, gradedMetrics, mean } from './metrics.js'
 
 export const evaluateShape = {
-  /** This or `play`. */
+  /** What is evaluated; this or `play` is given. */
   policy: instance<RolloutPolicy>('a policy').optional(),
   /** Plays `size` rollouts of a task, in order: whatever is evaluated that is no policy of this process. */
   play: callback<(task: Task, options: GroupOptions) => Promise<Rollout[]>>().optional(),
+  /** What is asked. */
   tasks: list<Task>(),
+  /** What the policy may call. */
   tools: list<Tool>(),
+  /** How rollouts are graded. */
   reward: rewardOptions,
   /** Turns, tokens, temperature ... of a rollout. */
   rollout: rolloutOptions.optional(),
@@ -118,7 +121,11 @@ function playerOf({
 
 const { knowledge: _, ...unmeasured } = evaluateShape
 /** As evaluate's, but that a question is asked 8 times by default. */
-export const measureKnownShape = { ...unmeasured, samples: count.default(8) }
+export const measureKnownShape = {
+  ...unmeasured,
+  /** Rollouts of each task, with tools off. Default 8. */
+  samples: count.default(8),
+}
 const measureKnownOptions = z.strictObject(measureKnownShape)
 export interface MeasureKnownOptions extends OptionsOf<typeof measureKnownShape> {}
 

@@ -4,7 +4,13 @@ import { HdpoError } from '../core/errors.js'
 import { readOptions } from '../core/options.js'
 import { redact } from '../core/secrets.js'
 import { withStopSignal } from '../core/stop-signal.js'
-import { type RetryOptions, requestOptions } from './retry-options.js'
+import { type RetryOptions, retryOptions } from './retry-options.js'
+
+interface RequestOptions extends RetryOptions {
+  signal?: AbortSignal | undefined
+  /** Told of each attempt that failed and will be made again. */
+  onRetry?: (reason: string) => void
+}
 
 /** Status codes that another attempt may change: time-outs, conflicts, rate limits, and the server's own failures. */
 const worthRetrying = (status: number) =>
@@ -31,12 +37,10 @@ export async function fetchWithRetries<Result>(
   url: string | URL,
   init: RequestInit,
   read: (response: Response) => Promise<Result>,
-  options: RetryOptions = {},
+  options: RequestOptions = {},
 ): Promise<Result> {
-  const { retries, timeout, minimumDelay, maximumDelay, signal, onRetry } = readOptions(
-    requestOptions,
-    options,
-  )
+  const { signal, onRetry, ...retry } = options
+  const { retries, timeout, minimumDelay, maximumDelay } = readOptions(retryOptions, retry, 'retry')
   for (let attempt = 0; ; attempt++) {
     signal?.throwIfAborted()
     try {

@@ -10,9 +10,9 @@ import { ApiError } from './api-error.js'
 import type { RequestListener } from './node-listener.js'
 
 export const listenShape = {
-  /** Default 0: any that is free. */
+  /** The port; 0: any that is free. Default 0. */
   port: port.default(0),
-  /** Default '127.0.0.1'. Anything but loopback needs the server to have a token. */
+  /** Where to listen; anything but loopback needs the server to have a token. Default '127.0.0.1'. */
   host: text.default('127.0.0.1'),
 }
 export const listenOptions = z.strictObject(listenShape)

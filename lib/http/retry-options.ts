@@ -1,6 +1,6 @@
 // How often and how patiently a request is made.
 import { z } from 'zod'
-import { callback, delay, milliseconds, signal } from '../core/option-kinds.js'
+import { delay, milliseconds } from '../core/option-kinds.js'
 import type { OptionsOf } from '../core/options.js'
 
 export const retryShape = {
@@ -14,11 +14,5 @@ export const retryShape = {
   maximumDelay: delay.default(30_000),
 }
 
-export const requestShape = {
-  ...retryShape,
-  signal: signal.optional(),
-  /** Told of each attempt that failed and will be made again. */
-  onRetry: callback<(reason: string) => void>().optional(),
-}
-export const requestOptions = z.strictObject(requestShape)
-export interface RetryOptions extends OptionsOf<typeof requestShape> {}
+export const retryOptions = z.strictObject(retryShape)
+export interface RetryOptions extends OptionsOf<typeof retryShape> {}

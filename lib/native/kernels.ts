@@ -9,7 +9,7 @@
 // All of them run on a GPU with `device: 'cuda'`, and reject with ERR_DEVICE where there is none.
 import { z } from 'zod'
 import { Described, InvalidOptionError } from '../core/option-error.js'
-import { count } from '../core/option-kinds.js'
+import { count, kind } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import { fromNative, loadAddon } from './addon.js'
 import { normalisationShape } from './kernels/advantage-options.js'
@@ -30,20 +30,17 @@ import type { LinearPolicyLossResult, PolicyLossResult } from './types.js'
 export type { Flags, Numbers } from './kernels/arrays.js'
 
 // Arrays are checked element by element further down (kernels/arrays.ts), with their lengths.
-const numbers = z.custom<Numbers>(
-  (value) => value !== undefined && value !== null,
-  'a typed array or an array of numbers',
-)
-const flags = z.custom<Flags>(
-  (value) => value !== undefined && value !== null,
-  'a typed array or an array of numbers',
-)
+const isThere = (value: unknown) => value !== undefined && value !== null
+const numbers = kind<Numbers>('a typed array or an array of numbers', isThere)
+const flags = kind<Flags>('a typed array or an array of numbers', isThere)
 const dimension = count.max(2 ** 31 - 1)
 
-const groupAdvantagesShape = {
+export const groupAdvantagesShape = {
   /** Rollouts with the same id (any int32, in any order) answered the same prompt. */
   groupIds: numbers,
+  /** One for each rollout, as groupIds has them. */
   accuracyRewards: numbers,
+  /** 1 or true where the rollout is right: those alone are compared for efficiency. */
   correct: flags,
   /** Integers from 0. Give these or toolCosts. */
   toolCalls: numbers.optional(),
@@ -70,6 +67,7 @@ export interface GroupAdvantages {
 
 /** N tokens of S sequences laid end to end. */
 const lossTokensShape = {
+  /** Tokens of the vocabulary. */
   vocabSize: dimension,
   /** [N] the token that row i of the logits is the distribution of. */
   targets: numbers,
@@ -89,7 +87,7 @@ const lossTokensShape = {
   ...deviceShape,
 }
 
-const policyLossShape = {
+export const policyLossShape = {
   ...lossTokensShape,
   /** [N * vocabSize] row by row, before the division by the temperature. */
   logits: numbers,
@@ -97,8 +95,9 @@ const policyLossShape = {
 const policyLossOptions = z.strictObject(policyLossShape)
 export interface PolicyLossInput extends OptionsOf<typeof policyLossShape> {}
 
-const linearPolicyLossShape = {
+export const linearPolicyLossShape = {
   ...lossTokensShape,
+  /** Width of a hidden state. */
   hiddenSize: dimension,
   /** [N * hiddenSize] */
   hidden: numbers,

@@ -1,6 +1,6 @@
 // The options of the policy loss (docs/algorithm.md, "Loss"), with their defaults and bounds: the one place that has them.
 import { z } from 'zod'
-import { notNegative } from '../core/option-kinds.js'
+import { kind, notNegative } from '../core/option-kinds.js'
 import type { OptionsOf, ResolvedOptions } from '../core/options.js'
 
 export const aggregations = ['token-mean', 'seq-mean-token-mean', 'seq-mean-token-sum'] as const
@@ -20,8 +20,7 @@ export const lossShape = {
   /** The ratio is clipped above 1 + clipHigh. Default 0.2. */
   clipHigh: float.default(0.2),
   /** Where the advantage is negative, ratios above it no longer push. At least 1; Infinity turns it off. Default 3. */
-  dualClip: z
-    .custom<number>((value) => typeof value === 'number' && value >= 1, 'a number of at least 1')
+  dualClip: kind<number>('a number of at least 1', (value) => typeof value === 'number' && value >= 1)
     .transform((value) => Math.min(value, largestFloat))
     .default(3),
   /** Weight of the accuracy channel. Default 1. */

@@ -63,7 +63,7 @@ export const policyDefinitionShape = {
   tokenizer: tokenizerFiles,
   /** The chat template. */
   template: chatTemplateOptions,
-  /** Of the initial weights, and of what dropout leaves out. Default 0. */
+  /** Decides the initial weights, and what dropout leaves out. Default 0. */
   seed: seed.default(0),
 }
 export const policyDefinition = z.strictObject(policyDefinitionShape)
@@ -72,7 +72,7 @@ export type ResolvedPolicyDefinition = ResolvedOptions<typeof policyDefinitionSh
 
 export const logprobShape = {
   temperature: lossShape.temperature,
-  /** Of the frozen reference instead of the policy. Default false. */
+  /** Whether to take the frozen reference instead of the policy. Default false. */
   reference: z.boolean().default(false),
 }
 export const logprobOptions = z.strictObject(logprobShape)

@@ -28,7 +28,7 @@ export const saveShape = {
 export const saveOptions = z.strictObject(saveShape)
 export interface SaveOptions extends OptionsOf<typeof saveShape> {}
 
-const adapterSaveShape = { training: saveShape.training }
+export const adapterSaveShape = { training: saveShape.training }
 export const adapterSaveOptions = z.strictObject(adapterSaveShape)
 export interface AdapterSaveOptions extends OptionsOf<typeof adapterSaveShape> {}
 

@@ -67,18 +67,31 @@ export type Agent<Context extends AgentContext = AgentContext> = (
 ) => Promise<AgentResult> | AgentResult
 
 const agentCallShape = {
+  /** The tool's name. */
   name: z.string(),
+  /** What it was called with. */
   arguments: z.unknown().optional(),
+  /** What came of it. Default 'ok'. */
   outcome: z.enum(toolCallOutcomes).default('ok'),
+  /** How long it took. Default 0. */
   milliseconds: notNegative.default(0),
+  /** What it cost. Default 1. */
   cost: notNegative.default(1),
 }
-const agentResult = z
+const usageShape = {
+  /** Tokens of all prompts together. */
+  promptTokens: notNegative,
+  /** Tokens of all completions together. */
+  completionTokens: notNegative,
+}
+export const agentResult = z
   .strictObject({
     ...outcomeShape,
-    // An agent may say more of a call than is used here.
+    // An agent may say more of a call, and of its tokens, than is used here.
+    /** Every call that it made, in order, failed ones included. An evaluation needs it; training takes nothing from it. */
     toolCalls: z.array(z.object(agentCallShape)).optional(),
-    usage: z.object({ promptTokens: notNegative, completionTokens: notNegative }).optional(),
+    /** Tokens of the whole rollout. Training counts its tokens itself. */
+    usage: z.object(usageShape).optional(),
   })
   .superRefine(saysOneThing)
 

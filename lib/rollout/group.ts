@@ -12,7 +12,7 @@ import { playRollout } from './run-rollout.js'
 import { createSetting } from './setting.js'
 import type { Rollout, Task } from './types.js'
 
-const groupShape = {
+export const groupShape = {
   /** Rollouts. */
   size: count,
   /** Rollout i draws from deriveSeed(seed, 'rollout', i). Default 0. */

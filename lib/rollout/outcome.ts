@@ -16,8 +16,8 @@ const outcomeOptions = z.strictObject(outcomeShape).superRefine(saysOneThing)
 
 /** Something has to be said, and it must not contradict itself: an answer is correct where its reward is 1. */
 export function saysOneThing(
-  { correct, reward, answer }: Outcome,
-  { addIssue }: z.core.$RefinementCtx,
+  { correct, reward, answer }: OptionsOf<typeof outcomeShape>,
+  { addIssue }: z.RefinementCtx,
 ): void {
   if (correct === undefined && reward === undefined && answer === undefined) {
     addIssue({ code: 'custom', path: [], message: 'an object with correct, reward or answer' })

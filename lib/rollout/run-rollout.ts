@@ -25,7 +25,7 @@ import type { Rollout, Task, ToolCallRecord } from './types.js'
 
 export type { RolloutOptions }
 
-const runRolloutShape = {
+export const runRolloutShape = {
   /** Draws follow from it and the place of a token, so one seed serves all turns. Default 0. */
   seed: seedOption.default(0),
   /** Default: the task's id. */

@@ -14,7 +14,12 @@ export const columnsShape = {
   answer: z
     .union([
       column,
-      z.strictObject({ column, pattern: textOf('the source of a regular expression', compiles) }),
+      z.strictObject({
+        /** The column that has the answer in it. */
+        column,
+        /** A regular expression: the answer is the first group of its match, or the whole match. */
+        pattern: textOf('the source of a regular expression', compiles),
+      }),
     ])
     .optional(),
   /** The column of the id. Default: 'id'. */

@@ -1,5 +1,5 @@
-import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { kind } from '../core/option-kinds.js'
 import type { Task } from '../rollout/types.js'
 
 /**
@@ -17,9 +17,9 @@ export interface TaskList {
 }
 
 /** As an option: an array, or what openTasks returns. */
-export const taskList = z.custom<TaskList>(
-  (value) => typeof (value as TaskList | null | undefined)?.length === 'number' && typeof value === 'object',
+export const taskList = kind<TaskList>(
   'a list of tasks',
+  (value) => typeof (value as TaskList | null | undefined)?.length === 'number' && typeof value === 'object',
 )
 
 export async function closeTasks(...lists: (TaskList | undefined)[]): Promise<void> {

@@ -30,7 +30,9 @@ export const supervisedTrainingShape = {
 }
 
 export const supervisedShape = {
+  /** What is trained. */
   policy: instance<TrainablePolicy>('a policy'),
+  /** What it is trained on: { messages }, each with tools of its own where it had other ones. At least one. */
   conversations: list<Conversation>().refine(
     (given) => given.length > 0,
     'a list of at least one conversation',

@@ -17,6 +17,7 @@ import { trainerOptimizerOptions } from './schedule.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
 export const trainerEvaluationShape = {
+  /** What is asked: other tasks than those that are trained on. */
   tasks: list<Task>(),
   /** Steps between evaluations; the last step is always evaluated. */
   every: count,
@@ -35,7 +36,9 @@ export const trainingShape = {
   algorithm: algorithmOptions,
   /** Rollouts of one prompt. */
   groupSize: count,
+  /** Prompts of one step, so that it has promptsPerStep * groupSize rollouts. */
   promptsPerStep: count,
+  /** Steps of the whole run; a resumed run may have more than it began with. */
   steps: count,
   /** Turns, tokens, temperature ... of a rollout. The likeliest tokens alone (temperature 0) would teach nothing. */
   rollout: z.strictObject({ ...rolloutShape, temperature: positive.default(1) }).prefault({}),
@@ -74,10 +77,13 @@ export const trainingShape = {
 }
 
 export const trainerShape = {
+  /** What is trained. */
   policy: instance<TrainablePolicy>('a policy'),
   /** An array, or what openTasks returns. */
   tasks: taskList,
+  /** What the policy may call. */
   tools: list<Tool>(),
+  /** How rollouts are graded. */
   reward: rewardOptions,
   ...trainingShape,
   /** Who plays the rollouts of a task. Default: the policy with `tools`. */

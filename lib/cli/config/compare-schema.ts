@@ -20,9 +20,11 @@ const evaluation = z.strictObject(gridEvaluationShape).prefault({})
 const targets = z.strictObject(targetsShape).prefault({})
 
 export const gridSchema = z.strictObject({
+  /** A built-in one's name, or a module whose default export is an environment or a function of { seed, settings } that makes one. */
   environment: z.string(),
   /** One comparison in each: `environmentSettings` of reinforcement learning. Default: one, without any. */
   settings: z.array(z.record(z.string(), z.unknown())).min(1).optional(),
+  /** Each makes a start (a cold start and what is known after it) and a cell of every algorithm and setting. */
   seeds: z.array(seed).min(1),
   /** A policy folder where every cell begins, instead of a cold start for every seed. */
   policy: z.string().optional(),
@@ -31,6 +33,7 @@ export const gridSchema = z.strictObject({
     .strictObject({ epochs, steps: coldSteps, tokensPerStep, optimizer: coldOptimizer })
     .superRefine(usesOneLength)
     .optional(),
+  /** What is compared. One number of an entry may be a list: then it is a cell for each. */
   algorithms: z
     .array(
       z.strictObject({
@@ -44,6 +47,7 @@ export const gridSchema = z.strictObject({
       }),
     )
     .min(1),
+  /** The training of every cell. */
   train: z.strictObject({
     groupSize,
     promptsPerStep,
@@ -54,7 +58,9 @@ export const gridSchema = z.strictObject({
     passes,
     miniBatches,
   }),
+  /** Turns, tokens, temperature ... of a rollout. */
   rollout: rolloutOptions.optional(),
+  /** How every cell is measured, before and after. */
   evaluation,
   /** What counts as reached. */
   targets,

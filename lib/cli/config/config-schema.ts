@@ -1,9 +1,7 @@
 // The keys of a config file. Unknown ones are refused. What can be said of an option (type, default, bounds) stands with what it
 // configures; here it is put together.
 import { z } from 'zod'
-import { seed } from '../../core/option-kinds.js'
-import { evaluateShape } from '../../evaluation/evaluate.js'
-import { rolloutOptions } from '../../rollout/options.js'
+import { curateShape } from '../../curation/curate.js'
 import { recordedShape } from '../../trainer/recorded-rollouts.js'
 import { runShape } from '../../trainer/run-options.js'
 import { supervisedTrainingShape, usesOneLength } from '../../trainer/supervised-options.js'
@@ -20,6 +18,7 @@ const common = {
   maxSkippedSteps: runShape.maxSkippedSteps,
   index: runShape.index,
   ...trainingKeys,
+  /** Where else the metrics go: names (tensorboard, mlflow), or { name: options }; in a TypeScript config also RunLoggers. Default: nowhere. */
   loggers: loggers.exactOptional(),
 }
 
@@ -47,9 +46,11 @@ export const sftSchema = z
   .strictObject({
     /** A folder to go on from, under either name; without it a fresh model of the sizes in `model`. */
     policy: folderKeys.policy,
+    /** The folder of a model as it was downloaded, or the sizes of a fresh one. */
     model: z.union([z.string(), freshModel]).optional(),
     environment: data.environment,
     tools: data.tools,
+    /** A path, { path, format ... }, or in a TypeScript config the conversations themselves. Default: the environment's. */
     conversations: conversations.exactOptional(),
     secrets: data.secrets,
     ...common,
@@ -63,12 +64,11 @@ export const curateSchema = z.strictObject({
   ...data,
   /** Conversations with tool calls that may become the cold start. */
   traces: conversations.exactOptional(),
-  output: runShape.output,
-  seed: seed.default(0),
+  output: curateShape.output,
+  seed: curateShape.seed,
   ...policyKeys,
-  /** How often each question is asked without tools. Default 8. */
-  samples: evaluateShape.samples,
-  rollout: rolloutOptions.optional(),
+  samples: curateShape.samples,
+  rollout: curateShape.rollout,
   /** Tool traces are kept where this judge finds their calls sensible. */
   rationaleJudge: judge.exactOptional(),
 })

@@ -108,7 +108,7 @@ const reward = z.strictObject(rewardConfigShape)
 export const data = {
   /** A built-in one's name, or a module whose default export is an environment or a function of { seed, settings } that makes one. */
   environment: text.optional(),
-  /** Of a built-in environment: docs/tasks.md. Of a module: what its function makes of them. */
+  /** Settings of the environment: docs/tasks.md has those of built-in ones, a module's function makes of them what it likes. */
   environmentSettings: z.record(z.string(), z.unknown()).optional(),
   /** A path, { path, columns ... }, or in a TypeScript config the tasks themselves. Default: the environment's. */
   tasks: tasks.optional(),

@@ -7,13 +7,17 @@ import type { ModelConfig } from '../../native/types.js'
 const freshModelShape = {
   /** A folder with tokenizer.json and tokenizer_config.json. Default: the environment's own. */
   tokenizer: z.string().optional(),
+  /** Width of a hidden state. */
   hiddenSize: count,
+  /** Layers of the transformer. */
   layers: count,
+  /** Heads of queries in a layer. */
   heads: count,
   /** Heads of keys and values, which query heads share. Default: as many as heads. */
   kvHeads: count.optional(),
-  /** Default: hiddenSize / heads. */
+  /** Width of a head. Default: hiddenSize / heads. */
   headDim: count.optional(),
+  /** Width between the two projections of the feed-forward part. */
   intermediateSize: count,
   /** Tokens of the longest sequence. */
   maxPositions: count,

@@ -18,9 +18,18 @@ export const loggerShapes = {
 
 const logger = z.union([
   z.enum(['tensorboard', 'mlflow']),
-  z.strictObject({ tensorboard: z.strictObject(loggerShapes.tensorboard) }),
-  z.strictObject({ mlflow: z.strictObject(loggerShapes.mlflow) }),
-  z.strictObject({ prometheus: z.strictObject(loggerShapes.prometheus) }),
+  z.strictObject({
+    /** TensorBoard, with options. */
+    tensorboard: z.strictObject(loggerShapes.tensorboard),
+  }),
+  z.strictObject({
+    /** MLflow, with options. */
+    mlflow: z.strictObject(loggerShapes.mlflow),
+  }),
+  z.strictObject({
+    /** Prometheus, with options. */
+    prometheus: z.strictObject(loggerShapes.prometheus),
+  }),
   kind<RunLogger>('a RunLogger', (value) => typeof (value as RunLogger | null)?.log === 'function'),
 ])
 

@@ -13,7 +13,7 @@ export const webSearchShape = {
   provider: z.enum(providers),
   /** 'images' is refused for as long as policies read text only. Default 'web'. */
   kind: z.enum(['web', 'images']).default('web'),
-  /** Default: the environment variable SERPER_API_KEY, SERPAPI_API_KEY or BRAVE_API_KEY. */
+  /** The key of the service. Default: the environment variable SERPER_API_KEY, SERPAPI_API_KEY or BRAVE_API_KEY. */
   apiKey: secret.optional(),
   /** What the policy calls it. Default 'web_search'. */
   name: toolName.default('web_search'),
