@@ -4,7 +4,7 @@
 // A policy: model, tokenizer and chat template, read from one folder.
 export { Policy } from './policy/policy.js'
 export type { PolicyDefinition, PolicyOptions, SaveOptions } from './policy/policy.js'
-export type { LoraSettings } from './policy/lora.js'
+export type { LoraSettings } from './policy/lora-options.js'
 export type { TrainingRecord } from './policy/model-card.js'
 export type { TokenizerFiles } from './policy/tokenizer.js'
 export type { ChatTemplateSource } from './policy/chat-template.js'
@@ -64,7 +64,7 @@ export { ToolInputError } from './tools/tool-input-error.js'
 export { ToolTimeoutError } from './tools/tool-timeout-error.js'
 export { connectMcp } from './tools/mcp.js'
 export type { McpConnection, McpOptions, McpServer } from './tools/mcp.js'
-export type { McpEndpoint, McpProgram } from './tools/mcp/address.js'
+export type { McpEndpoint, McpProgram } from './tools/mcp/options.js'
 export { fromAiSdk } from './tools/ai-sdk.js'
 export type { AiSdkOptions, AiSdkTool } from './tools/ai-sdk.js'
 export { calculator } from './tools/calculator.js'
@@ -180,14 +180,19 @@ export type { FetchHandler, RequestListener } from './http/node-listener.js'
 export type { RegistryMetrics } from './server/rollout-registry.js'
 export type { RequestedSampling } from './server/completion-request.js'
 export type { ServerOptions } from './server/server-options.js'
-export type { RolloutLimits } from './server/rollout-definition.js'
+export type { RolloutLimits } from './server/server-options.js'
 export type { ListenOptions } from './http/listen.js'
 export { recordedRollouts } from './trainer/recorded-rollouts.js'
 export type { RecordedRollouts, RecordedRolloutsOptions } from './trainer/recorded-rollouts.js'
 
 // Measuring: how right an agent is, which calls it needs, what it knows; data sets made from that.
 export { evaluate, measureKnown } from './evaluation/evaluate.js'
-export type { EvaluateOptions, Evaluation, EvaluationSummary, MeasureKnownOptions } from './evaluation/evaluate.js'
+export type {
+  EvaluateOptions,
+  Evaluation,
+  EvaluationSummary,
+  MeasureKnownOptions,
+} from './evaluation/evaluate.js'
 export type { GradedMetrics } from './evaluation/metrics.js'
 export type { RolloutMetrics } from './rollout/metrics.js'
 export type { Knowledge } from './evaluation/knowledge.js'
@@ -202,7 +207,7 @@ export { tensorBoard } from './loggers/tensorboard.js'
 export type { TensorBoardOptions } from './loggers/tensorboard.js'
 export { mlflow } from './loggers/mlflow.js'
 export type { MlflowOptions } from './loggers/mlflow.js'
-export type { RetryOptions } from './http/fetch-with-retries.js'
+export type { RetryOptions } from './http/retry-options.js'
 export { prometheus } from './loggers/prometheus.js'
 export type { PrometheusLogger, PrometheusOptions } from './loggers/prometheus.js'
 export type { LoggedRun, RunLogger, RunOutcome } from './loggers/types.js'

@@ -1,6 +1,7 @@
 // The hdpo command line. Each command lives in its own file.
 import { Command } from 'commander'
 import { HdpoError } from '../core/errors.js'
+import { describeSystemError } from '../core/system-error.js'
 import { version } from '../core/version.js'
 import { addBuildCommand } from './commands/build.js'
 import { addChatCommand } from './commands/chat.js'
@@ -40,9 +41,10 @@ export function createProgram(): Command {
   return program
 }
 
-/** Users' mistakes as one line; anything unexpected with its stack. */
+/** What a user can mend, and what the system refused, as one line; anything unexpected with its stack, and all with HDPO_DEBUG set. */
 export function describeError(error: unknown): string {
-  const expected = error instanceof HdpoError || error instanceof TypeError || error instanceof RangeError
   if (!(error instanceof Error)) return String(error)
-  return expected && process.env.HDPO_DEBUG === undefined ? error.message : (error.stack ?? error.message)
+  const isBug = error instanceof HdpoError && error.code === 'ERR_INTERNAL'
+  const line = error instanceof HdpoError && !isBug ? error.message : describeSystemError(error)
+  return line === undefined || process.env.HDPO_DEBUG !== undefined ? (error.stack ?? error.message) : line
 }

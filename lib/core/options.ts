@@ -22,11 +22,11 @@ import {
 } from './option-expectation.js'
 
 export type OptionsOf<Shape extends z.core.$ZodLooseShape> = z.input<z.ZodObject<Shape, z.core.$strict>>
-/** With every default in it; what has none is absent rather than undefined. */
-export type ResolvedOptions<Shape extends z.core.$ZodLooseShape> = WithoutUndefined<
-  z.output<z.ZodObject<Shape, z.core.$strict>>
+/** With every default in it. */
+export type ResolvedOptions<Shape extends z.core.$ZodLooseShape> = z.output<
+  z.ZodObject<Shape, z.core.$strict>
 >
-/** Of the outermost keys: those of nested options keep `| undefined` in their type, though it is never there. */
+/** What readOptions gives has no undefined in it; its type says so for the outermost keys alone. */
 type WithoutUndefined<Options> = { [Key in keyof Options]: Exclude<Options[Key], undefined> }
 
 /** The options with every default in them. Throws InvalidOptionError for the first mistake. `name` stands before the options' own. */

@@ -1,5 +1,7 @@
 // Random choices as a function of a seed and a purpose. Data for one purpose does not change when another draws more.
 
+import { HdpoError } from './errors.js'
+
 export class Random {
   #counter: number
 
@@ -21,7 +23,7 @@ export class Random {
   }
 
   pick<Item>(items: readonly Item[]): Item {
-    if (items.length === 0) throw new RangeError('items: there is nothing to pick from')
+    if (items.length === 0) throw new HdpoError('ERR_INTERNAL', 'there is nothing to pick from')
     return items[this.integer(0, items.length - 1)] as Item
   }
 

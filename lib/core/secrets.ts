@@ -1,6 +1,7 @@
 // Keeps secrets out of what is written and of what a policy reads. A secret belongs to the process (its environment holds
 // it), so the registry does too. Known are: environment variables whose names say that they hold one, values added with
 // addSecret, and well-known token formats. Each value is also found URL-encoded and in base64.
+import { Described, InvalidOptionError } from './option-error.js'
 import { secretFormats } from './secret-formats.js'
 
 const redacted = '[redacted]'
@@ -17,22 +18,24 @@ export function secretVariables(environment: NodeJS.ProcessEnv = process.env): s
   return Object.keys(environment).filter((name) => secretName.test(name) && isLongEnough(environment[name]))
 }
 
-/** From now on `value` is replaced wherever redact() looks. Values under 8 characters are refused: they would hide words. */
+/** From now on `value` is replaced wherever redact() looks. Values under 8 characters are refused (InvalidOptionError): they would hide words. */
 export function addSecret(value: string, name = 'secret'): void {
-  if (typeof value !== 'string') throw new TypeError(`${name}: must be text, got ${typeof value}`)
   if (!isLongEnough(value)) {
-    throw new RangeError(`${name}: must have at least ${shortestSecret} characters, got ${value.length}`)
+    const given = new Described(typeof value === 'string' ? `${value.length} characters` : typeof value)
+    throw new InvalidOptionError(name, `text of at least ${shortestSecret} characters`, given)
   }
   added.add(value)
   compiled = undefined
 }
 
-/** Adds the values of environment variables. Throws a RangeError for one that is not set: a typing mistake would leak it. */
+/** Adds the values of environment variables. Throws InvalidOptionError for one that is not set: a typing mistake would leak it. */
 export function addSecretVariables(names: readonly string[], environment = process.env): void {
   for (const name of names) {
     const value = environment[name]
-    if (value === undefined) throw new RangeError(`secrets: the environment has no variable "${name}"`)
-    addSecret(value, `secrets: the variable "${name}"`)
+    if (value === undefined) {
+      throw new InvalidOptionError('secrets', 'names of variables that the environment has', name)
+    }
+    addSecret(value, `secrets: the variable ${name}`)
   }
 }
 
@@ -90,8 +93,8 @@ function formsOf(value: string): string[] {
   ]
 }
 
-function isLongEnough(value: string | undefined): boolean {
-  return value !== undefined && value.trim().length >= shortestSecret
+function isLongEnough(value: unknown): boolean {
+  return typeof value === 'string' && value.trim().length >= shortestSecret
 }
 
 function escapePattern(text: string): string {

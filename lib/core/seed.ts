@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { seed as seedOption } from './option-kinds.js'
+import { readOptions } from './options.js'
 
 /**
  * A seed in [0, 2^53) for one purpose: the first 53 bits of SHA-256 over the JSON of [seed, ...purpose]. The
@@ -13,9 +15,7 @@ export function deriveSeed(seed: number, ...purpose: (string | number)[]): numbe
   return Number(digest.readBigUInt64BE(0) >> 11n)
 }
 
+/** Throws InvalidOptionError. */
 export function checkSeed(seed: unknown): number {
-  if (typeof seed !== 'number') throw new TypeError(`seed: must be a whole number, got ${typeof seed}`)
-  if (!Number.isSafeInteger(seed) || seed < 0)
-    throw new RangeError(`seed: must be a whole number from 0 to 2^53 - 1, got ${seed}`)
-  return seed
+  return readOptions(seedOption, seed, 'seed')
 }

@@ -6,19 +6,21 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
-import { checkCount } from '../core/option-checks.js'
+import { callback, count, instance, list, seed, signal, text } from '../core/option-kinds.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import type { ProgressReport } from '../core/progress.js'
 import { redactValue } from '../core/secrets.js'
 import type { Message, RolloutPolicy } from '../policy/types.js'
 import { Judge, type JudgeStatistics } from '../rewards/judge/judge.js'
-import type { JudgeOptions } from '../rewards/judge/options.js'
-import type { RewardOptions } from '../rewards/rewards.js'
-import type { RolloutOptions } from '../rollout/options.js'
+import { rubricOptions } from '../rewards/judge/options.js'
+import { rewardOptions } from '../rewards/reward-options.js'
+import { rolloutOptions } from '../rollout/options.js'
 import { runExists } from '../run/run-folder.js'
 import { fingerprint, taskFingerprint } from '../run/run-state.js'
-import type { TaskList } from '../tasks/task-list.js'
+import { type TaskList, taskList } from '../tasks/task-list.js'
 import type { Tool } from '../tools/types.js'
 import type { ImportedConversation } from '../traces/conversation.js'
 import { CurationJournal } from './journal.js'
@@ -27,31 +29,37 @@ import type { KnowledgeMark, MarkedTask } from './marked-task.js'
 import { rationaleRubric } from './rationale.js'
 import { type DropReason, dropReasons, type Review, reviewTrace } from './review-trace.js'
 
-export interface CurateOptions {
-  /** Before any training of it. */
-  policy: RolloutPolicy
-  tasks: TaskList
-  tools: readonly Tool[]
-  reward: RewardOptions
-  rollout?: RolloutOptions
+export const curateShape = {
+  /** The policy before any training of it. */
+  policy: instance<RolloutPolicy>('a policy'),
+  /** An array, or what openTasks returns. */
+  tasks: taskList,
+  tools: list<Tool>(),
+  reward: rewardOptions,
+  /** Turns, tokens, temperature ... of a rollout. */
+  rollout: rolloutOptions.prefault({}),
   /** How often each question is asked without tools. Default 8. */
-  samples?: number
-  /** May become the cold start. */
-  traces?: readonly ImportedConversation[]
-  /** Asks whether each trace's tool use is sensible. */
-  rationale?: JudgeOptions & { rubric?: string }
+  samples: count.default(8),
+  /** Conversations that may become the cold start. Default: none. */
+  traces: list<ImportedConversation>().default([]),
+  /** Asks whether each trace's tool use is sensible. Default: nobody is asked. */
+  rationale: rubricOptions.optional(),
   /** The folder that the sets are written to; refused where it holds some, unless `resume`. */
-  output: string
+  output: text,
   /** Go on with what a killed curation left in `output`; of a finished one, give back its summary. Default false. */
-  resume?: boolean
-  /** Default 0. */
-  seed?: number
+  resume: z.boolean().default(false),
+  /** Everything random follows from it. Default 0. */
+  seed: seed.default(0),
   /** Traces under way at once. Default 16. */
-  concurrency?: number
-  signal?: AbortSignal
+  concurrency: count.default(16),
+  /** Ends the curation, which can be resumed; it rejects with its reason. */
+  signal: signal.optional(),
   /** Told after each task, then after each trace. */
-  onProgress?: (progress: CurationProgress) => void
+  onProgress: callback<(progress: CurationProgress) => void>().optional(),
 }
+const curateOptions = z.strictObject(curateShape)
+export interface CurateOptions extends OptionsOf<typeof curateShape> {}
+type ResolvedCurate = ResolvedOptions<typeof curateShape>
 
 export interface CurationProgress extends ProgressReport {
   phase: 'tasks' | 'traces'
@@ -79,17 +87,17 @@ const names = {
   journal: 'progress.jsonl',
 }
 
-export async function curate(options: CurateOptions): Promise<CurationSummary> {
-  const { tasks, traces = [], output, samples = 8, concurrency = 16 } = options
-  checkCount('samples', samples)
-  checkCount('concurrency', concurrency)
-  const judge = options.rationale && new Judge(options.rationale)
+/** Throws InvalidOptionError before any work. */
+export async function curate(given: CurateOptions): Promise<CurationSummary> {
+  const options = readOptions(curateOptions, given, 'curate')
+  const { tasks, traces, output } = options
+  const judge = options.rationale && judgeOf(options.rationale)
   await mkdir(output, { recursive: true })
-  const finished = await checkOutput(output, options.resume === true)
+  const finished = await checkOutput(output, options.resume)
   if (finished) return finished
-  const journal = await CurationJournal.open(join(output, names.journal), identityOf(options, samples))
-  const { knowledge, byQuestion } = await writeTasks({ ...options, samples }, journal)
-  const reviewed = await writeTraces({ ...options, traces, concurrency }, byQuestion, judge, journal)
+  const journal = await CurationJournal.open(join(output, names.journal), identityOf(options))
+  const { knowledge, byQuestion } = await writeTasks(options, journal)
+  const reviewed = await writeTraces(options, byQuestion, judge, journal)
   const summary: CurationSummary = {
     tasks: tasks.length,
     knowledge,
@@ -102,8 +110,12 @@ export async function curate(options: CurateOptions): Promise<CurationSummary> {
   return summary
 }
 
+function judgeOf({ rubric: _, ...options }: NonNullable<ResolvedCurate['rationale']>): Judge {
+  return new Judge(options)
+}
+
 /** What a resumed curation may not change. */
-function identityOf({ tasks, traces = [], seed = 0, rollout, rationale }: CurateOptions, samples: number) {
+function identityOf({ tasks, traces, seed, samples, rollout, rationale }: ResolvedCurate) {
   return {
     seed,
     samples,
@@ -117,7 +129,7 @@ function identityOf({ tasks, traces = [], seed = 0, rollout, rationale }: Curate
 /** A trace finds its task by this: 16 bytes a task, whatever its question is. */
 type ByQuestion = Map<string, { index: number; mark: KnowledgeMark }>
 
-async function writeTasks(options: CurateOptions & { samples: number }, journal: CurationJournal) {
+async function writeTasks(options: ResolvedCurate, journal: CurationJournal) {
   const { policy, tasks, tools, reward, rollout, samples, seed, signal, output, onProgress } = options
   const knowledge = { known: 0, partly: 0, needed: 0, ungraded: 0 }
   const byQuestion: ByQuestion = new Map()
@@ -127,8 +139,8 @@ async function writeTasks(options: CurateOptions & { samples: number }, journal:
     tools,
     reward,
     samples,
-    ...(rollout && { rollout }),
-    ...(seed !== undefined && { seed }),
+    rollout,
+    seed,
     ...(signal && { signal }),
   }
   const marked = markKnown(tasks, asking, journal)
@@ -151,7 +163,7 @@ async function writeTasks(options: CurateOptions & { samples: number }, journal:
 }
 
 async function writeTraces(
-  options: CurateOptions & { traces: readonly ImportedConversation[]; concurrency: number },
+  options: ResolvedCurate,
   byQuestion: ByQuestion,
   judge: Judge | undefined,
   journal: CurationJournal,
@@ -174,7 +186,7 @@ async function writeTraces(
       reward,
       marked,
       signal,
-      ...(rollout && { rollout }),
+      rollout,
       ...(judge && { rationale: { judge, rubric } }),
     })
     const reviewed = { review, matched: marked !== undefined }

@@ -1,18 +1,26 @@
 // A model behind an OpenAI-compatible chat API: one request a turn.
+import { z } from 'zod'
+import { secret, text, webAddress } from '../core/option-kinds.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import { excerpt, readCompletion, tokenCount } from '../http/chat-reply.js'
-import { AttemptError, fetchWithRetries, type RetryOptions } from '../http/fetch-with-retries.js'
+import { AttemptError, fetchWithRetries } from '../http/fetch-with-retries.js'
+import { retryShape } from '../http/retry-options.js'
 import type { ToolDescription } from '../policy/types.js'
 
-interface ChatEndpointOptions {
+export const chatEndpointShape = {
   /** 'https://api.openai.com/v1': what comes before /chat/completions. */
-  baseURL: string
-  model: string
-  /** Sent as the bearer token. */
-  key?: string
+  baseURL: webAddress,
+  /** The name of the model, as the API knows it. */
+  model: text,
+  /** Sent as the bearer token. Default: none is. */
+  key: secret.optional(),
   /** Fields of every request besides model, messages and tools, e.g. { temperature: 0, max_tokens: 500 }. */
-  body?: Readonly<Record<string, unknown>>
-  retry?: RetryOptions
+  body: z.record(z.string(), z.unknown()).readonly().optional(),
+  /** How often and how patiently a request is made. */
+  retry: z.strictObject(retryShape).prefault({}),
 }
+const chatEndpointOptions = z.strictObject(chatEndpointShape)
+interface ChatEndpointOptions extends OptionsOf<typeof chatEndpointShape> {}
 
 /** As the API has them. */
 export interface WireMessage {
@@ -41,11 +49,16 @@ export class ChatEndpoint {
   readonly #url: URL
   readonly #headers: Record<string, string>
 
-  constructor(private readonly options: ChatEndpointOptions) {
-    this.#url = chatUrl(options.baseURL)
+  readonly #options: ResolvedOptions<typeof chatEndpointShape>
+
+  /** Throws InvalidOptionError. */
+  constructor(options: ChatEndpointOptions) {
+    this.#options = readOptions(chatEndpointOptions, options, 'endpoint')
+    const { baseURL, key } = this.#options
+    this.#url = new URL(`${baseURL.replace(/\/+$/, '')}/chat/completions`)
     this.#headers = {
       'content-type': 'application/json',
-      ...(options.key !== undefined && { authorization: `Bearer ${options.key}` }),
+      ...(key !== undefined && { authorization: `Bearer ${key}` }),
     }
   }
 
@@ -56,7 +69,7 @@ export class ChatEndpoint {
     toolChoice: 'auto' | 'none' | 'required',
     signal?: AbortSignal,
   ): Promise<ChatReply> {
-    const { model, body, retry } = this.options
+    const { model, body, retry } = this.#options
     const request = {
       ...body,
       model,
@@ -66,19 +79,6 @@ export class ChatEndpoint {
     const init = { method: 'POST', headers: this.#headers, body: JSON.stringify(request) }
     return fetchWithRetries(this.#url, init, readReply, { ...retry, ...(signal && { signal }) })
   }
-}
-
-function chatUrl(baseURL: string): URL {
-  let url: URL
-  try {
-    url = new URL(`${baseURL.replace(/\/+$/, '')}/chat/completions`)
-  } catch (error) {
-    throw new TypeError(`endpoint: must be a URL such as https://host/v1, got ${JSON.stringify(baseURL)}`, {
-      cause: error,
-    })
-  }
-  if (url.protocol === 'http:' || url.protocol === 'https:') return url
-  throw new RangeError(`endpoint: must begin with http:// or https://, got ${JSON.stringify(baseURL)}`)
 }
 
 function toWireTool({ name, description, parameters }: ToolDescription) {

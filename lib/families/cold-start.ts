@@ -10,6 +10,10 @@
 //   direct     an answer from memory whose decision is trained too: the same small share of taught and of other questions, so
 //              that the decision does not tell them apart.
 
+import { z } from 'zod'
+import { HdpoError } from '../core/errors.js'
+import { share } from '../core/option-kinds.js'
+import type { OptionsOf } from '../core/options.js'
 import { Random } from '../core/random.js'
 import type { Message, ToolCall } from '../policy/types.js'
 import { formatResult } from '../rollout/observation.js'
@@ -22,18 +26,22 @@ export interface ColdStartConversation {
   questionId: string
 }
 
-export interface ColdStartOptions {
-  /** Conversations that teach each taught answer. */
-  knowledgeCopies: number
-  /** Guesses at each fact that is not taught. */
-  guessCopies: number
-  /** Share of decisions that are direct answers. */
-  directShare: number
-  /** Share of searches that go wrong at first. */
-  mistakeShare: number
+/** The defaults are each family's own. */
+export const coldStartShape = {
+  /** Conversations that teach each taught answer. Default: 8; cities: 4. */
+  knowledgeCopies: z.int().min(0).optional(),
+  /** Guesses at each fact that is not taught. Default: 6; cities: 3. */
+  guessCopies: z.int().min(0).optional(),
+  /** Share of decisions that are direct answers. Default 0.03. */
+  directShare: z.number().min(0).lt(1).optional(),
+  /** Share of searches that go wrong at first. Default 0.04. */
+  mistakeShare: share.optional(),
 }
+export const coldStartOptions = z.strictObject(coldStartShape)
+export interface ColdStartOptions extends OptionsOf<typeof coldStartShape> {}
+export type ResolvedColdStart = { [Name in keyof ColdStartOptions]-?: number }
 
-export const coldStartDefaults: ColdStartOptions = {
+export const coldStartDefaults: ResolvedColdStart = {
   knowledgeCopies: 8,
   guessCopies: 6,
   directShare: 0.03,
@@ -44,7 +52,7 @@ export async function createColdStart(
   questions: readonly CurriculumQuestion[],
   tools: readonly Tool[],
   seed: number,
-  options: ColdStartOptions = coldStartDefaults,
+  options: ResolvedColdStart = coldStartDefaults,
 ): Promise<ColdStartConversation[]> {
   const random = new Random(seed, 'cold start')
   // Facts are practised whatever their use: RL and evaluation ask what is known. Of large arithmetic and comparisons they ask
@@ -100,7 +108,7 @@ async function trace(
 /** The call and the tool's own answer to it. */
 async function callTool(call: ToolCall, tools: readonly Tool[]): Promise<Message[]> {
   const tool = tools.find((candidate) => candidate.name === call.name)
-  if (!tool) throw new RangeError(`tools: there is no "${call.name}"`)
+  if (!tool) throw new HdpoError('ERR_INTERNAL', `there is no tool "${call.name}"`)
   const context = { signal: new AbortController().signal, rolloutId: 'cold-start' }
   const result = await tool.run(tool.validate(call.arguments), context)
   return [

@@ -1,14 +1,17 @@
 // The rewards of a built-in task family: one to train on, which may err by the user's choice, and one to measure by, which never does.
+import { share } from '../core/option-kinds.js'
+import type { OptionsOf } from '../core/options.js'
 import { noisyAnswer, type RewardOptions } from '../rewards/rewards.js'
 import type { Task } from '../rollout/types.js'
 
-export interface NoiseOptions {
+export const noiseShape = {
   /**
    * Probability that training grades a rollout wrongly, 0 to 1. It makes accuracy vary within groups, as half-known facts, flaky
    * graders and long answers do. Evaluations grade without errors. Default 0.
    */
-  answerNoise?: number
+  answerNoise: share.default(0),
 }
+export interface NoiseOptions extends OptionsOf<typeof noiseShape> {}
 
 export interface TaskRewards {
   /** What training is graded by. */

@@ -1,6 +1,9 @@
 // A built-in task family: questions with their uses, tools, and the small policy that is trained on them from nothing.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+import { seed } from '../core/option-kinds.js'
+import { readOptions } from '../core/options.js'
 import { Random } from '../core/random.js'
 import type { ModelConfig } from '../native/types.js'
 import type { ChatTemplateSource } from '../policy/chat-template.js'
@@ -9,8 +12,14 @@ import type { Task } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
 import { isRightAnswer } from './answer.js'
 import { taskTemplate } from './chat-template.js'
-import { type ColdStartConversation, type ColdStartOptions, createColdStart } from './cold-start.js'
-import { noisyRewards, type TaskRewards } from './noisy-rewards.js'
+import {
+  type ColdStartConversation,
+  type ColdStartOptions,
+  coldStartOptions,
+  createColdStart,
+  type ResolvedColdStart,
+} from './cold-start.js'
+import { noiseShape, noisyRewards, type TaskRewards } from './noisy-rewards.js'
 import type { CurriculumQuestion } from './question.js'
 
 export interface TaskFamily extends TaskRewards {
@@ -22,7 +31,7 @@ export interface TaskFamily extends TaskRewards {
   trainTasks: Task[]
   heldOutTasks: Task[]
   /** Conversations for supervised training, in random order; meant for several passes. Runs the tools. */
-  coldStart(options?: Partial<ColdStartOptions>): Promise<ColdStartConversation[]>
+  coldStart(options?: ColdStartOptions): Promise<ColdStartConversation[]>
   isRightAnswer(given: string | undefined, task: Task): boolean
   /** One paragraph for people. */
   describe(): string
@@ -37,7 +46,7 @@ interface TaskFamilyDefinition {
   /** tokenizer.json. */
   tokenizer: URL
   model(vocabSize: number): ModelConfig
-  coldStart: ColdStartOptions
+  coldStart: ResolvedColdStart
   seed: number
   answerNoise: number
 }
@@ -55,21 +64,23 @@ export function createTaskFamily(definition: TaskFamilyDefinition): TaskFamily {
     model: definition.model(vocabSizeOf(tokenizer)),
     trainTasks,
     heldOutTasks,
-    coldStart: (options) => createColdStart(questions, tools, seed, { ...definition.coldStart, ...options }),
+    coldStart: async (options = {}) => {
+      const given = readOptions(coldStartOptions, options, 'coldStart')
+      return createColdStart(questions, tools, seed, { ...definition.coldStart, ...given })
+    },
     isRightAnswer,
     ...noisyRewards(isRightAnswer, { answerNoise, seed }),
     describe: () => describe(definition, trainTasks.length, heldOutTasks.length),
   }
 }
 
-/** For the options of a family's create function. */
-export function checkFamilyOptions({ seed, heldOutShare }: { seed: number; heldOutShare: number }): void {
-  if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new RangeError(`seed: must be a whole number from 0 to 2^53 - 1, got ${seed}`)
-  }
-  if (!(heldOutShare > 0 && heldOutShare < 1)) {
-    throw new RangeError(`heldOutShare: must be between 0 and 1, both excluded, got ${heldOutShare}`)
-  }
+/** What every family's create function takes. */
+export const familyShape = {
+  /** Decides what is taught, held out, asked and in which words. Default 0. */
+  seed: seed.default(0),
+  /** Share of each kind of question that RL never sees. Default 0.25. */
+  heldOutShare: z.number().gt(0).lt(1).default(0.25),
+  ...noiseShape,
 }
 
 /** Each question once, in a wording that the seed picks. The metadata says nothing about what is taught. */

@@ -1,22 +1,10 @@
 // HTTP requests to services that refuse, stall and break: time-out per attempt, exponential back-off with jitter, Retry-After.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HdpoError } from '../core/errors.js'
+import { readOptions } from '../core/options.js'
 import { redact } from '../core/secrets.js'
 import { withStopSignal } from '../core/stop-signal.js'
-
-export interface RetryOptions {
-  /** Attempts after the first one. Default 4. */
-  retries?: number
-  /** Milliseconds an attempt may take, its body included. Default 60,000. */
-  timeout?: number
-  /** Milliseconds before the first retry; each further one waits twice as long. Default 500. */
-  minimumDelay?: number
-  /** Longest wait in milliseconds, Retry-After included. Default 30,000. */
-  maximumDelay?: number
-  signal?: AbortSignal
-  /** Told of each attempt that failed and will be made again. */
-  onRetry?: (reason: string) => void
-}
+import { type RetryOptions, requestOptions } from './retry-options.js'
 
 /** Status codes that another attempt may change: time-outs, conflicts, rate limits, and the server's own failures. */
 const worthRetrying = (status: number) =>
@@ -45,14 +33,10 @@ export async function fetchWithRetries<Result>(
   read: (response: Response) => Promise<Result>,
   options: RetryOptions = {},
 ): Promise<Result> {
-  const {
-    retries = 4,
-    timeout = 60_000,
-    minimumDelay = 500,
-    maximumDelay = 30_000,
-    signal,
-    onRetry,
-  } = options
+  const { retries, timeout, minimumDelay, maximumDelay, signal, onRetry } = readOptions(
+    requestOptions,
+    options,
+  )
   for (let attempt = 0; ; attempt++) {
     signal?.throwIfAborted()
     try {

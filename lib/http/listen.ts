@@ -1,16 +1,22 @@
 // A node:http server for the listener, careful with whom it talks to.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { port, text } from '../core/option-kinds.js'
+import type { OptionsOf, ResolvedOptions } from '../core/options.js'
+import { systemError } from '../core/system-error.js'
 import { ApiError } from './api-error.js'
 import type { RequestListener } from './node-listener.js'
 
-export interface ListenOptions {
+export const listenShape = {
   /** Default 0: any that is free. */
-  port?: number
+  port: port.default(0),
   /** Default '127.0.0.1'. Anything but loopback needs the server to have a token. */
-  host?: string
+  host: text.default('127.0.0.1'),
 }
+export const listenOptions = z.strictObject(listenShape)
+export interface ListenOptions extends OptionsOf<typeof listenShape> {}
 
 export interface Listening {
   url: string
@@ -24,7 +30,7 @@ const maxConnections = 4096
 
 export async function listen(
   listener: RequestListener,
-  { port = 0, host = '127.0.0.1' }: ListenOptions,
+  { port, host }: ResolvedOptions<typeof listenShape>,
   hasToken: boolean,
 ): Promise<Listening> {
   if (!isLoopback(host) && !hasToken) {
@@ -40,9 +46,9 @@ export async function listen(
   )
   server.maxConnections = maxConnections
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (error) => reject(systemError(`cannot listen on ${host}:${port}`, error)))
     server.listen(port, host, () => {
-      server.off('error', reject)
+      server.removeAllListeners('error')
       resolve()
     })
   })

@@ -1,32 +1,44 @@
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { InvalidOptionError } from '../core/option-error.js'
+import { milliseconds, secret, text, webAddress } from '../core/option-kinds.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import { readIfThere } from '../core/read-if-there.js'
 import { redact } from '../core/secrets.js'
-import { AttemptError, fetchWithRetries, type RetryOptions } from '../http/fetch-with-retries.js'
+import { AttemptError, fetchWithRetries } from '../http/fetch-with-retries.js'
+import { retryShape } from '../http/retry-options.js'
 import { flattenConfig } from './flatten-config.js'
 import type { LoggedRun, RunLogger } from './types.js'
 
-export interface MlflowOptions extends Pick<RetryOptions, 'retries' | 'timeout' | 'minimumDelay'> {
-  /** Of the tracking server. Default: MLFLOW_TRACKING_URI of the environment. */
-  url?: string
-  /** Made where there is none of this name. Default 'hdpo'. */
-  experiment?: string
+export const mlflowShape = {
+  /** The tracking server. Default: MLFLOW_TRACKING_URI of the environment. */
+  url: webAddress.optional(),
+  /** The experiment that runs belong to; made where there is none of this name. Default 'hdpo'. */
+  experiment: text.default('hdpo'),
   /** Sent as a bearer token. Default: MLFLOW_TRACKING_TOKEN of the environment, where it is set. */
-  token?: string
+  token: secret.optional(),
+  ...retryShape,
+  /** Attempts after the first one, for time-outs, 429, 5xx and broken connections. Default 3. */
+  retries: z.int().min(0).default(3),
+  /** Milliseconds for one attempt, its body included. Default 20,000. */
+  timeout: milliseconds.default(20_000),
 }
+const mlflowOptions = z.strictObject(mlflowShape)
+export interface MlflowOptions extends OptionsOf<typeof mlflowShape> {}
+type ResolvedMlflow = ResolvedOptions<typeof mlflowShape>
 
 /** Runs over MLflow's REST API 2.0. A resumed run goes on in the MLflow run that it began. */
-export function mlflow(options: MlflowOptions = {}): RunLogger {
-  const url = options.url ?? process.env.MLFLOW_TRACKING_URI
-  if (!url) throw new TypeError('mlflow.url: must be the tracking server, or set MLFLOW_TRACKING_URI')
-  if (!URL.canParse(url)) throw new TypeError(`mlflow.url: must be a URL, got ${JSON.stringify(url)}`)
+export function mlflow(given: MlflowOptions = {}): RunLogger {
+  const options = readOptions(mlflowOptions, given, 'mlflow')
+  const url = options.url ?? addressFromEnvironment()
   const client = new MlflowClient(url, options)
   let runId = ''
   return {
     name: 'mlflow',
     async start(run) {
-      runId = await client.openRun(run, options.experiment ?? 'hdpo')
+      runId = await client.openRun(run, options.experiment)
     },
     async log(step, metrics) {
       const timestamp = Date.now()
@@ -40,6 +52,13 @@ export function mlflow(options: MlflowOptions = {}): RunLogger {
   }
 }
 
+function addressFromEnvironment(): string {
+  const variable = 'MLFLOW_TRACKING_URI'
+  const address = process.env[variable]
+  if (address) return readOptions(webAddress, address, variable)
+  throw new InvalidOptionError('mlflow.url', `the tracking server, where ${variable} is not set`, undefined)
+}
+
 // What one request may hold, and a value of a parameter.
 const paramsPerRequest = 100
 const longestParam = 500
@@ -49,7 +68,7 @@ class MlflowClient {
 
   constructor(
     private readonly url: string,
-    private readonly options: MlflowOptions,
+    private readonly options: ResolvedMlflow,
   ) {
     this.#token = options.token ?? process.env.MLFLOW_TRACKING_TOKEN
   }
@@ -107,12 +126,12 @@ class MlflowClient {
     const base = this.url.endsWith('/') ? this.url : `${this.url}/`
     const headers = new Headers(init.headers)
     if (this.#token !== undefined) headers.set('authorization', `Bearer ${this.#token}`)
-    const { retries = 3, timeout = 20_000, minimumDelay = 500 } = this.options
+    const { retries, timeout, minimumDelay, maximumDelay } = this.options
     return fetchWithRetries(
       new URL(`api/2.0/mlflow/${path}`, base),
       { ...init, headers },
       async (response) => (await response.json()) as unknown,
-      { retries, timeout, minimumDelay },
+      { retries, timeout, minimumDelay, maximumDelay },
     )
   }
 }

@@ -1,18 +1,32 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Gauge, Registry } from 'prom-client'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { instance, port, text } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import { prometheusName } from './metric-name.js'
 import type { RunLogger } from './types.js'
 
-export interface PrometheusOptions {
+export const prometheusShape = {
   /** A registry of the service that hdpo is embedded in, whose own endpoint serves it. Give this or `port`. */
-  register?: Registry
+  register: instance<Registry>('a registry of prom-client').optional(),
   /** An endpoint of its own, http://<host>:<port>/metrics; 0: any free port. */
-  port?: number
-  /** Default 127.0.0.1: metrics are no secret, but nobody else's business. */
-  host?: string
+  port: port.optional(),
+  /** Where that endpoint listens. Default 127.0.0.1: metrics are no secret, but nobody else's business. */
+  host: text.default('127.0.0.1'),
 }
+const prometheusOptions = z
+  .strictObject(prometheusShape)
+  .refine(({ register, port }) => register !== undefined || port !== undefined, {
+    path: ['port'],
+    message: 'a port, where no register is given',
+  })
+  .refine(({ register, port }) => register === undefined || port === undefined, {
+    path: ['port'],
+    message: 'left out where a register is given',
+  })
+export interface PrometheusOptions extends OptionsOf<typeof prometheusShape> {}
 
 export interface PrometheusLogger extends RunLogger {
   /** Of its own endpoint, once the run has started. */
@@ -20,9 +34,8 @@ export interface PrometheusLogger extends RunLogger {
 }
 
 /** Gauges hdpo_<metric>{run="..."} with the newest step's values, and hdpo_step. Needs the package prom-client. */
-export function prometheus(options: PrometheusOptions): PrometheusLogger {
-  if ((options.register === undefined) === (options.port === undefined))
-    throw new TypeError('prometheus: give either register or port')
+export function prometheus(given: PrometheusOptions): PrometheusLogger {
+  const options = readOptions(prometheusOptions, given, 'prometheus')
   let gauges: Gauges | undefined
   let server: Server | undefined
   let run = ''
@@ -37,8 +50,7 @@ export function prometheus(options: PrometheusOptions): PrometheusLogger {
       const register = options.register ?? new client.Registry()
       run = name
       gauges = new Gauges(client, register)
-      if (options.port !== undefined)
-        server = await serve(register, options.port, options.host ?? '127.0.0.1')
+      if (options.port !== undefined) server = await serve(register, options.port, options.host)
     },
     log(step, metrics) {
       gauges?.set(run, 'step', step)

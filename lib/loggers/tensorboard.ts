@@ -1,16 +1,22 @@
 import { appendFile, mkdir, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { z } from 'zod'
+import { text } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import { encodeRecord } from './event-file.js'
 import type { RunLogger } from './types.js'
 
-export interface TensorBoardOptions {
-  /** Default: the folder tensorboard/ in the run folder. */
-  folder?: string
+export const tensorBoardShape = {
+  /** Where the event files go. Default: the folder tensorboard/ in the run folder. */
+  folder: text.optional(),
 }
+const tensorBoardOptions = z.strictObject(tensorBoardShape)
+export interface TensorBoardOptions extends OptionsOf<typeof tensorBoardShape> {}
 
 /** Event files for `tensorboard --logdir runs`: one a process, so that a resumed run has several. */
-export function tensorBoard({ folder }: TensorBoardOptions = {}): RunLogger {
+export function tensorBoard(options: TensorBoardOptions = {}): RunLogger {
+  const { folder } = readOptions(tensorBoardOptions, options, 'tensorBoard')
   let path = ''
   const now = () => Date.now() / 1000
   return {

@@ -2,33 +2,20 @@
 // observation(), and so on. supervised() is built of the same pieces, so that training sees the tokens a rollout sees.
 import { Template } from '@huggingface/jinja'
 import { HdpoError } from '../core/errors.js'
+import { InvalidOptionError } from '../core/option-error.js'
+import { readOptions } from '../core/options.js'
 import { withCallIds } from './calls/call-ids.js'
 import { detectToolFormat } from './calls/detect-format.js'
 import { defaultFormat, type ToolFormat } from './calls/formats.js'
+import { type ChatTemplateSource, chatTemplateOptions } from './chat-template-options.js'
 import { strftimeNow } from './strftime-now.js'
 import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
 
-export interface ChatTemplateSource {
-  /** Jinja source, as in tokenizer_config.json's chat_template. */
-  template: string
-  /** Instead of `template` for conversations with tools. */
-  toolTemplate?: string
-  /** The token that ends a turn, e.g. '<|im_end|>'. Default: the one that the template writes after an assistant's content. */
-  endOfTurn?: string
-  /** What the template reads as eos_token, and where the template writes no token after a turn, what ends one. Default: endOfTurn. */
-  endOfText?: string
-  /** What the template reads as bos_token. Default: empty. */
-  beginOfText?: string
-  /** Ids of more tokens that end a turn, as in generation_config.json's eos_token_id. */
-  endTokens?: number[]
-  /** Default: the one in which the template writes calls; 'hermes' where it writes none. */
-  toolFormat?: ToolFormat
-  /** More variables of the template, e.g. { enable_thinking: false } or { date_string: '26 Jul 2024' }. */
-  variables?: Record<string, unknown>
-}
+export type { ChatTemplateSource }
 
+/** Throws InvalidOptionError for a wrong source, ERR_CHAT_TEMPLATE for a template that cannot be used. */
 export function createChatTemplate(source: ChatTemplateSource, tokenizer: Tokenizer): ChatTemplate {
-  return new JinjaChatTemplate(source, tokenizer)
+  return new JinjaChatTemplate(readOptions(chatTemplateOptions, source, 'template'), tokenizer)
 }
 
 /** The tokens that end a turn, the one that templates write first. */
@@ -236,19 +223,21 @@ function parse(template: string): Template {
 /** Indices of the assistant's turns, checked to be what supervised training can use. */
 function assistantTurns(messages: Message[]): number[] {
   const turns = messages.flatMap((message, index) => (message.role === 'assistant' ? [index] : []))
+  const roles = messages.map(({ role }) => role)
   if (turns[0] === undefined || turns[0] === 0) {
-    throw new TypeError(
-      'messages: a conversation to train on needs a message before its first assistant message',
+    throw new InvalidOptionError(
+      'messages',
+      'a conversation with a message before its first assistant message',
+      roles,
     )
   }
   const adjacent = turns.find((turn, index) => turns[index + 1] === turn + 1)
   if (adjacent !== undefined) {
-    throw new TypeError(`messages[${adjacent + 1}] follows another assistant message; put both into one`)
+    const expected = 'of another role than the message before it (put both into one)'
+    throw new InvalidOptionError(`messages[${adjacent + 1}]`, expected, 'assistant')
   }
   if (turns[turns.length - 1] !== messages.length - 1) {
-    throw new TypeError(
-      `messages: a conversation to train on ends with an assistant message, got role "${messages.at(-1)?.role}"`,
-    )
+    throw new InvalidOptionError('messages', 'a conversation that ends with an assistant message', roles)
   }
   return turns
 }

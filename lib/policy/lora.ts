@@ -1,62 +1,14 @@
-// LoRA's options, as a caller gives them and as PEFT's adapter_config.json has them.
+// Folders of adapters, as PEFT writes them: adapter_config.json and adapter_model.safetensors.
 import { existsSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
-import { inspect } from 'node:util'
 import { HdpoError } from '../core/errors.js'
 import type { LoraOptions, LoraTargetModule } from '../native/types.js'
 import { refusal } from './architectures.js'
+import { loraTargetModules, resolveLora } from './lora-options.js'
 import { readJson } from './policy-folder.js'
-
-export const loraTargetModules: readonly LoraTargetModule[] = [
-  'q_proj',
-  'k_proj',
-  'v_proj',
-  'o_proj',
-  'gate_proj',
-  'up_proj',
-  'down_proj',
-]
-
-/** Only `rank` has to be given. */
-export type LoraSettings = Pick<LoraOptions, 'rank'> & Partial<LoraOptions>
 
 const adapterConfigName = 'adapter_config.json'
 export const adapterWeightsName = 'adapter_model.safetensors'
-
-/** alpha is 2 * rank by default, all seven projections are adapted, nothing is dropped. */
-export function resolveLora(settings: LoraSettings): LoraOptions {
-  const {
-    rank,
-    alpha = 2 * rank,
-    dropout = 0,
-    targetModules = [...loraTargetModules],
-    rankStabilized = false,
-    ...unknown
-  } = settings
-  const [extra] = Object.keys(unknown)
-  if (extra !== undefined) throw new TypeError(`lora.${extra} is not an option`)
-  if (!Number.isInteger(rank) || rank < 1 || rank > 1024) {
-    throw new RangeError(`lora.rank must be a whole number from 1 to 1024, got ${inspect(rank)}`)
-  }
-  if (!(alpha > 0)) throw new RangeError(`lora.alpha must be a positive number, got ${inspect(alpha)}`)
-  if (!(dropout >= 0 && dropout < 1)) {
-    throw new RangeError(`lora.dropout must be in [0, 1), got ${inspect(dropout)}`)
-  }
-  const wrong = targetModules.find((name) => !loraTargetModules.includes(name))
-  if (wrong !== undefined || targetModules.length === 0) {
-    throw new RangeError(
-      `lora.targetModules must be some of ${loraTargetModules.join(', ')}, got ${wrong ?? 'none'}`,
-    )
-  }
-  // In the order of the layer, whatever the caller's.
-  return {
-    rank,
-    alpha,
-    dropout,
-    rankStabilized,
-    targetModules: loraTargetModules.filter((name) => targetModules.includes(name)),
-  }
-}
 
 export interface AdapterFolder {
   path: string
@@ -138,7 +90,7 @@ function localFolder(name: string, adapterFolder: string): string | undefined {
 }
 
 /** The folder of an adapter's base model: the one given, else where the adapter says. */
-export function baseOf(adapter: AdapterFolder, options: { base?: string }): string {
+export function baseOf(adapter: AdapterFolder, options: { base?: string | undefined }): string {
   const base = options.base ?? adapter.base
   if (base !== undefined) return base
   throw new HdpoError(

@@ -1,7 +1,9 @@
 // config.json of a Hugging Face folder <-> ModelConfig. Keys that would change the maths and are not implemented are refused.
+
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { reasonOf } from '../core/system-error.js'
 import type { ModelConfig, Precision, RopeScaling } from '../native/types.js'
 import {
   architectureOf,
@@ -18,7 +20,7 @@ export async function readModelConfig(folder: string): Promise<{ config: ModelCo
   try {
     json = JSON.parse(await readFile(path, 'utf8')) as Json
   } catch (error) {
-    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${(error as Error).message}`, {
+    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${reasonOf(error)}`, {
       cause: error,
     })
   }

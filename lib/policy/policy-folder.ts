@@ -1,8 +1,10 @@
 // A Hugging Face model folder: what is in it, and where it does not suffice. Nothing here reads weights.
+
 import { existsSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { reasonOf } from '../core/system-error.js'
 import type { ModelConfig } from '../native/types.js'
 import type { Json } from './architectures.js'
 import type { ChatTemplateSource } from './chat-template.js'
@@ -141,7 +143,7 @@ export async function readJson(path: string): Promise<Json | undefined> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as Json
   } catch (error) {
-    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${(error as Error).message}`, {
+    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${reasonOf(error)}`, {
       cause: error,
     })
   }

@@ -1,66 +1,90 @@
 // How a policy is held in memory and on which device, and how its template is read; checked before anything is loaded.
 import { inspect } from 'node:util'
+import { z } from 'zod'
+import { InvalidOptionError } from '../core/option-error.js'
+import { count, instance, seed, text } from '../core/option-kinds.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import type { EngineOptions } from '../native/addon.js'
+import { lossShape } from '../native/loss-options.js'
 import {
-  type Device,
   devices,
-  type GenerationPrecision,
   generationPrecisions,
   type LoraOptions,
-  type Precision,
+  type ModelConfig,
   precisions,
 } from '../native/types.js'
-import { type ToolFormat, toolFormats } from './calls/formats.js'
-import { type LoraSettings, resolveLora } from './lora.js'
+import { toolFormats } from './calls/formats.js'
+import { chatTemplateOptions } from './chat-template-options.js'
+import { loraOptions, resolveLora } from './lora-options.js'
+import { tokenizerFiles } from './tokenizer.js'
 
-export interface PolicyOptions {
-  /** Default 'cpu'; 'auto' takes a GPU where there is one. */
-  device?: Device
+/** How the engine holds a policy. */
+const engineShape = {
+  /** 'auto' takes a GPU where there is one. Default 'cpu'. */
+  device: z.enum(devices).default('cpu'),
   /** How matrices are stored. 'bfloat16' halves them; trained in full they keep float32 masters. Default 'float32'. */
-  precision?: Precision
-  /** Train an adapter beside frozen weights. Absent: all weights are trained. */
-  lora?: LoraSettings
+  precision: z.enum(precisions).default('float32'),
   /** How rollouts read the weights. Default: as `precision`. */
-  generationPrecision?: GenerationPrecision
+  generationPrecision: z.enum(generationPrecisions).optional(),
   /** false: the policy will not be trained, and holds nothing for it. Default true. */
-  trainable?: boolean
-  /** CPU threads; default: every core of this process. */
-  threads?: number
-  /** Memory for cached keys and values in bytes. Sequences beyond it wait. Default 128 MiB; a fifth of a GPU's. */
-  kvBudgetBytes?: number
+  trainable: z.boolean().default(true),
+  /** CPU threads; 0: one for every core of this process. Default 0. */
+  threads: z.int().min(0).max(1024).default(0),
+  /** Memory for cached keys and values in bytes. Sequences beyond it wait. Default 128 MiB; on a GPU a fifth of its memory. */
+  kvBudgetBytes: count.optional(),
   /** How keys and values are cached. 'bfloat16': the budget holds twice as many tokens. Default 'float32'. */
-  kvPrecision?: Precision
+  kvPrecision: z.enum(precisions).default('float32'),
   /** Tokens of one generation step. Default 256; 2048 on a GPU. */
-  maxBatchRows?: number
-  /** Run layers again in backward instead of keeping their activations: less memory, about a third more time. */
-  recompute?: boolean
+  maxBatchRows: count.max(2 ** 20).optional(),
+  /** Run layers again in backward instead of keeping their activations: less memory, about a third more time. Default false. */
+  recompute: z.boolean().default(false),
+}
+
+export const policyShape = {
+  ...engineShape,
+  /** Train an adapter beside frozen weights. Default: all weights are trained. */
+  lora: loraOptions.optional(),
   /** How calls are written. Default: as the chat template writes them. */
-  toolFormat?: ToolFormat
+  toolFormat: z.enum(toolFormats).optional(),
   /** More variables of the chat template, e.g. { enable_thinking: false } or { date_string: '26 Jul 2024' }. */
-  templateVariables?: Record<string, unknown>
+  templateVariables: z.record(z.string(), z.unknown()).optional(),
   /** Where an adapter's base model is, if not where its adapter_config.json says. */
-  base?: string
+  base: text.optional(),
 }
+export const policyOptions = z.strictObject(policyShape)
+export interface PolicyOptions extends OptionsOf<typeof policyShape> {}
+export type ResolvedPolicyOptions = ResolvedOptions<typeof policyShape>
 
-const choices: Partial<Record<keyof PolicyOptions, readonly string[]>> = {
-  device: devices,
-  precision: precisions,
-  generationPrecision: generationPrecisions,
-  kvPrecision: precisions,
-  toolFormat: toolFormats,
+export const policyDefinitionShape = {
+  ...policyShape,
+  /** The sizes of the model. */
+  config: instance<ModelConfig>('the sizes of a model'),
+  /** tokenizer.json and tokenizer_config.json, parsed. */
+  tokenizer: tokenizerFiles,
+  /** The chat template. */
+  template: chatTemplateOptions,
+  /** Of the initial weights, and of what dropout leaves out. Default 0. */
+  seed: seed.default(0),
 }
+export const policyDefinition = z.strictObject(policyDefinitionShape)
+export interface PolicyDefinition extends OptionsOf<typeof policyDefinitionShape> {}
+export type ResolvedPolicyDefinition = ResolvedOptions<typeof policyDefinitionShape>
 
-export function checkPolicyOptions(options: PolicyOptions): void {
-  for (const [name, allowed] of Object.entries(choices)) {
-    const value = options[name as keyof PolicyOptions]
-    if (value !== undefined && !allowed.includes(value as string)) {
-      throw new RangeError(`${name} must be one of ${allowed.join(', ')}, got ${inspect(value)}`)
-    }
-  }
+export const logprobShape = {
+  temperature: lossShape.temperature,
+  /** Of the frozen reference instead of the policy. Default false. */
+  reference: z.boolean().default(false),
+}
+export const logprobOptions = z.strictObject(logprobShape)
+export interface LogprobOptions extends OptionsOf<typeof logprobShape> {}
+
+/** Throws InvalidOptionError. */
+export function resolvePolicyOptions(options: PolicyOptions): ResolvedPolicyOptions {
+  return readOptions(policyOptions, options)
 }
 
 /** `adapter`: the LoRA options of an adapter that is loaded, which those given must be. */
-export function loraOf(options: PolicyOptions, adapter?: LoraOptions): LoraOptions | undefined {
+export function loraOf(options: ResolvedPolicyOptions, adapter?: LoraOptions): LoraOptions | undefined {
   const given = options.lora && resolveLora(options.lora)
   if (!adapter) return given
   if (!given) return adapter
@@ -70,26 +94,16 @@ export function loraOf(options: PolicyOptions, adapter?: LoraOptions): LoraOptio
   const sameTargets = given.targetModules.join() === adapter.targetModules.join()
   if (differing === undefined && sameTargets) return given
   const name = differing ?? 'targetModules'
-  throw new RangeError(
-    `lora.${name} is ${inspect(given[name])}, but the adapter in the folder has ${inspect(adapter[name])}`,
+  throw new InvalidOptionError(
+    `lora.${name}`,
+    `${inspect(adapter[name])}, as the adapter in the folder has it`,
+    given[name],
   )
 }
 
 export function engineOptions(
-  options: PolicyOptions,
+  options: ResolvedPolicyOptions,
 ): Omit<EngineOptions, 'config' | 'tokenBytes' | 'seed' | 'lora'> {
-  const names = [
-    'device',
-    'precision',
-    'generationPrecision',
-    'trainable',
-    'threads',
-    'kvBudgetBytes',
-    'kvPrecision',
-    'maxBatchRows',
-    'recompute',
-  ] as const
-  return Object.fromEntries(
-    names.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
-  )
+  const entries = Object.entries(options).filter(([name]) => Object.hasOwn(engineShape, name))
+  return Object.fromEntries(entries)
 }

@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { InvalidOptionError } from '../core/option-error.js'
 import { readOptions } from '../core/options.js'
 import { fromNative, loadAddon, type NativeEngine, toHdpoError } from '../native/addon.js'
 import { lossOptions } from '../native/loss-options.js'
@@ -21,34 +22,38 @@ import type {
   StepResult,
 } from '../native/types.js'
 import { weightFingerprint } from './base-fingerprint.js'
-import { type ChatTemplateSource, createChatTemplate } from './chat-template.js'
+import { createChatTemplate } from './chat-template.js'
 import { type AdapterFolder, adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
 import { type PolicyFolder, readPolicyFolder, textPartsOf } from './policy-folder.js'
-import { checkPolicyOptions, engineOptions, loraOf, type PolicyOptions } from './policy-options.js'
 import {
-  defaultShardBytes,
+  engineOptions,
+  type LogprobOptions,
+  logprobOptions,
+  loraOf,
+  type PolicyDefinition,
+  type PolicyOptions,
+  policyDefinition,
+  type ResolvedPolicyDefinition,
+  resolvePolicyOptions,
+} from './policy-options.js'
+import {
+  type AdapterSaveOptions,
+  adapterSaveOptions,
   isPolicyFile,
   type PolicyParts,
   refuseBaseFolder,
   type SaveOptions,
+  saveOptions,
   writeAdapterConfig,
   writeModelCard,
   writeModelFiles,
 } from './save-policy.js'
 import { NativeSequence } from './sequence.js'
-import { loadTokenizer, type TokenizerFiles } from './tokenizer.js'
+import { loadTokenizer } from './tokenizer.js'
 import type { ChatTemplate, RolloutPolicy, Sequence, Tokenizer } from './types.js'
 import { writeFolder } from './write-folder.js'
 
-export type { PolicyOptions, SaveOptions }
-
-export interface PolicyDefinition extends PolicyOptions {
-  config: ModelConfig
-  tokenizer: TokenizerFiles
-  template: ChatTemplateSource
-  /** Seed of the initial weights. Default 0. */
-  seed?: number
-}
+export type { PolicyDefinition, PolicyOptions, SaveOptions }
 
 /** What was read of a folder besides what a definition has. */
 type Origin = Pick<PolicyParts, 'configJson' | 'files' | 'base' | 'weights'>
@@ -70,7 +75,7 @@ export class Policy implements RolloutPolicy {
 
   private constructor(
     engine: NativeEngine,
-    { precision = 'float32', generationPrecision = precision, kvPrecision = 'float32' }: PolicyOptions,
+    { precision, generationPrecision = precision, kvPrecision }: ResolvedPolicyDefinition,
     parts: PolicyParts,
   ) {
     this.config = parts.config
@@ -84,19 +89,22 @@ export class Policy implements RolloutPolicy {
     this.#parts = parts
   }
 
-  /** A policy with random weights. */
-  static create(definition: PolicyDefinition): Promise<Policy> {
-    checkPolicyOptions(definition)
+  /** A policy with random weights. Throws InvalidOptionError. */
+  static async create(given: PolicyDefinition): Promise<Policy> {
+    const definition = readOptions(policyDefinition, given)
     return Policy.#make(definition, {}, loraOf(definition))
   }
 
-  static async #make(definition: PolicyDefinition, origin: Origin, lora?: LoraOptions): Promise<Policy> {
+  static async #make(
+    definition: ResolvedPolicyDefinition,
+    origin: Origin,
+    lora?: LoraOptions,
+  ): Promise<Policy> {
     const { config, seed, toolFormat, templateVariables: variables } = definition
     const tokenizer = loadTokenizer(definition.tokenizer)
     if (tokenizer.vocabSize > config.vocabSize) {
-      throw new RangeError(
-        `config.vocabSize is ${config.vocabSize}, but the tokenizer has ${tokenizer.vocabSize} tokens`,
-      )
+      const expected = `at least ${tokenizer.vocabSize}, the size of the tokenizer`
+      throw new InvalidOptionError('config.vocabSize', expected, config.vocabSize)
     }
     const template = {
       ...definition.template,
@@ -109,7 +117,7 @@ export class Policy implements RolloutPolicy {
       const engine = new Engine({
         config,
         tokenBytes: tokenizer.tokenBytes(),
-        ...(seed !== undefined && { seed }),
+        seed,
         ...(lora && { lora }),
         // What will be loaded need not be drawn first: half a minute for each billion of weights.
         ...(origin.base !== undefined && { initialize: false }),
@@ -129,16 +137,17 @@ export class Policy implements RolloutPolicy {
   /**
    * Loads a model folder as Hugging Face has them, or one with a LoRA adapter, whose base is looked for where its
    * adapter_config.json says. docs/models.md says what is supported; everything else is refused by name.
+   * Throws InvalidOptionError before anything is read.
    */
   static async load(folder: string, options: PolicyOptions = {}): Promise<Policy> {
-    checkPolicyOptions(options)
+    const resolved = resolvePolicyOptions(options)
     const adapter = await readAdapterFolder(folder)
-    const source = await readPolicyFolder(adapter ? baseOf(adapter, options) : folder)
+    const source = await readPolicyFolder(adapter ? baseOf(adapter, resolved) : folder)
     const { tokenizer, template, files } = await textPartsOf(folder, source)
     const policy = await Policy.#make(
-      { ...options, config: source.config, tokenizer, template },
+      { ...resolved, config: source.config, tokenizer, template, seed: 0 },
       { configJson: source.configJson, files, base: resolve(source.path), weights: source.weights },
-      loraOf(options, adapter?.lora),
+      loraOf(resolved, adapter?.lora),
     )
     try {
       await policy.#loadFiles(source, adapter)
@@ -159,7 +168,7 @@ export class Policy implements RolloutPolicy {
    * template, generation settings, model card. It takes its name when it is whole. An adapter is merged into what is written.
    */
   async save(folder: string, options: SaveOptions = {}): Promise<void> {
-    const { dtype = this.precision, training, maxShardBytes = defaultShardBytes } = options
+    const { dtype = this.precision, training, maxShardBytes } = readOptions(saveOptions, options, 'save')
     const merges = this.lora !== undefined && !this.#merged
     const facts = { dtype, adapterOnly: false, ...(training && { training }) }
     await writeFolder(
@@ -180,10 +189,11 @@ export class Policy implements RolloutPolicy {
   }
 
   /** Writes the adapter alone, as PEFT does: adapter_config.json, adapter_model.safetensors and the tokenizer. */
-  async saveAdapter(folder: string, options: Pick<SaveOptions, 'training'> = {}): Promise<void> {
+  async saveAdapter(folder: string, options: AdapterSaveOptions = {}): Promise<void> {
+    const { training } = readOptions(adapterSaveOptions, options, 'saveAdapter')
     const parts = { ...this.#parts, lora: this.#requireLora() }
     refuseBaseFolder(folder, parts)
-    const facts = { dtype: this.precision, adapterOnly: true, ...options }
+    const facts = { dtype: this.precision, adapterOnly: true, ...(training && { training }) }
     await writeFolder(
       folder,
       async (partial) => {
@@ -283,11 +293,10 @@ export class Policy implements RolloutPolicy {
   logprobs(
     tokens: Int32Array,
     offsets: Int32Array,
-    options: { temperature?: number; reference?: boolean } = {},
+    options: LogprobOptions = {},
   ): Promise<{ logprobs: Float32Array; entropies: Float32Array }> {
-    return fromNative(
-      this.#engine.logprobs(tokens, offsets, options.temperature ?? 1, options.reference ?? false),
-    )
+    const { temperature, reference } = readOptions(logprobOptions, options, 'logprobs')
+    return fromNative(this.#engine.logprobs(tokens, offsets, temperature, reference))
   }
 
   freezeReference(): Promise<void> {

@@ -1,8 +1,11 @@
 // What a policy writes into a folder besides weights: config.json, tokenizer, template, generation settings, model card.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
-import type { LoraOptions, ModelConfig, Precision } from '../native/types.js'
+import { count, instance } from '../core/option-kinds.js'
+import type { OptionsOf } from '../core/options.js'
+import { type LoraOptions, type ModelConfig, type Precision, precisions } from '../native/types.js'
 import type { Json } from './architectures.js'
 import { type ChatTemplateSource, endTokensOf } from './chat-template.js'
 import { generationConfigOf, oneOrMore } from './generation-config.js'
@@ -14,14 +17,20 @@ import { formatJson } from './python-json.js'
 import type { TokenizerFiles } from './tokenizer.js'
 import type { ChatTemplate, Tokenizer } from './types.js'
 
-export interface SaveOptions {
-  /** Of the weights. Default: as the policy holds them. */
-  dtype?: Precision
-  /** For the model card. */
-  training?: TrainingRecord
-  /** Weights beyond this are split into numbered files and an index. Default 5 GB, as transformers does it. */
-  maxShardBytes?: number
+export const saveShape = {
+  /** How the weights are written. Default: as the policy holds them. */
+  dtype: z.enum(precisions).optional(),
+  /** How the policy was trained, for the model card. */
+  training: instance<TrainingRecord>('a record of the training').optional(),
+  /** Weights beyond so many bytes are split into numbered files and an index. Default 5 GB, as transformers does it. */
+  maxShardBytes: count.default(5e9),
 }
+export const saveOptions = z.strictObject(saveShape)
+export interface SaveOptions extends OptionsOf<typeof saveShape> {}
+
+const adapterSaveShape = { training: saveShape.training }
+export const adapterSaveOptions = z.strictObject(adapterSaveShape)
+export interface AdapterSaveOptions extends OptionsOf<typeof adapterSaveShape> {}
 
 export interface PolicyParts {
   config: ModelConfig
@@ -42,8 +51,6 @@ export interface PolicyParts {
   lora?: LoraOptions
   parameters: number
 }
-
-export const defaultShardBytes = 5e9
 
 const policyFiles = new Set([
   'config.json',

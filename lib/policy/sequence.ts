@@ -1,4 +1,5 @@
 // A sequence handle over the native generator. The state is freed by release(), or by the garbage collector when a handle is lost.
+import { HdpoError } from '../core/errors.js'
 import { fromNative, type NativeEngine } from '../native/addon.js'
 import type { Sample, SamplingOptions } from '../native/types.js'
 import type { Sequence } from './types.js'
@@ -61,6 +62,6 @@ export class NativeSequence implements Sequence {
   }
 
   #check(): void {
-    if (this.#released) throw new TypeError('this sequence has been released')
+    if (this.#released) throw new HdpoError('ERR_SEQUENCE', 'this sequence has been released')
   }
 }

@@ -1,5 +1,6 @@
 // strftime_now of chat templates, as transformers has it: the names of months are English whatever the language of this process.
 // The template engine's own writes them in that language, so that a prompt would depend on the machine.
+import { HdpoError } from '../core/errors.js'
 
 const english = (options: Intl.DateTimeFormatOptions) => {
   const format = new Intl.DateTimeFormat('en-US', options)
@@ -21,11 +22,11 @@ const directives: Record<string, (now: Date) => string> = {
   '%': () => '%',
 }
 
-/** The local time, as C's strftime writes it. Throws a RangeError for a directive that it does not know. */
+/** The local time, as C's strftime writes it. Throws ERR_CHAT_TEMPLATE for a directive that it does not know. */
 export function strftimeNow(format: string, now = new Date()): string {
   return format.replace(/%(.?)/gs, (directive, letter: string) => {
     if (!Object.hasOwn(directives, letter))
-      throw new RangeError(`strftime_now: ${directive} is not supported`)
+      throw new HdpoError('ERR_CHAT_TEMPLATE', `strftime_now: ${directive} is not supported`)
     return (directives[letter] as (now: Date) => string)(now)
   })
 }

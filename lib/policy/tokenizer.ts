@@ -1,9 +1,15 @@
 // BPE tokenizers in Hugging Face's tokenizer.json format, byte-level or with byte fallback. @huggingface/tokenizers splits and
 // merges; decoding is done here from bytes, because a policy samples any list of tokens, halves of characters included.
+
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { InvalidOptionError } from '../core/option-error.js'
+import { instance } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
+import { reasonOf } from '../core/system-error.js'
 import {
   entryBytes,
   type Json,
@@ -13,12 +19,14 @@ import {
 } from './tokenizer-format.js'
 import type { Tokenizer } from './types.js'
 
-export interface TokenizerFiles {
-  /** tokenizer.json */
-  tokenizer: Record<string, unknown>
-  /** tokenizer_config.json; default: empty. */
-  config?: Record<string, unknown>
+export const tokenizerFilesShape = {
+  /** The content of tokenizer.json. */
+  tokenizer: instance<Record<string, unknown>>('the content of tokenizer.json'),
+  /** The content of tokenizer_config.json. Default: empty. */
+  config: instance<Record<string, unknown>>('the content of tokenizer_config.json').optional(),
 }
+export const tokenizerFiles = z.strictObject(tokenizerFilesShape)
+export interface TokenizerFiles extends OptionsOf<typeof tokenizerFilesShape> {}
 
 interface AddedToken {
   id: number
@@ -26,9 +34,10 @@ interface AddedToken {
   special?: boolean
 }
 
-/** From a folder with tokenizer.json (and tokenizer_config.json where there is one), or from their contents. */
+/** From a folder with tokenizer.json (and tokenizer_config.json where there is one), or from their contents. Throws InvalidOptionError for others. */
 export function loadTokenizer(source: string | TokenizerFiles): Tokenizer {
-  return new JsonTokenizer(typeof source === 'string' ? readTokenizerFiles(source) : source)
+  if (typeof source === 'string') return new JsonTokenizer(readTokenizerFiles(source))
+  return new JsonTokenizer(readOptions(tokenizerFiles, source, 'tokenizer'))
 }
 
 export function readTokenizerFiles(folder: string): TokenizerFiles {
@@ -108,8 +117,8 @@ class JsonTokenizer implements Tokenizer {
 
   #piece(token: number): Uint8Array {
     const piece = this.#pieces[token]
-    if (!piece) throw new RangeError(`token ${token} is not in the vocabulary of ${this.vocabSize} tokens`)
-    return piece
+    if (piece) return piece
+    throw new InvalidOptionError('tokens', `tokens of the vocabulary, 0 to ${this.vocabSize - 1}`, token)
   }
 
   #withoutPrefix(): HuggingFaceTokenizer {
@@ -134,6 +143,6 @@ function readJson(path: string, optional: boolean): Json | undefined {
     return JSON.parse(readFileSync(path, 'utf8')) as Json
   } catch (error) {
     if (optional && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new HdpoError('ERR_TOKENIZER', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_TOKENIZER', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   }
 }

@@ -1,26 +1,26 @@
 // A grader that errs: for measuring how a method holds where accuracy varies within groups for reasons of its own.
 import { createHash } from 'node:crypto'
+import { z } from 'zod'
+import { seed, share } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Rollout } from '../rollout/types.js'
 import type { AnswerReward } from './types.js'
 
-export interface AnswerNoiseOptions {
+export const answerNoiseShape = {
   /** Share of rollouts whose score is turned round: 1 becomes 0, 0 becomes 1. 0 to 1. */
-  probability: number
-  /** Default 0. */
-  seed?: number
+  probability: share,
+  /** Which rollouts are graded wrongly. Default 0. */
+  seed: seed.default(0),
 }
+const answerNoiseOptions = z.strictObject(answerNoiseShape)
+export interface AnswerNoiseOptions extends OptionsOf<typeof answerNoiseShape> {}
 
 /**
  * `answer` with errors. Whether one is graded wrongly follows from the seed and the rollout alone (its place in the group and what
  * was sampled), so that a resumed run repeats the errors and no two steps share them.
  */
-export function noisyAnswer(
-  answer: AnswerReward,
-  { probability, seed = 0 }: AnswerNoiseOptions,
-): AnswerReward {
-  if (!(probability >= 0 && probability <= 1)) {
-    throw new RangeError(`answerNoise: must be from 0 to 1, got ${probability}`)
-  }
+export function noisyAnswer(answer: AnswerReward, options: AnswerNoiseOptions): AnswerReward {
+  const { probability, seed } = readOptions(answerNoiseOptions, options, 'noisyAnswer')
   if (probability === 0) return answer
   const noisy: AnswerReward = async (rollout, task) => {
     const score = await answer(rollout, task)

@@ -1,33 +1,37 @@
+import { z } from 'zod'
+import { callbackOr } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
+import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
-export interface ExactMatchOptions {
+export const exactMatchShape = {
   /**
    * What both sides go through first. Default: Unicode NFC, lower case, white space trimmed and each run of
    * it one space.
    */
-  normalize?: (text: string) => string
+  normalize: callbackOr<(text: string) => string>(normalizeText),
 }
+const exactMatchOptions = z.strictObject(exactMatchShape)
+export interface ExactMatchOptions extends OptionsOf<typeof exactMatchShape> {}
 
 /**
  * Right where the final answer is the task's `answer`: text, a number or a boolean, or a list of which any is
  * right.
  */
-export function exactMatch({ normalize = normalizeText }: ExactMatchOptions = {}): AnswerReward {
-  if (typeof normalize !== 'function')
-    throw new TypeError(`normalize: must be a function, got ${typeof normalize}`)
+export function exactMatch(options: ExactMatchOptions = {}): AnswerReward {
+  const { normalize } = readOptions(exactMatchOptions, options, 'exactMatch')
   return ({ finalAnswer }, task) => {
     const accepted = acceptedAnswers(task).map(normalize)
     return finalAnswer !== undefined && accepted.includes(normalize(finalAnswer))
   }
 }
 
-function acceptedAnswers({ id, answer }: Task): string[] {
+function acceptedAnswers(task: Task): string[] {
+  const { answer } = task
   const answers: unknown[] = Array.isArray(answer) ? answer : [answer]
   if (answers.length > 0 && answers.every(isPlain)) return answers.map(String)
-  throw new TypeError(
-    `task "${id}": exactMatch needs answer to be text, a number, a boolean or a list of them, got ${JSON.stringify(answer)}`,
-  )
+  throw wrongTaskAnswer(task, 'exactMatch', 'text, a number, true, false or a list of them')
 }
 
 function isPlain(value: unknown): value is string | number | boolean {

@@ -1,20 +1,31 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import { z } from 'zod'
+import { Described, InvalidOptionError } from '../core/option-error.js'
+import { instance } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
+import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
-export interface JsonSchemaMatchOptions {
+export const jsonSchemaMatchShape = {
   /** JSON Schema (2020-12) of every right answer. Default: each task's `answer` is the schema of its own. */
-  schema?: Record<string, unknown>
+  schema: instance<Record<string, unknown>>('a JSON Schema').optional(),
   /** With `schema`: also the value has to equal the task's `answer`. Default false. */
-  equal?: boolean
+  equal: z.boolean().default(false),
 }
+const jsonSchemaMatchOptions = z
+  .strictObject(jsonSchemaMatchShape)
+  .refine(({ schema, equal }) => !equal || schema !== undefined, {
+    path: ['equal'],
+    message: 'false where there is no schema (the value is compared with the answer then)',
+  })
+export interface JsonSchemaMatchOptions extends OptionsOf<typeof jsonSchemaMatchShape> {}
 
 /** Right where the final answer is JSON that fits a schema; a code fence around it is allowed. */
-export function jsonSchemaMatch({ schema, equal = false }: JsonSchemaMatchOptions = {}): AnswerReward {
-  if (equal && schema === undefined)
-    throw new TypeError('equal: needs schema, for answer is compared with the value')
-  const fixed = schema === undefined ? undefined : compile(schema, 'schema')
+export function jsonSchemaMatch(options: JsonSchemaMatchOptions = {}): AnswerReward {
+  const { schema, equal } = readOptions(jsonSchemaMatchOptions, options, 'jsonSchemaMatch')
+  const fixed = schema === undefined ? undefined : compile(schema, 'jsonSchemaMatch.schema')
   const compiled = new WeakMap<object, ValidateFunction>()
   return ({ finalAnswer }, task) => {
     const validate = fixed ?? ofTask(task, compiled)
@@ -24,23 +35,23 @@ export function jsonSchemaMatch({ schema, equal = false }: JsonSchemaMatchOption
   }
 }
 
-function ofTask({ id, answer }: Task, compiled: WeakMap<object, ValidateFunction>): ValidateFunction {
+function ofTask(task: Task, compiled: WeakMap<object, ValidateFunction>): ValidateFunction {
+  const { id, answer } = task
   if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) {
-    throw new TypeError(
-      `task "${id}": jsonSchemaMatch needs answer to be a JSON Schema, got ${JSON.stringify(answer)}`,
-    )
+    throw wrongTaskAnswer(task, 'jsonSchemaMatch', 'a JSON Schema')
   }
-  const validate = compiled.get(answer) ?? compile(answer as Record<string, unknown>, `task "${id}": answer`)
+  const validate = compiled.get(answer) ?? compile(answer as Record<string, unknown>, `tasks["${id}"].answer`)
   compiled.set(answer, validate)
   return validate
 }
 
-function compile(schema: Record<string, unknown>, where: string): ValidateFunction {
+function compile(schema: Record<string, unknown>, option: string): ValidateFunction {
   try {
     // A schema's $id may come twice, in two rewards or tasks: each has an Ajv of its own.
     return new Ajv2020({ strictTypes: false, validateFormats: false }).compile(schema)
   } catch (error) {
-    throw new TypeError(`${where}: is not a valid JSON Schema: ${(error as Error).message}`, { cause: error })
+    const given = new Described(`one that is none: ${(error as Error).message}`)
+    throw new InvalidOptionError(option, 'a valid JSON Schema', given, { cause: error })
   }
 }
 

@@ -1,14 +1,12 @@
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
 import { Judge, type JudgeStatistics } from './judge/judge.js'
-import type { JudgeOptions } from './judge/options.js'
+import { rubricOptions, type rubricShape } from './judge/options.js'
 import { verdictInstruction } from './judge/verdict.js'
 import type { AnswerReward } from './types.js'
 import { ungraded } from './ungraded.js'
 
-export interface LlmJudgeOptions extends JudgeOptions {
-  /** What makes an answer right. Default: it means the same as the reference answer. */
-  rubric?: string
-}
+export interface LlmJudgeOptions extends OptionsOf<typeof rubricShape> {}
 
 export interface LlmJudge extends AnswerReward {
   readonly statistics: JudgeStatistics
@@ -23,10 +21,9 @@ const defaultRubric =
  * A language model grades the final answer against the task's `answer` and a rubric. No answer is wrong without asking. When
  * the judge fails, or its votes are split, the rollout is left ungraded: it takes no part in its group.
  */
-export function llmJudge({ rubric = defaultRubric, ...options }: LlmJudgeOptions): LlmJudge {
-  if (typeof rubric !== 'string' || rubric.trim() === '')
-    throw new TypeError(`judge.rubric: must be text, got ${JSON.stringify(rubric)}`)
-  const judge = new Judge(options)
+export function llmJudge(options: LlmJudgeOptions): LlmJudge {
+  const { rubric = defaultRubric, ...judging } = readOptions(rubricOptions, options, 'judge')
+  const judge = new Judge(judging)
   const reward: AnswerReward = async ({ finalAnswer }, task) => {
     if (finalAnswer === undefined) return false
     const decision = await judge.decide(gradingMessages(rubric, task, finalAnswer))

@@ -1,12 +1,18 @@
+import { z } from 'zod'
+import { notNegative } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
+import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
-export interface NumericMatchOptions {
-  /** Share of the right answer. Default 1e-6. */
-  relativeTolerance?: number
-  /** Default 0. */
-  absoluteTolerance?: number
+export const numericMatchShape = {
+  /** How far off an answer may be, as a share of the right one. Default 1e-6. */
+  relativeTolerance: notNegative.default(1e-6),
+  /** How far off an answer may be. Default 0. */
+  absoluteTolerance: notNegative.default(0),
 }
+const numericMatchOptions = z.strictObject(numericMatchShape)
+export interface NumericMatchOptions extends OptionsOf<typeof numericMatchShape> {}
 
 // 1234.5, -1,234.5, .5, 1e-3; nothing else on the line.
 const decimal = /^[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.|\.\d+)?(?:e[+-]?\d+)?$/i
@@ -15,12 +21,8 @@ const decimal = /^[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.|\.\d+)?(?:e[+-]?\
  * Right where |given - right| <= max(absoluteTolerance, relativeTolerance * |right|). An answer that is no
  * number is wrong.
  */
-export function numericMatch({
-  relativeTolerance = 1e-6,
-  absoluteTolerance = 0,
-}: NumericMatchOptions = {}): AnswerReward {
-  checkTolerance('relativeTolerance', relativeTolerance)
-  checkTolerance('absoluteTolerance', absoluteTolerance)
+export function numericMatch(options: NumericMatchOptions = {}): AnswerReward {
+  const { relativeTolerance, absoluteTolerance } = readOptions(numericMatchOptions, options, 'numericMatch')
   return ({ finalAnswer }, task) => {
     const right = rightNumber(task)
     const given = finalAnswer === undefined ? undefined : parseNumber(finalAnswer)
@@ -29,12 +31,11 @@ export function numericMatch({
   }
 }
 
-function rightNumber({ id, answer }: Task): number {
+function rightNumber(task: Task): number {
+  const { answer } = task
   const right = typeof answer === 'string' ? parseNumber(answer) : answer
   if (typeof right === 'number' && Number.isFinite(right)) return right
-  throw new TypeError(
-    `task "${id}": numericMatch needs answer to be a finite number, got ${JSON.stringify(answer)}`,
-  )
+  throw wrongTaskAnswer(task, 'numericMatch', 'a finite number')
 }
 
 function parseNumber(text: string): number | undefined {
@@ -42,10 +43,4 @@ function parseNumber(text: string): number | undefined {
   if (!/\d/.test(trimmed) || !decimal.test(trimmed)) return undefined
   const value = Number(trimmed.replaceAll(',', ''))
   return Number.isFinite(value) ? value : undefined
-}
-
-function checkTolerance(name: string, value: unknown): void {
-  if (typeof value !== 'number') throw new TypeError(`${name}: must be a number, got ${typeof value}`)
-  if (!(value >= 0 && Number.isFinite(value)))
-    throw new RangeError(`${name}: must be at least 0, got ${value}`)
 }

@@ -1,37 +1,46 @@
+import { z } from 'zod'
+import { InvalidOptionError } from '../core/option-error.js'
+import { kind } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
+import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
-export interface RegexMatchOptions {
+export const regexMatchShape = {
   /** The same for all tasks. Default: each task's `answer` is the source of its own. */
-  pattern?: RegExp | string
-  /** Of patterns given as text. Default 'i'. */
-  flags?: string
+  pattern: z
+    .union([z.string(), kind<RegExp>('a regular expression', (value) => value instanceof RegExp)])
+    .optional(),
+  /** Flags of patterns that are given as text. Default 'i'. */
+  flags: z.string().default('i'),
   /** Whether the whole answer has to match, white space around it apart. Default true. */
-  whole?: boolean
+  whole: z.boolean().default(true),
 }
+const regexMatchOptions = z.strictObject(regexMatchShape)
+export interface RegexMatchOptions extends OptionsOf<typeof regexMatchShape> {}
 
 /** Right where the final answer matches a regular expression. A task whose pattern does not compile is an error, not wrong. */
-export function regexMatch({ pattern, flags = 'i', whole = true }: RegexMatchOptions = {}): AnswerReward {
-  const fixed = pattern === undefined ? undefined : compile(pattern, flags, whole, 'pattern')
+export function regexMatch(options: RegexMatchOptions = {}): AnswerReward {
+  const { pattern, flags, whole } = readOptions(regexMatchOptions, options, 'regexMatch')
+  const fixed = pattern === undefined ? undefined : compile(pattern, flags, whole, 'regexMatch.pattern')
   return ({ finalAnswer }, task) => {
-    const expression = fixed ?? compile(patternOf(task), flags, whole, `task "${task.id}": answer`)
+    const expression = fixed ?? compile(patternOf(task), flags, whole, `tasks["${task.id}"].answer`)
     return finalAnswer !== undefined && expression.test(finalAnswer.trim())
   }
 }
 
-function patternOf({ id, answer }: Task): string {
+function patternOf(task: Task): string {
+  const { answer } = task
   if (typeof answer === 'string' && answer !== '') return answer
-  throw new TypeError(
-    `task "${id}": regexMatch needs answer to be the source of a regular expression, got ${JSON.stringify(answer)}`,
-  )
+  throw wrongTaskAnswer(task, 'regexMatch', 'the source of a regular expression')
 }
 
-function compile(pattern: RegExp | string, flags: string, whole: boolean, where: string): RegExp {
+function compile(pattern: RegExp | string, flags: string, whole: boolean, option: string): RegExp {
   const [source, given] = typeof pattern === 'string' ? [pattern, flags] : [pattern.source, pattern.flags]
   try {
     // 'g' and 'y' would make one answer's match depend on the one before.
     return new RegExp(whole ? `^(?:${source})$` : source, given.replace(/[gy]/g, ''))
   } catch (error) {
-    throw new TypeError(`${where}: ${(error as Error).message}`, { cause: error })
+    throw new InvalidOptionError(option, 'a regular expression that compiles', source, { cause: error })
   }
 }

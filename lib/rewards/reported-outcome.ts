@@ -1,3 +1,4 @@
+import { HdpoError } from '../core/errors.js'
 import type { AnswerReward } from './types.js'
 
 /** The `correct` or `reward` that was reported for a rollout that an agent ran (lib/server). */
@@ -5,7 +6,8 @@ export function reportedOutcome(): AnswerReward {
   return ({ id, outcome }) => {
     const score = outcome?.reward ?? outcome?.correct
     if (score === undefined) {
-      throw new TypeError(
+      throw new HdpoError(
+        'ERR_REWARD',
         `rollout "${id}": nobody reported whether it is correct (outcome: ${JSON.stringify(outcome)})`,
       )
     }

@@ -58,7 +58,9 @@ export function isCorrect({ answerReward }: Pick<ScoredRollout, 'answerReward'>)
 
 async function scoreAnswer(rollout: Rollout, task: Task, answer: AnswerReward): Promise<number | Ungraded> {
   const where = `task "${task.id}", rollout "${rollout.id}"`
-  if (rollout.taskId !== task.id) throw new RangeError(`${where}: is a rollout of task "${rollout.taskId}"`)
+  if (rollout.taskId !== task.id) {
+    throw new HdpoError('ERR_REWARD', `${where}: is a rollout of task "${rollout.taskId}"`)
+  }
   let score: unknown
   try {
     score = await answer(rollout, task)

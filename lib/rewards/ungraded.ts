@@ -1,3 +1,5 @@
+import { InvalidOptionError } from '../core/option-error.js'
+
 /** The answer of a reward that cannot tell right from wrong: a judge that fails, say. Never the same as wrong. */
 export class Ungraded {
   constructor(
@@ -5,7 +7,7 @@ export class Ungraded {
     readonly reason: string,
   ) {
     if (typeof reason !== 'string' || reason.trim() === '')
-      throw new TypeError(`reason: must say why the rollout is not graded, got ${JSON.stringify(reason)}`)
+      throw new InvalidOptionError('ungraded.reason', 'text that says why a rollout is not graded', reason)
   }
 }
 

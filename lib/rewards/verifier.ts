@@ -1,4 +1,8 @@
+import { z } from 'zod'
 import { messageOf } from '../core/message-of.js'
+import { InvalidOptionError } from '../core/option-error.js'
+import { milliseconds } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import { untilAborted } from '../core/until-aborted.js'
 import type { Task } from '../rollout/types.js'
 import type { AnswerReward } from './types.js'
@@ -12,26 +16,22 @@ export type Check = (
 ) => CheckResult | Promise<CheckResult>
 export type CheckResult = boolean | number
 
-export interface VerifierOptions {
+export const verifierShape = {
   /** Milliseconds a check may take. Default 60,000. */
-  timeout?: number
+  timeout: milliseconds.default(60_000),
   /**
    * What a check that throws, or takes too long, means. Default 'throw': the run ends, for a verifier is code and its error a
    * bug. 'ungraded': the rollout is left out, right for checks that talk to something which may fail.
    */
-  onError?: 'throw' | 'ungraded'
+  onError: z.enum(['throw', 'ungraded']).default('throw'),
 }
+const verifierOptions = z.strictObject(verifierShape)
+export interface VerifierOptions extends OptionsOf<typeof verifierShape> {}
 
 /** A check of the final answer's text as a reward: runs the tests, compares with a database. No answer is wrong, unchecked. */
-export function verifier(
-  check: Check,
-  { timeout = 60_000, onError = 'throw' }: VerifierOptions = {},
-): AnswerReward {
-  if (typeof check !== 'function') throw new TypeError(`check: must be a function, got ${typeof check}`)
-  if (!(timeout > 0 && timeout < 2 ** 31))
-    throw new RangeError(`timeout: must be more than 0 and less than 2^31 milliseconds, got ${timeout}`)
-  if (onError !== 'throw' && onError !== 'ungraded')
-    throw new RangeError(`onError: must be throw or ungraded, got ${JSON.stringify(onError)}`)
+export function verifier(check: Check, options: VerifierOptions = {}): AnswerReward {
+  if (typeof check !== 'function') throw new InvalidOptionError('verifier.check', 'a function', check)
+  const { timeout, onError } = readOptions(verifierOptions, options, 'verifier')
   return async ({ finalAnswer }, task) => {
     if (finalAnswer === undefined) return false
     try {

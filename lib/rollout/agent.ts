@@ -1,9 +1,9 @@
 // Somebody's own agent as one function: the same one is trained (lib/server/agent-rollouts.ts) and measured (hdpo eval --agent).
-import { inspect } from 'node:util'
 import { z } from 'zod'
-import { isRecord } from '../core/is-record.js'
+import { notNegative } from '../core/option-kinds.js'
+import { readOptions } from '../core/options.js'
 import type { Message } from '../policy/types.js'
-import { checkOutcome } from './outcome.js'
+import { outcomeShape, saysOneThing } from './outcome.js'
 import { type Outcome, type Task, type ToolCallRecord, toolCallOutcomes } from './types.js'
 
 /** What an agent is told of one rollout. */
@@ -66,40 +66,26 @@ export type Agent<Context extends AgentContext = AgentContext> = (
   context: Context,
 ) => Promise<AgentResult> | AgentResult
 
-const keys = ['answer', 'correct', 'reward', 'toolCalls', 'usage']
-
-const reported = z.object({
-  toolCalls: z
-    .array(
-      z.object({
-        name: z.string(),
-        arguments: z.unknown().optional(),
-        outcome: z.enum(toolCallOutcomes).default('ok'),
-        milliseconds: z.number().min(0).default(0),
-        cost: z.number().min(0).default(1),
-      }),
-    )
-    .exactOptional(),
-  usage: z.object({ promptTokens: z.number().min(0), completionTokens: z.number().min(0) }).exactOptional(),
-})
-
-export type ReadAgentResult = z.output<typeof reported> & { outcome: Outcome }
-
-/** Throws a TypeError or RangeError that names what is wrong. */
-export function readAgentResult(result: unknown): ReadAgentResult {
-  if (!isRecord(result)) {
-    throw new TypeError(
-      `outcome: must be { ${keys.map((key) => `${key}?`).join(', ')} }, got ${inspect(result)}`,
-    )
-  }
-  const unknown = Object.keys(result).find((key) => !keys.includes(key))
-  if (unknown !== undefined) throw new TypeError(`outcome.${unknown}: unknown; known are ${keys.join(', ')}`)
-  const { toolCalls, usage, ...outcome } = result
-  const parsed = reported.safeParse({
-    ...(toolCalls !== undefined && { toolCalls }),
-    ...(usage !== undefined && { usage }),
+const agentCallShape = {
+  name: z.string(),
+  arguments: z.unknown().optional(),
+  outcome: z.enum(toolCallOutcomes).default('ok'),
+  milliseconds: notNegative.default(0),
+  cost: notNegative.default(1),
+}
+const agentResult = z
+  .strictObject({
+    ...outcomeShape,
+    // An agent may say more of a call than is used here.
+    toolCalls: z.array(z.object(agentCallShape)).optional(),
+    usage: z.object({ promptTokens: notNegative, completionTokens: notNegative }).optional(),
   })
-  if (parsed.success) return { ...parsed.data, outcome: checkOutcome(outcome) }
-  const { path, message } = parsed.error.issues[0] as z.core.$ZodIssue
-  throw new TypeError(`outcome.${path.join('.')}: ${message}`)
+  .superRefine(saysOneThing)
+
+export type ReadAgentResult = Pick<z.output<typeof agentResult>, 'toolCalls' | 'usage'> & { outcome: Outcome }
+
+/** Throws InvalidOptionError. */
+export function readAgentResult(result: unknown): ReadAgentResult {
+  const { toolCalls, usage, ...outcome } = readOptions(agentResult, result, 'outcome')
+  return { outcome, ...(toolCalls && { toolCalls }), ...(usage && { usage }) }
 }

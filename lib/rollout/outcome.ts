@@ -1,41 +1,37 @@
+// What became of a rollout, as its agent says it.
+import { z } from 'zod'
+import { share } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Outcome } from './types.js'
 
-/** Throws a TypeError or RangeError that names what is wrong. */
-export function checkOutcome(outcome: unknown): Outcome {
-  if (typeof outcome !== 'object' || outcome === null) {
-    throw new TypeError(`outcome: must be { correct?, reward?, answer? }, got ${JSON.stringify(outcome)}`)
-  }
-  const { correct, reward, answer, ...others } = outcome as Record<string, unknown>
-  const [other] = Object.keys(others)
-  if (other !== undefined)
-    throw new TypeError(`outcome.${other}: unknown; known are correct, reward and answer`)
+export const outcomeShape = {
+  /** Whether the answer is right. */
+  correct: z.boolean().optional(),
+  /** How right it is, 0 to 1. */
+  reward: share.optional(),
+  /** The final answer, where the last turn does not say it. */
+  answer: z.string().optional(),
+}
+const outcomeOptions = z.strictObject(outcomeShape).superRefine(saysOneThing)
+
+/** Something has to be said, and it must not contradict itself: an answer is correct where its reward is 1. */
+export function saysOneThing(
+  { correct, reward, answer }: OptionsOf<typeof outcomeShape>,
+  { addIssue }: z.core.$RefinementCtx,
+): void {
   if (correct === undefined && reward === undefined && answer === undefined) {
-    throw new TypeError('outcome: needs correct, reward or answer, got none of them')
+    addIssue({ code: 'custom', path: [], message: 'an object with correct, reward or answer' })
   }
-  if (correct !== undefined && typeof correct !== 'boolean') {
-    throw new TypeError(`outcome.correct: must be true or false, got ${JSON.stringify(correct)}`)
-  }
-  if (answer !== undefined && typeof answer !== 'string') {
-    throw new TypeError(`outcome.answer: must be text, got ${JSON.stringify(answer)}`)
-  }
-  checkReward(reward, correct)
-  return {
-    ...(correct !== undefined && { correct }),
-    ...(reward !== undefined && { reward: reward as number }),
-    ...(answer !== undefined && { answer }),
+  if (correct !== undefined && reward !== undefined && correct !== (reward === 1)) {
+    addIssue({
+      code: 'custom',
+      path: ['reward'],
+      message: '1 where correct is true, and less where it is false',
+    })
   }
 }
 
-/** An answer is correct where its reward is 1: the two must not contradict each other. */
-function checkReward(reward: unknown, correct: boolean | undefined): void {
-  if (reward === undefined) return
-  if (typeof reward !== 'number')
-    throw new TypeError(`outcome.reward: must be a number, got ${JSON.stringify(reward)}`)
-  if (!(reward >= 0 && reward <= 1))
-    throw new RangeError(`outcome.reward: must be from 0 to 1, got ${reward}`)
-  if (correct !== undefined && correct !== (reward === 1)) {
-    throw new RangeError(
-      `outcome.reward: must be 1 where correct is true and less where it is false, got ${reward} with correct ${correct}`,
-    )
-  }
+/** Throws InvalidOptionError. */
+export function checkOutcome(outcome: unknown): Outcome {
+  return readOptions(outcomeOptions, outcome, 'outcome')
 }

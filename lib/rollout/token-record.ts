@@ -1,5 +1,6 @@
 // The tokens of a rollout from prompt to end, each with whether the policy sampled it and the logprob it was
 // sampled with.
+import { HdpoError } from '../core/errors.js'
 import type { Rollout } from './types.js'
 
 export class TokenRecord {
@@ -26,7 +27,10 @@ export class TokenRecord {
 
   sampled(tokens: Int32Array, logprobs: Float32Array): void {
     if (tokens.length !== logprobs.length) {
-      throw new RangeError(`a sample of ${tokens.length} tokens came with ${logprobs.length} logprobs`)
+      throw new HdpoError(
+        'ERR_INTERNAL',
+        `a sample of ${tokens.length} tokens came with ${logprobs.length} logprobs`,
+      )
     }
     for (const [index, token] of tokens.entries()) this.#push(token, 1, logprobs[index] as number)
   }

@@ -1,8 +1,12 @@
 // Groups of rollouts played by an agent of the user's own, against a server of the policy: a Trainer's `runGroup`.
 
 import pLimit from 'p-limit'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { messageOf } from '../core/message-of.js'
+import { Described, InvalidOptionError } from '../core/option-error.js'
+import { callback, count, instance, milliseconds, notNegative } from '../core/option-kinds.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import { deriveSeed } from '../core/seed.js'
 import { withStopSignal } from '../core/stop-signal.js'
 import { untilAborted } from '../core/until-aborted.js'
@@ -11,27 +15,31 @@ import { type Agent, readAgentResult, type TrainingContext } from '../rollout/ag
 import type { GroupOptions, RunGroup } from '../rollout/group.js'
 import type { Outcome, Rollout, Task } from '../rollout/types.js'
 import type { AgentServer, RolloutHandle } from './create-server.js'
-import type { RolloutLimits } from './rollout-definition.js'
+import type { RolloutLimits } from './server-options.js'
 
-export interface AgentRolloutsOptions {
-  server: AgentServer
-  agent: Agent<TrainingContext>
+export const agentRolloutsShape = {
+  /** Serves the policy that is trained. */
+  server: instance<AgentServer>('what createServer returns'),
+  /** Plays one rollout, asking the server for every completion. */
+  agent: callback<Agent<TrainingContext>>(),
   /** Milliseconds of one rollout, after which its signal is aborted. Default 10 minutes. */
-  timeout?: number
+  timeout: milliseconds.default(10 * 60_000),
   /** Agents at once, over all groups. Default 256. */
-  concurrency?: number
+  concurrency: count.default(256),
   /** What a call of a tool costs, by name, as ToolCallRecord.cost has it. Default 1 each. */
-  toolCosts?: Readonly<Record<string, number>>
+  toolCosts: z.record(z.string(), notNegative).readonly().default({}),
 }
+const agentRolloutsOptions = z.strictObject(agentRolloutsShape)
+export interface AgentRolloutsOptions extends OptionsOf<typeof agentRolloutsShape> {}
 
-export function agentRollouts(options: AgentRolloutsOptions): RunGroup {
-  const { server, concurrency = 256, timeout = 10 * 60_000 } = options
-  checkOptions({ ...options, concurrency, timeout })
+export function agentRollouts(given: AgentRolloutsOptions): RunGroup {
+  const options = readOptions(agentRolloutsOptions, given, 'agentRollouts')
+  const { server, concurrency } = options
   const limit = pLimit(concurrency)
-  const player = new AgentPlayer({ ...options, timeout })
+  const player = new AgentPlayer(options)
   return async (policy, task, _tools, { size, seed = 0, signal, ...rollout }) => {
     if (policy !== server.policy) {
-      throw new TypeError("runGroup: the server serves another policy than the trainer's")
+      throw new InvalidOptionError('policy', 'the one that the server serves', new Described('another'))
     }
     const limits = rolloutLimits(rollout)
     return withStopSignal([signal], async (stop) => {
@@ -56,7 +64,7 @@ class AgentPlayer {
   #proven = false
   #firstFailure: unknown
 
-  constructor(private readonly options: AgentRolloutsOptions & { timeout: number }) {}
+  constructor(private readonly options: ResolvedOptions<typeof agentRolloutsShape>) {}
 
   async play(task: Task, name: string, stop: AbortSignal, limits: RolloutLimits): Promise<Rollout> {
     const { server, agent, timeout } = this.options
@@ -102,7 +110,7 @@ class AgentPlayer {
   }
 
   #withCosts(played: Rollout): Rollout {
-    const { toolCosts = {} } = this.options
+    const { toolCosts } = this.options
     for (const call of played.toolCalls) {
       const cost = toolCosts[call.name]
       if (cost !== undefined) call.cost = cost
@@ -122,12 +130,13 @@ function outcomeOf(result: unknown): Outcome {
 function rolloutLimits(rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>): RolloutLimits {
   const { temperature = 1, topP, topK, minP, maxTokens, maxTurnTokens, toolChoice = 'auto', stop } = rollout
   if (toolChoice === 'required') {
-    throw new RangeError(
-      "rollout.toolChoice: an agent's requests say whether a call is required; got 'required'",
-    )
+    const expected = "auto or none (an agent's requests say whether a call is required)"
+    throw new InvalidOptionError('rollout.toolChoice', expected, toolChoice)
   }
-  if (stop !== undefined)
-    throw new RangeError("rollout.stop: an agent's requests say where a turn stops; leave it out")
+  if (stop !== undefined) {
+    const expected = "left out (an agent's requests say where a turn stops)"
+    throw new InvalidOptionError('rollout.stop', expected, stop)
+  }
   return {
     toolChoice,
     ...(maxTokens !== undefined && { maxTokens }),
@@ -157,25 +166,5 @@ function nothingSaid(task: Task): Rollout {
     finalAnswer: undefined,
     wellFormed: false,
     ...(task.metadata && { metadata: task.metadata }),
-  }
-}
-
-function checkOptions({
-  agent,
-  timeout,
-  concurrency,
-  toolCosts = {},
-}: Required<Pick<AgentRolloutsOptions, 'agent' | 'timeout' | 'concurrency'>> & AgentRolloutsOptions): void {
-  if (typeof agent !== 'function') throw new TypeError(`agent: must be a function, got ${typeof agent}`)
-  // setTimeout takes no more.
-  if (!(timeout > 0 && timeout < 2 ** 31))
-    throw new RangeError(`timeout: must be from 1 to 2^31 - 1, got ${timeout}`)
-  if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
-    throw new RangeError(`concurrency: must be a whole number of at least 1, got ${concurrency}`)
-  }
-  for (const [name, cost] of Object.entries(toolCosts)) {
-    if (!(cost >= 0 && Number.isFinite(cost))) {
-      throw new RangeError(`toolCosts.${name}: must be at least 0, got ${cost}`)
-    }
   }
 }

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { isRecord } from '../core/is-record.js'
 import { ApiError, invalid } from '../http/api-error.js'
 import type { SamplingOptions, ToolDescription } from '../policy/types.js'
+import { samplingShape } from '../rollout/options.js'
 import { type ChatMessage, canonical, parseMessages } from './chat-message.js'
 
 export interface CompletionRequest {
@@ -42,10 +43,10 @@ const schema = z.strictObject({
   tools: z.array(anything).nullish(),
   tool_choice: anything.optional(),
   parallel_tool_calls: z.boolean().nullish(),
-  temperature: z.number().min(0).max(100).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
+  temperature: samplingShape.temperature.unwrap().max(100).nullish(),
+  top_p: samplingShape.topP.unwrap().nullish(),
   top_k: z.int().min(-1).nullish(),
-  min_p: z.number().min(0).max(1).nullish(),
+  min_p: samplingShape.minP.unwrap().nullish(),
   max_tokens: count.nullish(),
   max_completion_tokens: count.nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]).nullish(),

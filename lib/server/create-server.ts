@@ -1,26 +1,26 @@
 // The policy behind OpenAI's chat completions API, every completion of a rollout recorded as it was sampled.
 import { HdpoError } from '../core/errors.js'
+import { readOptions } from '../core/options.js'
 import { addSecret } from '../core/secrets.js'
 import { ApiError } from '../http/api-error.js'
-import { type Listening, type ListenOptions, listen } from '../http/listen.js'
+import { type Listening, type ListenOptions, listen, listenOptions } from '../http/listen.js'
 import type { FetchHandler } from '../http/node-listener.js'
 import { nodeListener, type RequestListener } from '../http/node-listener.js'
 import type { RolloutPolicy } from '../policy/types.js'
-import type { Outcome, Rollout, Task } from '../rollout/types.js'
+import type { Outcome, Rollout } from '../rollout/types.js'
 import { ActiveRequests } from './active-requests.js'
 import { createFetchHandler } from './fetch-handler.js'
 import { PromptCache } from './prompt-cache.js'
-import type { RolloutLimits } from './rollout-definition.js'
 import { type RegistryMetrics, RolloutRegistry } from './rollout-registry.js'
-import { resolveServerOptions, type ServerOptions } from './server-options.js'
+import {
+  resolveServerOptions,
+  resolveStartRollout,
+  type ServerOptions,
+  type StartRolloutOptions,
+} from './server-options.js'
 import { warnOnce } from './warn-once.js'
 
-export interface StartRolloutOptions extends RolloutLimits {
-  /** What the rollout is of. */
-  task: Pick<Task, 'id' | 'metadata'>
-  /** Default: a random one. */
-  id?: string
-}
+export type { StartRolloutOptions }
 
 /** A rollout under way. Its agent reaches the policy at `baseURL` with `apiKey`. */
 export interface RolloutHandle {
@@ -98,17 +98,19 @@ class PolicyServer implements AgentServer {
     if (this.#closed) throw new HdpoError('ERR_CLOSED', 'the server has been closed')
     if (this.#listening)
       throw new HdpoError('ERR_LISTENING', `the server listens on ${this.#listening.url} already`)
-    const listening = await listen(this.requestListener, options, this.#options.token !== undefined)
+    const address = readOptions(listenOptions, options, 'listen')
+    const listening = await listen(this.requestListener, address, this.#options.token !== undefined)
     this.#listening = listening
     // Closed while the port was opened.
     if (this.#closed) await listening.close()
     return { url: listening.url }
   }
 
-  startRollout({ task, id, ...limits }: StartRolloutOptions): RolloutHandle {
+  startRollout(options: StartRolloutOptions): RolloutHandle {
+    const definition = resolveStartRollout(options)
     if (this.#closed) throw new HdpoError('ERR_CLOSED', 'the server has been closed')
     const baseURL = this.#baseURL
-    const { rollout, apiKey } = this.#registry.start({ id, task, ...limits })
+    const { rollout, apiKey } = this.#registry.start(definition)
     return {
       id: rollout.id,
       apiKey,

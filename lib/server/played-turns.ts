@@ -1,5 +1,6 @@
 // What the policy said and called in a rollout, over all its token sequences, in the order in which it was said.
 
+import { HdpoError } from '../core/errors.js'
 import type { CallFormat } from '../policy/calls/call-format.js'
 import { findAnswers, hasAnswerTag, isWellFormed, tagsBalance } from '../policy/calls/markup.js'
 import { splitThought } from '../policy/calls/thoughts.js'
@@ -77,7 +78,7 @@ export class PlayedTurns {
     outcome: Outcome | undefined,
   ): Rollout {
     const last = this.#turns.at(-1)
-    if (!last) throw new RangeError('a rollout without turns has no rollout')
+    if (!last) throw new HdpoError('ERR_INTERNAL', 'a rollout without turns has no rollout')
     const others = segments.filter((segment) => segment !== last.segment && segment.turnEnds.length > 0)
     return {
       id,

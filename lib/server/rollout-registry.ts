@@ -6,8 +6,8 @@ import type { RolloutPolicy } from '../policy/types.js'
 import { checkOutcome } from '../rollout/outcome.js'
 import type { Outcome, Rollout } from '../rollout/types.js'
 import type { PromptCache } from './prompt-cache.js'
-import type { RolloutDefinition } from './rollout-definition.js'
 import { rolloutEnded, ServedRollout } from './served-rollout.js'
+import type { ResolvedStartRollout } from './server-options.js'
 
 interface RegistryOptions {
   policy: RolloutPolicy
@@ -66,7 +66,7 @@ export class RolloutRegistry {
     return { liveRollouts: this.#live.size, ...this.#counts }
   }
 
-  start(definition: Omit<RolloutDefinition, 'id'> & { id?: string | undefined }): {
+  start(definition: ResolvedStartRollout): {
     rollout: ServedRollout
     apiKey: string
   } {

@@ -59,6 +59,7 @@ async function start(request: Request, { options, registry, baseURL }: HandlerCo
   const { apiKey } = registry.start({
     id,
     task: { id: task, ...(metadata && { metadata }) },
+    toolChoice: 'auto',
     ...limits,
     sampling: { ...(temperature !== undefined && { temperature }), ...(seed !== undefined && { seed }) },
   })

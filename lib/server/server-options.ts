@@ -1,86 +1,100 @@
-// What createServer takes, and the checks of it.
-import { inspect } from 'node:util'
+// What createServer and its rollouts take.
 import { z } from 'zod'
+import {
+  callbackOr,
+  count,
+  instance,
+  kind,
+  milliseconds,
+  onWarning,
+  secret,
+  signal,
+  text,
+} from '../core/option-kinds.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import type { RolloutPolicy } from '../policy/types.js'
-import type { Rollout } from '../rollout/types.js'
+import { rolloutShape, samplingShape, toolChoices } from '../rollout/options.js'
+import type { Rollout, Task } from '../rollout/types.js'
 import type { RequestedSampling } from './completion-request.js'
 
-export interface ServerOptions {
-  policy: RolloutPolicy
+export const serverShape = {
+  /** Answers the requests. */
+  policy: instance<RolloutPolicy>('a policy'),
   /** What GET /v1/models and responses call the policy. Default 'policy'. */
-  model?: string
-  /** Other names that requests may use, e.g. the one that an agent has always asked for. */
-  aliases?: readonly string[]
+  model: text.default('policy'),
+  /** Other names that requests may use, e.g. the one that an agent has always asked for. Default: none. */
+  aliases: z.array(text).readonly().default([]),
   /** Requests need it as their API key, unless they come with a rollout's key. Default: none, which only loopback allows. */
-  token?: string
-  /** Sampling of requests that say nothing: temperature 1, top_p 1 ... */
-  sampling?: Pick<RequestedSampling, 'temperature' | 'topP' | 'topK' | 'minP'>
+  token: secret.min(16).optional(),
+  /** Sampling of requests that say nothing. */
+  sampling: z.strictObject(samplingShape).prefault({}),
   /** Bytes of a request's body. Default 4 MiB. */
-  maxBodyBytes?: number
+  maxBodyBytes: count.default(4 * 2 ** 20),
   /** Rollouts under way at once. Default 1,024; more are refused with status 429. */
-  maxRollouts?: number
+  maxRollouts: count.default(1024),
   /** Milliseconds without a request, after which a rollout is given up. Default 10 minutes. */
-  idleTimeout?: number
+  idleTimeout: milliseconds.default(10 * 60_000),
   /** Prompts kept computed. Default 64. */
-  cachedPrompts?: number
+  cachedPrompts: count.default(64),
   /** Where agents reach the server when it is embedded in another, e.g. 'http://127.0.0.1:3000/v1'. Default: what listen() says. */
-  baseURL?: string
-  /** Told of every rollout that ended, before finish() resolves. One abandoned has end 'aborted'. */
-  onRollout?: (played: Rollout) => void | Promise<void>
+  baseURL: z.url('an address such as http://127.0.0.1:3000/v1').optional(),
+  /** Told of every rollout that ended, before finish() resolves. One abandoned has end 'aborted'. Default: nobody is. */
+  onRollout: callbackOr<(played: Rollout) => void | Promise<void>>(() => {}),
   /** Told of faults and of what is accepted without being honoured. Default: process.emitWarning. */
-  onWarning?: (message: string) => void
+  onWarning,
   /** Closes the server. */
-  signal?: AbortSignal
+  signal: signal.optional(),
+}
+const serverOptions = z.strictObject(serverShape)
+export interface ServerOptions extends OptionsOf<typeof serverShape> {}
+type Sampling = Pick<RequestedSampling, 'temperature' | 'topP' | 'topK' | 'minP' | 'seed'>
+export type ResolvedServerOptions = Omit<ResolvedOptions<typeof serverShape>, 'sampling'> & {
+  sampling: Sampling
 }
 
-type Optional = 'token' | 'baseURL' | 'signal'
-export type ResolvedServerOptions = Required<Omit<ServerOptions, Optional>> & Pick<ServerOptions, Optional>
+/** Throws InvalidOptionError. */
+export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
+  return readOptions(serverOptions, options, 'createServer') as ResolvedServerOptions
+}
 
-const count = z.int().min(1)
-const name = z.string().min(1)
-const schema = z.strictObject({
-  policy: z.custom<RolloutPolicy>((value) => typeof value === 'object' && value !== null, 'must be a policy'),
-  model: name.default('policy'),
-  aliases: z.array(name).default([]),
-  token: z.string().min(16, 'must have at least 16 characters').optional(),
+/** What holds for a rollout whatever its agent asks for. */
+export const rolloutLimitsShape = {
+  /** Wins over the requests': all rollouts that are trained must be sampled as the trainer takes them to be. */
   sampling: z
     .strictObject({
-      temperature: z.number().min(0).optional(),
-      topP: z.number().gt(0).max(1).optional(),
-      topK: z.int().min(0).optional(),
-      minP: z.number().min(0).max(1).optional(),
+      ...samplingShape,
+      /** Logits are divided by it; 0 takes the likeliest token. Default: as the requests say. */
+      temperature: samplingShape.temperature.unwrap().optional(),
+      /** The rollout's random numbers follow from it. Default: as the requests say. */
+      seed: z.int().optional(),
     })
-    .default({}),
-  maxBodyBytes: count.default(4 * 2 ** 20),
-  maxRollouts: count.default(1024),
-  // setTimeout takes no more.
-  idleTimeout: z
-    .number()
-    .gt(0)
-    .max(2 ** 31 - 1)
-    .default(10 * 60_000),
-  cachedPrompts: count.default(64),
-  baseURL: z.url().optional(),
-  onRollout: z
-    .custom<ResolvedServerOptions['onRollout']>((value) => typeof value === 'function', 'must be a function')
-    .default(() => () => {}),
-  onWarning: z
-    .custom<ResolvedServerOptions['onWarning']>((value) => typeof value === 'function', 'must be a function')
-    .default(() => (message: string) => process.emitWarning(message, 'HdpoWarning')),
-  signal: z.instanceof(AbortSignal).optional(),
-})
+    .optional(),
+  /** Tokens after the first prompt. Default: as many as the policy's longest sequence has room for. */
+  maxTokens: rolloutShape.maxTokens,
+  /** Tokens that the policy may sample in one turn. Default: what is left of maxTokens. */
+  maxTurnTokens: rolloutShape.maxTurnTokens,
+  /** 'none': the policy cannot call tools, whatever the requests say. Default 'auto': as the requests say. */
+  toolChoice: z.enum(toolChoices).exclude(['required']).default('auto'),
+}
+export interface RolloutLimits extends OptionsOf<typeof rolloutLimitsShape> {}
 
-/** Throws a TypeError or RangeError that names the option. */
-export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
-  const parsed = schema.safeParse(options)
-  // Optional keys of zod may hold undefined, which is the same as absent to every reader.
-  if (parsed.success) return parsed.data as ResolvedServerOptions
-  const { code, path, message } = parsed.error.issues[0] as z.core.$ZodIssue
-  const given = path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown>)?.[key], options)
-  // A token that is too short is a secret still.
-  const shown = path[0] === 'token' ? `${String(given).length} characters` : inspect(given, { depth: 0 })
-  const text = `createServer ${path.join('.')}: ${message}, got ${shown}`
-  throw code === 'invalid_type' || code === 'unrecognized_keys' || code === 'custom'
-    ? new TypeError(text)
-    : new RangeError(text)
+export const startRolloutShape = {
+  ...rolloutLimitsShape,
+  /** What the rollout is of. */
+  task: kind<Pick<Task, 'id' | 'metadata'>>(
+    'a task: { id, metadata? }',
+    (value) => typeof (value as Task | null)?.id === 'string',
+  ),
+  /** How the rollout is named. Default: a random name. */
+  id: text.optional(),
+}
+const startRolloutOptions = z.strictObject(startRolloutShape)
+export interface StartRolloutOptions extends OptionsOf<typeof startRolloutShape> {}
+export type ResolvedStartRollout = Omit<ResolvedOptions<typeof startRolloutShape>, 'sampling'> & {
+  sampling?: Sampling
+}
+
+/** Throws InvalidOptionError. */
+export function resolveStartRollout(options: StartRolloutOptions): ResolvedStartRollout {
+  return readOptions(startRolloutOptions, options, 'startRollout') as ResolvedStartRollout
 }

@@ -1,16 +1,37 @@
 // Which column of a row is what. Data sets name theirs as they like; a task has question or messages, answer, id, metadata.
+import { z } from 'zod'
+import { text, textOf } from '../core/option-kinds.js'
+import type { OptionsOf } from '../core/options.js'
 
-export interface Columns {
-  /** Default: 'question' or 'prompt'. A path into nested values has dots: 'input.text'. */
-  question?: string
-  /** Instead of a question. Default: 'messages'. */
-  messages?: string
-  /** Default: 'answer'. With a pattern: the first group of its match, or the whole match. */
-  answer?: string | { column: string; pattern: string }
-  /** Default: 'id'. */
-  id?: string
+const column = text
+
+export const columnsShape = {
+  /** The column of the question. Default: 'question' or 'prompt'. A path into nested values has dots: 'input.text'. */
+  question: column.optional(),
+  /** The column of messages, instead of a question. Default: 'messages'. */
+  messages: column.optional(),
+  /** The column of the answer. With a pattern: the first group of its match, or the whole match. Default: 'answer'. */
+  answer: z
+    .union([
+      column,
+      z.strictObject({ column, pattern: textOf('the source of a regular expression', compiles) }),
+    ])
+    .optional(),
+  /** The column of the id. Default: 'id'. */
+  id: column.optional(),
   /** Columns kept as metadata, by name. Default: what the column 'metadata' holds. */
-  metadata?: string[]
+  metadata: z.array(column).optional(),
+}
+export const columnsOptions = z.strictObject(columnsShape)
+export interface Columns extends OptionsOf<typeof columnsShape> {}
+
+function compiles(pattern: string): boolean {
+  try {
+    new RegExp(pattern)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** A row under the names of a task: question | prompt | messages, answer, id, metadata. What is not mapped is left out. */

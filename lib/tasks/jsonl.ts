@@ -1,22 +1,30 @@
 // Tasks from a JSONL file, all in memory. openTasks reads larger ones, and other kinds.
+
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { signal as signalOption } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
 import { failAt, parseJsonLine } from './json-line.js'
 import { readLines } from './rows.js'
-import { type RowOptions, toTask } from './task-row.js'
+import { rowShape, toTask } from './task-row.js'
 import { UniqueIds } from './unique-ids.js'
 
-export interface JsonlOptions extends RowOptions {
+export const jsonlShape = {
+  ...rowShape,
   /** Aborting ends the reading: the promise rejects with the signal's reason. */
-  signal?: AbortSignal
+  signal: signalOption.optional(),
 }
+const jsonlOptions = z.strictObject(jsonlShape)
+export interface JsonlOptions extends OptionsOf<typeof jsonlShape> {}
 
 /**
  * A line { "question" | "prompt" | "messages", "answer", "id"?, "metadata"? } a task, or what `columns` maps to it. Without an
  * id a task is named after its line: 'line-1'. The file is read in pieces, between which the event loop goes on. Rejects with
  * ERR_TASKS, naming file and line, where a line is no task, an id comes twice, or there are no tasks at all.
  */
-export async function jsonl(path: string, { signal, ...options }: JsonlOptions = {}): Promise<Task[]> {
+export async function jsonl(path: string, given: JsonlOptions = {}): Promise<Task[]> {
+  const { signal, ...options } = readOptions(jsonlOptions, given, 'jsonl')
   const tasks: Task[] = []
   const ids = new UniqueIds()
   for await (const { text, line } of readLines(path, signal)) {

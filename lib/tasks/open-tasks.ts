@@ -1,26 +1,32 @@
 // Any data set as a task list of any size: every row is read once, checked, mapped, and kept in a temporary file from which
 // tasks are read back by position. Memory stays small, an order over all tasks is possible, a resumed run sees the same ones.
 import { tmpdir } from 'node:os'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { count, signal as signalOption, text } from '../core/option-kinds.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
 import { failAt } from './json-line.js'
 import { type RowSource, readRows } from './rows.js'
-import { checkSplit, isInPart, type Split } from './split.js'
+import { isInPart, splitOptions } from './split.js'
 import { TaskFile } from './task-file.js'
 import type { TaskList } from './task-list.js'
-import { type RowOptions, toTask } from './task-row.js'
+import { rowShape, toTask } from './task-row.js'
 import { UniqueIds } from './unique-ids.js'
 
-export interface OpenTasksOptions extends RowOptions {
+export const openTasksShape = {
+  ...rowShape,
   /** Only the tasks of one part. */
-  split?: Split
+  split: splitOptions.optional(),
   /** Stop after so many tasks (of the part): an iterable need not end. */
-  limit?: number
+  limit: count.optional(),
   /** Where the temporary file is. Default: the system's folder for them. */
-  temporaryFolder?: string
+  temporaryFolder: text.optional(),
   /** Aborting ends the reading: the promise rejects with the signal's reason. */
-  signal?: AbortSignal
+  signal: signalOption.optional(),
 }
+const openTasksOptions = z.strictObject(openTasksShape)
+export interface OpenTasksOptions extends OptionsOf<typeof openTasksShape> {}
 
 export interface OpenTasks extends TaskList {
   at(index: number): Promise<Task | undefined>
@@ -30,14 +36,12 @@ export interface OpenTasks extends TaskList {
 }
 
 /**
- * Rejects with ERR_TASKS, naming file and line or row, where one is no task, an id comes twice, or there are no tasks at all.
+ * Rejects with InvalidOptionError for wrong options; with ERR_TASKS, naming file and line or row, where one is no task, an id comes twice, or there are no tasks at all.
  * Without `columns`, a key that no task has is refused; with them, and in Parquet files, what is not mapped is left out.
  */
-export async function openTasks(source: RowSource, options: OpenTasksOptions = {}): Promise<OpenTasks> {
-  const { split, limit, temporaryFolder = tmpdir() } = options
-  if (split) checkSplit(split)
-  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit >= 1))
-    throw new RangeError(`limit: must be a whole number of at least 1, got ${limit}`)
+export async function openTasks(source: RowSource, given: OpenTasksOptions = {}): Promise<OpenTasks> {
+  const options = readOptions(openTasksOptions, given, 'openTasks')
+  const { split, temporaryFolder = tmpdir() } = options
   const file = await TaskFile.create(temporaryFolder)
   try {
     await fill(file, source, options)
@@ -58,7 +62,11 @@ export async function openTasks(source: RowSource, options: OpenTasksOptions = {
   }
 }
 
-async function fill(file: TaskFile, source: RowSource, options: OpenTasksOptions): Promise<void> {
+async function fill(
+  file: TaskFile,
+  source: RowSource,
+  options: ResolvedOptions<typeof openTasksShape>,
+): Promise<void> {
   const ids = new UniqueIds()
   const { split, limit = Number.POSITIVE_INFINITY, signal } = options
   for await (const { value, where, defaultId, place, mayHaveMore } of readRows(source, signal)) {

@@ -1,7 +1,9 @@
 // Rows of a Parquet file (what Hugging Face data sets are), a slice of a row group in memory at a time.
+
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
 import { HdpoError } from '../core/errors.js'
+import { reasonOf } from '../core/system-error.js'
 
 // hyparquet decodes the pages that a slice touches; more at a time is no faster.
 const rowsAtOnce = 1024
@@ -21,7 +23,7 @@ export async function* parquetRows(path: string): AsyncGenerator<Record<string, 
       groupStart = groupEnd
     }
   } catch (error) {
-    throw new HdpoError('ERR_TASKS', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_TASKS', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   }
 }
 

@@ -1,8 +1,11 @@
 // Rows of a data set, one at a time: JSONL and Parquet files, folders of them, arrays, anything that can be iterated.
+
 import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { InvalidOptionError } from '../core/option-error.js'
+import { reasonOf } from '../core/system-error.js'
 import { parseJsonLine } from './json-line.js'
 import { parquetRows } from './parquet.js'
 
@@ -49,9 +52,7 @@ async function* rowsOf(source: RowSource): AsyncGenerator<PlacedRow, void, void>
   if (typeof source === 'function') return yield* readIterable(source())
   if (!Array.isArray(source)) {
     if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source)) {
-      throw new TypeError(
-        `source: must be a path, paths, rows or an async iterable of rows, got ${typeof source}`,
-      )
+      throw new InvalidOptionError('source', 'a path, paths, rows or an async iterable of rows', source)
     }
     return yield* readIterable(source as AsyncIterable<Row>)
   }
@@ -101,7 +102,7 @@ async function* readIterable(
 
 async function filesAt(path: string): Promise<string[]> {
   const found = await stat(path).catch((error: Error) => {
-    throw new HdpoError('ERR_TASKS', `cannot read ${path}: ${error.message}`, { cause: error })
+    throw new HdpoError('ERR_TASKS', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   })
   if (!found.isDirectory()) return [checkExtension(path)]
   const names = (await readdir(path)).filter((name) => isDataFile(name)).sort()
@@ -143,7 +144,7 @@ export async function* readLines(
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
-    throw new HdpoError('ERR_TASKS', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_TASKS', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   }
   const text = Buffer.concat(rest).toString('utf8')
   if (text !== '') yield { text: ++line === 1 ? withoutByteOrderMark(text) : text, line }

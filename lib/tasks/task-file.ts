@@ -2,6 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { HdpoError } from '../core/errors.js'
 import type { Task } from '../rollout/types.js'
 
 // Small writes are gathered.
@@ -61,7 +62,8 @@ export class TaskFile {
     const bytes = Buffer.alloc(end - start)
     for (let read = 0; read < bytes.length; ) {
       const { bytesRead } = await this.handle.read(bytes, read, bytes.length - read, start + read)
-      if (bytesRead === 0) throw new RangeError(`tasks: the file of tasks ends inside task ${index}`)
+      if (bytesRead === 0)
+        throw new HdpoError('ERR_TASKS', `the temporary file of tasks ends inside task ${index}`)
       read += bytesRead
     }
     return JSON.parse(bytes.toString('utf8')) as Task

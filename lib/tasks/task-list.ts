@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { HdpoError } from '../core/errors.js'
 import type { Task } from '../rollout/types.js'
 
 /**
@@ -33,9 +34,9 @@ export async function takeTasks(tasks: TaskList, limit = tasks.length): Promise<
   return taken
 }
 
-/** Throws a RangeError where there is none. */
+/** Rejects with ERR_TASKS where there is none. */
 export async function taskAt(tasks: TaskList, index: number): Promise<Task> {
   const task = await tasks.at(index)
-  if (!task) throw new RangeError(`tasks: there is no task ${index}; there are ${tasks.length}`)
+  if (!task) throw new HdpoError('ERR_TASKS', `there is no task ${index}; there are ${tasks.length}`)
   return task
 }

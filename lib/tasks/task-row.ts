@@ -1,19 +1,23 @@
 // A row of a data set as a task: { "question" | "prompt" | "messages", "answer", "id"?, "metadata"? }.
+import { z } from 'zod'
 import { isRecord } from '../core/is-record.js'
+import type { OptionsOf } from '../core/options.js'
 import type { Message } from '../policy/types.js'
 import type { Task } from '../rollout/types.js'
-import { type Columns, mapColumns } from './columns.js'
+import { columnsOptions, mapColumns } from './columns.js'
 
 const roles = ['system', 'user', 'assistant', 'tool']
 const questionKeys = ['question', 'prompt', 'messages'] as const
 const knownKeys: readonly string[] = [...questionKeys, 'answer', 'id', 'metadata']
 
-export interface RowOptions {
-  /** Without it a row has the names above, and others are refused. */
-  columns?: Columns
+export const rowShape = {
+  /** Which column is what. Without it a row has the names above, and others are refused. */
+  columns: columnsOptions.optional(),
   /** A system message before every question. */
-  system?: string
+  system: z.string().optional(),
 }
+export const rowOptions = z.strictObject(rowShape)
+export interface RowOptions extends OptionsOf<typeof rowShape> {}
 
 /** `fail` throws, naming where the row is from. */
 export function toTask(

@@ -1,7 +1,10 @@
 // Tools of the Vercel AI SDK, as tools of a rollout. The SDK is not imported: its tools are plain objects, and what
 // is asked of them here has been the same since its version 5.
 import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { Described, InvalidOptionError } from '../core/option-error.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import { toAiSdkMessages } from './ai-sdk-messages.js'
 import { type InputSchema, resolveInputSchema } from './input-schema.js'
 import { ToolInputError } from './tool-input-error.js'
@@ -20,10 +23,12 @@ export interface AiSdkTool {
   type?: string | undefined
 }
 
-export interface AiSdkOptions {
+export const aiSdkShape = {
   /** Passed to the tools as `experimental_context`. */
-  context?: unknown
+  context: z.unknown().optional(),
 }
+const aiSdkOptions = z.strictObject(aiSdkShape)
+export interface AiSdkOptions extends OptionsOf<typeof aiSdkShape> {}
 
 /** Of the SDK's Schema, made by jsonSchema(). */
 interface AiSdkSchema {
@@ -47,12 +52,13 @@ export async function fromAiSdk(
   options: AiSdkOptions = {},
 ): Promise<Tool[]> {
   if (typeof tools !== 'object' || tools === null || Array.isArray(tools)) {
-    throw new TypeError('fromAiSdk: takes an object of tools, each under its name')
+    throw new InvalidOptionError('fromAiSdk.tools', 'an object of tools, each under its name', tools)
   }
-  return Promise.all(Object.entries(tools).map(([name, tool]) => convert(name, tool, options)))
+  const { context } = readOptions(aiSdkOptions, options, 'fromAiSdk')
+  return Promise.all(Object.entries(tools).map(([name, tool]) => convert(name, tool, context)))
 }
 
-async function convert(name: string, tool: AiSdkTool, { context }: AiSdkOptions): Promise<Tool> {
+async function convert(name: string, tool: AiSdkTool, context: unknown): Promise<Tool> {
   const { execute, toModelOutput, description } = tool
   checkRuns(name, tool)
   const { check, ...input } = await inputOf(name, tool.inputSchema)
@@ -111,7 +117,10 @@ async function resolve(schema: unknown): Promise<Input> {
   }
   const standard = standardOf(schema)
   if (!standard || standard.vendor === 'zod') return resolveInputSchema(schema)
-  if (!standard.jsonSchema) throw new TypeError(`inputSchema: ${standard.vendor} gives no JSON Schema of it`)
+  if (!standard.jsonSchema) {
+    const given = new Described(`one of ${standard.vendor} without it`)
+    throw new InvalidOptionError('inputSchema', 'a schema that gives its JSON Schema', given)
+  }
   const check = async (value: unknown): Promise<Validation> => {
     const { value: parsed, issues } = await standard.validate(value)
     return issues
@@ -183,7 +192,10 @@ function fromModelOutput(output: unknown): unknown {
     case 'execution-denied':
       throw new Error(reason ?? 'denied')
     default:
-      throw new TypeError(`toModelOutput returned type ${JSON.stringify(type)}, which is not known`)
+      throw new HdpoError(
+        'ERR_AI_SDK_TOOL',
+        `toModelOutput returned type ${JSON.stringify(type)}, which is not known`,
+      )
   }
 }
 

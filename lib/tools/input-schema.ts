@@ -3,6 +3,7 @@
 import { Ajv, type ErrorObject, type Options } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { z } from 'zod'
+import { Described, InvalidOptionError } from '../core/option-error.js'
 import { ToolInputError } from './tool-input-error.js'
 
 export type JsonSchema = Record<string, unknown>
@@ -19,21 +20,24 @@ interface SchemaOptions {
    * user's own they are misspellings.
    */
   foreign?: boolean
+  /** What errors call it. Default 'input'. */
+  name?: string
 }
 
-/** Throws a TypeError that names `input` where it declares no arguments object. */
+/** Throws InvalidOptionError where it declares no arguments object. */
 export function resolveInputSchema(input: unknown, options: SchemaOptions = {}): InputSchema<unknown> {
+  const { name = 'input', foreign = false } = options
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw new TypeError(`input: must be a zod schema or a JSON Schema object, got ${describe(input)}`)
+    throw new InvalidOptionError(name, 'a zod schema or a JSON Schema object', input)
   }
-  if ('_zod' in input) return fromZod(input as z.ZodType)
-  if ('_def' in input) throw new TypeError('input: schemas of zod 3 are not supported, use zod 4')
-  return fromJsonSchema(input as JsonSchema, options)
+  if ('_zod' in input) return fromZod(input as z.ZodType, name)
+  if ('_def' in input) throw new InvalidOptionError(name, 'a schema of zod 4', new Described('one of zod 3'))
+  return fromJsonSchema(input as JsonSchema, name, foreign)
 }
 
-function fromZod(schema: z.ZodType): InputSchema<unknown> {
-  const { $schema: _, ...parameters } = zodToJsonSchema(schema)
-  checkIsObject(parameters)
+function fromZod(schema: z.ZodType, name: string): InputSchema<unknown> {
+  const { $schema: _, ...parameters } = zodToJsonSchema(schema, name)
+  checkIsObject(parameters, name)
   return {
     parameters,
     validate(input) {
@@ -47,17 +51,18 @@ function fromZod(schema: z.ZodType): InputSchema<unknown> {
 }
 
 /** What the policy writes is the schema's input; defaults and transformations come after. */
-function zodToJsonSchema(schema: z.ZodType): JsonSchema {
+function zodToJsonSchema(schema: z.ZodType, name: string): JsonSchema {
   try {
     return z.toJSONSchema(schema, { io: 'input' })
   } catch (error) {
-    throw new TypeError(`input: has no JSON Schema: ${(error as Error).message}`, { cause: error })
+    const given = new Described(`one that it cannot: ${(error as Error).message}`)
+    throw new InvalidOptionError(name, 'a schema that JSON Schema can express', given, { cause: error })
   }
 }
 
-function fromJsonSchema(schema: JsonSchema, options: SchemaOptions): InputSchema<unknown> {
-  checkIsObject(schema)
-  const check = compile(schema, options)
+function fromJsonSchema(schema: JsonSchema, name: string, foreign: boolean): InputSchema<unknown> {
+  checkIsObject(schema, name)
+  const check = compile(schema, name, foreign)
   return {
     parameters: schema,
     validate(input) {
@@ -68,7 +73,7 @@ function fromJsonSchema(schema: JsonSchema, options: SchemaOptions): InputSchema
   }
 }
 
-function compile(schema: JsonSchema, { foreign = false }: SchemaOptions) {
+function compile(schema: JsonSchema, name: string, foreign: boolean) {
   // `format` is not asserted, as JSON Schema 2020-12 has it by default.
   const options: Options = {
     allErrors: true,
@@ -80,13 +85,14 @@ function compile(schema: JsonSchema, { foreign = false }: SchemaOptions) {
   try {
     return new (draft07 ? Ajv : Ajv2020)(options).compile(schema)
   } catch (error) {
-    throw new TypeError(`input: is not a valid JSON Schema: ${(error as Error).message}`, { cause: error })
+    const given = new Described(`one that is none: ${(error as Error).message}`)
+    throw new InvalidOptionError(name, 'a valid JSON Schema', given, { cause: error })
   }
 }
 
-function checkIsObject(parameters: JsonSchema): void {
+function checkIsObject(parameters: JsonSchema, name: string): void {
   if (parameters.type === 'object') return
-  throw new TypeError(`input: must describe an object, got type ${JSON.stringify(parameters.type)}`)
+  throw new InvalidOptionError(`${name}.type`, '"object"', parameters.type)
 }
 
 /** RFC 6901 to a list of keys. */
@@ -107,9 +113,4 @@ function explain({ keyword, params, message = keyword }: ErrorObject): string {
 
 function complaint(path: readonly PropertyKey[], message: string): string {
   return path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`
-}
-
-function describe(value: unknown): string {
-  if (value === null) return 'null'
-  return Array.isArray(value) ? 'an array' : typeof value
 }

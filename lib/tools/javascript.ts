@@ -15,7 +15,7 @@ const nodeModules = `${sep}node_modules${sep}`
 
 /** Resolves once a first interpreter runs. */
 export async function javascriptTool(options: SandboxOptions = {}): Promise<CodeTool> {
-  const limits = resolveSandboxOptions(options, { memory: 64, leastMemory: 32 })
+  const limits = resolveSandboxOptions(options, 'javascript')
   const { settings, folders } = findQuickJS()
   const entry = `${sandboxFolder}javascript-interpreter.mjs`
   const command = await launchCommand({ entry, settings, folders }, limits)

@@ -1,28 +1,22 @@
 // The tools of an MCP server, as tools of a rollout.
-
-import { inspect } from 'node:util'
 import type { Tool as McpTool } from '@modelcontextprotocol/client'
 import { HdpoError } from '../core/errors.js'
+import { InvalidOptionError } from '../core/option-error.js'
+import { readOptions } from '../core/options.js'
 import { resolveInputSchema } from './input-schema.js'
-import type { McpEndpoint, McpProgram } from './mcp/address.js'
-import type { LinkSettings, McpLink } from './mcp/link.js'
+import type { McpLink } from './mcp/link.js'
+import {
+  type LinkSettings,
+  type McpEndpoint,
+  type McpOptions,
+  type McpProgram,
+  type McpServer,
+  mcpServer,
+} from './mcp/options.js'
 import { fromMcpResult } from './mcp/result.js'
 import type { Tool } from './types.js'
 
-export interface McpOptions {
-  /** Put before the names of the tools, so that servers with the same names go together: 'files_' and the like. */
-  prefix?: string
-  /** The server's own names of the tools to take. Default: all. */
-  only?: string[]
-  /** Milliseconds of one call. Default 30,000. */
-  timeout?: number
-  /** Milliseconds that a call waits for a server that is down and being restarted. Default 10,000. */
-  patience?: number
-  /** Bytes of one message from the server; a longer one ends the connection, which is made again. Default 10 MiB. */
-  maxMessageBytes?: number
-}
-
-export type McpServer = (McpProgram | McpEndpoint) & McpOptions
+export type { McpOptions, McpServer }
 
 export interface McpConnection {
   tools: Tool[]
@@ -37,16 +31,21 @@ const graceTime = 5000
 
 /**
  * Connects over stdio (`command`) or streamable HTTP (`url`) and lists the tools. Rejects where the server cannot be
- * reached, has two tools of one name, or one that no rollout can offer.
+ * reached, has two tools of one name, or one that no rollout can offer; with InvalidOptionError for wrong options.
  */
 export async function connectMcp(server: McpServer): Promise<McpConnection> {
-  const settings = checkServer(server)
+  const { prefix, only, timeout, patience, maxMessageBytes, ...address } = readOptions(
+    mcpServer,
+    server,
+    'connectMcp',
+  )
+  const settings = { timeout, patience, maxMessageBytes }
   // The client is half a second of loading, for those who have a server alone.
   const { McpLink } = await import('./mcp/link.js')
-  const link = await McpLink.open(server, settings)
+  const link = await McpLink.open(address as McpProgram | McpEndpoint, settings)
   try {
-    const listed = select(await link.listTools(), server.only)
-    const tools = listed.map((tool) => toTool(tool, link, settings, server.prefix ?? ''))
+    const listed = select(await link.listTools(), only)
+    const tools = listed.map((tool) => toTool(tool, link, settings, prefix))
     checkNames(tools, listed)
     return {
       tools,
@@ -96,7 +95,8 @@ function select(tools: readonly McpTool[], only: readonly string[] | undefined):
   const names = tools.map(({ name }) => name)
   const missing = only.find((name) => !names.includes(name))
   if (missing !== undefined) {
-    throw new RangeError(`only: the MCP server has no tool "${missing}", only ${names.join(', ') || 'none'}`)
+    const expected = `names of the server's tools, which are ${names.join(', ') || 'none'}`
+    throw new InvalidOptionError('connectMcp.only', expected, missing)
   }
   return tools.filter(({ name }) => only.includes(name))
 }
@@ -119,30 +119,4 @@ function checkNames(tools: readonly Tool[], listed: readonly McpTool[]): void {
       )
     }
   }
-}
-
-function checkServer(server: McpServer): LinkSettings {
-  const { prefix = '', timeout = 30_000, patience = 10_000, maxMessageBytes = 10 * 2 ** 20 } = server
-  const isProgram = 'command' in server && server.command !== undefined
-  const isEndpoint = 'url' in server && server.url !== undefined
-  if (isProgram === isEndpoint) throw new TypeError('connectMcp: takes either command or url')
-  if (isProgram && typeof server.command !== 'string') {
-    throw new TypeError(`command: must be a string, got ${inspect(server.command)}`)
-  }
-  if (isEndpoint && !/^https?:$/.test(protocolOf(server.url))) {
-    throw new TypeError(`url: must be an http or https URL, got ${inspect(server.url)}`)
-  }
-  if (!/^[A-Za-z0-9_-]{0,32}$/.test(prefix)) {
-    throw new RangeError(`prefix: must be at most 32 letters, digits, "_" or "-", got ${inspect(prefix)}`)
-  }
-  for (const [name, value] of Object.entries({ timeout, patience, maxMessageBytes })) {
-    if (typeof value !== 'number') throw new TypeError(`${name}: must be a number, got ${inspect(value)}`)
-    if (!(value > 0 && value <= 2 ** 30))
-      throw new RangeError(`${name}: must be more than 0 and at most 2^30, got ${value}`)
-  }
-  return { timeout, patience, maxMessageBytes }
-}
-
-function protocolOf(url: unknown): string {
-  return URL.canParse(String(url)) ? new URL(String(url)).protocol : ''
 }

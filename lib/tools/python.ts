@@ -19,7 +19,7 @@ const description =
  * interpreter runs; rejects with what is missing.
  */
 export async function pythonTool(options: SandboxOptions = {}): Promise<CodeTool> {
-  const limits = resolveSandboxOptions(options, { memory: 256, leastMemory: 64 })
+  const limits = resolveSandboxOptions(options, 'python')
   const pyodide = findPyodide()
   const program = (snapshot: 'make' | 'load'): InterpreterProgram => ({
     entry: `${sandboxFolder}python-interpreter.mjs`,

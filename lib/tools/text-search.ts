@@ -2,19 +2,30 @@
 import MiniSearch from 'minisearch'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { InvalidOptionError } from '../core/option-error.js'
+import { count, kind } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import { defineTool } from './define-tool.js'
 import { type Passage, toPassages } from './text-search/passages.js'
-import { type DocumentFields, readDocuments, type TextDocument } from './text-search/read-documents.js'
-import type { FinishedToolCall, Tool } from './types.js'
+import {
+  type DocumentFields,
+  documentFields,
+  readDocuments,
+  type TextDocument,
+} from './text-search/read-documents.js'
+import { toolCost, toolDescription, toolName } from './tool-options.js'
+import type { Tool } from './types.js'
 
 export type { DocumentFields, TextDocument }
 
-export interface TextIndexOptions {
-  /** Of JSONL lines. */
-  fields?: DocumentFields
+export const textIndexShape = {
+  /** Names of the fields in JSONL lines. */
+  fields: documentFields.prefault({}),
   /** Longest passage in characters. Default 1,000. */
-  passageCharacters?: number
+  passageCharacters: z.int().min(50).default(1000),
 }
+const textIndexOptions = z.strictObject(textIndexShape)
+export interface TextIndexOptions extends OptionsOf<typeof textIndexShape> {}
 
 export interface SearchResult extends Passage {
   /** Comparable within one search. */
@@ -28,15 +39,25 @@ export interface TextIndex {
   search(query: string, limit?: number): SearchResult[]
 }
 
-export interface SearchToolOptions {
-  index: TextIndex
-  /** Default 'search'. */
-  name?: string
-  description?: string
+export const searchToolShape = {
+  /** What buildTextIndex returns. */
+  index: kind<TextIndex>(
+    'what buildTextIndex returns',
+    (value) => typeof (value as TextIndex | null)?.search === 'function',
+  ),
+  /** What the policy calls it. Default 'search'. */
+  name: toolName.default('search'),
+  /** What the policy reads about it. Default: that it searches documents. */
+  description: toolDescription.default(
+    'Full-text search over documents. Returns the passages that match best.',
+  ),
   /** Passages of one result. Default 3. */
-  results?: number
-  cost?: number | ((call: FinishedToolCall) => number)
+  results: count.default(3),
+  /** What one call costs: a number, or a function of the finished call. Default: the reward counts calls. */
+  cost: toolCost.optional(),
 }
+const searchToolOptions = z.strictObject(searchToolShape)
+export interface SearchToolOptions extends OptionsOf<typeof searchToolShape> {}
 
 /**
  * From paths of files and folders (Markdown, text, JSONL), or from documents. Rejects, naming file and line, for what
@@ -44,9 +65,9 @@ export interface SearchToolOptions {
  */
 export async function buildTextIndex(
   source: string | readonly string[] | Iterable<TextDocument> | AsyncIterable<TextDocument>,
-  { fields = {}, passageCharacters = 1000 }: TextIndexOptions = {},
+  options: TextIndexOptions = {},
 ): Promise<TextIndex> {
-  checkCount('passageCharacters', passageCharacters, 50)
+  const { fields, passageCharacters } = readOptions(textIndexOptions, options, 'buildTextIndex')
   const passages: Passage[] = []
   const ids = new Set<string>()
   for await (const document of documentsOf(source, fields)) {
@@ -61,25 +82,12 @@ export async function buildTextIndex(
   return createIndex(passages, ids.size)
 }
 
-/** What a policy searches with. */
-export function searchTool({
-  index,
-  name = 'search',
-  description,
-  results = 3,
-  cost,
-}: SearchToolOptions): Tool<{ query: string }> {
-  if (typeof index?.search !== 'function') {
-    throw new TypeError(
-      `index: must be made by buildTextIndex, got ${index === null ? 'null' : typeof index}`,
-    )
-  }
-  checkCount('results', results, 1)
+/** What a policy searches with. Throws InvalidOptionError. */
+export function searchTool(options: SearchToolOptions): Tool<{ query: string }> {
+  const { index, results, ...tool } = readOptions(searchToolOptions, options, 'searchTool')
   return defineTool({
-    name,
-    description: description ?? 'Full-text search over documents. Returns the passages that match best.',
+    ...tool,
     input: z.object({ query: z.string().min(1).max(1000) }),
-    ...(cost !== undefined && { cost }),
     run: ({ query }) => describe(index.search(query, results), query),
   })
 }
@@ -96,7 +104,7 @@ function describe(results: readonly SearchResult[], query: string): string {
 
 function documentsOf(
   source: string | readonly string[] | Iterable<TextDocument> | AsyncIterable<TextDocument>,
-  fields: DocumentFields,
+  fields: Parameters<typeof readDocuments>[1],
 ): Iterable<TextDocument> | AsyncIterable<TextDocument> {
   if (typeof source === 'string') return readDocuments([source], fields)
   if (Array.isArray(source) && source.every((item) => typeof item === 'string'))
@@ -121,11 +129,11 @@ function createIndex(passages: readonly Passage[], documents: number): TextIndex
     documents,
     passages: passages.length,
     search(query, limit = 3) {
-      checkCount('limit', limit, 1)
+      const most = readOptions(count, limit, 'limit')
       return engine
         .search(query)
         .sort((left, right) => right.score - left.score || left.id - right.id)
-        .slice(0, limit)
+        .slice(0, most)
         .map(({ id, score }) => ({ ...(passages[id] as Passage), score }))
     },
   }
@@ -136,17 +144,11 @@ function plainLetters(term: string): string {
   return term.normalize('NFD').replaceAll(/\p{M}/gu, '').toLowerCase()
 }
 
-function checkDocument({ id, text }: TextDocument, ids: ReadonlySet<string>): void {
+function checkDocument(document: TextDocument, ids: ReadonlySet<string>): void {
+  const { id, text } = document
+  const option = `documents[${ids.size}]`
   if (typeof id !== 'string' || typeof text !== 'string') {
-    throw new TypeError(
-      `documents: must be { id, text, title? }, got { id: ${typeof id}, text: ${typeof text} }`,
-    )
+    throw new InvalidOptionError(option, 'a document: { id, text, title? }', document)
   }
-  if (ids.has(id)) throw new RangeError(`documents: two have the id "${id}"`)
-}
-
-function checkCount(name: string, value: unknown, least: number): void {
-  if (typeof value !== 'number') throw new TypeError(`${name}: must be a number, got ${typeof value}`)
-  if (!Number.isSafeInteger(value) || value < least)
-    throw new RangeError(`${name}: must be a whole number of at least ${least}, got ${value}`)
+  if (ids.has(id)) throw new InvalidOptionError(`${option}.id`, 'no id of a document before it', id)
 }

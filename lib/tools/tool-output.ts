@@ -1,22 +1,34 @@
 // A result that is more than text. Policies read text only so far: images have their place in a result, and
 // whoever returns one is told that it does not reach the policy.
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { kind, textOf } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 
-export interface ToolImage {
-  /** Encoded as `mediaType` says. */
-  data: Uint8Array
+const imageShape = {
+  /** The image, encoded as `mediaType` says. */
+  data: kind<Uint8Array>('a Uint8Array', (value) => value instanceof Uint8Array),
   /** Such as image/png. */
-  mediaType: string
+  mediaType: textOf('a media type that begins with image/', /^image\//),
 }
+export interface ToolImage extends OptionsOf<typeof imageShape> {}
+
+export const toolOutputShape = {
+  /** What the policy reads. Default: empty. */
+  text: z.string().default(''),
+  /** Images, which no policy sees so far. Default: none. */
+  images: z.array(z.strictObject(imageShape)).readonly().default([]),
+}
+const toolOutput = z.strictObject(toolOutputShape)
+export interface ToolOutputOptions extends OptionsOf<typeof toolOutputShape> {}
 
 export class ToolOutput {
   readonly text: string
   readonly images: readonly ToolImage[]
 
-  constructor({ text = '', images = [] }: { text?: string; images?: readonly ToolImage[] }) {
-    if (typeof text !== 'string') throw new TypeError(`text: must be a string, got ${typeof text}`)
-    if (!Array.isArray(images)) throw new TypeError(`images: must be a list, got ${typeof images}`)
-    for (const [index, image] of images.entries()) checkImage(image, index)
+  /** Throws InvalidOptionError. */
+  constructor(options: ToolOutputOptions) {
+    const { text, images } = readOptions(toolOutput, options, 'ToolOutput')
     this.text = text
     this.images = images
   }
@@ -30,15 +42,5 @@ export class ToolOutput {
       throw new HdpoError('ERR_IMAGE_RESULT', `the result is ${count}, but the policy reads text only`)
     }
     return `${this.text}\n[${count} left out: the policy reads text only]`
-  }
-}
-
-function checkImage(image: Partial<ToolImage> | null, index: number): void {
-  if (!(image?.data instanceof Uint8Array))
-    throw new TypeError(`images[${index}].data: must be a Uint8Array, got ${typeof image?.data}`)
-  if (typeof image.mediaType !== 'string' || !image.mediaType.startsWith('image/')) {
-    throw new TypeError(
-      `images[${index}].mediaType: must begin with image/, got ${JSON.stringify(image.mediaType)}`,
-    )
   }
 }

@@ -1,5 +1,7 @@
 // A conversation from somewhere else, made into what supervised training takes.
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import type { OptionsOf } from '../core/options.js'
 import { hasAnswerTag, tagAnswer } from '../policy/calls/markup.js'
 import { splitThought } from '../policy/calls/thoughts.js'
 import type { Message, ToolDescription } from '../policy/types.js'
@@ -11,13 +13,14 @@ export interface ImportedConversation {
   tools?: ToolDescription[]
 }
 
-export interface ImportOptions {
+export const importShape = {
   /**
-   * 'add' (default): what the last assistant message says, its thought apart, is put into <answer> tags where it has none, for that
-   * is where the rewards look for an answer, and what the policy is to learn. 'keep': as it was written.
+   * 'add': what the last assistant message says, its thought apart, is put into <answer> tags where it has none, for that is where
+   * the rewards look for an answer, and what the policy is to learn. 'keep': as it was written. Default 'add'.
    */
-  answerTags?: 'add' | 'keep'
+  answerTags: z.enum(['add', 'keep']).default('add'),
 }
+export interface ImportOptions extends OptionsOf<typeof importShape> {}
 
 /** A conversation that cannot be trained on, with why. */
 export class UnusableTrace extends HdpoError {

@@ -1,27 +1,35 @@
 // Conversations for supervised training out of files: hdpo's own, OpenAI's format, OpenTelemetry exports.
+
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { isRecord } from '../core/is-record.js'
+import { signal as signalOption } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
+import { reasonOf } from '../core/system-error.js'
 import type { Message } from '../policy/types.js'
 import { parseJsonLine } from '../tasks/json-line.js'
 import { readRows } from '../tasks/rows.js'
-import { type ImportedConversation, type ImportOptions, UnusableTrace } from './conversation.js'
+import { type ImportedConversation, type ImportOptions, importShape, UnusableTrace } from './conversation.js'
 import { fromOpenAi } from './openai.js'
 import { fromOtlp, isOtlp } from './otlp.js'
 
 export const conversationFormats = ['auto', 'hdpo', 'openai', 'otlp'] as const
 export type ConversationFormat = (typeof conversationFormats)[number]
 
-export interface ReadConversationsOptions extends ImportOptions {
+export const readConversationsShape = {
+  ...importShape,
   /**
-   * 'hdpo': { messages } as they are, with toolCalls. Default 'auto': OTLP where there are resourceSpans, OpenAI's where a
-   * message has tool_calls, a tool_call_id or content in parts, else hdpo's.
+   * 'hdpo': { messages } as they are, with toolCalls. 'auto': OTLP where there are resourceSpans, OpenAI's where a message has
+   * tool_calls, a tool_call_id or content in parts, else hdpo's. Default 'auto'.
    */
-  format?: ConversationFormat
+  format: z.enum(conversationFormats).default('auto'),
   /** Aborting ends the reading: the promise rejects with the signal's reason. */
-  signal?: AbortSignal
+  signal: signalOption.optional(),
 }
+const readConversationsOptions = z.strictObject(readConversationsShape)
+export interface ReadConversationsOptions extends OptionsOf<typeof readConversationsShape> {}
 
 export interface ReadConversations {
   conversations: ImportedConversation[]
@@ -32,8 +40,9 @@ export interface ReadConversations {
 /** From a .jsonl, .ndjson, .parquet or .json file (an OTLP export, or a list), or a folder of the first three. */
 export async function readConversations(
   path: string,
-  { format = 'auto', signal, ...options }: ReadConversationsOptions = {},
+  given: ReadConversationsOptions = {},
 ): Promise<ReadConversations> {
+  const { format, signal, ...options } = readOptions(readConversationsOptions, given, 'readConversations')
   const result: ReadConversations = { conversations: [], skipped: [] }
   const exports: unknown[] = []
   for await (const { value, where } of readValues(path, signal)) {
@@ -63,7 +72,7 @@ async function* readValues(
 ): AsyncGenerator<{ value: unknown; where: string }> {
   if (extname(path) !== '.json') return yield* readRows(path, signal)
   const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${error.message}`, { cause: error })
+    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   })
   const value = parseJsonLine(text, path)
   if (!Array.isArray(value)) return yield { value, where: path }

@@ -1,4 +1,5 @@
 // Sequences laid end to end for one optimiser step (shapes: PackedSequences in native.ts).
+import { HdpoError } from '../core/errors.js'
 import type { PackedSequences, PolicyBatch } from '../native/types.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
 import type { Rollout } from '../rollout/types.js'
@@ -38,7 +39,8 @@ export function packSequences(sequences: readonly MaskedSequence[]): PackedSeque
   const offsets = new Int32Array(sequences.length + 1)
   sequences.forEach((sequence, index) => {
     if (sequence.tokens.length !== sequence.mask.length) {
-      throw new RangeError(
+      throw new HdpoError(
+        'ERR_INTERNAL',
         `sequence ${index}: mask has ${sequence.mask.length} entries for ${sequence.tokens.length} tokens`,
       )
     }

@@ -1,5 +1,6 @@
 // What a step says about itself: one object a step, a line of metrics.jsonl. Rates and shares are 0 to 1.
 
+import { HdpoError } from '../core/errors.js'
 import type { EvaluationSummary } from '../evaluation/evaluate.js'
 import { type GradedMetrics, mean } from '../evaluation/metrics.js'
 import type { Advantages } from '../hdpo/algorithms.js'
@@ -106,7 +107,7 @@ export const noLoss: LossMetrics = {
  */
 export function lossMetrics(updates: readonly StepResult[]): LossMetrics {
   const [first] = updates
-  if (!first) throw new RangeError('updates: at least one is needed')
+  if (!first) throw new HdpoError('ERR_INTERNAL', 'a step without updates')
   const total = (value: (update: StepResult) => number) =>
     updates.reduce((sum, update) => sum + value(update), 0)
   const weighted = (

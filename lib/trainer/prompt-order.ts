@@ -1,6 +1,7 @@
 // Which examples a step trains on: an endless walk through shuffled epochs, addressed by position, so that
 // any step can be looked up without the steps before it.
 
+import { HdpoError } from '../core/errors.js'
 import { permutation } from '../core/permutation.js'
 import { deriveSeed } from '../core/seed.js'
 
@@ -13,7 +14,7 @@ export class PromptOrder {
     private readonly seed: number,
   ) {
     if (!Number.isInteger(examples) || examples < 1) {
-      throw new RangeError(`tasks: at least one is needed, got ${examples}`)
+      throw new HdpoError('ERR_INTERNAL', `an order of ${examples} examples`)
     }
   }
 

@@ -1,22 +1,29 @@
 // The dashboard: a page over the run folders, live while they train. It reads files and never talks to a trainer.
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { milliseconds, onWarning, secret, text } from '../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../core/options.js'
 import { addSecret } from '../core/secrets.js'
-import { type ListenOptions, listen } from '../http/listen.js'
+import { listen, listenShape } from '../http/listen.js'
 import { nodeListener } from '../http/node-listener.js'
 import { RunList } from './run-list.js'
 import { createUiHandler } from './ui-handler.js'
 
-export interface UiOptions extends ListenOptions {
+export const uiShape = {
+  ...listenShape,
   /** A run folder, or one with run folders in it. */
-  folder: string
-  /** Needed on anything but loopback. The page asks for it in its address: /?token=... */
-  token?: string
+  folder: text,
+  /** Needed on anything but loopback. The page asks for it in its address: /?token=... Default: none. */
+  token: secret.min(8).optional(),
   /** Milliseconds between looks at the runs. Default 1,000. */
-  interval?: number
-  onWarning?: (message: string) => void
+  interval: milliseconds.default(1000),
+  /** Told of what goes wrong beside the page. Default: process.emitWarning. */
+  onWarning,
 }
+const uiOptions = z.strictObject(uiShape)
+export interface UiOptions extends OptionsOf<typeof uiShape> {}
 
 export interface UiServer {
   url: string
@@ -26,19 +33,14 @@ export interface UiServer {
 }
 
 export async function startUi(options: UiOptions): Promise<UiServer> {
-  const {
-    folder,
-    token,
-    interval = 1000,
-    onWarning = (message) => process.emitWarning(message, 'HdpoWarning'),
-  } = options
+  const { folder, token, interval, onWarning, port, host } = readOptions(uiOptions, options, 'startUi')
   if (!existsSync(folder)) throw new HdpoError('ERR_NO_RUN', `there is no folder ${resolve(folder)}`)
   if (token !== undefined) addSecret(token, 'hdpo ui token')
   const runs = new RunList(folder)
   const found = runs.all().map(({ id }) => id)
   const handler = createUiHandler({ runs, token, interval, warn: onWarning })
   const listener = nodeListener(handler, (error) => onWarning(`a response broke off: ${String(error)}`))
-  const listening = await listen(listener, options, token !== undefined)
+  const listening = await listen(listener, { port, host }, token !== undefined)
   return {
     url: listening.url,
     runs: found,

@@ -27,8 +27,8 @@ function messageFor(change: Record<string, unknown>): string {
 }
 
 describe('checkConfig', () => {
-  it('takes a valid config as it is', () => {
-    expect(checkConfig(valid, trainSchema, 'run.yaml')).toEqual(valid)
+  it('takes a valid config', () => {
+    expect(checkConfig(valid, trainSchema, 'run.yaml')).toMatchObject(valid)
   })
 
   const mistakes: [string, Record<string, unknown>, string][] = [
@@ -114,7 +114,7 @@ describe('loadConfig', () => {
       'optimizer:',
       '  learningRate: 1.0e-4',
     ].join('\n')
-    expect(await load('run.yaml', yaml)).toEqual({ config: valid, folder })
+    expect(await load('run.yaml', yaml)).toMatchObject({ config: valid, folder })
   })
 
   it('reads TypeScript, with tasks and tools in it', async () => {

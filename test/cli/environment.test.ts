@@ -70,7 +70,7 @@ describe('resolveEnvironment', () => {
     vi.unstubAllEnvs()
     await expect(
       resolveEnvironment({ environment: 'atlas', secrets: ['ABSENT'] }, context()),
-    ).rejects.toThrow('secrets: the environment has no variable "ABSENT"')
+    ).rejects.toThrow("secrets: must be names of variables that the environment has, got 'ABSENT'")
   })
 
   it('calls the function that a module exports with the seed', async () => {

@@ -32,8 +32,12 @@ describe('redact', () => {
     vi.stubEnv('PLAIN', 'a plain variable')
     addSecretVariables(['PLAIN'])
     expect(redact('a plain variable')).toBe('[redacted]')
-    expect(() => addSecretVariables(['NO_SUCH_VARIABLE'])).toThrow('has no variable "NO_SUCH_VARIABLE"')
-    expect(() => addSecret('short')).toThrow('must have at least 8 characters, got 5')
+    expect(() => addSecretVariables(['NO_SUCH_VARIABLE'])).toThrow(
+      "secrets: must be names of variables that the environment has, got 'NO_SUCH_VARIABLE'",
+    )
+    expect(() => addSecret('short')).toThrow(
+      'secret: must be text of at least 8 characters, got 5 characters',
+    )
   })
 
   it.each([

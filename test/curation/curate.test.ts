@@ -7,6 +7,7 @@ import type { Message } from '../../lib/policy/types.js'
 import { ungraded } from '../../lib/rewards/rewards.js'
 import { defineTool } from '../../lib/tools/define-tool.js'
 import type { Tool } from '../../lib/tools/types.js'
+import { refuses } from '../core/wrong-options.js'
 import { complete, MisbehavingEndpoint, say } from '../rewards/misbehaving-endpoint.js'
 import { rightIf42, tasks } from '../trainer/scripted-environment.js'
 import { ScriptedPolicy } from '../trainer/scripted-policy.js'
@@ -231,4 +232,26 @@ describe('curate', () => {
     const signal = AbortSignal.abort(new Error('stopped by the test'))
     await expect(run({ signal })).rejects.toThrow('stopped by the test')
   })
+})
+
+describe('curate refuses, before it makes a folder', () => {
+  refuses(
+    (change) => run({ output: '/there/is/no/such/folder', ...(change as object) }),
+    [
+      [{ policy: undefined }, 'curate.policy: must be a policy, got undefined'],
+      [{ samples: 0 }, 'curate.samples: must be a whole number of at least 1, got 0'],
+      [{ concurrency: 0.5 }, 'curate.concurrency: must be a whole number of at least 1, got 0.5'],
+      [{ output: '' }, "curate.output: must be text that is not empty, got ''"],
+      [{ reward: { answer: 'exact' } }, "curate.reward.answer: must be a function, got 'exact'"],
+      [{ rollout: { maxTurns: 0 } }, 'curate.rollout.maxTurns: must be a whole number of at least 1, got 0'],
+      [
+        { rationale: { model: 'm', baseURL: 'here' } },
+        "curate.rationale.baseURL: must be an address that begins with http:// or https://, got 'here'",
+      ],
+      [
+        { sample: 3 },
+        'curate.sample: must be left out (there is no such option; did you mean samples?), got 3',
+      ],
+    ],
+  )
 })

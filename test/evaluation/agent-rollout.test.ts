@@ -66,12 +66,18 @@ describe('agentRollout', () => {
   it('refuses a reply of another form, and calls where none may be made', async () => {
     for (const [result, message] of [
       [{ answer: 4, toolCalls: [] }, 'outcome.answer: must be text, got 4'],
-      [{ toolCalls: [] }, 'outcome: needs correct, reward or answer'],
-      [{ answer: '4', toolcalls: [] }, 'outcome.toolcalls: unknown; known are'],
-      [{ answer: '4', toolCalls: [{}] }, 'outcome.toolCalls.0.name: '],
-      [{ answer: '4', toolCalls: [], usage: { promptTokens: 1 } }, 'outcome.usage.completionTokens: '],
+      [{ toolCalls: [] }, 'outcome: must be an object with correct, reward or answer, got { toolCalls: [] }'],
+      [
+        { answer: '4', toolcalls: [] },
+        'outcome.toolcalls: must be left out (there is no such option; did you mean toolCalls?), got []',
+      ],
+      [{ answer: '4', toolCalls: [{}] }, 'outcome.toolCalls[0].name: must be text, got undefined'],
+      [
+        { answer: '4', toolCalls: [], usage: { promptTokens: 1 } },
+        'outcome.usage.completionTokens: must be a number of at least 0, got undefined',
+      ],
       [{ answer: '4' }, 'the agent must return toolCalls, which an evaluation counts'],
-      ['4', "outcome: must be { answer?, correct?, reward?, toolCalls?, usage? }, got '4'"],
+      ['4', "outcome: must be an object, got '4'"],
     ] as const) {
       await expect(play((() => result) as unknown as Agent)).rejects.toMatchObject({
         code: 'ERR_AGENT',

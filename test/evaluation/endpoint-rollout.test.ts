@@ -4,6 +4,7 @@ import { ChatEndpoint } from '../../lib/evaluation/chat-endpoint.js'
 import { endpointRollout } from '../../lib/evaluation/endpoint-rollout.js'
 import type { Task } from '../../lib/rollout/types.js'
 import type { Tool } from '../../lib/tools/types.js'
+import { refuses } from '../core/wrong-options.js'
 import { MisbehavingEndpoint, send } from '../rewards/misbehaving-endpoint.js'
 import { call, serve } from '../server/conversations.js'
 import type { Script } from '../server/served-policy.js'
@@ -159,12 +160,18 @@ describe('an endpoint that misbehaves', () => {
     expect(broken.requests).toHaveLength(1)
   })
 
-  it('says what is wrong with an address', () => {
-    expect(() => new ChatEndpoint({ baseURL: 'localhost:8000', model: 'm' })).toThrow(
-      'endpoint: must begin with http',
-    )
-    expect(() => new ChatEndpoint({ baseURL: 'what', model: 'm' })).toThrow('endpoint: must be a URL')
-  })
+  refuses(
+    (change) => new ChatEndpoint({ baseURL: 'http://host/v1', model: 'm', ...(change as object) }),
+    [
+      [
+        { baseURL: 'localhost:8000' },
+        "endpoint.baseURL: must be an address that begins with http:// or https://, got 'localhost:8000'",
+      ],
+      [{ model: '' }, "endpoint.model: must be text that is not empty, got ''"],
+      [{ key: 12345 }, 'endpoint.key: must be text, got a number'],
+      [{ retry: { retries: -1 } }, 'endpoint.retry.retries: must be a whole number of at least 0, got -1'],
+    ],
+  )
 
   it.each([
     ['<think>Six sevens.</think>\n\n42', '42'],

@@ -14,6 +14,7 @@ import { mlflow } from '../../lib/loggers/mlflow.js'
 import { prometheus } from '../../lib/loggers/prometheus.js'
 import { tensorBoard } from '../../lib/loggers/tensorboard.js'
 import type { LoggedRun, RunLogger } from '../../lib/loggers/types.js'
+import { refuses } from '../core/wrong-options.js'
 
 let folder: string
 beforeEach(async () => {
@@ -256,10 +257,19 @@ describe('mlflow', () => {
   })
 
   it('names what it is not told', () => {
-    expect(() => mlflow({ url: 'nowhere' })).toThrow(/mlflow.url: must be a URL, got "nowhere"/)
+    expect(() => mlflow({ url: 'nowhere' })).toThrow(
+      "mlflow.url: must be an address that begins with http:// or https://, got 'nowhere'",
+    )
     const { MLFLOW_TRACKING_URI: kept } = process.env
     delete process.env.MLFLOW_TRACKING_URI
-    expect(() => mlflow()).toThrow(/MLFLOW_TRACKING_URI/)
+    expect(() => mlflow()).toThrow(
+      'mlflow.url: must be the tracking server, where MLFLOW_TRACKING_URI is not set, got undefined',
+    )
+    process.env.MLFLOW_TRACKING_URI = 'nowhere'
+    expect(() => mlflow()).toThrow(
+      "MLFLOW_TRACKING_URI: must be an address that begins with http:// or https://, got 'nowhere'",
+    )
+    delete process.env.MLFLOW_TRACKING_URI
     if (kept !== undefined) process.env.MLFLOW_TRACKING_URI = kept
   })
 })
@@ -292,7 +302,20 @@ describe('prometheus', () => {
     expect(text).toContain('hdpo_loss{run="two"} 1')
   })
 
-  it('wants a registry or a port', () => {
-    expect(() => prometheus({})).toThrow(/either register or port/)
-  })
+  refuses(prometheus, [
+    [{}, 'prometheus.port: must be a port, where no register is given, got undefined'],
+    [{ port: 70_000 }, 'prometheus.port: must be a whole number from 0 to 65535, got 70000'],
+    [{ port: 1, register: {} }, 'prometheus.port: must be left out where a register is given, got 1'],
+  ])
+})
+
+describe('options of others', () => {
+  refuses(mlflow, [
+    [{ url: 'http://host', retries: -1 }, 'mlflow.retries: must be a whole number of at least 0, got -1'],
+    [
+      { url: 'http://host', tokn: 'a-secret' },
+      'mlflow.tokn: must be left out (there is no such option; did you mean token?), got 8 characters',
+    ],
+  ])
+  refuses(tensorBoard, [[{ folder: 3 }, 'tensorBoard.folder: must be text, got 3']])
 })

@@ -144,12 +144,14 @@ describe('createChatTemplate', () => {
   })
 
   it('says what is wrong with a conversation', () => {
-    expect(() => atlas.supervised([reply], [])).toThrow(/before its first assistant message/)
+    expect(() => atlas.supervised([reply], [])).toThrow(
+      "messages: must be a conversation with a message before its first assistant message, got [ 'assistant' ]",
+    )
     expect(() => atlas.supervised([question, reply, reply], [])).toThrow(
-      /messages\[2\] follows another assistant/,
+      "messages[2]: must be of another role than the message before it (put both into one), got 'assistant'",
     )
     expect(() => atlas.supervised([question, call, result], [])).toThrow(
-      /ends with an assistant message, got role "tool"/,
+      /messages: must be a conversation that ends with an assistant message, got \[.*'tool' \]/,
     )
   })
 })

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadAddon } from '../../lib/native/addon.js'
 import type { ModelConfig } from '../../lib/native/types.js'
-import { resolveLora } from '../../lib/policy/lora.js'
+import { resolveLora } from '../../lib/policy/lora-options.js'
 import { countParameters, estimateMemory, type MemoryQuestion } from '../../lib/policy/memory-estimate.js'
 
 const qwen3: ModelConfig = {

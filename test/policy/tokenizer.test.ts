@@ -75,7 +75,7 @@ describe('loadTokenizer', () => {
 
   it('names a token outside the vocabulary', () => {
     expect(() => tokenizer.decode([tokenizer.vocabSize])).toThrow(
-      /token 2048 is not in the vocabulary of 2048 tokens/,
+      'tokens: must be tokens of the vocabulary, 0 to 2047, got 2048',
     )
   })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { noisyAnswer, ungraded } from '../../lib/rewards/rewards.js'
 import type { Rollout, Task } from '../../lib/rollout/types.js'
+import { refuses } from '../core/wrong-options.js'
 
 const task: Task = { id: 't', messages: [], answer: 1 }
 const rollout = (index: number, step = 0) =>
@@ -43,9 +44,11 @@ describe('noisyAnswer', () => {
     expect(noisyAnswer(exact, { probability: 0 })).toBe(exact)
   })
 
-  it('refuses a probability that is none', () => {
-    expect(() => noisyAnswer(exact, { probability: 1.5 })).toThrow(
-      'answerNoise: must be from 0 to 1, got 1.5',
-    )
-  })
+  refuses(
+    (options) => noisyAnswer(exact, options),
+    [
+      [{ probability: 1.5 }, 'noisyAnswer.probability: must be 0 to 1, got 1.5'],
+      [{ probability: 0, seed: -1 }, 'noisyAnswer.seed: must be a whole number of at least 0, got -1'],
+    ],
+  )
 })

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { Judge } from '../../lib/rewards/judge/judge.js'
 import type { JudgeOptions } from '../../lib/rewards/judge/options.js'
 import { parseVerdict } from '../../lib/rewards/judge/verdict.js'
+import { refuses } from '../core/wrong-options.js'
 import { complete, MisbehavingEndpoint, say, send } from './misbehaving-endpoint.js'
 
 let endpoint: MisbehavingEndpoint
@@ -274,18 +275,27 @@ describe('parseVerdict', () => {
   })
 })
 
-it('refuses options that cannot work, by name', () => {
-  const refused: [Partial<JudgeOptions>, string][] = [
-    [{ baseURL: 'localhost' }, 'judge.baseURL: must be an http or https address, got "localhost"'],
-    [{ baseURL: 'https://me:pass@host/v1' }, 'judge.baseURL: must hold no user name'],
-    [{ model: '' }, 'judge.model: must be the name of a model, got ""'],
+describe('options', () => {
+  refuses(open, [
+    [
+      { baseURL: 'localhost' },
+      "judge.baseURL: must be an address that begins with http:// or https://, got 'localhost'",
+    ],
+    [
+      { baseURL: 'https://me:pass@host/v1' },
+      'judge.baseURL: must be without user name and password (apiKeyVariable is for keys), got one with them',
+    ],
+    [{ model: '' }, "judge.model: must be text that is not empty, got ''"],
     [{ votes: 0 }, 'judge.votes: must be a whole number of at least 1, got 0'],
     [
       { apiKeyVariable: 'NO_SUCH_VARIABLE' },
-      'judge.apiKeyVariable: the environment has no variable "NO_SUCH_VARIABLE"',
+      "judge.apiKeyVariable: must be the name of a variable that the environment has, got 'NO_SUCH_VARIABLE'",
     ],
-    [{ timeout: -1 }, 'judge.timeout: must be from 0'],
-    [{ cache: 'disk' as 'memory' }, 'judge.cache: must be memory, false or { folder }, got "disk"'],
-  ]
-  for (const [options, message] of refused) expect(() => open(options)).toThrow(message)
+    [{ apiKey: 5 }, 'judge.apiKey: must be text, got a number'],
+    [{ temperature: -1 }, 'judge.temperature: must be a number of at least 0 or null, got -1'],
+    [{ timeout: -1 }, 'judge.timeout: must be greater than 0 and at most 2147483647, got -1'],
+    [{ minimumDelay: -1 }, 'judge.minimumDelay: must be 0 to 2147483647, got -1'],
+    [{ cache: 'disk' }, `judge.cache: must be "memory", false or an object, got 'disk'`],
+    [{ vote: 3 }, 'judge.vote: must be left out (there is no such option; did you mean votes?), got 3'],
+  ])
 })

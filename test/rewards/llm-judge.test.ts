@@ -72,5 +72,5 @@ it('leaves exactly those rollouts ungraded that it failed on', async () => {
 })
 
 it('refuses an empty rubric', () => {
-  expect(() => judge({ rubric: '' })).toThrow('judge.rubric: must be text, got ""')
+  expect(() => judge({ rubric: '' })).toThrow("judge.rubric: must be text that is not empty, got ''")
 })

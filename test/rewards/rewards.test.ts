@@ -34,6 +34,8 @@ const score = async (rollouts: Rollout[], task: Task, options: RewardOptions) =>
   partitionGraded(await scoreRollouts(rollouts, task, options)).graded
 
 describe('exactMatch', () => {
+  refuses(exactMatch, [[{ normalize: 'nfc' }, "exactMatch.normalize: must be a function, got 'nfc'"]])
+
   it.each<[unknown, string | undefined, boolean]>([
     ['Paris', 'Paris', true],
     ['Paris', '  pARIS\n', true],
@@ -58,7 +60,9 @@ describe('exactMatch', () => {
   })
 
   it.each([[undefined], [null], [{}], [[]], [['a', {}]]])('cannot compare with %j', (answer) => {
-    expect(() => exactMatch()(rollout('a'), task(answer))).toThrow(/^task "q1": exactMatch needs/)
+    expect(() => exactMatch()(rollout('a'), task(answer))).toThrow(
+      /^tasks\["q1"\]\.answer: must be text, a number, true, false or a list of them, for exactMatch, got /,
+    )
   })
 })
 
@@ -96,14 +100,21 @@ describe('numericMatch', () => {
     expect(reward(rollout('-101'), task(-100))).toBe(true)
   })
 
-  it('refuses tolerances and answers that are none', () => {
-    expect(() => numericMatch({ relativeTolerance: -1 })).toThrow(/^relativeTolerance: must be at least 0/)
-    expect(() => numericMatch({ absoluteTolerance: '1' as unknown as number })).toThrow(
-      /^absoluteTolerance: must be a number/,
-    )
-    expect(() => numericMatch()(rollout('1'), task('many'))).toThrow(/^task "q1": numericMatch needs.*"many"/)
-    expect(() => numericMatch()(rollout('1'), task(Number.NaN))).toThrow(/^task "q1"/)
-  })
+  refuses(numericMatch, [
+    [{ relativeTolerance: -1 }, 'numericMatch.relativeTolerance: must be at least 0, got -1'],
+    [{ absoluteTolerance: '1' }, "numericMatch.absoluteTolerance: must be a number of at least 0, got '1'"],
+    [
+      { tolerance: 1 },
+      'numericMatch.tolerance: must be left out (there is no such option; known: relativeTolerance, absoluteTolerance), got 1',
+    ],
+  ])
+  refuses(
+    (answer) => numericMatch()(rollout('1'), task(answer)),
+    [
+      ['many', `tasks["q1"].answer: must be a finite number, for numericMatch, got 'many'`],
+      [Number.NaN, 'tasks["q1"].answer: must be a finite number, for numericMatch, got NaN'],
+    ],
+  )
 })
 
 describe('scoreRollouts', () => {
@@ -198,7 +209,9 @@ describe('a rollout that could not be graded', () => {
   })
 
   it('needs a reason', () => {
-    expect(() => ungraded(' ')).toThrow('reason: must say why')
+    expect(() => ungraded(' ')).toThrow(
+      "ungraded.reason: must be text that says why a rollout is not graded, got ' '",
+    )
   })
 })
 
@@ -228,13 +241,14 @@ describe('verifier', () => {
     })
   })
 
-  it('refuses options that cannot work', () => {
-    expect(() => verifier('x' as never)).toThrow('check: must be a function, got string')
-    expect(() => verifier(() => true, { timeout: 0 })).toThrow('timeout: must be more than 0')
-    expect(() => verifier(() => true, { onError: 'skip' as never })).toThrow(
-      'onError: must be throw or ungraded',
-    )
-  })
+  refuses(verifier, [['x', "verifier.check: must be a function, got 'x'"]])
+  refuses(
+    (options) => verifier(() => true, options),
+    [
+      [{ timeout: 0 }, 'verifier.timeout: must be greater than 0 and at most 2147483647, got 0'],
+      [{ onError: 'skip' }, "verifier.onError: must be one of throw, ungraded, got 'skip'"],
+    ],
+  )
 })
 
 describe('regexMatch', () => {
@@ -256,11 +270,18 @@ describe('regexMatch', () => {
     expect(regexMatch({ pattern: 'paris', whole: false })(rollout('In Paris.'), task(null))).toBe(true)
   })
 
-  it('refuses patterns that do not compile', () => {
-    expect(() => regexMatch({ pattern: '(' })).toThrow(/^pattern: /)
-    expect(() => regexMatch()(rollout('a'), task('('))).toThrow(/^task "q1": answer: /)
-    expect(() => regexMatch()(rollout('a'), task(3))).toThrow(/^task "q1": regexMatch needs answer/)
-  })
+  refuses(regexMatch, [
+    [{ pattern: '(' }, "regexMatch.pattern: must be a regular expression that compiles, got '('"],
+    [{ pattern: 3 }, 'regexMatch.pattern: must be text or a regular expression, got 3'],
+    [{ whole: 'yes' }, "regexMatch.whole: must be true or false, got 'yes'"],
+  ])
+  refuses(
+    (answer) => regexMatch()(rollout('a'), task(answer)),
+    [
+      ['(', 'tasks["q1"].answer: must be a regular expression that compiles, got \'(\''],
+      [3, 'tasks["q1"].answer: must be the source of a regular expression, for regexMatch, got 3'],
+    ],
+  )
 })
 
 describe('jsonSchemaMatch', () => {
@@ -284,11 +305,19 @@ describe('jsonSchemaMatch', () => {
     expect(reward(rollout('{"city": "Lyon"}'), task({ city: 'Paris' }))).toBe(false)
   })
 
-  it('refuses schemas that are none', () => {
-    expect(() => jsonSchemaMatch({ schema: { type: 'thing' } })).toThrow(
-      /^schema: is not a valid JSON Schema/,
-    )
-    expect(() => jsonSchemaMatch()(rollout('1'), task('x'))).toThrow(/^task "q1": jsonSchemaMatch needs/)
-    expect(() => jsonSchemaMatch({ equal: true })).toThrow('equal: needs schema')
-  })
+  refuses(jsonSchemaMatch, [
+    [
+      { schema: { type: 'thing' } },
+      'jsonSchemaMatch.schema: must be a valid JSON Schema, got one that is none: schema is invalid: data/type must be equal to one of the allowed values, data/type must be array, data/type must match a schema in anyOf',
+    ],
+    [{ schema: 'x' }, "jsonSchemaMatch.schema: must be a JSON Schema, got 'x'"],
+    [
+      { equal: true },
+      'jsonSchemaMatch.equal: must be false where there is no schema (the value is compared with the answer then), got true',
+    ],
+  ])
+  refuses(
+    (answer) => jsonSchemaMatch()(rollout('1'), task(answer)),
+    [['x', `tasks["q1"].answer: must be a JSON Schema, for jsonSchemaMatch, got 'x'`]],
+  )
 })

@@ -18,6 +18,7 @@ import { type AgentRolloutsOptions, agentRollouts } from '../../lib/server/agent
 import { type AgentServer, createServer } from '../../lib/server/create-server.js'
 import { Trainer, type TrainerStep } from '../../lib/trainer/trainer.js'
 import type { TrainerOptions } from '../../lib/trainer/trainer-options.js'
+import { refuses } from '../core/wrong-options.js'
 import { tasks } from '../trainer/scripted-environment.js'
 import { ScriptedPolicy } from '../trainer/scripted-policy.js'
 
@@ -304,17 +305,33 @@ describe('agents that fail', () => {
     await expect(drain(train({ agent: wrong }).run())).rejects.toThrow(
       'outcome.correct: must be true or false',
     )
-    expect(() => agentRollouts({ server, agent: 'x' as never })).toThrow(
-      'agent: must be a function, got string',
-    )
-    expect(() => agentRollouts({ server, agent, concurrency: 0 })).toThrow('concurrency')
+  })
+
+  refuses(
+    (change) => agentRollouts({ server: {} as never, agent: async () => ({}), ...(change as object) }),
+    [
+      [{ server: undefined }, 'agentRollouts.server: must be what createServer returns, got undefined'],
+      [{ agent: 'x' }, "agentRollouts.agent: must be a function, got 'x'"],
+      [{ concurrency: 0 }, 'agentRollouts.concurrency: must be a whole number of at least 1, got 0'],
+      [
+        { timeout: 2 ** 31 },
+        'agentRollouts.timeout: must be greater than 0 and at most 2147483647, got 2147483648',
+      ],
+      [{ toolCosts: { search: -1 } }, 'agentRollouts.toolCosts.search: must be at least 0, got -1'],
+    ],
+  )
+
+  it('are told what of a rollout is not theirs to set', async () => {
     const group = agentRollouts({ server, agent })
     const [task] = tasks(1)
     await expect(group(new ScriptedPolicy(), task as never, [], { size: 1 })).rejects.toThrow(
-      'another policy',
+      'policy: must be the one that the server serves, got another',
     )
     await expect(group(policy, task as never, [], { size: 1, toolChoice: 'required' })).rejects.toThrow(
-      'toolChoice',
+      "rollout.toolChoice: must be auto or none (an agent's requests say whether a call is required), got 'required'",
+    )
+    await expect(group(policy, task as never, [], { size: 1, stop: ['x'] })).rejects.toThrow(
+      "rollout.stop: must be left out (an agent's requests say where a turn stops), got [ 'x' ]",
     )
   })
 

@@ -8,6 +8,7 @@ import type { Task } from '../../lib/rollout/types.js'
 import { type OpenTasksOptions, openTasks } from '../../lib/tasks/open-tasks.js'
 import type { RowSource } from '../../lib/tasks/rows.js'
 import { takeTasks } from '../../lib/tasks/task-list.js'
+import { refuses } from '../core/wrong-options.js'
 
 let folder: string
 beforeAll(async () => {
@@ -208,15 +209,32 @@ describe('split', () => {
     expect(await load(same, { split: { part: 'train', heldOutShare: 0.5, by: 'id' } })).not.toHaveLength(10)
   })
 
-  it('refuses shares that leave nothing', async () => {
-    await expect(part({ heldOutShare: 1 })).rejects.toThrow('split.heldOutShare: must be between 0 and 1')
-    await expect(part({ part: 'test' as 'train' })).rejects.toThrow(
-      'split.part: must be train or held-out, got "test"',
-    )
-  })
+  refuses(part, [
+    [{ heldOutShare: 1 }, 'openTasks.split.heldOutShare: must be greater than 0 and less than 1, got 1'],
+    [{ part: 'test' }, "openTasks.split.part: must be one of train, held-out, got 'test'"],
+    [{ by: 'answer' }, "openTasks.split.by: must be one of question, id, got 'answer'"],
+    [{ seed: 0.5 }, 'openTasks.split.seed: must be a whole number of at least 0, got 0.5'],
+  ])
 })
 
 describe('what is refused', () => {
+  refuses(load, [[5, 'source: must be a path, paths, rows or an async iterable of rows, got 5']])
+  refuses(
+    (options) => load(rows(1), options),
+    [
+      [{ limit: 0 }, 'openTasks.limit: must be a whole number of at least 1, got 0'],
+      [{ system: 3 }, 'openTasks.system: must be text, got 3'],
+      [
+        { columns: { questoin: 'q' } },
+        "openTasks.columns.questoin: must be left out (there is no such option; did you mean question?), got 'q'",
+      ],
+      [
+        { columns: { answer: { column: 'a', pattern: '(' } } },
+        "openTasks.columns.answer.pattern: must be the source of a regular expression, got '('",
+      ],
+    ],
+  )
+
   it('names file and place', async () => {
     const bad = await write('bad.jsonl', ['{"question": "q", "answer": 1}', '{"question"'])
     await expect(load(bad)).rejects.toThrow(/bad\.jsonl:2: not JSON/)
@@ -233,11 +251,7 @@ describe('what is refused', () => {
     await expect(load(await write('fake.parquet', ['nothing like it']))).rejects.toThrow(
       /cannot read .*fake\.parquet/,
     )
-    await expect(load(5 as never)).rejects.toThrow('source: must be a path, paths, rows or an async iterable')
     await expect(load([1 as never])).rejects.toThrow('row 1: must hold an object, got 1')
-    await expect(load(rows(1), { limit: 0 })).rejects.toThrow(
-      'limit: must be a whole number of at least 1, got 0',
-    )
   })
 
   it('passes on what an iterable throws', async () => {

@@ -234,13 +234,13 @@ describe('tools of the AI SDK', () => {
     [
       'an input that is no object',
       { inputSchema: z.string(), execute: () => 1 },
-      /AI SDK tool "it": input: must describe an object/,
+      /AI SDK tool "it": input\.type: must be "object", got 'string'/,
     ],
     ['zod 3', { inputSchema: { _def: {}, '~standard': { vendor: 'zod' } }, execute: () => 1 }, /zod 3/],
     [
       'no JSON Schema',
       { inputSchema: { '~standard': { vendor: 'other' } }, execute: () => 1 },
-      /other gives no JSON Schema/,
+      /inputSchema: must be a schema that gives its JSON Schema, got one of other/,
     ],
   ])('%s: refused by name', async (_, it, message) => {
     await expect(fromAiSdk({ it: it as never })).rejects.toThrow(message)
@@ -248,6 +248,8 @@ describe('tools of the AI SDK', () => {
 
   it('names that no policy can write are refused', async () => {
     await expect(fromAiSdk({ 'a tool': weather })).rejects.toThrow(/AI SDK tool "a tool": its name must be/)
-    await expect(fromAiSdk([weather] as never)).rejects.toThrow(/takes an object of tools/)
+    await expect(fromAiSdk([weather] as never)).rejects.toThrow(
+      /^fromAiSdk\.tools: must be an object of tools, each under its name, got \[/,
+    )
   })
 })

@@ -2,6 +2,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
 import { defineTool } from '../../lib/tools/define-tool.js'
 import { ToolInputError } from '../../lib/tools/tool-input-error.js'
+import { refuses } from '../core/wrong-options.js'
 
 const valid = {
   name: 'lookup',
@@ -104,47 +105,54 @@ describe('cost', () => {
   })
 })
 
-describe('a bad definition', () => {
-  it.each<[string, Record<string, unknown>, new (...input: never[]) => Error, RegExp]>([
-    ['no name', { name: undefined }, TypeError, /^name: /],
-    ['a name with spaces', { name: 'look up' }, TypeError, /^name: .*got "look up"/],
-    ['a long name', { name: 'x'.repeat(65) }, TypeError, /^name: /],
-    ['an empty description', { description: ' ' }, TypeError, /^description: /],
-    ['no run', { run: undefined }, TypeError, /^run: must be a function, got undefined/],
-    ['no input', { input: undefined }, TypeError, /^input: .*got undefined/],
-    ['an input that is no schema', { input: { type: 'objekt' } }, TypeError, /^input: .*"objekt"/],
+describe('defineTool refuses', () => {
+  refuses(
+    (change) => defineTool({ ...valid, ...(change as object) }),
     [
-      'an input that is not valid JSON Schema',
-      { input: { type: 'object', required: 'key' } },
-      TypeError,
-      /^input: is not a valid JSON Schema/,
+      [{ name: undefined }, 'defineTool.name: must be 1 to 64 letters, digits, "_" or "-", got undefined'],
+      [{ name: 'look up' }, `defineTool.name: must be 1 to 64 letters, digits, "_" or "-", got 'look up'`],
+      [
+        { name: 'x'.repeat(65) },
+        `defineTool.name: must be 1 to 64 letters, digits, "_" or "-", got '${'x'.repeat(65)}'`,
+      ],
+      [
+        { description: ' ' },
+        "defineTool.description: must be text that tells the policy what the tool does, got ' '",
+      ],
+      [{ run: undefined }, 'defineTool.run: must be a function, got undefined'],
+      [{ input: undefined }, 'defineTool.input: must be a zod schema or a JSON Schema object, got undefined'],
+      [{ input: [] }, 'defineTool.input: must be a zod schema or a JSON Schema object, got []'],
+      [{ input: { type: 'objekt' } }, `defineTool.input.type: must be "object", got 'objekt'`],
+      [
+        { input: { type: 'object', required: 'key' } },
+        'defineTool.input: must be a valid JSON Schema, got one that is none: schema is invalid: data/required must be array',
+      ],
+      [
+        { input: { type: 'object', propertys: {} } },
+        'defineTool.input: must be a valid JSON Schema, got one that is none: strict mode: unknown keyword: "propertys"',
+      ],
+      [{ input: z.string() }, `defineTool.input.type: must be "object", got 'string'`],
+      [
+        { input: z.object({ when: z.date() }) },
+        'defineTool.input: must be a schema that JSON Schema can express, got one that it cannot: Date cannot be represented in JSON Schema',
+      ],
+      [{ input: { _def: {}, parse() {} } }, 'defineTool.input: must be a schema of zod 4, got one of zod 3'],
+      [
+        { timeout: '1' },
+        "defineTool.timeout: must be a number greater than 0 and at most 2147483647, got '1'",
+      ],
+      [{ timeout: 0 }, 'defineTool.timeout: must be greater than 0 and at most 2147483647, got 0'],
+      [
+        { timeout: Number.POSITIVE_INFINITY },
+        'defineTool.timeout: must be greater than 0 and at most 2147483647, got Infinity',
+      ],
+      [{ cost: '1' }, "defineTool.cost: must be a number of at least 0 or a function, got '1'"],
+      [{ cost: -1 }, 'defineTool.cost: must be a number of at least 0 or a function, got -1'],
+      [
+        { timeOut: 3 },
+        'defineTool.timeOut: must be left out (there is no such option; did you mean timeout?), got 3',
+      ],
     ],
-    ['a misspelt keyword', { input: { type: 'object', propertys: {} } }, TypeError, /^input: .*propertys/],
-    [
-      'a zod schema of no object',
-      { input: z.string() },
-      TypeError,
-      /^input: must describe an object, got type "string"/,
-    ],
-    [
-      'a zod schema without JSON Schema',
-      { input: z.object({ when: z.date() }) },
-      TypeError,
-      /^input: has no JSON Schema/,
-    ],
-    ['a zod 3 schema', { input: { _def: {}, parse() {} } }, TypeError, /^input: .*zod 3/],
-    ['a timeout that is no number', { timeout: '1' }, TypeError, /^timeout: /],
-    ['a timeout of 0', { timeout: 0 }, RangeError, /^timeout: .*got 0/],
-    ['a cost that is no number', { cost: '1' }, TypeError, /^cost: .*got string/],
-    ['a negative cost', { cost: -1 }, RangeError, /^cost: .*got -1/],
-    ['an endless timeout', { timeout: Number.POSITIVE_INFINITY }, RangeError, /^timeout: /],
-  ])('%s is refused by name', (_, field, type, message) => {
-    const define = () => defineTool({ ...valid, ...field })
-    expect(define).toThrow(type)
-    expect(define).toThrow(message)
-  })
-
-  it('is refused where it is no definition', () => {
-    expect(() => defineTool(undefined as never)).toThrow(/^defineTool: takes/)
-  })
+  )
+  refuses(defineTool as never, [[undefined, 'defineTool: must be an object, got undefined']])
 })

@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
 import type { ToolCallRecord } from '../../lib/rollout/types.js'
 import { connectMcp, type McpConnection, type McpServer } from '../../lib/tools/mcp.js'
+import { refuses } from '../core/wrong-options.js'
 import { createServer } from './mcp/tools.mjs'
 
 const program = (file: string, ...args: string[]) => ({
@@ -116,7 +117,7 @@ describe('a server over stdio', () => {
     expect(server.tools.map(({ name }) => name)).toEqual(['test_add'])
     expect(await call(server, 'test_add', { a: 1, b: 1 })).toMatchObject({ outcome: 'ok', observation: '2' })
     await expect(connectMcp({ ...program('server.mjs'), only: ['ad'] })).rejects.toThrow(
-      /^only: the MCP server has no tool "ad", only add, pid/,
+      /^connectMcp\.only: must be names of the server's tools, which are add, pid.*, got 'ad'$/,
     )
   })
 
@@ -239,7 +240,7 @@ describe('a server that misbehaves', () => {
     ['has two tools of one name', 'duplicates', /two tools named "get_page" \("get\.page", "get_page"\)/],
     ['has a name that is too long', 'long-name', /has 80 characters/],
     ['takes no object', 'no-object', /inputSchema|odd/],
-    ['has a schema that is none', 'bad-schema', /MCP tool "odd": input: is not a valid JSON Schema/],
+    ['has a schema that is none', 'bad-schema', /MCP tool "odd": input: must be a valid JSON Schema, got/],
     [
       'dies at once',
       'dies',
@@ -344,16 +345,34 @@ describe('a server over HTTP', () => {
   })
 })
 
-describe('options', () => {
-  it.each([
-    [{}, TypeError, /takes either command or url/],
-    [{ command: 'a', url: 'http://a' }, TypeError, /takes either command or url/],
-    [{ url: 'file:///etc/passwd' }, TypeError, /^url: /],
-    [{ command: 'a', timeout: 0 }, RangeError, /^timeout: .*got 0/],
-    [{ command: 'a', prefix: 'a b' }, RangeError, /^prefix: /],
-  ])('%j is refused by name', async (server, type, message) => {
-    const error = await connectMcp(server as never).catch((reason: unknown) => reason)
-    expect(error).toBeInstanceOf(type)
-    expect((error as Error).message).toMatch(message)
-  })
+describe('connectMcp refuses', () => {
+  refuses(connectMcp, [
+    [{}, 'connectMcp.command: must be text, where no url is given, got undefined'],
+    [
+      { command: 'a', url: 'http://a' },
+      "connectMcp.url: must be left out where command is given, got 'http://a'",
+    ],
+    [
+      { url: 'file:///etc/passwd' },
+      "connectMcp.url: must be an address that begins with http:// or https://, got 'file:///etc/passwd'",
+    ],
+    [{ command: 'a', args: 'b' }, "connectMcp.args: must be a list, got 'b'"],
+    [{ command: 'a', env: { KEY: 1234 } }, 'connectMcp.env.KEY: must be text, got a number'],
+    [
+      { command: 'a', timeout: 0 },
+      'connectMcp.timeout: must be greater than 0 and at most 1073741824, got 0',
+    ],
+    [
+      { command: 'a', patience: '1' },
+      "connectMcp.patience: must be a number greater than 0 and at most 1073741824, got '1'",
+    ],
+    [
+      { command: 'a', prefix: 'a b' },
+      `connectMcp.prefix: must be at most 32 letters, digits, "_" or "-", got 'a b'`,
+    ],
+    [
+      { comand: 'a' },
+      "connectMcp.comand: must be left out (there is no such option; did you mean command?), got 'a'",
+    ],
+  ])
 })

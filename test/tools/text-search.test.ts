@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { toPassages } from '../../lib/tools/text-search/passages.js'
 import { buildTextIndex, searchTool, type TextDocument } from '../../lib/tools/text-search.js'
+import { refuses } from '../core/wrong-options.js'
 
 let folder: string
 const write = (path: string, text: string) => {
@@ -108,23 +109,32 @@ describe('buildTextIndex', () => {
         { id: 'a', text: 'a' },
         { id: 'a', text: 'b' },
       ],
-      /two have the id "a"/,
+      "documents[1].id: must be no id of a document before it, got 'a'",
     ],
     [
       'a document without text',
       () => [{ id: 'a' }] as never,
-      /must be \{ id, text, title\? \}, got \{ id: string, text: undefined \}/,
+      "documents[0]: must be a document: { id, text, title? }, got { id: 'a' }",
     ],
     ['nothing', () => [], /no text to index/],
   ])('%s is refused by name', async (_, source, message) => {
     await expect(buildTextIndex(source())).rejects.toThrow(message)
   })
 
-  it('refuses options by name', async () => {
-    await expect(buildTextIndex([{ id: 'a', text: 'a' }], { passageCharacters: 1 })).rejects.toThrow(
-      /^passageCharacters: /,
-    )
-  })
+  refuses(
+    (options) => buildTextIndex([{ id: 'a', text: 'a' }], options),
+    [
+      [
+        { passageCharacters: 1 },
+        'buildTextIndex.passageCharacters: must be a whole number of at least 50, got 1',
+      ],
+      [{ fields: { text: '' } }, "buildTextIndex.fields.text: must be text that is not empty, got ''"],
+      [
+        { fields: { body: 'x' } },
+        "buildTextIndex.fields.body: must be left out (there is no such option; known: text, title, id), got 'x'",
+      ],
+    ],
+  )
 })
 
 describe('passages', () => {
@@ -158,10 +168,11 @@ describe('searchTool', () => {
     expect(() => search.validate({ query: '' })).toThrow(/^query: /)
   })
 
-  it.each([
-    [{ index: null }, /^index: must be made by buildTextIndex, got null/],
-    [{ index: { search() {} }, results: 0 }, /^results: .*got 0/],
-  ])('%j is refused by name', (options, message) => {
-    expect(() => searchTool(options as never)).toThrow(message)
-  })
+  refuses(searchTool, [
+    [{ index: null }, 'searchTool.index: must be what buildTextIndex returns, got null'],
+    [
+      { index: { search() {} }, results: 0 },
+      'searchTool.results: must be a whole number of at least 1, got 0',
+    ],
+  ])
 })

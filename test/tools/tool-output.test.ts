@@ -4,6 +4,7 @@ import { defineTool } from '../../lib/tools/define-tool.js'
 import { ToolInputError } from '../../lib/tools/tool-input-error.js'
 import { ToolOutput } from '../../lib/tools/tool-output.js'
 import { ToolTimeoutError } from '../../lib/tools/tool-timeout-error.js'
+import { refuses } from '../core/wrong-options.js'
 
 const image = { data: new Uint8Array([1]), mediaType: 'image/png' }
 
@@ -43,20 +44,21 @@ describe('a result with images', () => {
     })
   })
 
-  it.each([
-    [{ text: 1 }, 'text: must be a string, got number'],
-    [{ images: 'a' }, 'images: must be a list, got string'],
+  refuses(
+    (parts) => new ToolOutput(parts),
     [
-      { images: [{ data: 'AA==', mediaType: 'image/png' }] },
-      'images[0].data: must be a Uint8Array, got string',
+      [{ text: 1 }, 'ToolOutput.text: must be text, got 1'],
+      [{ images: 'a' }, "ToolOutput.images: must be a list, got 'a'"],
+      [
+        { images: [{ data: 'AA==', mediaType: 'image/png' }] },
+        "ToolOutput.images[0].data: must be a Uint8Array, got 'AA=='",
+      ],
+      [
+        { images: [image, { ...image, mediaType: 'text/plain' }] },
+        "ToolOutput.images[1].mediaType: must be a media type that begins with image/, got 'text/plain'",
+      ],
     ],
-    [
-      { images: [image, { ...image, mediaType: 'text/plain' }] },
-      'images[1].mediaType: must begin with image/',
-    ],
-  ])('%j is refused by name', (parts, message) => {
-    expect(() => new ToolOutput(parts as never)).toThrow(message)
-  })
+  )
 })
 
 describe('errors that a tool throws', () => {

@@ -1,8 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readConversations } from '../../lib/traces/read-conversations.js'
+import { refuses } from '../core/wrong-options.js'
 
 let folder: string
 beforeAll(async () => {
@@ -81,4 +82,14 @@ it('names what cannot be read', async () => {
     'nothing.jsonl: has no conversation to train on; 1 cannot be used, the first',
   )
   await expect(readConversations(join(folder, 'absent.json'))).rejects.toThrow(/cannot read .*absent\.json/)
+})
+
+describe('options', () => {
+  refuses(
+    (options) => readConversations('absent.jsonl', options),
+    [
+      [{ format: 'xml' }, "readConversations.format: must be one of auto, hdpo, openai, otlp, got 'xml'"],
+      [{ answerTags: true }, 'readConversations.answerTags: must be one of add, keep, got true'],
+    ],
+  )
 })

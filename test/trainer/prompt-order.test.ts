@@ -28,7 +28,7 @@ describe('PromptOrder', () => {
   })
 
   it('refuses an empty data set', () => {
-    expect(() => new PromptOrder(0, 0)).toThrow(RangeError)
+    expect(() => new PromptOrder(0, 0)).toThrow('an order of 0 examples')
   })
 })
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { rolloutId } from '../../lib/run/store/rollout-record.js'
 import { startUi, type UiOptions, type UiServer } from '../../lib/ui/ui-server.js'
+import { refuses } from '../core/wrong-options.js'
 import { writeRun, writeStep } from '../run/store/recorded-run.js'
 
 let folder: string
@@ -143,4 +144,16 @@ describe('startUi', () => {
     expect(text).toContain('# TYPE hdpo_calls_per_rollout gauge\nhdpo_calls_per_rollout{run="first"} 0.5\n')
     expect(text).toContain('hdpo_seconds_train{run="first"} 1.5\n')
   })
+})
+
+describe('startUi refuses', () => {
+  refuses(startUi, [
+    [{}, 'startUi.folder: must be text, got undefined'],
+    [{ folder: '.', port: 1e6 }, 'startUi.port: must be a whole number from 0 to 65535, got 1000000'],
+    [
+      { folder: '.', token: 'short' },
+      'startUi.token: must be text of at least 8 characters, got 5 characters',
+    ],
+    [{ folder: '.', interval: 0 }, 'startUi.interval: must be greater than 0 and at most 2147483647, got 0'],
+  ])
 })

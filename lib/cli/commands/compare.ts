@@ -148,7 +148,7 @@ class TerminalObserver implements CompareObserver {
 
 function findJob(grid: Grid, id: string): Job {
   const job = jobsOf(grid).find((each) => each.id === id)
-  if (!job) throw new RangeError(`--job: the grid has no job "${id}"`)
+  if (!job) throw new HdpoError('ERR_CONFIG', `--job: the grid has no job "${id}"`)
   return job
 }
 

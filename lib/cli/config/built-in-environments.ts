@@ -1,18 +1,17 @@
 // The task families that come with hdpo, by name, as environments.
 import { z } from 'zod'
 import { createAtlas } from '../../families/atlas/atlas.js'
-import { createCities } from '../../families/cities/cities.js'
-import type { TaskFamily } from '../../families/task-family.js'
+import { citiesShape, createCities } from '../../families/cities/cities.js'
+import { familyShape, type TaskFamily } from '../../families/task-family.js'
 import type { Environment } from '../../trainer/environment.js'
 import { checkConfig } from './config.js'
 
 /** `environmentSettings` of a config, for every built-in family. */
-const settingsSchema = z.strictObject({
-  heldOutShare: z.number().gt(0).lt(1).exactOptional(),
-  answerNoise: z.number().min(0).max(1).exactOptional(),
-})
-
-const citiesSettingsSchema = settingsSchema.extend({ count: z.int().exactOptional() })
+const { heldOutShare, answerNoise } = familyShape
+export const settingsShape = { heldOutShare, answerNoise }
+export const citiesSettingsShape = { ...settingsShape, count: citiesShape.count }
+const settingsSchema = z.strictObject(settingsShape)
+const citiesSettingsSchema = z.strictObject(citiesSettingsShape)
 
 export const builtInEnvironments: Record<string, (context: EnvironmentContext) => Environment> = {
   atlas: ({ seed, settings = {} }) =>

@@ -1,5 +1,6 @@
 // Reads a config file, YAML or TypeScript / JavaScript (default export), and says by key what is wrong with
 // it.
+
 import { readFile } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -9,6 +10,7 @@ import type { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
 import { describeMistake } from '../../core/option-error.js'
 import { findMistakes } from '../../core/options.js'
+import { reasonOf } from '../../core/system-error.js'
 
 const yamlExtensions = ['.yaml', '.yml', '.json']
 const moduleExtensions = ['.ts', '.mts', '.js', '.mjs']
@@ -51,7 +53,7 @@ async function readConfigFile(path: string): Promise<unknown> {
     return parseYaml(await readFile(path, 'utf8'))
   } catch (error) {
     const reason =
-      error instanceof YAMLParseError ? `is not YAML: ${error.message}` : (error as Error).message
+      error instanceof YAMLParseError ? `is not YAML: ${error.message}` : `cannot be read: ${reasonOf(error)}`
     throw new HdpoError('ERR_CONFIG', `${path}: ${reason}`, { cause: error })
   }
 }
@@ -66,7 +68,7 @@ export async function importDefault(path: string): Promise<unknown> {
   try {
     module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown }
   } catch (error) {
-    throw new HdpoError('ERR_CONFIG', `${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_CONFIG', `${path}: ${reasonOf(error)}`, { cause: error })
   } finally {
     await unregister()
   }

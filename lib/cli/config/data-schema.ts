@@ -3,14 +3,19 @@
 import { extname } from 'node:path'
 import { z } from 'zod'
 import { isRecord } from '../../core/is-record.js'
+import { callback, kind, text, textOf } from '../../core/option-kinds.js'
 import type { Message } from '../../policy/types.js'
+import { jsonSchemaMatchShape } from '../../rewards/json-schema-match.js'
+import { rubricShape } from '../../rewards/judge/options.js'
+import { numericMatchShape } from '../../rewards/numeric-match.js'
+import { regexMatchShape } from '../../rewards/regex-match.js'
+import { rewardShape } from '../../rewards/reward-options.js'
 import type { AnswerReward } from '../../rewards/rewards.js'
 import type { Task } from '../../rollout/types.js'
+import { openTasksShape } from '../../tasks/open-tasks.js'
+import { splitShape } from '../../tasks/split.js'
 import type { Tool } from '../../tools/types.js'
-import { conversationFormats } from '../../traces/read-conversations.js'
-
-const count = z.int().min(1)
-const notNegative = z.number().min(0)
+import { readConversationsShape } from '../../traces/read-conversations.js'
 
 export const answerRules = [
   'exact-match',
@@ -31,121 +36,102 @@ export function isAnswerRule(name: string): name is AnswerRule {
   return (answerRules as readonly string[]).includes(name)
 }
 
-const task = z.custom<Task>(
+const task = kind<Task>(
+  'a task: { id, messages, answer }',
   (value) =>
     isRecord(value) && typeof value.id === 'string' && Array.isArray(value.messages) && 'answer' in value,
-  'must be a task: { id, messages, answer }',
 )
-const tool = z.custom<Tool>(
+const tool = kind<Tool>(
+  'a tool made by defineTool',
   (value) => isRecord(value) && typeof value.name === 'string' && typeof value.run === 'function',
-  'must be a tool made by defineTool',
 )
-const conversation = z.custom<{ messages: Message[] }>(
+const conversation = kind<{ messages: Message[] }>(
+  'a conversation: { messages }',
   (value) => isRecord(value) && Array.isArray(value.messages),
-  'must be a conversation: { messages }',
 )
 
-const taskFile = z.strictObject({
+export const taskFileShape = {
   /** .jsonl, .ndjson or .parquet, a folder of them, or several. */
-  path: z.union([z.string(), z.array(z.string()).min(1)]),
-  columns: z
-    .strictObject({
-      question: z.string().exactOptional(),
-      messages: z.string().exactOptional(),
-      answer: z
-        .union([z.string(), z.strictObject({ column: z.string(), pattern: z.string() })])
-        .exactOptional(),
-      id: z.string().exactOptional(),
-      metadata: z.array(z.string()).exactOptional(),
-    })
-    .exactOptional(),
-  /** A system message before every question. */
-  system: z.string().exactOptional(),
-  /** Share of the tasks, chosen by a hash of the question, that is kept for evaluation. */
-  heldOutShare: z.number().gt(0).lt(1).exactOptional(),
-  splitSeed: z.int().min(0).exactOptional(),
-  limit: count.exactOptional(),
-})
+  path: z.union([text, z.array(text).min(1)]),
+  columns: openTasksShape.columns,
+  system: openTasksShape.system,
+  /** Share of the tasks, chosen by a hash of the question, that is kept for evaluation. Default: none is. */
+  heldOutShare: splitShape.heldOutShare.optional(),
+  /** Another seed, another split. Default 0. */
+  splitSeed: splitShape.seed,
+  limit: openTasksShape.limit,
+}
 
 /** A path, a file with its columns, or in a TypeScript config the tasks themselves. */
-const tasks = z.union([z.string(), z.array(task), taskFile])
+const tasks = z.union([text, z.array(task), z.strictObject(taskFileShape)])
 
-export const judge = z.strictObject({
-  baseURL: z.string(),
-  model: z.string(),
-  /** The environment variable that holds the key. A key itself is never in a config. */
-  apiKeyVariable: z.string().exactOptional(),
-  rubric: z.string().exactOptional(),
-  votes: count.exactOptional(),
-  temperature: notNegative.nullable().exactOptional(),
-  jsonMode: z.boolean().exactOptional(),
-  body: z.record(z.string(), z.unknown()).exactOptional(),
-  concurrency: count.exactOptional(),
-  timeout: notNegative.exactOptional(),
-  retries: z.int().min(0).exactOptional(),
-  minimumDelay: notNegative.exactOptional(),
-  maximumDelay: notNegative.exactOptional(),
+// A key itself is never in a config.
+const { apiKey: _, cache: __, ...judgeKeys } = rubricShape
+export const judgeConfigShape = {
+  ...judgeKeys,
   /** A folder that keeps verdicts for the next run. Default: in memory. */
-  cacheFolder: z.string().exactOptional(),
-})
+  cacheFolder: text.optional(),
+}
+export const judge = z.strictObject(judgeConfigShape)
 
-const reward = z.strictObject({
+export const rewardConfigShape = {
+  /** How answers are graded: a rule, or a module whose default export is a reward function. Default: as the environment does. */
   answer: z
     .union([
-      z
-        .string()
-        .refine(
-          (name) => isAnswerRule(name) || isModulePath(name),
-          `must be one of ${answerRules.join(', ')}, or a .ts or .js module whose default export is a reward function`,
-        ),
-      z.custom<AnswerReward>((value) => typeof value === 'function', 'must be a reward function'),
+      textOf(
+        `one of ${answerRules.join(', ')}, a .ts or .js module whose default export is a reward function`,
+        (name) => isAnswerRule(name) || isModulePath(name),
+      ),
+      callback<AnswerReward>(),
     ])
-    .exactOptional(),
-  answerWeight: notNegative.exactOptional(),
-  formatWeight: notNegative.exactOptional(),
-  /** numeric-match. */
-  relativeTolerance: notNegative.exactOptional(),
-  absoluteTolerance: notNegative.exactOptional(),
-  /** regex-match; default: each task's answer. */
-  pattern: z.string().exactOptional(),
-  whole: z.boolean().exactOptional(),
-  /** json-schema-match; default: each task's answer. */
-  schema: z.record(z.string(), z.unknown()).exactOptional(),
-  equal: z.boolean().exactOptional(),
-  /** llm-judge. */
-  judge: judge.exactOptional(),
-})
+    .optional(),
+  answerWeight: rewardShape.answerWeight.unwrap().optional(),
+  formatWeight: rewardShape.formatWeight.unwrap().optional(),
+  /** numeric-match: how far off an answer may be, as a share of the right one. Default 1e-6. */
+  relativeTolerance: numericMatchShape.relativeTolerance.unwrap().optional(),
+  /** numeric-match: how far off an answer may be. Default 0. */
+  absoluteTolerance: numericMatchShape.absoluteTolerance.unwrap().optional(),
+  /** regex-match: the same for all tasks. Default: each task's answer. */
+  pattern: z.string().optional(),
+  /** regex-match: whether the whole answer has to match, white space around it apart. Default true. */
+  whole: regexMatchShape.whole.unwrap().optional(),
+  /** json-schema-match: the schema of every right answer. Default: each task's answer. */
+  schema: jsonSchemaMatchShape.schema,
+  /** json-schema-match with `schema`: also the value has to equal the task's answer. Default false. */
+  equal: jsonSchemaMatchShape.equal.unwrap().optional(),
+  /** llm-judge: how the judge is reached. */
+  judge: judge.optional(),
+}
+const reward = z.strictObject(rewardConfigShape)
 
 /** Where the questions come from: an environment, or tasks with tools. */
 export const data = {
   /** A built-in one's name, or a module whose default export is an environment or a function of { seed, settings } that makes one. */
-  environment: z.string().exactOptional(),
-  /** Of a built-in one: docs/tasks.md. Of a module: what its function makes of them. */
-  environmentSettings: z.record(z.string(), z.unknown()).exactOptional(),
-  tasks: tasks.exactOptional(),
-  evaluationTasks: tasks.exactOptional(),
-  /**
-   * Names of built-in tools and paths of modules that export tools. In a TypeScript config also tools
-   * themselves.
-   */
-  tools: z.array(z.union([z.string(), tool])).exactOptional(),
-  reward: reward.exactOptional(),
-  /** Names of environment variables whose values must not be written anywhere, besides those whose names tell. */
-  secrets: z.array(z.string()).exactOptional(),
+  environment: text.optional(),
+  /** Of a built-in environment: docs/tasks.md. Of a module: what its function makes of them. */
+  environmentSettings: z.record(z.string(), z.unknown()).optional(),
+  /** A path, { path, columns ... }, or in a TypeScript config the tasks themselves. Default: the environment's. */
+  tasks: tasks.optional(),
+  /** Questions for evaluation, given as `tasks` are. Default: those that `heldOutShare` keeps, or the environment's held-out ones. */
+  evaluationTasks: tasks.optional(),
+  /** Names of built-in tools and paths of modules that export tools. In a TypeScript config also tools themselves. */
+  tools: z.array(z.union([text, tool])).optional(),
+  /** How rollouts are graded. Default: as the environment does. */
+  reward: reward.optional(),
+  /** Names of environment variables whose values must not be written anywhere, besides those whose names tell. Default: none. */
+  secrets: z.array(text).optional(),
+}
+
+export const conversationFileShape = {
+  /** .jsonl, .ndjson, .parquet or .json, or a folder of the first three. */
+  path: text,
+  ...readConversationsShape,
 }
 
 /** A path, a file with its format, or in a TypeScript config the conversations themselves. */
-export const conversations = z.union([
-  z.string(),
-  z.array(conversation),
-  z.strictObject({
-    path: z.string(),
-    format: z.enum(conversationFormats).exactOptional(),
-    answerTags: z.enum(['add', 'keep']).exactOptional(),
-  }),
-])
+export const conversations = z.union([text, z.array(conversation), z.strictObject(conversationFileShape)])
 
-export type TasksConfig = z.infer<typeof tasks>
-export type RewardConfig = z.infer<typeof reward>
-export type JudgeConfig = z.infer<typeof judge>
-export type ConversationsConfig = z.infer<typeof conversations>
+export type TasksConfig = z.input<typeof tasks>
+export type RewardConfig = z.input<typeof reward>
+export type JudgeConfig = z.input<typeof judge>
+export type ConversationsConfig = z.input<typeof conversations>

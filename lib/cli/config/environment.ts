@@ -1,6 +1,7 @@
 // What a config trains on: tasks, tools and reward, from a built-in environment, a module, or files and tool
 // names.
 import { resolve } from 'node:path'
+import type { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
 import { nearest } from '../../core/option-expectation.js'
 import { addSecretVariables } from '../../core/secrets.js'
@@ -15,13 +16,13 @@ import type { Environment } from '../../trainer/environment.js'
 import type { Conversation } from '../../trainer/supervised-options.js'
 import { builtInEnvironments, type EnvironmentContext } from './built-in-environments.js'
 import { importDefault } from './config.js'
-import type { TrainConfig } from './config-schema.js'
+import type { trainSchema } from './config-schema.js'
 import { type ConversationsConfig, isModulePath } from './data-schema.js'
 import { resolveReward } from './reward.js'
 import { resolveTasks } from './task-source.js'
 
 type DataConfig = Pick<
-  TrainConfig,
+  z.input<typeof trainSchema>,
   'environment' | 'environmentSettings' | 'tasks' | 'evaluationTasks' | 'tools' | 'reward' | 'secrets'
 >
 

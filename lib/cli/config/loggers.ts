@@ -1,31 +1,31 @@
 // `loggers` of a config: names, or names with options, or RunLoggers where the config is TypeScript.
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { mlflow } from '../../loggers/mlflow.js'
-import { prometheus } from '../../loggers/prometheus.js'
-import { tensorBoard } from '../../loggers/tensorboard.js'
+import { kind } from '../../core/option-kinds.js'
+import { mlflow, mlflowShape } from '../../loggers/mlflow.js'
+import { prometheus, prometheusShape } from '../../loggers/prometheus.js'
+import { tensorBoard, tensorBoardShape } from '../../loggers/tensorboard.js'
 import type { RunLogger } from '../../loggers/types.js'
 
-const tensorBoardOptions = z.strictObject({ folder: z.string().exactOptional() })
-const mlflowOptions = z.strictObject({
-  url: z.url().exactOptional(),
-  experiment: z.string().min(1).exactOptional(),
-})
-const prometheusOptions = z.strictObject({
-  port: z.int().min(0).max(65535),
-  host: z.string().exactOptional(),
-})
+// Tokens and registries are no part of a file: the environment has the one, a program the other.
+const { token: _, ...mlflowKeys } = mlflowShape
+const { register: __, port, host } = prometheusShape
+export const loggerShapes = {
+  tensorboard: tensorBoardShape,
+  mlflow: mlflowKeys,
+  prometheus: { port: port.unwrap(), host },
+}
 
 const logger = z.union([
   z.enum(['tensorboard', 'mlflow']),
-  z.strictObject({ tensorboard: tensorBoardOptions }),
-  z.strictObject({ mlflow: mlflowOptions }),
-  z.strictObject({ prometheus: prometheusOptions }),
-  z.custom<RunLogger>((value) => typeof (value as RunLogger | null)?.log === 'function'),
+  z.strictObject({ tensorboard: z.strictObject(loggerShapes.tensorboard) }),
+  z.strictObject({ mlflow: z.strictObject(loggerShapes.mlflow) }),
+  z.strictObject({ prometheus: z.strictObject(loggerShapes.prometheus) }),
+  kind<RunLogger>('a RunLogger', (value) => typeof (value as RunLogger | null)?.log === 'function'),
 ])
 
 export const loggers = z.array(logger)
-export type LoggersConfig = z.infer<typeof loggers>
+export type LoggersConfig = z.input<typeof loggers>
 
 /** Relative paths start at `folder`, the config's. */
 export function resolveLoggers(config: LoggersConfig, folder: string): RunLogger[] {

@@ -4,7 +4,7 @@ import type { PolicyOptions } from '../../policy/policy.js'
 import { trainingKeys } from './policy-schema.js'
 
 type PolicyConfig = {
-  [Key in keyof typeof trainingKeys]?: z.infer<(typeof trainingKeys)[Key]> | undefined
+  [Key in keyof typeof trainingKeys]?: z.input<(typeof trainingKeys)[Key]> | undefined
 }
 
 /** How a policy is held in memory, from the keys that every config has. `folder`: what paths in it are relative to. */

@@ -1,51 +1,44 @@
 // The keys of a config file that say which policy a run begins with, and how it is held.
 import { resolve } from 'node:path'
-import { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
-import { devices, generationPrecisions, precisions } from '../../native/types.js'
-import { toolFormats } from '../../policy/calls/formats.js'
-import { loraTargetModules } from '../../policy/lora.js'
+import { positive, text } from '../../core/option-kinds.js'
+import { policyShape } from '../../policy/policy-options.js'
 
-const count = z.int().min(1)
-const positive = z.number().positive()
-
-export const lora = z.strictObject({
-  rank: count.max(1024),
-  alpha: positive.exactOptional(),
-  dropout: z.number().min(0).lt(1).exactOptional(),
-  targetModules: z.array(z.enum(loraTargetModules)).min(1).exactOptional(),
-  rankStabilized: z.boolean().exactOptional(),
-})
+const { device, precision, generationPrecision, threads, kvPrecision, toolFormat, templateVariables, base } =
+  policyShape
 
 /** How a policy is held, trained or not. */
 export const policyKeys = {
-  device: z.enum(devices).exactOptional(),
-  precision: z.enum(precisions).exactOptional(),
-  generationPrecision: z.enum(generationPrecisions).exactOptional(),
-  threads: z.int().min(0).exactOptional(),
-  kvBudgetMiB: positive.exactOptional(),
-  kvPrecision: z.enum(precisions).exactOptional(),
-  /** How calls are written, where it is not to be as the chat template has them. */
-  toolFormat: z.enum(toolFormats).exactOptional(),
-  /** Variables of the chat template, e.g. enable_thinking. */
-  templateVariables: z.record(z.string(), z.unknown()).exactOptional(),
-  /** The base model of the adapter in the policy's folder, where it is not where the adapter says. */
-  base: z.string().exactOptional(),
+  device,
+  precision,
+  generationPrecision,
+  threads,
+  /** Memory for cached keys and values in MiB. Sequences beyond it wait. Default 128; on a GPU a fifth of its memory. */
+  kvBudgetMiB: positive.optional(),
+  kvPrecision,
+  toolFormat,
+  templateVariables,
+  base,
 }
 
 /** How it is trained. */
 export const trainingKeys = {
   ...policyKeys,
-  lora: lora.exactOptional(),
-  recompute: z.boolean().exactOptional(),
+  lora: policyShape.lora,
+  recompute: policyShape.recompute,
 }
 
 /** A folder, under either name: a policy that hdpo saved, or a model as it was downloaded. */
-export const folderKeys = { policy: z.string().exactOptional(), model: z.string().exactOptional() }
+export const folderKeys = {
+  /** The folder of a policy that hdpo saved. Exactly one of `policy` and `model` is given. */
+  policy: text.optional(),
+  /** The folder of a model as it was downloaded. */
+  model: text.optional(),
+}
 
 /** `where` names the config file, whose folder paths are relative to. */
 export function startFolder(
-  config: { policy?: string; model?: string },
+  config: { policy?: string | undefined; model?: string | undefined },
   where: string,
   folder: string,
 ): string {

@@ -1,5 +1,6 @@
 // A grid: every algorithm at every weight, in every setting of the task, at every seed. Each combination is a cell.
 import { join } from 'node:path'
+import { Described, InvalidOptionError } from '../../core/option-error.js'
 import { count, share } from '../../core/option-kinds.js'
 import type { ResolvedOptions } from '../../core/options.js'
 import type { AlgorithmName, AlgorithmOptions } from '../../hdpo/options.js'
@@ -58,9 +59,9 @@ export interface GridEvaluation extends ResolvedOptions<typeof gridEvaluationSha
 
 /** What counts as reached. */
 export const targetsShape = {
-  /** At most. Default 0.02. */
+  /** Redundant calls after training, at most. Default 0.02. */
   redundantCallRate: share.default(0.02),
-  /** At least, of the needed calls that the policy made before training. Default 0.97. */
+  /** Share of the needed calls that the policy made before training, at least. Default 0.97. */
   neededCallsKept: share.default(0.97),
 }
 export interface Targets extends ResolvedOptions<typeof targetsShape> {}
@@ -101,7 +102,9 @@ export function cellsOf({
     ),
   )
   const twice = cells.find(({ id }, index) => cells.findIndex((other) => other.id === id) !== index)
-  if (twice) throw new RangeError(`grid: ${twice.id} is in it twice`)
+  if (twice) {
+    throw new InvalidOptionError('grid', 'without repetitions', new Described(`${twice.id} twice`))
+  }
   return cells
 }
 
@@ -138,9 +141,8 @@ interface Expanded {
 function expandAlgorithm(axis: AlgorithmAxis): Expanded[] {
   const varied = weightKeys.filter((key) => Array.isArray(axis[key]))
   if (varied.length > 1) {
-    throw new RangeError(
-      `algorithms: ${axis.name} has ${varied.length} lists (${varied.join(', ')}); a grid varies one, write several entries`,
-    )
+    const given = new Described(`${axis.name} with lists for ${varied.join(' and ')}`)
+    throw new InvalidOptionError('algorithms', 'entries with one list each (write several)', given)
   }
   const fixed = weightKeys.filter((key) => typeof axis[key] === 'number')
   const suffix = fixed.map((key) => `-${key}-${axis[key] as number}`).join('')

@@ -2,6 +2,7 @@
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
 import { readIfThere } from '../../core/read-if-there.js'
+import { reasonOf } from '../../core/system-error.js'
 import type { EvaluationSummary } from '../../evaluation/evaluate.js'
 import type { KeptKnowledge } from '../../evaluation/knowledge.js'
 import type { StepMetrics } from '../../trainer/metrics.js'
@@ -82,7 +83,7 @@ export async function readResult<Result extends StartResult | CellResult>(
     const text = await readIfThere(path)
     return text === undefined ? undefined : (JSON.parse(text) as Result)
   } catch (error) {
-    throw new HdpoError('ERR_RUN_FOLDER', `${path} cannot be read: ${(error as Error).message}`, {
+    throw new HdpoError('ERR_RUN_FOLDER', `${path} cannot be read: ${reasonOf(error)}`, {
       cause: error,
     })
   }

@@ -1,4 +1,5 @@
 // How long a job in stages will take: a guess for each stage before it begins, put right by what those that ran really took.
+import { HdpoError } from '../../core/errors.js'
 
 interface StageForecast {
   name: string
@@ -27,7 +28,7 @@ export class Forecast {
     this.end()
     const index = this.#ahead.findIndex((stage) => stage.name === name)
     const [stage] = index < 0 ? [] : this.#ahead.splice(index, 1)
-    if (!stage) throw new RangeError(`name: no stage ahead is called ${name}`)
+    if (!stage) throw new HdpoError('ERR_INTERNAL', `no stage ahead is called ${name}`)
     const now = this.now()
     this.#current = { seconds: stage.seconds, begun: 0, share: 0, beganAt: now, reachedAt: now }
   }

@@ -1,6 +1,7 @@
 // The data of atlas: the npm package world-countries, with names in ASCII and the facts that questions are asked about.
 import { createRequire } from 'node:module'
 import type { Country as RawCountry } from 'world-countries'
+import { HdpoError } from '../../core/errors.js'
 import { toAscii } from '../ascii.js'
 
 // Its ES module entry imports JSON without an import attribute, which Node refuses.
@@ -28,7 +29,7 @@ export const countries: readonly Country[] = rawCountries.map(fromRaw)
 /** The answer to a question about one of the country's `askable` attributes. */
 export function factOf(country: Country, attribute: Attribute): string {
   const fact = attribute === 'area' ? country.area?.toString() : country.facts[attribute]
-  if (fact === undefined) throw new RangeError(`attribute: ${country.name} has no ${attribute}`)
+  if (fact === undefined) throw new HdpoError('ERR_INTERNAL', `${country.name} has no ${attribute}`)
   return fact
 }
 

@@ -1,4 +1,5 @@
 // The question families of atlas: what is asked, in which words, the right answer, and the tool calls that find it.
+import { HdpoError } from '../../core/errors.js'
 import type { ToolCall } from '../../policy/types.js'
 import { calculatorCall, type Question } from '../question.js'
 import { type Attribute, type Country, factOf } from './countries.js'
@@ -73,6 +74,7 @@ function searchCall(country: Country, attribute: Attribute): ToolCall {
 }
 
 function areaOf(country: Country): number {
-  if (country.area === undefined) throw new RangeError(`country: the area of ${country.name} is not known`)
+  if (country.area === undefined)
+    throw new HdpoError('ERR_INTERNAL', `the area of ${country.name} is not known`)
   return country.area
 }

@@ -1,38 +1,33 @@
 // The second built-in task family: 1,500 of the world's cities (of 7,000 that the search engine knows) and the countries they
 // are in. Six times the facts of atlas, names that are alike, and questions whose second search can only be worded when the
 // first has answered.
+import { z } from 'zod'
+import { InvalidOptionError } from '../../core/option-error.js'
+import { type OptionsOf, readOptions } from '../../core/options.js'
 import { calculator } from '../../tools/calculator.js'
 import type { Tool } from '../../tools/types.js'
-import type { NoiseOptions } from '../noisy-rewards.js'
-import { checkFamilyOptions, createTaskFamily, type TaskFamily } from '../task-family.js'
+import { createTaskFamily, familyShape, type TaskFamily } from '../task-family.js'
 import { createCurriculum } from './curriculum.js'
 import { cities } from './data.js'
 import { citiesModel } from './model.js'
 import { search } from './search.js'
 
-export interface CitiesOptions extends NoiseOptions {
-  /** Decides what is taught, held out, asked and in which words. Default 0. */
-  seed?: number
-  /** How many cities are asked about, the largest ones, from 1,000. Default 1,500. */
-  count?: number
-  /** Share of each kind of question that RL never sees. Default 0.25. */
-  heldOutShare?: number
-}
-
 // Fewer have too few namesakes and pairs to ask about.
 const fewestCities = 1000
 
-export function createCities({
-  seed = 0,
-  count = 1500,
-  heldOutShare = 0.25,
-  answerNoise = 0,
-}: CitiesOptions = {}): TaskFamily {
-  checkFamilyOptions({ seed, heldOutShare })
-  if (!Number.isInteger(count) || count < fewestCities || count > cities().length) {
-    throw new RangeError(
-      `count: must be a whole number from ${fewestCities} to ${cities().length}, the cities there are, got ${count}`,
-    )
+export const citiesShape = {
+  ...familyShape,
+  /** How many cities are asked about, the largest ones, from 1,000. Default 1,500. */
+  count: z.int().min(fewestCities).default(1500),
+}
+const citiesOptions = z.strictObject(citiesShape)
+export interface CitiesOptions extends OptionsOf<typeof citiesShape> {}
+
+export function createCities(options: CitiesOptions = {}): TaskFamily {
+  const { seed, count, heldOutShare, answerNoise } = readOptions(citiesOptions, options, 'createCities')
+  const most = cities().length
+  if (count > most) {
+    throw new InvalidOptionError('createCities.count', `at most ${most}, the cities there are`, count)
   }
   return createTaskFamily({
     name: 'cities',

@@ -1,4 +1,5 @@
 // The formats that hdpo knows. A new one is a file beside this, an entry here, and a row in test/policy/calls/formats.test.ts.
+import { InvalidOptionError } from '../../core/option-error.js'
 import type { CallFormat } from './call-format.js'
 import { hermes } from './hermes.js'
 import { llama3Json } from './llama3-json.js'
@@ -22,11 +23,11 @@ export const toolFormats: readonly ToolFormat[] = callFormats.map(({ name }) => 
 /** Templates that say nothing of calls are of policies that learn to write these. */
 export const defaultFormat = hermes
 
-/** Throws a RangeError where the name, which a template of somebody's own may give, is none. */
+/** Throws InvalidOptionError where the name, which a template of somebody's own may give, is none. */
 export function formatNamed(name: ToolFormat): CallFormat<ToolFormat> {
   const found = callFormats.find((format) => format.name === name)
   if (found) return found
-  throw new RangeError(`toolFormat: must be one of ${toolFormats.join(', ')}, got ${JSON.stringify(name)}`)
+  throw new InvalidOptionError('toolFormat', `one of ${toolFormats.join(', ')}`, name)
 }
 
 /** The format that a chat template's policy writes. */

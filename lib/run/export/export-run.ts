@@ -4,29 +4,33 @@ import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { z } from 'zod'
+import { text } from '../../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../../core/options.js'
 import { RunStore } from '../store/run-store.js'
 import { writeParquet } from './parquet-rows.js'
-import { type ExportRow, type ExportTable, exportTables, tableRows } from './tables.js'
+import { type ExportRow, exportTables, tableRows } from './tables.js'
 import { csvLines, jsonLines } from './text-rows.js'
 
 export { exportTables }
 export const exportFormats = ['parquet', 'csv', 'jsonl'] as const
 
-export interface ExportOptions {
-  /** Run folder. */
-  run: string
-  format: (typeof exportFormats)[number]
-  table: ExportTable
-  /** Default: <table>.<format> in the run folder. */
-  output?: string
+export const exportShape = {
+  /** The run folder. */
+  run: text,
+  /** The kind of file. */
+  format: z.enum(exportFormats),
+  /** What is exported. */
+  table: z.enum(exportTables),
+  /** The file. Default: <table>.<format> in the run folder. */
+  output: text.optional(),
 }
+const exportOptions = z.strictObject(exportShape)
+export interface ExportOptions extends OptionsOf<typeof exportShape> {}
 
-export async function exportRun({
-  run,
-  format,
-  table,
-  output,
-}: ExportOptions): Promise<{ path: string; rows: number }> {
+/** Throws InvalidOptionError. */
+export async function exportRun(options: ExportOptions): Promise<{ path: string; rows: number }> {
+  const { run, format, table, output } = readOptions(exportOptions, options, 'exportRun')
   const store = RunStore.open(run)
   const path = output ?? join(run, `${table}.${format}`)
   const partial = `${path}.partial`

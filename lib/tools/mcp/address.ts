@@ -1,21 +1,7 @@
 // Where an MCP server is, and how to open a transport to it.
 import { StreamableHTTPClientTransport, type Transport } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
-
-/** A program that is started and speaks over its standard input and output. */
-export interface McpProgram {
-  command: string
-  args?: string[]
-  /** Besides PATH, HOME and the like; nothing else of our own environment reaches it. */
-  env?: Record<string, string>
-  cwd?: string
-}
-
-/** A server that speaks streamable HTTP. */
-export interface McpEndpoint {
-  url: string | URL
-  headers?: Record<string, string>
-}
+import type { McpEndpoint, McpProgram } from './options.js'
 
 interface OpenTransport {
   transport: Transport

@@ -11,16 +11,8 @@ import {
 import { HdpoError } from '../../core/errors.js'
 import { withStopSignal } from '../../core/stop-signal.js'
 import { ToolTimeoutError } from '../tool-timeout-error.js'
-import { addressName, type McpEndpoint, type McpProgram, openTransport } from './address.js'
-
-export interface LinkSettings {
-  /** Milliseconds of one call. */
-  timeout: number
-  /** Milliseconds that a call waits for a server that is down. */
-  patience: number
-  /** Bytes of one message. */
-  maxMessageBytes: number
-}
+import { addressName, openTransport } from './address.js'
+import type { LinkSettings, McpEndpoint, McpProgram } from './options.js'
 
 const connectTime = 30_000
 const pingTime = 5000

@@ -1,28 +1,41 @@
-// The limits of sandboxed code, and the checks of them.
+// The limits of sandboxed code.
 import { availableParallelism, totalmem } from 'node:os'
-import { inspect } from 'node:util'
 import { z } from 'zod'
+import { count, milliseconds } from '../../core/option-kinds.js'
+import { type OptionsOf, readOptions } from '../../core/options.js'
+import { toolDescription, toolName } from '../tool-options.js'
 
-export interface SandboxOptions {
+const shortestTime = 10
+// WebAssembly has 32-bit addresses, and Pyodide's build stops at 2 GiB.
+const mostMemory = 2048
+export type SandboxLanguage = 'python' | 'javascript'
+const memoryOf = {
+  python: z.int().min(64).max(mostMemory).default(256),
+  javascript: z.int().min(32).max(mostMemory).default(64),
+}
+
+export const sandboxShape = {
   /** What the policy calls it. Default: the language. */
-  name?: string
-  description?: string
+  name: toolName.optional(),
+  /** What the policy reads about it. Default: the language, and what is not there. */
+  description: toolDescription.optional(),
   /** CPU milliseconds of one call. Default 5,000. */
-  cpuTime?: number
+  cpuTime: milliseconds.min(shortestTime).default(5000),
   /** Milliseconds of one call from its start, sleeping included, queueing not. Default 30,000. */
-  wallTime?: number
-  /** MiB of the interpreter's heap; Python itself takes 30 of them, QuickJS 16. Default 256 and 64. */
-  memory?: number
+  wallTime: milliseconds.min(shortestTime).default(30_000),
+  /** MiB of the interpreter's heap; Python itself takes 30 of them, QuickJS 16. At least 64 and 32, default 256 and 64. */
+  memory: z.int().min(1).max(mostMemory).optional(),
   /** Characters of a result; longer ones are cut and say so. Default 8,000. */
-  output?: number
+  output: count.max(1_000_000).default(8000),
   /** Calls that run at once; others wait their turn. Default: the cores. */
-  concurrency?: number
+  concurrency: count.optional(),
   /**
    * Interpreters kept at once, one a rollout. Beyond it the one unused for longest is given up: the next call of
-   * its rollout finds a new one and is told so. Default 64, fewer where memory is short.
+   * its rollout finds a new one and is told so. At least `concurrency`. Default 64, fewer where memory is short.
    */
-  interpreters?: number
+  interpreters: count.optional(),
 }
+export interface SandboxOptions extends OptionsOf<typeof sandboxShape> {}
 
 export interface SandboxLimits {
   cpuTime: number
@@ -33,45 +46,29 @@ export interface SandboxLimits {
   interpreters: number
 }
 
-/** setTimeout takes no more. */
-const longestTime = 2 ** 31 - 1
-const count = z.int().min(1)
-const milliseconds = z.number().min(10).max(longestTime)
-
-/** Throws a TypeError or RangeError that names the option. */
-export function resolveSandboxOptions(
-  options: SandboxOptions,
-  defaults: { memory: number; leastMemory: number },
-): SandboxLimits {
-  const schema = z.strictObject({
-    name: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]{1,64}$/)
-      .optional(),
-    description: z.string().min(1).optional(),
-    cpuTime: milliseconds.default(5000),
-    wallTime: milliseconds.default(30_000),
-    // WebAssembly has 32-bit addresses, and Pyodide's build stops at 2 GiB.
-    memory: z.int().min(defaults.leastMemory).max(2048).default(defaults.memory),
-    output: count.max(1_000_000).default(8000),
-    concurrency: count.default(availableParallelism()),
-    interpreters: count.optional(),
-  })
-  const parsed = schema.safeParse(options)
-  if (!parsed.success) throw optionError(parsed.error.issues[0] as z.core.$ZodIssue, options)
-  const { name: _, description: __, interpreters, ...limits } = parsed.data
-  if (interpreters !== undefined && interpreters < limits.concurrency) {
-    throw new RangeError(
-      `interpreters: must be at least concurrency (${limits.concurrency}), got ${interpreters}`,
-    )
-  }
+/** Throws InvalidOptionError. */
+export function resolveSandboxOptions(options: SandboxOptions, language: SandboxLanguage): SandboxLimits {
+  const schema = z
+    .strictObject({
+      ...sandboxShape,
+      memory: memoryOf[language],
+      concurrency: sandboxShape.concurrency.unwrap().default(availableParallelism()),
+    })
+    .superRefine(({ interpreters, concurrency }, { addIssue }) => {
+      if (interpreters === undefined || interpreters >= concurrency) return
+      addIssue({
+        code: 'custom',
+        path: ['interpreters'],
+        message: `at least ${concurrency}, the concurrency`,
+      })
+    })
+  const {
+    name: _,
+    description: __,
+    interpreters,
+    ...limits
+  } = readOptions(schema, options, `${language}Tool`)
   return { ...limits, interpreters: interpreters ?? defaultInterpreters(limits) }
-}
-
-function optionError({ code, path, message }: z.core.$ZodIssue, options: SandboxOptions): Error {
-  const given = path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown>)?.[key], options)
-  const text = `${path.join('.') || 'options'}: ${message}, got ${inspect(given)}`
-  return code === 'invalid_type' || code === 'unrecognized_keys' ? new TypeError(text) : new RangeError(text)
 }
 
 /** Half of what memory there is, were all interpreters to fill half of theirs. */

@@ -1,9 +1,14 @@
 // Documents from files: Markdown and text a document each, JSONL a document a line.
+
 import { createReadStream } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { extname, join, relative, sep } from 'node:path'
 import { createInterface } from 'node:readline'
+import { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
+import { text } from '../../core/option-kinds.js'
+import type { OptionsOf } from '../../core/options.js'
+import { reasonOf } from '../../core/system-error.js'
 
 export interface TextDocument {
   /** Unique; what a result is cited by. */
@@ -15,14 +20,17 @@ export interface TextDocument {
 }
 
 /** Names of the fields in a line of JSONL. */
-export interface DocumentFields {
-  /** Default: the first of text, contents, content, body, passage that there is. */
-  text?: string
-  /** Default title. */
-  title?: string
-  /** Default id; the file and line where a line has none. */
-  id?: string
+export const documentFieldShape = {
+  /** Where the text is. Default: the first of text, contents, content, body, passage that there is. */
+  text: text.optional(),
+  /** Where the title is. Default: title. */
+  title: text.default('title'),
+  /** Where the id is. Default: id; a line without one is cited by file and line. */
+  id: text.default('id'),
 }
+export const documentFields = z.strictObject(documentFieldShape)
+export interface DocumentFields extends OptionsOf<typeof documentFieldShape> {}
+type ResolvedFields = z.output<typeof documentFields>
 
 const markdown = ['.md', '.mdx', '.markdown']
 const plain = ['.txt', '.text', '.rst']
@@ -33,7 +41,7 @@ const usualTextFields = ['text', 'contents', 'content', 'body', 'passage']
 /** All readable files of folders, in order of their names; a file that is named itself has to be readable. */
 export async function* readDocuments(
   paths: readonly string[],
-  fields: DocumentFields,
+  fields: ResolvedFields,
 ): AsyncGenerator<TextDocument> {
   for (const path of paths) {
     if ((await statOf(path)).isDirectory()) yield* readFolder(path, fields)
@@ -45,11 +53,11 @@ async function statOf(path: string) {
   try {
     return await stat(path)
   } catch (error) {
-    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
   }
 }
 
-async function* readFolder(folder: string, fields: DocumentFields): AsyncGenerator<TextDocument> {
+async function* readFolder(folder: string, fields: ResolvedFields): AsyncGenerator<TextDocument> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files = entries
     .filter((entry) => entry.isFile() && readable.includes(extname(entry.name).toLowerCase()))
@@ -63,7 +71,7 @@ function isHidden(path: string): boolean {
   return path.split(sep).some((part) => part.startsWith('.') || part === 'node_modules')
 }
 
-async function* readFileAt(path: string, id: string, fields: DocumentFields): AsyncGenerator<TextDocument> {
+async function* readFileAt(path: string, id: string, fields: ResolvedFields): AsyncGenerator<TextDocument> {
   const extension = extname(path).toLowerCase()
   if (lines.includes(extension)) yield* readLines(path, id, fields)
   else if (markdown.includes(extension)) yield { id, text: await readFile(path, 'utf8'), markdown: true }
@@ -71,7 +79,7 @@ async function* readFileAt(path: string, id: string, fields: DocumentFields): As
   else throw new HdpoError('ERR_DATA', `cannot index ${path}: only ${readable.join(', ')} can be read`)
 }
 
-async function* readLines(path: string, name: string, fields: DocumentFields): AsyncGenerator<TextDocument> {
+async function* readLines(path: string, name: string, fields: ResolvedFields): AsyncGenerator<TextDocument> {
   let number = 0
   for await (const line of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Infinity })) {
     number++
@@ -79,7 +87,7 @@ async function* readLines(path: string, name: string, fields: DocumentFields): A
   }
 }
 
-function parseLine(line: string, where: string, fields: DocumentFields): TextDocument {
+function parseLine(line: string, where: string, fields: ResolvedFields): TextDocument {
   const record = parseObject(line, where)
   const textField = fields.text ?? usualTextFields.find((field) => typeof record[field] === 'string')
   const text = textField === undefined ? undefined : record[textField]
@@ -90,8 +98,8 @@ function parseLine(line: string, where: string, fields: DocumentFields): TextDoc
       `${where}: has no text under ${wanted}; its fields are ${Object.keys(record).join(', ')}`,
     )
   }
-  const title = record[fields.title ?? 'title']
-  const id = record[fields.id ?? 'id']
+  const title = record[fields.title]
+  const id = record[fields.id]
   return {
     id: id === undefined || id === null ? where : String(id),
     text,

@@ -51,9 +51,11 @@ describe('cellsOf', () => {
     const both = { name: 'hdpo', efficiencyWeight: [0.1], accuracyWeight: [1] } as const
     expect(() =>
       cellsOf({ ...grid, algorithms: [{ ...both, efficiencyWeight: [0.1], accuracyWeight: [1] }] }),
-    ).toThrow('algorithms: hdpo has 2 lists (efficiencyWeight, accuracyWeight)')
+    ).toThrow(
+      'algorithms: must be entries with one list each (write several), got hdpo with lists for efficiencyWeight and accuracyWeight',
+    )
     expect(() => cellsOf({ ...grid, seeds: [3, 3] })).toThrow(
-      'grid: plain/hdpo-efficiencyWeight-0.1/seed-3 is in it twice',
+      'grid: must be without repetitions, got plain/hdpo-efficiencyWeight-0.1/seed-3 twice',
     )
   })
 })

@@ -8,6 +8,7 @@ import { createChatTemplate } from '../../../lib/policy/chat-template.js'
 import { loadTokenizer } from '../../../lib/policy/tokenizer.js'
 import type { Message } from '../../../lib/policy/types.js'
 import type { Task } from '../../../lib/rollout/types.js'
+import { refuses } from '../../core/wrong-options.js'
 
 const rawCountries = createRequire(import.meta.url)('world-countries') as RawCountry[]
 const raw = new Map(rawCountries.map((country) => [toAscii(country.name.common), country]))
@@ -77,10 +78,19 @@ describe('createAtlas', () => {
     }
   })
 
-  it('refuses options that it cannot use', () => {
-    expect(() => createAtlas({ seed: -1 })).toThrow(/seed: .*got -1/)
-    expect(() => createAtlas({ heldOutShare: 1 })).toThrow(/heldOutShare: .*got 1/)
-  })
+  refuses(createAtlas, [
+    [{ seed: -1 }, 'createAtlas.seed: must be a whole number of at least 0, got -1'],
+    [{ heldOutShare: 1 }, 'createAtlas.heldOutShare: must be greater than 0 and less than 1, got 1'],
+    [{ answerNoise: 2 }, 'createAtlas.answerNoise: must be 0 to 1, got 2'],
+    [
+      { count: 3 },
+      'createAtlas.count: must be left out (there is no such option; known: seed, heldOutShare, answerNoise), got 3',
+    ],
+  ])
+  refuses(
+    (options) => createAtlas().coldStart(options),
+    [[{ guessCopies: -1 }, 'coldStart.guessCopies: must be a whole number of at least 0, got -1']],
+  )
 
   it('describes itself', () => {
     expect(atlas.describe()).toContain(`${atlas.heldOutTasks.length} are held out`)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ExportOptions, exportRun } from '../../../lib/run/export/export-run.js'
+import { refuses } from '../../core/wrong-options.js'
 import { recordedRollout, writeRun, writeStep } from '../store/recorded-run.js'
 
 let folder: string
@@ -84,4 +85,17 @@ describe('exportRun', () => {
       code: 'ERR_NO_RUN',
     })
   })
+})
+
+describe('exportRun refuses', () => {
+  refuses(exportRun, [
+    [
+      { run: 'x', table: 'metrics', format: 'xml' },
+      "exportRun.format: must be one of parquet, csv, jsonl, got 'xml'",
+    ],
+    [
+      { run: 'x', table: 'all', format: 'csv' },
+      "exportRun.table: must be one of metrics, rollouts, tokens, got 'all'",
+    ],
+  ])
 })

@@ -10,7 +10,7 @@ import { isolatedNetwork, launchCommand } from '../../../lib/tools/sandbox/launc
 import { resolveSandboxOptions } from '../../../lib/tools/sandbox/options.js'
 
 const entry = fileURLToPath(new URL('escaped.mjs', import.meta.url))
-const limits = resolveSandboxOptions({}, { memory: 64, leastMemory: 32 })
+const limits = resolveSandboxOptions({}, 'javascript')
 const server = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'))
 beforeAll(() => new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve)))
 afterAll(() => void server.close())

@@ -1,0 +1,8 @@
+// What a rule cannot compare with: a task whose `answer` is of another kind than the rule reads.
+import { InvalidOptionError } from '../core/option-error.js'
+import type { Task } from '../rollout/types.js'
+
+/** `expected`: what the rule reads, as the end of "must be ...". */
+export function wrongTaskAnswer({ id, answer }: Task, rule: string, expected: string): InvalidOptionError {
+  return new InvalidOptionError(`tasks["${id}"].answer`, `${expected}, for ${rule}`, answer)
+}
