@@ -80,6 +80,7 @@ class AgentPlayer {
       timeout,
     )
     try {
+      // An agent that does not heed its signal is not waited for.
       const result = await withStopSignal([stop, rollout.signal, late.signal], (signal) =>
         untilAborted(signal, () => agent({ ...context, signal })),
       )

@@ -1,8 +1,8 @@
 #include "binding/arguments.h"
 
-#include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <new>
 
 #include "core/error.h"
@@ -15,6 +15,12 @@ Napi::Error errorWithCode(Napi::Env env, const std::string& code, const std::str
   Napi::Error error = Napi::Error::New(env, message);
   error.Set("code", Napi::String::New(env, code));
   return error;
+}
+
+// "loss.clipLow" -> "clipLow"
+const char* propertyOf(const char* name) {
+  const char* dot = std::strrchr(name, '.');
+  return dot ? dot + 1 : name;
 }
 
 }  // namespace
@@ -48,9 +54,8 @@ std::string parseString(const Napi::Value& value, const char* name) {
   return value.As<Napi::String>().Utf8Value();
 }
 
-double parseNumber(const Napi::Object& object, const char* name, double fallback, double low, double high) {
-  const Napi::Value value = object.Get(name);
-  if (value.IsUndefined()) return fallback;
+double parseNumber(const Napi::Object& object, const char* name, double low, double high) {
+  const Napi::Value value = object.Get(propertyOf(name));
   if (!value.IsNumber()) throwType(object.Env(), std::string(name) + " must be a number");
   const double given = value.As<Napi::Number>().DoubleValue();
   if (!(given >= low && given <= high)) {
@@ -60,28 +65,29 @@ double parseNumber(const Napi::Object& object, const char* name, double fallback
   return given;
 }
 
-int64_t parseInteger(const Napi::Object& object, const char* name, int64_t fallback, int64_t low,
-                     int64_t high) {
-  const double given = parseNumber(object, name, static_cast<double>(fallback), static_cast<double>(low),
-                                   static_cast<double>(high));
+float parseFloat(const Napi::Object& object, const char* name, double low, double high) {
+  return static_cast<float>(parseNumber(object, name, low, high));
+}
+
+int64_t parseInteger(const Napi::Object& object, const char* name, int64_t low, int64_t high) {
+  const double given = parseNumber(object, name, static_cast<double>(low), static_cast<double>(high));
   if (given != std::floor(given)) throwRange(object.Env(), std::string(name) + " must be an integer");
   return static_cast<int64_t>(given);
 }
 
 std::optional<int64_t> parseOptionalInteger(const Napi::Object& object, const char* name, int64_t low,
                                             int64_t high) {
-  if (object.Get(name).IsUndefined()) return std::nullopt;
-  return parseInteger(object, name, low, low, high);
+  if (object.Get(propertyOf(name)).IsUndefined()) return std::nullopt;
+  return parseInteger(object, name, low, high);
 }
 
-bool parseBoolean(const Napi::Object& object, const char* name, bool fallback) {
-  const Napi::Value value = object.Get(name);
-  return value.IsUndefined() ? fallback : value.ToBoolean().Value();
+bool parseBoolean(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(propertyOf(name));
+  if (!value.IsBoolean()) throwType(object.Env(), std::string(name) + " must be true or false");
+  return value.As<Napi::Boolean>().Value();
 }
 
-size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names,
-                   size_t fallback) {
-  if (value.IsUndefined()) return fallback;
+size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names) {
   const std::string given = value.IsString() ? value.ToString().Utf8Value() : "";
   std::string allowed;
   for (size_t i = 0; i < names.size(); ++i) {
@@ -91,45 +97,37 @@ size_t parseChoice(const Napi::Value& value, const char* name, const std::vector
   throwType(value.Env(), std::string(name) + " must be one of " + allowed);
 }
 
-PackedFormat parsePackedFormat(const Napi::Value& value, const char* name, PackedFormat fallback) {
+PackedFormat parsePackedFormat(const Napi::Value& value, const char* name) {
   constexpr std::array<PackedFormat, 3> formats = {PackedFormat::Float32, PackedFormat::BFloat16,
                                                    PackedFormat::Int8};
-  const size_t place =
-      static_cast<size_t>(std::find(formats.begin(), formats.end(), fallback) - formats.begin());
-  return formats[parseChoice(value, name, {"float32", "bfloat16", "int8"}, place)];
+  return formats[parseChoice(value, name, {"float32", "bfloat16", "int8"})];
 }
 
 Device parseDevice(const Napi::Value& value) {
   constexpr std::array<Device, 3> devices = {Device::Cpu, Device::Cuda, Device::Auto};
-  return devices[parseChoice(value, "device", {"cpu", "cuda", "auto"}, 0)];
+  return devices[parseChoice(value, "device", {"cpu", "cuda", "auto"})];
 }
 
 PolicyLossOptions parsePolicyLossOptions(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "loss");
   PolicyLossOptions options;
-  const auto set = [&object](float& option, const char* name, double low, double high) {
-    option = static_cast<float>(parseNumber(object, name, option, low, high));
-  };
-  set(options.temperature, "temperature", 1e-6, kAnyFloat);
-  set(options.clipLow, "clipLow", 0, 1);
-  set(options.clipHigh, "clipHigh", 0, kAnyFloat);
-  set(options.dualClip, "dualClip", 1, kAnyFloat);
-  set(options.accuracyWeight, "accuracyWeight", 0, kAnyFloat);
-  set(options.efficiencyWeight, "efficiencyWeight", 0, kAnyFloat);
-  set(options.klCoefficient, "klCoefficient", 0, kAnyFloat);
-  set(options.entropyCoefficient, "entropyCoefficient", -kAnyFloat, kAnyFloat);
+  options.temperature = parseFloat(object, "loss.temperature", 1e-6, kAnyFloat);
+  options.clipLow = parseFloat(object, "loss.clipLow", 0, 1);
+  options.clipHigh = parseFloat(object, "loss.clipHigh", 0, kAnyFloat);
+  options.dualClip = parseFloat(object, "loss.dualClip", 1, kAnyFloat);
+  options.accuracyWeight = parseFloat(object, "loss.accuracyWeight", 0, kAnyFloat);
+  options.efficiencyWeight = parseFloat(object, "loss.efficiencyWeight", 0, kAnyFloat);
+  options.klCoefficient = parseFloat(object, "loss.klCoefficient", 0, kAnyFloat);
+  options.entropyCoefficient = parseFloat(object, "loss.entropyCoefficient", -kAnyFloat, kAnyFloat);
   return options;
 }
 
 Aggregation parseAggregation(const Napi::Value& value) {
+  constexpr std::array<Aggregation, 3> aggregations = {
+      Aggregation::TokenMean, Aggregation::SequenceMeanTokenMean, Aggregation::SequenceMeanTokenSum};
   const Napi::Value given = requireObject(value, "loss").Get("aggregation");
-  if (given.IsUndefined()) return Aggregation::TokenMean;
-  const std::string name = parseString(given, "aggregation");
-  if (name == "token-mean") return Aggregation::TokenMean;
-  if (name == "seq-mean-token-mean") return Aggregation::SequenceMeanTokenMean;
-  if (name == "seq-mean-token-sum") return Aggregation::SequenceMeanTokenSum;
-  throwRange(value.Env(),
-             "aggregation must be token-mean, seq-mean-token-mean or seq-mean-token-sum, got " + name);
+  return aggregations[parseChoice(given, "loss.aggregation",
+                                  {"token-mean", "seq-mean-token-mean", "seq-mean-token-sum"})];
 }
 
 }  // namespace hdpo

@@ -1,6 +1,9 @@
 // Converts JS values to plain C++ ones, and errors back. Wrong types throw TypeError and wrong values
-// RangeError; both name the argument. lib/ has already checked arguments, with messages for people; here
-// everything is checked again that could make native code read out of bounds or run for ever.
+// RangeError; both name the argument. lib/ has already checked arguments, with messages for people, and has
+// filled in every default that is a constant: an option that is missing here is a mistake of ours. What could
+// make native code read out of bounds or run for ever is checked again.
+//
+// The name of an option may say what it belongs to, "loss.clipLow"; the property is what follows the last dot.
 #pragma once
 
 #include <cstdint>
@@ -28,21 +31,18 @@ constexpr int64_t kAnyInteger = int64_t{1} << 53;
 
 Napi::Object requireObject(const Napi::Value& value, const char* name);
 std::string parseString(const Napi::Value& value, const char* name);
-// A property inside [low, high], or `fallback` where it is undefined.
-double parseNumber(const Napi::Object& object, const char* name, double fallback, double low, double high);
-int64_t parseInteger(const Napi::Object& object, const char* name, int64_t fallback, int64_t low,
-                     int64_t high);
+// Properties inside [low, high].
+double parseNumber(const Napi::Object& object, const char* name, double low, double high);
+float parseFloat(const Napi::Object& object, const char* name, double low, double high);
+int64_t parseInteger(const Napi::Object& object, const char* name, int64_t low, int64_t high);
 // Holds no value where the property is undefined.
 std::optional<int64_t> parseOptionalInteger(const Napi::Object& object, const char* name, int64_t low,
                                             int64_t high);
-bool parseBoolean(const Napi::Object& object, const char* name, bool fallback);
-// The index in `names` of the given name, or `fallback` where it is undefined.
-size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names,
-                   size_t fallback);
-// The format in which generation packs weights: 'float32', 'bfloat16' or 'int8', or `fallback` where it is
-// undefined.
-PackedFormat parsePackedFormat(const Napi::Value& value, const char* name, PackedFormat fallback);
-// Undefined means the CPU.
+bool parseBoolean(const Napi::Object& object, const char* name);
+// The index in `names` of the given name.
+size_t parseChoice(const Napi::Value& value, const char* name, const std::vector<const char*>& names);
+// The format in which generation packs weights: 'float32', 'bfloat16' or 'int8'.
+PackedFormat parsePackedFormat(const Napi::Value& value, const char* name);
 Device parseDevice(const Napi::Value& value);
 
 // Reads the options of the loss: clipping, weights and coefficients, and how tokens are aggregated.

@@ -97,18 +97,16 @@ Napi::Object toJs(Napi::Env env, const self_test::Ceilings& given) {
 
 self_test::CaseShape parseShape(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "shape");
-  const auto size = [&object](const char* name) {
-    return parseInteger(object, name, 0, 1, int64_t{1} << 30);
-  };
+  const auto size = [&object](const char* name) { return parseInteger(object, name, 1, int64_t{1} << 30); };
   self_test::CaseShape shape;
-  shape.tokens = size("tokens");
-  shape.sequences = size("sequences");
-  shape.hidden = size("hidden");
-  shape.feedForward = size("feedForward");
-  shape.heads = size("heads");
-  shape.kvHeads = size("kvHeads");
-  shape.headDim = size("headDim");
-  shape.vocabSize = size("vocabSize");
+  shape.tokens = size("shape.tokens");
+  shape.sequences = size("shape.sequences");
+  shape.hidden = size("shape.hidden");
+  shape.feedForward = size("shape.feedForward");
+  shape.heads = size("shape.heads");
+  shape.kvHeads = size("shape.kvHeads");
+  shape.headDim = size("shape.headDim");
+  shape.vocabSize = size("shape.vocabSize");
   if (shape.sequences > shape.tokens) throwRange(value.Env(), "shape.sequences must be at most shape.tokens");
   if (shape.vocabSize < 2) throwRange(value.Env(), "shape.vocabSize must be at least 2");
   return shape;
@@ -181,7 +179,7 @@ Napi::Value packedBytesOf(const Napi::CallbackInfo& info) {
     return value;
   };
   const int64_t outputs = size(0, "outputs"), inputs = size(1, "inputs");
-  const PackedFormat format = parsePackedFormat(info[2], "precision", PackedFormat::Float32);
+  const PackedFormat format = parsePackedFormat(info[2], "precision");
   const size_t bytes = packedBytesOnCpu({.rows = outputs, .columns = inputs}, format);
   return Napi::Number::New(info.Env(), static_cast<double>(bytes));
 }

@@ -26,10 +26,10 @@ namespace hdpo {
 struct EngineOptions {
   ModelConfig config;
   ModelOptions model;
-  Device device = Device::Cpu;
+  Device device{};
   int threads = 0;
   uint64_t seed = 0;
-  bool initialize = true;
+  bool initialize = false;
   bool recompute = false;
   GenerationOptions generation;
   std::vector<std::string> tokenBytes;
@@ -184,7 +184,7 @@ void Engine::post(SequenceId sequence, Work work) {
 // Checks the options that JS passes (engine_options.cpp). Wrong types throw TypeError and wrong values
 // RangeError, naming the argument.
 EngineOptions parseEngineOptions(const Napi::Value& value);
-DType parsePrecision(const Napi::Value& value, const char* name, DType fallback);
+DType parsePrecision(const Napi::Value& value, const char* name);
 TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& config, bool policy);
 OptimizerOptions parseOptimizerOptions(const Napi::Value& value);
 SamplingOptions parseSamplingOptions(const Napi::Value& value, const ModelConfig& config);

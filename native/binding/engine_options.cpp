@@ -1,6 +1,7 @@
-// Turns the options that JS passes to an engine into plain structs. lib/ has already checked them, with
-// messages for people; here everything is checked again that could make native code read out of bounds or run
-// for ever.
+// Turns the options that JS passes to an engine into plain structs (see arguments.h for what is checked). What
+// may be missing depends on the device (kvBudgetBytes, maxBatchRows, microBatchTokens) or means by its absence
+// that there is none (lora, ropeScaling, tokenBytes, excludedToken, referenceLogprobs, importanceWeights, stops
+// and biases).
 #include <cmath>
 #include <limits>
 
@@ -16,15 +17,12 @@ RopeScaling parseRopeScaling(const Napi::Value& value) {
   const Napi::Value type = object.Get("type");
   if (!type.IsString() || type.ToString().Utf8Value() != "llama3")
     throwType(value.Env(), "config.ropeScaling.type must be 'llama3'");
-  const auto number = [&object](const char* name) {
-    return static_cast<float>(parseNumber(object, name, 0, 0, kAnyFloat));
-  };
   RopeScaling scaling;
-  scaling.factor = number("factor");
-  if (scaling.factor < 1) throwRange(value.Env(), "config.ropeScaling.factor must be at least 1");
-  scaling.lowFrequencyFactor = number("lowFrequencyFactor");
-  scaling.highFrequencyFactor = number("highFrequencyFactor");
-  scaling.originalMaxPositions = parseInteger(object, "originalMaxPositions", 0, 1, int64_t{1} << 30);
+  scaling.factor = parseFloat(object, "config.ropeScaling.factor", 1, kAnyFloat);
+  scaling.lowFrequencyFactor = parseFloat(object, "config.ropeScaling.lowFrequencyFactor", 0, kAnyFloat);
+  scaling.highFrequencyFactor = parseFloat(object, "config.ropeScaling.highFrequencyFactor", 0, kAnyFloat);
+  scaling.originalMaxPositions =
+      parseInteger(object, "config.ropeScaling.originalMaxPositions", 1, int64_t{1} << 30);
   return scaling;
 }
 
@@ -32,20 +30,19 @@ ModelConfig parseModelConfig(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "config");
   constexpr int64_t limit = int64_t{1} << 30;
   ModelConfig config;
-  config.vocabSize = parseInteger(object, "vocabSize", 0, 1, limit);
-  config.hiddenSize = parseInteger(object, "hiddenSize", 0, 1, limit);
-  config.layers = parseInteger(object, "layers", 0, 1, limit);
-  config.heads = parseInteger(object, "heads", 0, 1, limit);
-  config.kvHeads = parseInteger(object, "kvHeads", 0, 1, limit);
-  config.headDim = parseInteger(object, "headDim", 0, 1, limit);
-  config.intermediateSize = parseInteger(object, "intermediateSize", 0, 1, limit);
-  config.maxPositions = parseInteger(object, "maxPositions", config.maxPositions, 1, limit);
-  config.ropeTheta = static_cast<float>(parseNumber(object, "ropeTheta", config.ropeTheta, 1, kAnyFloat));
-  config.rmsNormEpsilon =
-      static_cast<float>(parseNumber(object, "rmsNormEpsilon", config.rmsNormEpsilon, 0, 1));
-  config.tieEmbeddings = parseBoolean(object, "tieEmbeddings", config.tieEmbeddings);
-  config.qkvBias = parseBoolean(object, "qkvBias", config.qkvBias);
-  config.qkNorm = parseBoolean(object, "qkNorm", config.qkNorm);
+  config.vocabSize = parseInteger(object, "config.vocabSize", 1, limit);
+  config.hiddenSize = parseInteger(object, "config.hiddenSize", 1, limit);
+  config.layers = parseInteger(object, "config.layers", 1, limit);
+  config.heads = parseInteger(object, "config.heads", 1, limit);
+  config.kvHeads = parseInteger(object, "config.kvHeads", 1, limit);
+  config.headDim = parseInteger(object, "config.headDim", 1, limit);
+  config.intermediateSize = parseInteger(object, "config.intermediateSize", 1, limit);
+  config.maxPositions = parseInteger(object, "config.maxPositions", 1, limit);
+  config.ropeTheta = parseFloat(object, "config.ropeTheta", 1, kAnyFloat);
+  config.rmsNormEpsilon = parseFloat(object, "config.rmsNormEpsilon", 0, 1);
+  config.tieEmbeddings = parseBoolean(object, "config.tieEmbeddings");
+  config.qkvBias = parseBoolean(object, "config.qkvBias");
+  config.qkNorm = parseBoolean(object, "config.qkNorm");
   if (!object.Get("ropeScaling").IsUndefined())
     config.ropeScaling = parseRopeScaling(object.Get("ropeScaling"));
   return config;
@@ -54,27 +51,24 @@ ModelConfig parseModelConfig(const Napi::Value& value) {
 AdapterOptions parseAdapterOptions(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "lora");
   AdapterOptions options;
-  options.rank = parseInteger(object, "rank", options.rank, 1, 1024);
-  options.alpha = static_cast<float>(parseNumber(object, "alpha", options.alpha, 0, kAnyFloat));
-  options.dropout = static_cast<float>(parseNumber(object, "dropout", 0, 0, 1));
-  options.rankStabilized = parseBoolean(object, "rankStabilized", false);
+  options.rank = parseInteger(object, "lora.rank", 1, 1024);
+  options.alpha = parseFloat(object, "lora.alpha", 0, kAnyFloat);
+  options.dropout = parseFloat(object, "lora.dropout", 0, 1);
+  options.rankStabilized = parseBoolean(object, "lora.rankStabilized");
   const Napi::Value targets = object.Get("targetModules");
   if (!targets.IsArray()) throwType(value.Env(), "lora.targetModules must be an array of projections");
   const std::vector<const char*> names(kTargetModuleNames.begin(), kTargetModuleNames.end());
   for (uint32_t i = 0; i < targets.As<Napi::Array>().Length(); ++i) {
     const Napi::Value target = targets.As<Napi::Array>().Get(i);
-    if (!target.IsString()) throwType(value.Env(), "lora.targetModules must hold strings");
-    options.targets[parseChoice(target, "lora.targetModules", names, names.size())] = true;
+    options.targets[parseChoice(target, "lora.targetModules", names)] = true;
   }
   return options;
 }
 
 }  // namespace
 
-DType parsePrecision(const Napi::Value& value, const char* name, DType fallback) {
-  const size_t choice =
-      parseChoice(value, name, {"float32", "bfloat16"}, fallback == DType::BFloat16 ? 1 : 0);
-  return choice == 1 ? DType::BFloat16 : DType::Float32;
+DType parsePrecision(const Napi::Value& value, const char* name) {
+  return parseChoice(value, name, {"float32", "bfloat16"}) == 1 ? DType::BFloat16 : DType::Float32;
 }
 
 EngineOptions parseEngineOptions(const Napi::Value& value) {
@@ -82,18 +76,16 @@ EngineOptions parseEngineOptions(const Napi::Value& value) {
   EngineOptions options;
   options.config = parseModelConfig(object.Get("config"));
   options.device = parseDevice(object.Get("device"));
-  options.threads = static_cast<int>(parseInteger(object, "threads", 0, 0, 1024));
-  options.seed = static_cast<uint64_t>(parseInteger(object, "seed", 0, 0, kAnyInteger));
-  options.initialize = parseBoolean(object, "initialize", true);
-  options.recompute = parseBoolean(object, "recompute", false);
-  options.model.precision = parsePrecision(object.Get("precision"), "precision", DType::Float32);
-  options.model.trainable = parseBoolean(object, "trainable", true);
+  options.threads = static_cast<int>(parseInteger(object, "threads", 0, 1024));
+  options.seed = static_cast<uint64_t>(parseInteger(object, "seed", 0, kAnyInteger));
+  options.initialize = parseBoolean(object, "initialize");
+  options.recompute = parseBoolean(object, "recompute");
+  options.model.precision = parsePrecision(object.Get("precision"), "precision");
+  options.model.trainable = parseBoolean(object, "trainable");
   const Napi::Value lora = object.Get("lora");
   if (!lora.IsUndefined()) options.model.adapter = parseAdapterOptions(lora);
-  options.generation.format = parsePackedFormat(
-      object.Get("generationPrecision"), "generationPrecision",
-      options.model.precision == DType::BFloat16 ? PackedFormat::BFloat16 : PackedFormat::Float32);
-  options.generation.kvPrecision = parsePrecision(object.Get("kvPrecision"), "kvPrecision", DType::Float32);
+  options.generation.format = parsePackedFormat(object.Get("generationPrecision"), "generationPrecision");
+  options.generation.kvPrecision = parsePrecision(object.Get("kvPrecision"), "kvPrecision");
   options.generation.kvBudgetBytes = parseOptionalInteger(object, "kvBudgetBytes", 1, kAnyInteger);
   options.generation.maxBatchRows = parseOptionalInteger(object, "maxBatchRows", 1, 1 << 20);
   const Napi::Value tokenBytes = object.Get("tokenBytes");
@@ -151,8 +143,8 @@ TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& co
     }
   }
   if (!policy) {
-    batch.excludedToken =
-        static_cast<int32_t>(parseInteger(object, "excludedToken", -1, -1, config.vocabSize - 1));
+    batch.excludedToken = static_cast<int32_t>(
+        parseOptionalInteger(object, "excludedToken", 0, config.vocabSize - 1).value_or(-1));
     return batch;
   }
   batch.oldLogprobs = parseArray<float>(object.Get("oldLogprobs"), "oldLogprobs", tokens);
@@ -171,32 +163,27 @@ TrainingBatch parseTrainingBatch(const Napi::Value& value, const ModelConfig& co
 
 OptimizerOptions parseOptimizerOptions(const Napi::Value& value) {
   const Napi::Object object = requireObject(value, "optimizer");
-  if (!object.Get("learningRate").IsNumber())
-    throwType(value.Env(), "optimizer.learningRate must be a number");
   OptimizerOptions options;
-  options.learningRate = static_cast<float>(parseNumber(object, "learningRate", 0, 0, 1));
-  options.beta1 = static_cast<float>(parseNumber(object, "beta1", options.beta1, 0, 1));
-  options.beta2 = static_cast<float>(parseNumber(object, "beta2", options.beta2, 0, 1));
-  options.epsilon = static_cast<float>(parseNumber(object, "epsilon", options.epsilon, 0, 1));
-  options.weightDecay =
-      static_cast<float>(parseNumber(object, "weightDecay", options.weightDecay, 0, kAnyFloat));
-  options.maxGradientNorm =
-      static_cast<float>(parseNumber(object, "maxGradientNorm", options.maxGradientNorm, 0, kAnyFloat));
-  options.microBatchTokens = parseOptionalInteger(object, "microBatchTokens", 1, 1 << 30);
+  options.learningRate = parseFloat(object, "optimizer.learningRate", 0, 1);
+  options.beta1 = parseFloat(object, "optimizer.beta1", 0, 1);
+  options.beta2 = parseFloat(object, "optimizer.beta2", 0, 1);
+  options.epsilon = parseFloat(object, "optimizer.epsilon", 0, 1);
+  options.weightDecay = parseFloat(object, "optimizer.weightDecay", 0, kAnyFloat);
+  options.maxGradientNorm = parseFloat(object, "optimizer.maxGradientNorm", 0, kAnyFloat);
+  options.microBatchTokens = parseOptionalInteger(object, "optimizer.microBatchTokens", 1, 1 << 30);
   return options;
 }
 
 SamplingOptions parseSamplingOptions(const Napi::Value& value, const ModelConfig& config) {
-  const Napi::Object object = requireObject(value, "options");
+  const Napi::Object object = requireObject(value, "sampling");
   const Napi::Env env = value.Env();
   SamplingOptions options;
-  options.maxTokens = parseInteger(object, "maxTokens", options.maxTokens, 1, 1 << 30);
-  options.temperature =
-      static_cast<float>(parseNumber(object, "temperature", options.temperature, 0, kAnyFloat));
-  options.topP = static_cast<float>(parseNumber(object, "topP", options.topP, 1e-6, 1));
-  options.minP = static_cast<float>(parseNumber(object, "minP", options.minP, 0, 1));
-  options.topK = static_cast<int32_t>(parseInteger(object, "topK", options.topK, 0, 1 << 30));
-  options.seed = static_cast<uint64_t>(parseInteger(object, "seed", 0, 0, kAnyInteger));
+  options.maxTokens = parseInteger(object, "sampling.maxTokens", 1, 1 << 30);
+  options.temperature = parseFloat(object, "sampling.temperature", 0, kAnyFloat);
+  options.topP = parseFloat(object, "sampling.topP", 1e-6, 1);
+  options.minP = parseFloat(object, "sampling.minP", 0, 1);
+  options.topK = static_cast<int32_t>(parseInteger(object, "sampling.topK", 0, 1 << 30));
+  options.seed = static_cast<uint64_t>(parseInteger(object, "sampling.seed", 0, kAnyInteger));
   const auto tokenId = [&](const Napi::Value& token, const char* name) {
     const int64_t id = token.IsNumber() ? token.As<Napi::Number>().Int64Value() : -1;
     if (id < 0 || id >= config.vocabSize)

@@ -23,8 +23,11 @@ std::vector<std::string> parsePaths(const Napi::Value& value) {
 // By default weights are saved as precisely as the model keeps them.
 SaveOptions parseSaveOptions(const Napi::CallbackInfo& info, const ModelOptions& model) {
   SaveOptions options;
-  const bool narrow = model.precision == DType::BFloat16 && !model.hasMasters();
-  options.precision = parsePrecision(info[1], "dtype", narrow ? DType::BFloat16 : DType::Float32);
+  if (info[1].IsUndefined()) {
+    options.precision = model.hasMasters() ? DType::Float32 : model.precision;
+  } else {
+    options.precision = parsePrecision(info[1], "dtype");
+  }
   if (info[2].IsUndefined()) return options;
   if (!info[2].IsNumber()) throwType(info.Env(), "maxShardBytes must be a number");
   const double bytes = info[2].As<Napi::Number>().DoubleValue();

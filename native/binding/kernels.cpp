@@ -64,8 +64,8 @@ Napi::Value groupAdvantages(KernelThread& thread, const Napi::CallbackInfo& info
   } else {
     input.toolCalls = arrays.input<int32_t>(call, "toolCalls", rollouts);
   }
-  input.epsilon = static_cast<float>(parseNumber(call, "epsilon", input.epsilon, 0, kAnyFloat));
-  input.scaleByStd = parseBoolean(call, "scaleByStd", input.scaleByStd);
+  input.epsilon = parseFloat(call, "epsilon", 0, kAnyFloat);
+  input.scaleByStd = parseBoolean(call, "scaleByStd");
   const GroupAdvantagesOutput output{arrays.outputToFill("efficiencyRewards", rollouts),
                                      arrays.outputToFill("accuracyAdvantages", rollouts),
                                      arrays.outputToFill("efficiencyAdvantages", rollouts)};
@@ -107,7 +107,7 @@ std::shared_ptr<LossCall> parseLossCall(const Napi::Object& given) {
   auto call = std::make_shared<LossCall>();
   const Napi::Value options = given.Get("options");
   call->options = parsePolicyLossOptions(options);
-  call->vocabSize = parseInteger(given, "vocabSize", 0, 1, INT32_MAX);
+  call->vocabSize = parseInteger(given, "vocabSize", 1, INT32_MAX);
   call->targets = parseArray<int32_t>(given.Get("targets"), "targets");
   const size_t tokens = call->targets.size();
   if (tokens > INT32_MAX) throwRange(env, "targets must have at most 2147483647 elements");
@@ -177,7 +177,7 @@ Napi::Value policyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
 Napi::Value linearPolicyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
   const Napi::Object given = requireObject(info[0], "input");
   const std::shared_ptr<LossCall> call = parseLossCall(given);
-  const int64_t width = parseInteger(given, "hiddenSize", 0, 1, INT32_MAX);
+  const int64_t width = parseInteger(given, "hiddenSize", 1, INT32_MAX);
   const size_t tokens = call->targets.size(), hiddenValues = tokens * static_cast<size_t>(width);
   const size_t weightValues = static_cast<size_t>(call->vocabSize) * static_cast<size_t>(width);
   Arrays arrays(info.Env());

@@ -28,10 +28,11 @@ struct GenerationOptions {
   DType kvPrecision = DType::Float32;
 };
 
+// Has no defaults: lib/native/sampling-options.ts has them.
 struct SamplingOptions {
-  int64_t maxTokens = 256;
-  float temperature = 1;  // 0: greedy
-  float topP = 1, minP = 0;
+  int64_t maxTokens = 0;
+  float temperature = 0;  // 0: greedy
+  float topP = 0, minP = 0;
   int32_t topK = 0;   // 0: off
   uint64_t seed = 0;  // draws are a function of (seed, position of the token in the sequence)
   std::vector<int32_t> stopTokens;

@@ -21,8 +21,8 @@ constexpr std::array<const char*, 7> kTargetModuleNames = {"q_proj",    "k_proj"
                                                            "gate_proj", "up_proj", "down_proj"};
 
 struct AdapterOptions {
-  int64_t rank = 16;
-  float alpha = 32;
+  int64_t rank = 0;
+  float alpha = 0;
   float dropout = 0;  // probability
   std::array<bool, 7> targets{};
   bool rankStabilized = false;  // alpha / sqrt(rank) (Kalajdzievski, arXiv 2312.03732)

@@ -13,8 +13,8 @@ namespace hdpo {
 // highFrequencyFactor stay, and those between are interpolated. factor 0 means no stretching.
 struct RopeScaling {
   float factor = 0;
-  float lowFrequencyFactor = 1, highFrequencyFactor = 4;
-  int64_t originalMaxPositions = 8192;
+  float lowFrequencyFactor = 0, highFrequencyFactor = 0;
+  int64_t originalMaxPositions = 0;
 };
 
 struct ModelConfig {
@@ -23,10 +23,10 @@ struct ModelConfig {
   int64_t layers = 0;
   int64_t heads = 0, kvHeads = 0, headDim = 0;
   int64_t intermediateSize = 0;
-  int64_t maxPositions = 2048;
-  float ropeTheta = 10000.0f;
-  float rmsNormEpsilon = 1e-6f;
-  bool tieEmbeddings = true;
+  int64_t maxPositions = 0;
+  float ropeTheta = 0;
+  float rmsNormEpsilon = 0;
+  bool tieEmbeddings = false;
   bool qkvBias = false;  // Qwen2
   bool qkNorm = false;   // Qwen3
   RopeScaling ropeScaling;

@@ -57,8 +57,7 @@ struct AttentionShape {
 };
 
 struct AdamWOptions {
-  float learningRate = 1e-4f;
-  float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f, weightDecay = 0.0f;
+  float learningRate = 0, beta1 = 0, beta2 = 0, epsilon = 0, weightDecay = 0;
   int64_t step = 1;         // 1-based, for bias correction
   float gradientScale = 1;  // multiplies the gradient first (global-norm clipping)
 };

@@ -18,8 +18,8 @@ struct GroupAdvantagesInput {
   const float* accuracyRewards = nullptr;  // [R]
   const uint8_t* correct = nullptr;        // [R] 0 or 1
   const int32_t* toolCalls = nullptr;      // [R] >= 0
-  float epsilon = 1e-6f;
-  bool scaleByStd = true;  // false: Dr. GRPO
+  float epsilon = 0;                       // added to standard deviations
+  bool scaleByStd = false;                 // false: Dr. GRPO
   // [R] >= 0: what the calls of a rollout cost together. Where it is given it takes the place of toolCalls.
   const float* toolCosts = nullptr;
 };
@@ -29,10 +29,12 @@ struct GroupAdvantagesOutput {
   float* efficiencyAdvantages = nullptr;  // [R]
 };
 
+// Has no defaults: lib/native/loss-options.ts has them, and whoever makes one sets every field. A temperature
+// of 0 is none.
 struct PolicyLossOptions {
-  float temperature = 1;
-  float clipLow = 0.2f, clipHigh = 0.2f, dualClip = 3;
-  float accuracyWeight = 1, efficiencyWeight = 0.15f;
+  float temperature = 0;
+  float clipLow = 0, clipHigh = 0, dualClip = 0;
+  float accuracyWeight = 0, efficiencyWeight = 0;
   float klCoefficient = 0, entropyCoefficient = 0;
 };
 

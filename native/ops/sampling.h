@@ -9,7 +9,7 @@ namespace hdpo {
 
 // The options of generation/generator.h as they apply to one draw.
 struct SamplingDraw {
-  float temperature = 1, topP = 1, minP = 0;
+  float temperature = 0, topP = 0, minP = 0;
   int32_t topK = 0;
   uint64_t seed = 0;
   int64_t position = 0;                                               // of the token to be drawn

@@ -1,5 +1,6 @@
 // Rows of the table: elementwise ops, those of adapters, and the optimiser's.
 #include "self_test/cases.h"
+#include "self_test/typical_options.h"
 
 namespace hdpo::self_test {
 
@@ -134,7 +135,7 @@ OpCase adamW(const CaseShape& s) {
   const size_t weight = given.inPlace({count}), gradient = given.input({count}, 0.1f);
   const size_t momentum = given.inPlace({count}, 0.01f), variance = given.inPlace({count}, 0.005f, 0.006f);
   given.run = [=](Backend& backend, Call& call) {
-    AdamWOptions options;
+    AdamWOptions options = typicalAdamW();
     options.weightDecay = 0.1f;
     options.gradientScale = 0.7f;
     options.step = 3;

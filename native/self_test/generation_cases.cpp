@@ -5,6 +5,7 @@
 
 #include "generation/sampler.h"
 #include "self_test/cases.h"
+#include "self_test/typical_options.h"
 
 namespace hdpo::self_test {
 
@@ -193,7 +194,7 @@ OpCase decodingStep(const CaseShape& s) {
 
 // Options for rows: every option alone, and combinations of them.
 std::vector<SamplingOptions> samplingOptions(int64_t rows, int64_t vocabSize) {
-  std::vector<SamplingOptions> all(static_cast<size_t>(rows));
+  std::vector<SamplingOptions> all(static_cast<size_t>(rows), typicalSampling());
   for (size_t r = 0; r < all.size(); ++r) {
     SamplingOptions& options = all[r];
     options.seed = 1000 + r;

@@ -7,6 +7,7 @@
 #include "core/random.h"
 #include "self_test/cases.h"
 #include "self_test/poison.h"
+#include "self_test/typical_options.h"
 
 namespace hdpo::self_test {
 
@@ -49,6 +50,7 @@ OpCase groupAdvantages(const CaseShape& s) {
     input.correct = rollouts->correct.data();
     input.toolCalls = rollouts->toolCalls.data();
     if (costs) input.toolCosts = rollouts->costs.data();
+    input.epsilon = kTypicalEpsilon;
     input.scaleByStd = scaleByStd;
     backend.groupAdvantages(input, {efficiency.data(), accuracy.data(), advantages.data()});
     for (const auto* values : {&efficiency, &accuracy, &advantages}) call.hostResults.push_back(*values);
@@ -85,7 +87,7 @@ std::vector<int32_t> targetsOf(int64_t count, int64_t vocabSize) {
 }
 
 PolicyLossOptions allTerms() {
-  PolicyLossOptions options;
+  PolicyLossOptions options = typicalLoss();
   options.temperature = 0.8f;
   options.clipHigh = 0.28f;
   options.klCoefficient = 0.05f;
@@ -154,7 +156,7 @@ OpCase linearLossOf(const CaseShape& s, const LinearVariant& variant) {
     input.weight = call[weight];
     input.targets = targets.data();
     input.terms = terms.data();
-    if (variant.everyTerm) input.options = allTerms();
+    input.options = variant.everyTerm ? allTerms() : typicalLoss();
     const PolicyLossSums sums = backend.linearLoss(
         input, {logprobs.data(), entropy.data(), variant.backward ? call[gradHidden] : Tensor(),
                 weightGradient ? call[gradWeight] : Tensor()});

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "self_test/op_case.h"
+#include "self_test/typical_options.h"
 
 namespace hdpo::self_test {
 
@@ -15,7 +16,7 @@ struct RolloutGroups {
   std::vector<float> accuracyRewards;
   std::vector<uint8_t> correct;
   std::vector<int32_t> toolCalls;
-  float epsilon = 1e-6f;
+  float epsilon = kTypicalEpsilon;
   bool scaleByStd = true;
 };
 
@@ -29,7 +30,7 @@ struct LossBatch {
   std::vector<float> oldLogprobs, referenceLogprobs;            // [N]
   std::vector<float> accuracyAdvantages, efficiencyAdvantages;  // [S]
   Aggregation aggregation = Aggregation::TokenMean;
-  PolicyLossOptions options;
+  PolicyLossOptions options = typicalLoss();
 };
 
 // Results on the host: efficiency rewards, accuracy advantages, efficiency advantages.

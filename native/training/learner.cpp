@@ -103,7 +103,7 @@ StepResult Learner::policyStep(const TrainingBatch& batch, Aggregation aggregati
 
 StepResult Learner::supervisedStep(const TrainingBatch& batch, const OptimizerOptions& optimizer,
                                    const std::atomic<bool>* aborted) {
-  return step(batch, Aggregation::TokenMean, PolicyLossOptions(), true, optimizer, aborted);
+  return step(batch, Aggregation::TokenMean, {.temperature = 1}, true, optimizer, aborted);
 }
 
 StepResult Learner::step(const TrainingBatch& batch, Aggregation aggregation, const PolicyLossOptions& loss,

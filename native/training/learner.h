@@ -12,9 +12,10 @@
 
 namespace hdpo {
 
+// Has no defaults: lib/native/optimizer-options.ts has them.
 struct OptimizerOptions {
-  float learningRate = 1e-4f, beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f, weightDecay = 0;
-  float maxGradientNorm = 1;  // 0: no clipping
+  float learningRate = 0, beta1 = 0, beta2 = 0, epsilon = 0, weightDecay = 0;
+  float maxGradientNorm = 0;  // 0: no clipping
   // A longer sequence makes a micro-batch of its own. Without a value, Backend::defaults decides.
   std::optional<int64_t> microBatchTokens;
 };

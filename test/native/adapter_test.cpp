@@ -18,7 +18,7 @@ using namespace hdpo;
 namespace {
 
 AdapterOptions allTargets(float dropout = 0) {
-  AdapterOptions options;
+  AdapterOptions options = typicalAdapter();
   options.rank = 3;
   options.alpha = 4;
   options.dropout = dropout;
@@ -47,7 +47,7 @@ std::unique_ptr<OwningLearner> adapted(Backend& backend, const ModelConfig& conf
 // Compares the gradients of every A and B with finite differences of the supervised loss.
 GradientDisagreement disagreement(Backend& backend, OwningLearner& learner, const TrainingBatch& batch) {
   const auto loss = [&] {
-    return learner.accumulate(batch, Aggregation::TokenMean, {}, 12, true, nullptr).loss;
+    return learner.accumulate(batch, Aggregation::TokenMean, typicalLoss(), 12, true, nullptr).loss;
   };
   loss();
   Adapter gradients(backend, learner.model.config(), learner.model.adapter()->options());
@@ -241,7 +241,7 @@ TEST_CASE("adapter: beside bfloat16 weights recomputing gives the same gradient,
           ModelOptions options = withAdapter(allTargets(dropout));
           options.precision = DType::BFloat16;
           const auto learner = learnerFor(*backend, named.config, 61, recompute, options);
-          learner->accumulate(batch, Aggregation::TokenMean, {}, 12, true, nullptr);
+          learner->accumulate(batch, Aggregation::TokenMean, typicalLoss(), 12, true, nullptr);
           return values(learner->gradients().flat());
         };
         CHECK(gradient(false) == gradient(true));
@@ -262,13 +262,13 @@ TEST_CASE("adapter: with dropout backward sees forward's masks, recomputed and s
 
     const auto gradient = [&](bool recompute, int64_t budget) {
       const auto other = adapted(*backend, config, 63, allTargets(0.4f), recompute);
-      other->accumulate(batch, Aggregation::TokenMean, {}, budget, true, nullptr);
+      other->accumulate(batch, Aggregation::TokenMean, typicalLoss(), budget, true, nullptr);
       return values(other->gradients().flat());
     };
     CHECK(gradient(false, 12) == gradient(true, 12));
     CHECK(relativeDifference(gradient(false, 12), gradient(false, 4096)) < 5e-6);
     const auto without = adapted(*backend, config, 63, allTargets());
-    without->accumulate(batch, Aggregation::TokenMean, {}, 12, true, nullptr);
+    without->accumulate(batch, Aggregation::TokenMean, typicalLoss(), 12, true, nullptr);
     CHECK(relativeDifference(gradient(false, 12), values(without->gradients().flat())) > 0.1);
   }
 }
@@ -282,12 +282,12 @@ TEST_CASE("adapter: training leaves the base alone, and every step draws other m
     const std::vector<float> base = values(learner->parameters().flat());
     const std::vector<float> reference = logprobsOf(*learner, learner->model.reference(), batch);
     std::set<double> losses;
-    OptimizerOptions still;
+    OptimizerOptions still = typicalOptimizer();
     still.learningRate = 0;
     for (int step = 0; step < 3; ++step)
       losses.insert(learner->supervisedStep(batch, still, nullptr).sums.loss);
     CHECK(losses.size() == 3);
-    OptimizerOptions options;
+    OptimizerOptions options = typicalOptimizer();
     options.learningRate = 2e-2f;
     options.weightDecay = 0.1f;
     const std::vector<float> before = logprobsOf(*learner, learner->model.model(), batch);
@@ -318,7 +318,8 @@ TEST_CASE("adapter: fresh, it changes nothing; merged, it is in the weights and 
     saveWeights(model, folder.file("base"), {});
     model.merge();
     CHECK(contains(refusal([&] { model.merge(); }), "ERR_STATE"));
-    CHECK(contains(refusal([&] { learner->supervisedStep(batch, {}, nullptr); }), "ERR_STATE unmerge"));
+    CHECK(contains(refusal([&] { learner->supervisedStep(batch, typicalOptimizer(), nullptr); }),
+                   "ERR_STATE unmerge"));
     CHECK(contains(refusal([&] { learner->loadWeights(folder.file("base")); }), "ERR_STATE unmerge"));
     saveWeights(model, folder.file("merged"), {});
     model.unmerge();
@@ -343,7 +344,8 @@ TEST_CASE("adapter: saved and loaded, training goes on bit for bit") {
     const auto learner = adapted(*backend, config, 67, allTargets(0.2f));
     const auto resumed = adapted(*backend, config, 67, allTargets(0.2f));
     const auto steps = [&](OwningLearner& trained) {
-      for (int step = 0; step < 3; ++step) trained.policyStep(batch, Aggregation::TokenMean, {}, {}, nullptr);
+      for (int step = 0; step < 3; ++step)
+        trained.policyStep(batch, Aggregation::TokenMean, typicalLoss(), typicalOptimizer(), nullptr);
     };
     steps(*learner);
     saveAdapter(*learner->model.adapter(), folder.file("adapter"));

@@ -17,11 +17,11 @@ TEST_CASE("checkpoint: saved and loaded, training goes on bit for bit") {
       CAPTURE(named.name);
       const TemporaryFolder folder;
       const TrainingBatch batch = policyBatch(named.config);
-      OptimizerOptions options;
+      OptimizerOptions options = typicalOptimizer();
       options.weightDecay = 0.1f;
       const auto learner = learnerFor(*backend, named.config, 43);
       for (int step = 0; step < 3; ++step)
-        learner->policyStep(batch, Aggregation::TokenMean, {}, options, nullptr);
+        learner->policyStep(batch, Aggregation::TokenMean, typicalLoss(), options, nullptr);
       learner->saveWeights(folder.file("weights"));
       learner->saveOptimizer(folder.file("optimizer"));
       OwningLearner resumed(*backend, named.config, false);
@@ -29,8 +29,8 @@ TEST_CASE("checkpoint: saved and loaded, training goes on bit for bit") {
       resumed.loadOptimizer(folder.file("optimizer"));
       CHECK(resumed.optimizerStep() == 3);
       for (int step = 0; step < 3; ++step) {
-        learner->policyStep(batch, Aggregation::TokenMean, {}, options, nullptr);
-        resumed.policyStep(batch, Aggregation::TokenMean, {}, options, nullptr);
+        learner->policyStep(batch, Aggregation::TokenMean, typicalLoss(), options, nullptr);
+        resumed.policyStep(batch, Aggregation::TokenMean, typicalLoss(), options, nullptr);
       }
       CHECK(values(learner->parameters().flat()) == values(resumed.parameters().flat()));
       learner->saveOptimizer(folder.file("a"));
@@ -164,7 +164,7 @@ TEST_CASE("checkpoint: wrong optimiser files are refused and change nothing") {
   const TemporaryFolder folder;
   const std::string path = folder.file("optimizer"), damagedPath = folder.file("damaged");
   const auto learner = learnerFor(backend, smallConfig(), 47);
-  learner->supervisedStep(policyBatch(smallConfig()), {}, nullptr);
+  learner->supervisedStep(policyBatch(smallConfig()), typicalOptimizer(), nullptr);
   learner->saveOptimizer(path);
   const auto refused = [&](const std::function<void(EditableFile&)>& damage) {
     EditableFile file(path);

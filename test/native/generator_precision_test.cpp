@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kPlenty = size_t{1} << 24;
 
 SampleResult sampleOf(Generator& generator, SequenceId id, int64_t maxTokens) {
-  SamplingOptions options;
+  SamplingOptions options = typicalSampling();
   options.maxTokens = maxTokens;
   options.seed = 5;
   SampleResult sampled;
@@ -33,7 +33,7 @@ TEST_CASE("generator: with an adapter, beside the weights or merged, it samples 
     CAPTURE(named.name);
     const auto backend = createCpuBackend(2);
     ModelOptions options;
-    options.adapter.emplace();
+    options.adapter = typicalAdapter();
     options.adapter->rank = 2;
     options.adapter->targets = {true, false, true, true, false, true, true};
     const auto learner = learnerFor(*backend, named.config, 81, false, options);
@@ -69,7 +69,7 @@ TEST_CASE("packed weights: beside bfloat16 weights an adapter keeps what roundin
   ModelConfig config = smallConfig();
   config.hiddenSize = 64;
   const auto backend = createCpuBackend(2);
-  AdapterOptions options;
+  AdapterOptions options = typicalAdapter();
   options.rank = options.alpha = 4;
   options.targets.fill(true);
   Parameters weights(*backend, config, DType::BFloat16);

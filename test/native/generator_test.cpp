@@ -65,7 +65,7 @@ class Session {
 };
 
 SamplingOptions sampling(int64_t maxTokens, uint64_t seed, float temperature = 1) {
-  SamplingOptions options;
+  SamplingOptions options = typicalSampling();
   options.maxTokens = maxTokens;
   options.seed = seed;
   options.temperature = temperature;

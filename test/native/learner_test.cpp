@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kWholeBatch = 1 << 20;
 
 PolicyLossOptions everyTerm() {
-  PolicyLossOptions options;
+  PolicyLossOptions options = typicalLoss();
   options.temperature = 1.3f;
   options.klCoefficient = 0.3f;
   options.entropyCoefficient = 0.2f;
@@ -97,7 +97,7 @@ TEST_CASE("learner: sequences stay whole in micro-batches of the given budget") 
   const TrainingBatch batch = policyBatch(config);  // lengths 7, 1, 11, 4, 9
   const auto microBatches = [&](int64_t budget) {
     const auto learner = learnerFor(backend, config, 33);
-    OptimizerOptions options;
+    OptimizerOptions options = typicalOptimizer();
     options.microBatchTokens = budget;
     return learner->supervisedStep(batch, options, nullptr).sums.microBatches;
   };
@@ -125,23 +125,23 @@ TEST_CASE("learner: sequences whose loss has no gradient are not computed, and c
       return std::count(batch.mask.begin() + batch.offsets[first], batch.mask.begin() + batch.offsets[last],
                         1);
     };
-    PolicyLossOptions every;
+    PolicyLossOptions every = typicalLoss();
     every.klCoefficient = 1e-30f;  // too small for a digit of float32, but it makes every sequence count
     const auto [all, gradient] = gradientAt(every);
     CHECK(all.tokens == 13);
-    const auto [some, same] = gradientAt({});
+    const auto [some, same] = gradientAt(typicalLoss());
     CHECK(some.tokens == trained(3, 5));
     CHECK(some.loss == doctest::Approx(all.loss).epsilon(1e-6));
     CHECK(some.accuracyLoss == doctest::Approx(all.accuracyLoss).epsilon(1e-6));
     CHECK(some.efficiencyLoss == doctest::Approx(all.efficiencyLoss).epsilon(1e-6));
     CHECK(relativeDifference(same, gradient) < 5e-6);
 
-    PolicyLossOptions accuracyAlone;
+    PolicyLossOptions accuracyAlone = typicalLoss();
     accuracyAlone.efficiencyWeight = 0;
     CHECK(gradientAt(accuracyAlone).first.tokens == trained(4, 5));
     batch.importanceWeights.assign(batch.tokens.size(), 1.0f);
     std::fill(batch.importanceWeights.begin() + batch.offsets[4], batch.importanceWeights.end(), 0.0f);
-    CHECK(gradientAt({}).first.tokens == trained(3, 4));
+    CHECK(gradientAt(typicalLoss()).first.tokens == trained(3, 4));
   }
 }
 
@@ -153,7 +153,8 @@ TEST_CASE("learner: a step of which nothing has a gradient moves only what momen
   batch.accuracyAdvantages.assign(5, 0.0f);
   batch.efficiencyAdvantages.assign(5, 0.0f);
   const std::vector<float> before = values(learner->parameters().flat());
-  const StepResult result = learner->policyStep(batch, Aggregation::TokenMean, {}, {}, nullptr);
+  const StepResult result =
+      learner->policyStep(batch, Aggregation::TokenMean, typicalLoss(), typicalOptimizer(), nullptr);
   CHECK(values(learner->parameters().flat()) == before);
   CHECK(learner->optimizerStep() == 1);
   CHECK_FALSE(result.skipped);
@@ -163,7 +164,8 @@ TEST_CASE("learner: a step of which nothing has a gradient moves only what momen
   CHECK(result.meanEntropy == 0);
   CHECK(result.gradientNorm == 0);
   batch.accuracyAdvantages[4] = std::numeric_limits<float>::quiet_NaN();
-  CHECK(learner->policyStep(batch, Aggregation::TokenMean, {}, {}, nullptr).skipped);
+  CHECK(
+      learner->policyStep(batch, Aggregation::TokenMean, typicalLoss(), typicalOptimizer(), nullptr).skipped);
 }
 
 TEST_CASE("learner: recomputation changes no bit of the gradient") {
@@ -199,7 +201,8 @@ TEST_CASE("learner: logprobs equal those of the training forward, whatever the s
       entropy += batch.mask[t] ? entropies[t] : 0;
     }
     batch.oldLogprobs = logprobs;
-    const StepResult result = learner->policyStep(batch, Aggregation::TokenMean, everyTerm(), {}, nullptr);
+    const StepResult result =
+        learner->policyStep(batch, Aggregation::TokenMean, everyTerm(), typicalOptimizer(), nullptr);
     CHECK(result.sums.logprobDifference < 1e-5);
     CHECK(result.meanEntropy == doctest::Approx(entropy / 13).epsilon(1e-5));
     CHECK(result.tokens == 32);
@@ -215,7 +218,7 @@ TEST_CASE("learner: supervised training learns a tiny batch by heart") {
     OwningLearner learner(*backend, config, false);
     learner.parameters().initialize(3);
     const TrainingBatch batch = policyBatch(config);
-    OptimizerOptions options;
+    OptimizerOptions options = typicalOptimizer();
     options.learningRate = 1e-2f;
     double first = 0, last = 0;
     for (int step = 0; step < 150; ++step) {
@@ -238,7 +241,7 @@ TEST_CASE("learner: a policy step makes tokens of positive advantage likelier, o
     TrainingBatch batch = policyBatch(config);
     alignOldLogprobs(*learner, batch, 1, 0);
     const std::vector<float> before = batch.oldLogprobs;
-    learner->policyStep(batch, Aggregation::TokenMean, {}, {}, nullptr);
+    learner->policyStep(batch, Aggregation::TokenMean, typicalLoss(), typicalOptimizer(), nullptr);
     std::vector<float> after(32);
     learner->logprobs(learner->parameters(), batch.tokens, batch.offsets, 1, kWholeBatch, after.data(),
                       nullptr);
@@ -256,7 +259,7 @@ TEST_CASE("learner: the gradient is clipped to its norm, and decay touches matri
   ReferenceBackend backend;
   const ModelConfig config = smallConfigs()[2].config;  // with biases
   const TrainingBatch batch = policyBatch(config);
-  OptimizerOptions options;
+  OptimizerOptions options = typicalOptimizer();
   options.epsilon = 1e6f;  // the update is then lr * momentum / epsilon: proportional to the clipped gradient
   options.learningRate = 1e6f;
   std::vector<float> updates[2];
@@ -272,7 +275,7 @@ TEST_CASE("learner: the gradient is clipped to its norm, and decay touches matri
   }
   CHECK(relativeDifference(updates[1], updates[0]) < 1e-3);
 
-  OptimizerOptions decaying;
+  OptimizerOptions decaying = typicalOptimizer();
   decaying.learningRate = 1e-3f;
   std::vector<float> results[2];
   for (const bool decay : {false, true}) {
@@ -304,13 +307,14 @@ TEST_CASE("learner: a loss or gradient that is not finite changes nothing") {
         const TemporaryFolder folder;
         const auto learner = learnerFor(*backend, config, 39);
         const TrainingBatch batch = policyBatch(config);
-        learner->supervisedStep(batch, {}, nullptr);
+        learner->supervisedStep(batch, typicalOptimizer(), nullptr);
         learner->saveOptimizer(folder.file("before"));
         learner->parameters().layers[1].down.f32()[5] = poison;
         const std::vector<float> weights = values(learner->parameters().flat());
         const StepResult result = supervised
-                                      ? learner->supervisedStep(batch, {}, nullptr)
-                                      : learner->policyStep(batch, Aggregation::TokenMean, {}, {}, nullptr);
+                                      ? learner->supervisedStep(batch, typicalOptimizer(), nullptr)
+                                      : learner->policyStep(batch, Aggregation::TokenMean, typicalLoss(),
+                                                            typicalOptimizer(), nullptr);
         CHECK(result.skipped);
         CHECK(learner->optimizerStep() == 1);
         CHECK(backend->sumOfSquares(learner->gradients().flat()) == 0);
@@ -330,7 +334,8 @@ TEST_CASE("learner: an advantage that is not finite skips the step") {
     TrainingBatch batch = policyBatch(smallConfig());
     batch.accuracyAdvantages[2] = std::numeric_limits<float>::quiet_NaN();
     const std::vector<float> weights = values(learner->parameters().flat());
-    CHECK(learner->policyStep(batch, Aggregation::TokenMean, {}, {}, nullptr).skipped);
+    CHECK(learner->policyStep(batch, Aggregation::TokenMean, typicalLoss(), typicalOptimizer(), nullptr)
+              .skipped);
     CHECK(values(learner->parameters().flat()) == weights);
   }
 }
@@ -341,7 +346,7 @@ TEST_CASE("learner: importance weights scale both channels' gradient token by to
     const ModelConfig config = smallConfig();
     const auto learner = learnerFor(*backend, config, 44);
     TrainingBatch batch = policyBatch(config);
-    PolicyLossOptions loss;
+    PolicyLossOptions loss = typicalLoss();
     loss.klCoefficient = 0.3f;
     loss.entropyCoefficient = 0.2f;
     const auto gradient = [&](const std::vector<float>& weights) {
@@ -379,7 +384,9 @@ TEST_CASE("learner: an abort changes nothing") {
   const std::vector<float> weights = values(learner->parameters().flat());
   std::atomic<bool> aborted = true;
   std::vector<float> logprobs(32);
-  CHECK(refusal([&] { learner->supervisedStep(batch, {}, &aborted); }).starts_with("ERR_ABORTED"));
+  CHECK(refusal([&] {
+          learner->supervisedStep(batch, typicalOptimizer(), &aborted);
+        }).starts_with("ERR_ABORTED"));
   CHECK(refusal([&] {
           learner->logprobs(learner->parameters(), batch.tokens, batch.offsets, 1, 8, logprobs.data(),
                             nullptr, &aborted);
@@ -388,7 +395,7 @@ TEST_CASE("learner: an abort changes nothing") {
   CHECK(backend.sumOfSquares(learner->gradients().flat()) == 0);
   CHECK(learner->optimizerStep() == 0);
   aborted = false;
-  CHECK(!learner->supervisedStep(batch, {}, &aborted).skipped);
+  CHECK(!learner->supervisedStep(batch, typicalOptimizer(), &aborted).skipped);
 }
 
 TEST_CASE("learner: malformed batches are refused") {
@@ -397,7 +404,7 @@ TEST_CASE("learner: malformed batches are refused") {
   const auto refused = [&](const std::function<void(TrainingBatch&)>& damage, float klCoefficient = 0) {
     TrainingBatch batch = policyBatch(smallConfig());
     damage(batch);
-    PolicyLossOptions loss;
+    PolicyLossOptions loss = typicalLoss();
     loss.klCoefficient = klCoefficient;
     return refusal([&] { learner->accumulate(batch, Aggregation::TokenMean, loss, 8, false, nullptr); });
   };
@@ -422,8 +429,8 @@ TEST_CASE("learner: malformed batches are refused") {
   CHECK(contains(refused([](TrainingBatch& b) { b.referenceLogprobs.pop_back(); }), "referenceLogprobs"));
   CHECK(contains(refused([](TrainingBatch& b) { b.referenceLogprobs.clear(); }, 0.1f), "klCoefficient"));
   CHECK(contains(refusal([&] {
-                   learner->accumulate(policyBatch(smallConfig()), Aggregation::TokenMean, {}, 0, true,
-                                       nullptr);
+                   learner->accumulate(policyBatch(smallConfig()), Aggregation::TokenMean, typicalLoss(), 0,
+                                       true, nullptr);
                  }),
                  "microBatchTokens"));
 }

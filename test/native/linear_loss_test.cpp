@@ -147,7 +147,7 @@ TEST_CASE("linearLoss: supervised terms give the mean negative logprob") {
   ReferenceBackend reference;
   const auto backend = createCpuBackend(2);
   for (const Shape& shape : kShapes) {
-    Case given = randomCase(shape, {}, 4);
+    Case given = randomCase(shape, typicalLoss(), 4);
     TokenTerms supervised;
     supervised.supervisedScale = 1 / static_cast<float>(shape.rows);
     given.terms.assign(given.terms.size(), supervised);
@@ -163,7 +163,7 @@ TEST_CASE("linearLoss: an excluded token has no probability and no gradient") {
   const auto backend = createCpuBackend(2);
   for (const Shape& shape : kShapes) {
     if (shape.vocabSize == 2) continue;
-    Case given = randomCase(shape, {}, 6);
+    Case given = randomCase(shape, typicalLoss(), 6);
     const int32_t excluded = static_cast<int32_t>(shape.vocabSize) - 1;
     for (size_t r = 0; r < given.terms.size(); ++r) {
       given.terms[r] = TokenTerms();
@@ -187,7 +187,7 @@ TEST_CASE("linearLoss: an excluded token has no probability and no gradient") {
 
 TEST_CASE("linearLoss: a vocabulary of one token") {
   const auto backend = createCpuBackend(1);
-  const Result found = lossOf(*backend, randomCase({3, 4, 1}, {}, 4));
+  const Result found = lossOf(*backend, randomCase({3, 4, 1}, typicalLoss(), 4));
   CHECK(found.logprobs == std::vector<float>(3, 0.0f));
   CHECK(found.entropy == std::vector<float>(3, 0.0f));
   CHECK(found.gradHidden == std::vector<float>(12, 0.0f));
@@ -215,7 +215,7 @@ TEST_CASE("linearLoss: neither chunks nor micro-batches change the result beyond
 
 TEST_CASE("linearLoss: the same call gives the same bits; without gradients the same logprobs") {
   const auto backend = createCpuBackend(2);
-  const Case given = randomCase({200, 32, 512}, {}, 8);
+  const Case given = randomCase({200, 32, 512}, typicalLoss(), 8);
   const Result first = lossOf(*backend, given), second = lossOf(*backend, given);
   CHECK(first.gradHidden == second.gradHidden);
   CHECK(first.gradWeight == second.gradWeight);
@@ -228,7 +228,7 @@ TEST_CASE("linearLoss: the same call gives the same bits; without gradients the 
 
 TEST_CASE("linearLoss: a large vocabulary stays within the workspace limit") {
   const auto backend = createCpuBackend(2);
-  const Case given = randomCase({60, 2, 151'936}, {}, 9);
+  const Case given = randomCase({60, 2, 151'936}, typicalLoss(), 9);
   const size_t limit = size_t{2} << 20;
   const Result found = lossOf(*backend, given, limit);
   CHECK(found.sums.workspaceBytes <= limit + 100'000);
@@ -268,7 +268,7 @@ TEST_CASE("linearLoss: tiles of the vocabulary agree with the reference in every
 TEST_CASE("linearLoss: tiles keep the digits of near-certain tokens, wherever they lie") {
   ReferenceBackend reference;
   const auto backend = createCpuBackend(1);
-  Case given = randomCase({24, 16, 400}, {}, 13);
+  Case given = randomCase({24, 16, 400}, typicalLoss(), 13);
   TokenTerms supervised;
   supervised.supervisedScale = 1;
   for (size_t r = 0; r < given.terms.size(); ++r) {
@@ -319,11 +319,11 @@ TEST_CASE("linearLoss: values that are not finite make the loss so") {
                           -std::numeric_limits<float>::infinity()}) {
     CAPTURE(bad);
     for (const bool inWeight : {false, true}) {
-      Case given = randomCase({20, 4, 300}, {}, 5);
+      Case given = randomCase({20, 4, 300}, typicalLoss(), 5);
       (inWeight ? given.weight : given.hidden)[7] = bad;
       CHECK_FALSE(std::isfinite(lossOf(*backend, given).sums.loss));
       for (const size_t position : {size_t{7}, given.weight.size() - 1}) {
-        Case tiled = randomCase({20, 4, 300}, {}, 5);
+        Case tiled = randomCase({20, 4, 300}, typicalLoss(), 5);
         (inWeight ? tiled.weight[position] : tiled.hidden[7]) = bad;
         CHECK_FALSE(std::isfinite(lossOf(*backend, tiled, 20 * 16 * 4).sums.loss));
         CHECK_FALSE(std::isfinite(frozenLossOf(*backend, tiled, 20 * 16 * 4).sums.loss));
@@ -335,7 +335,7 @@ TEST_CASE("linearLoss: values that are not finite make the loss so") {
 
 TEST_CASE("linearLoss: no rows, no loss") {
   const auto backend = createCpuBackend(2);
-  Case given = randomCase({1, 4, 7}, {}, 5);
+  Case given = randomCase({1, 4, 7}, typicalLoss(), 5);
   Result found = emptyResult(given);
   addRows(*backend, given, 0, 0, size_t{64} << 20, true, found);
   CHECK(found.sums.loss == 0);

@@ -78,7 +78,7 @@ TEST_CASE("model weights: bfloat16 weights are the rounded masters, which are wh
     const auto precise = learnerFor(*backend, config, 71);
     CHECK(holdsRoundedMasters(learner->model));
     CHECK(learner->model.trainedCount() == learner->parameters().count());
-    OptimizerOptions options;
+    OptimizerOptions options = typicalOptimizer();
     options.learningRate = 1e-5f;  // far below what bfloat16 resolves at these weights
     double difference = 0;
     for (int step = 0; step < 4; ++step) {
@@ -107,13 +107,13 @@ TEST_CASE("model weights: bfloat16 masters come back from a file exactly, and re
   const TemporaryFolder folder;
   const auto learner = learnerFor(*backend, config, 72, false, bfloat16());
   OwningLearner resumed(*backend, config, false, bfloat16());
-  learner->supervisedStep(batch, {}, nullptr);
+  learner->supervisedStep(batch, typicalOptimizer(), nullptr);
   learner->saveWeights(folder.file("weights"));
   learner->saveOptimizer(folder.file("optimizer"));
   resumed.loadWeights(folder.file("weights"));
   resumed.loadOptimizer(folder.file("optimizer"));
-  learner->supervisedStep(batch, {}, nullptr);
-  resumed.supervisedStep(batch, {}, nullptr);
+  learner->supervisedStep(batch, typicalOptimizer(), nullptr);
+  resumed.supervisedStep(batch, typicalOptimizer(), nullptr);
   CHECK(values(learner->model.precise().flat()) == values(resumed.model.precise().flat()));
   CHECK(holdsRoundedMasters(resumed.model));
 }
@@ -123,14 +123,14 @@ TEST_CASE("model weights: an adapter beside bfloat16 weights is trained in float
   const ModelConfig config = wide();
   const TrainingBatch batch = policyBatch(config);
   ModelOptions options = bfloat16();
-  options.adapter.emplace();
+  options.adapter = typicalAdapter();
   options.adapter->rank = 4;
   options.adapter->targets.fill(true);
   const auto learner = learnerFor(*backend, config, 73, false, options);
   CHECK(&learner->model.precise() == &learner->model.weights());  // no masters
   CHECK(&learner->model.trained() == learner->model.adapter());
   const std::vector<float> before = logprobsOf(*learner, learner->model.model(), batch);
-  OptimizerOptions training;
+  OptimizerOptions training = typicalOptimizer();
   training.learningRate = 1e-2f;
   double first = 0, last = 0;
   for (int step = 0; step < 40; ++step) {
@@ -146,8 +146,9 @@ TEST_CASE("model weights: what is not trainable refuses training and keeps no st
   options.trainable = false;
   const auto learner = learnerFor(*backend, smallConfig(), 74, false, options);
   CHECK(learner->model.trainedCount() == 0);
-  CHECK(contains(refusal([&] { learner->supervisedStep(policyBatch(smallConfig()), {}, nullptr); }),
-                 "ERR_STATE this model was made with trainable: false"));
+  CHECK(contains(
+      refusal([&] { learner->supervisedStep(policyBatch(smallConfig()), typicalOptimizer(), nullptr); }),
+      "ERR_STATE this model was made with trainable: false"));
   const MemoryPlan plan = planModel(smallConfig(), options);
   CHECK(plan.gradients + plan.optimizer + plan.adapters == 0);
   CHECK(plan.weights == learner->parameters().bytes());
@@ -169,7 +170,7 @@ TEST_CASE("model weights: the plan counts what is allocated") {
   CHECK(full.optimizer == all * 8);
   CHECK(half.weights == all * 4 + matrices * 2 + (all - matrices) * 4);
   ModelOptions lora = bfloat16();
-  lora.adapter.emplace();
+  lora.adapter = typicalAdapter();
   lora.adapter->targets.fill(true);
   const MemoryPlan adapted = planModel(config, lora);
   CHECK(adapted.weights == matrices * 2 + (all - matrices) * 4);
@@ -178,7 +179,7 @@ TEST_CASE("model weights: the plan counts what is allocated") {
   for (const bool recompute : {false, true}) {
     const auto learner = learnerFor(*backend, config, 75, recompute, lora);
     const TrainingBatch batch = policyBatch(config);
-    learner->supervisedStep(batch, {}, nullptr);
+    learner->supervisedStep(batch, typicalOptimizer(), nullptr);
     Transformer transformer(*backend, config, recompute);
     const Model model = learner->model.model();
     transformer.forward(model, {32, 5, batch.tokens.data(), batch.offsets.data()}, true);
@@ -213,7 +214,7 @@ TEST_CASE("model weights: a step or a model that memory does not hold is refused
   batch.mask.assign(batch.tokens.size(), 1);
   batch.mask[0] = 0;
   batch.offsets = {0, 1 << 22};
-  const std::string refused = refusal([&] { learner.supervisedStep(batch, {}, nullptr); });
+  const std::string refused = refusal([&] { learner.supervisedStep(batch, typicalOptimizer(), nullptr); });
   CHECK(contains(refused, "ERR_MEMORY a training step with micro-batches of 4194304 tokens"));
   CHECK(contains(refused, "lower microBatchTokens"));
   CHECK(contains(refused, "recompute: true"));

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "op_test.h"
+#include "self_test/typical_options.h"
 
 using namespace hdpo;
 
@@ -12,7 +13,7 @@ TEST_CASE("adamW: three steps agree with the reference, with clipping and decay"
         [&](Backend& backend) {
           Values weight = randomValues(count, 0), momentum(weight.size()), variance(weight.size());
           const auto flat = [&](Values& data) { return Tensor(data.data(), {count}); };
-          AdamWOptions options;
+          AdamWOptions options = typicalAdamW();
           options.learningRate = 0.01f;
           options.weightDecay = 0.1f;
           options.gradientScale = 0.3f;
@@ -27,7 +28,7 @@ TEST_CASE("adamW: three steps agree with the reference, with clipping and decay"
 
 TEST_CASE("adamW: the first step moves every weight by the learning rate against its gradient's sign") {
   Values weight = {1, -1, 2}, gradient = {0.001f, -300, 7}, momentum(3), variance(3);
-  AdamWOptions options;
+  AdamWOptions options = typicalAdamW();
   options.learningRate = 0.125f;
   const auto flat = [](Values& data) { return Tensor(data.data(), {3}); };
   createCpuBackend(1)->adamW(flat(weight), flat(gradient), flat(momentum), flat(variance), options);

@@ -50,7 +50,7 @@ Result lossOf(Backend& backend, const Case& given) {
   return result;
 }
 
-Case oneToken(std::vector<float> logits, const PolicyLossOptions& options = {}) {
+Case oneToken(std::vector<float> logits, const PolicyLossOptions& options = typicalLoss()) {
   TokenTerms terms;
   terms.accuracyAdvantage = 1;
   terms.accuracyScale = 1;
@@ -114,7 +114,7 @@ TEST_CASE("policyLoss: the gradient of the logits is that of the loss, by centra
 
 TEST_CASE("policyLoss: masked-out rows take no part, whatever they hold") {
   const auto backend = createCpuBackend(1);
-  Case given = randomCase(8, 5, {}, 7);
+  Case given = randomCase(8, 5, typicalLoss(), 7);
   const Result before = lossOf(*backend, given);
   for (int64_t v = 0; v < 5; ++v) given.logits[static_cast<size_t>(3 * 5 + v)] = kNan;
   given.terms[7].accuracyAdvantage = kNan;
@@ -132,9 +132,9 @@ TEST_CASE("policyLoss: masked-out rows take no part, whatever they hold") {
 
 TEST_CASE("policyLoss: a token that cannot be drawn has logit -infinity and gradient 0") {
   const auto backend = createCpuBackend(1);
-  PolicyLossOptions bonus;
+  PolicyLossOptions bonus = typicalLoss();
   bonus.entropyCoefficient = 0.1f;
-  for (const PolicyLossOptions& options : {PolicyLossOptions(), bonus}) {
+  for (const PolicyLossOptions& options : {typicalLoss(), bonus}) {
     const Result result = lossOf(*backend, oneToken({1, 2, -kInfinity}, options));
     CHECK(result.logprobs[0] == doctest::Approx(-1.3132617));
     CHECK(result.entropy[0] == doctest::Approx(0.5822031));
@@ -153,14 +153,14 @@ TEST_CASE("policyLoss: NaN and +infinity end in the loss and in the largest diff
     CHECK(std::isnan(result.sums.logprobDifference));
     CHECK(std::isnan(result.gradLogprobs[0]));
   }
-  Case later = randomCase(6, 5, {}, 7);
+  Case later = randomCase(6, 5, typicalLoss(), 7);
   later.terms[0].oldLogprob = kNan;
   CHECK(std::isnan(lossOf(*backend, later).sums.logprobDifference));
 }
 
 TEST_CASE("policyLoss: a difference beyond 20 has the ratio of 20 and no gradient") {
   const auto backend = createCpuBackend(1);
-  PolicyLossOptions options;
+  PolicyLossOptions options = typicalLoss();
   options.dualClip = 1e30f;
   for (const auto& [oldLogprob, advantage, ratio] :
        {std::tuple{-30.0f, -1.0f, std::exp(20.0)}, {25.0f, 1.0f, std::exp(-20.0)}}) {

@@ -83,7 +83,7 @@ TEST_CASE(
     for (const float temperature : {0.7f, 1.0f, 2.0f}) {
       CAPTURE(vocab);
       CAPTURE(temperature);
-      SamplingOptions options;
+      SamplingOptions options = typicalSampling();
       options.temperature = temperature;
       options.seed = 17;
       checkDistribution(logits, options, softmax(logits, temperature));
@@ -93,12 +93,12 @@ TEST_CASE(
 
 TEST_CASE("sampler: a distribution it should not follow is told from the one it does") {
   const Values logits = randomValues(13, 9, 0.8f);
-  CHECK(excess(counts(logits, {}, 200000), softmax(logits, 1.1)) > 20);
+  CHECK(excess(counts(logits, typicalSampling(), 200000), softmax(logits, 1.1)) > 20);
 }
 
 TEST_CASE("sampler: a draw is a function of seed and position alone") {
   const Values logits = randomValues(100, 3, 0.1f);
-  SamplingOptions first, second;
+  SamplingOptions first = typicalSampling(), second = typicalSampling();
   first.seed = 1;
   second.seed = (uint64_t{1} << 40) + 1;
   std::vector<SamplingRow> rows;
@@ -123,7 +123,7 @@ TEST_CASE(
     "biases") {
   const Values logits = randomValues(1000, 4, 3);
   for (const float temperature : {0.0f, 0.5f, 1.0f, 1.7f}) {
-    SamplingOptions options;
+    SamplingOptions options = typicalSampling();
     options.temperature = temperature;
     options.topK = 20;
     options.topP = 0.9f;
@@ -141,7 +141,7 @@ TEST_CASE(
     "sampler: temperature 0 takes the largest logit, the lower token of equals; tiny temperatures agree") {
   Values logits = randomValues(500, 5);
   logits[123] = logits[321] = 9;
-  SamplingOptions options;
+  SamplingOptions options = typicalSampling();
   for (const float temperature : {0.0f, 1e-45f}) {
     options.temperature = temperature;
     if (temperature > 0) logits[321] = 8;
@@ -161,7 +161,7 @@ TEST_CASE("sampler: top-k, top-p and min-p keep what they should and nothing els
     CAPTURE(topK);
     CAPTURE(topP);
     CAPTURE(minP);
-    SamplingOptions options;
+    SamplingOptions options = typicalSampling();
     options.topK = topK;
     options.topP = topP;
     options.minP = minP;
@@ -184,7 +184,7 @@ TEST_CASE("sampler: top-k, top-p and min-p keep what they should and nothing els
 TEST_CASE(
     "sampler: top-p over a large vocabulary keeps the fewest tokens that reach it; ties go to lower tokens") {
   Values logits(1000, 0.0f);
-  SamplingOptions options;
+  SamplingOptions options = typicalSampling();
   options.topP = 0.5f;  // 500 of 1,000 equal tokens are more than are sorted at first
   const std::vector<int64_t> half = counts(logits, options, 10000);
   for (size_t i = 500; i < half.size(); ++i) CHECK(half[i] == 0);
@@ -198,7 +198,7 @@ TEST_CASE(
 
 TEST_CASE("sampler: biases shift logits before the temperature, and ban") {
   const Values logits = randomValues(6, 6);
-  SamplingOptions options;
+  SamplingOptions options = typicalSampling();
   options.temperature = 2;
   options.logitBias = {{1, 1.5f}, {2, -kInfinity}, {4, -0.5f}, {4, -0.25f}};
   Values biased = logits;
@@ -217,7 +217,7 @@ TEST_CASE("sampler: a logit that is not finite is reported, wherever it is") {
     for (const int64_t vocab : {1, 16, 33, 513}) {
       for (const float temperature : {0.0f, 1.0f}) {
         Values logits = randomValues(vocab, 7);
-        SamplingOptions options;
+        SamplingOptions options = typicalSampling();
         options.temperature = temperature;
         CHECK(draw(logits, options).status == Status::Drawn);
         logits.back() = poison;
@@ -229,7 +229,7 @@ TEST_CASE("sampler: a logit that is not finite is reported, wherever it is") {
 
 TEST_CASE("sampler: options are checked by name") {
   const auto refused = [](const std::function<void(SamplingOptions&)>& change) {
-    SamplingOptions options;
+    SamplingOptions options = typicalSampling();
     change(options);
     return refusal([&] { checkSamplingOptions(options, 10); });
   };

@@ -27,6 +27,9 @@ inline ModelConfig smallConfig() {
   config.headDim = 4;
   config.intermediateSize = 12;
   config.maxPositions = 64;
+  config.ropeTheta = 10000;
+  config.rmsNormEpsilon = 1e-6f;
+  config.tieEmbeddings = true;
   return config;
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/random.h"
 #include "ops/policy_loss.h"
+#include "self_test/typical_options.h"
 
 namespace hdpo {
 
@@ -32,7 +33,7 @@ struct NamedLossOptions {
 };
 
 inline std::vector<NamedLossOptions> lossVariants() {
-  PolicyLossOptions hot, kl, bonus, all;
+  PolicyLossOptions hot = typicalLoss(), kl = typicalLoss(), bonus = typicalLoss(), all = typicalLoss();
   hot.temperature = 0.7f;
   kl.klCoefficient = 0.3f;
   bonus.entropyCoefficient = 0.2f;
@@ -44,7 +45,8 @@ inline std::vector<NamedLossOptions> lossVariants() {
   all.efficiencyWeight = 2;
   all.klCoefficient = 0.05f;
   all.entropyCoefficient = -0.1f;
-  return {{"defaults", {}}, {"temperature", hot}, {"kl", kl}, {"entropy bonus", bonus}, {"all", all}};
+  return {
+      {"typical", typicalLoss()}, {"temperature", hot}, {"kl", kl}, {"entropy bonus", bonus}, {"all", all}};
 }
 
 }  // namespace hdpo

@@ -9,6 +9,7 @@
 #include "small_models.h"
 #include "training/learner.h"
 #include "training/weight_files.h"
+#include "typical_options.h"
 
 namespace hdpo {
 

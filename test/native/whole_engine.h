@@ -38,7 +38,7 @@ inline void generateInto(EngineRun& run, Backend& backend, ModelWeights& model, 
   generator.append(3, randomTokens(5, model.config().vocabSize, 4));
   std::map<SequenceId, SampleResult> results;
   for (const SequenceId id : {1, 2, 3}) {
-    SamplingOptions options;
+    SamplingOptions options = typicalSampling();
     options.maxTokens = 14;
     options.seed = static_cast<uint64_t>(id);
     if (id == 2) options.topP = 0.9f, options.topK = 7;
@@ -70,10 +70,10 @@ inline EngineRun runEngine(Backend& backend, const ModelConfig& config, const Na
   const TrainingBatch batch = policyBatch(config);
   OwningLearner learner(backend, config, recompute, options, 7);
   learner.model.initialize(5);
-  PolicyLossOptions loss;
+  PolicyLossOptions loss = typicalLoss();
   loss.klCoefficient = 0.1f;
   loss.entropyCoefficient = 0.01f;
-  OptimizerOptions optimizer;
+  OptimizerOptions optimizer = typicalOptimizer();
   optimizer.microBatchTokens = 20;
   optimizer.weightDecay = 0.1f;
   logprobsInto(run, learner, learner.model.reference(), batch);
@@ -108,7 +108,7 @@ inline std::vector<NamedEngine> engineVariants() {
   NamedEngine lora{"LoRA on bfloat16", {}, true, PackedFormat::BFloat16};
   NamedEngine integers{"int8 rollouts", {}, false, PackedFormat::Int8};
   brief.options.precision = lora.options.precision = brief.kvPrecision = DType::BFloat16;
-  AdapterOptions adapter;
+  AdapterOptions adapter = typicalAdapter();
   adapter.rank = 3;
   adapter.dropout = 0.1f;
   adapter.targets = {true, false, true, true, true, true, true};

@@ -79,7 +79,7 @@ struct GradientRun {
 GradientRun gradientOf(Backend& backend, const ModelConfig& config, const ModelOptions& options) {
   OwningLearner learner(backend, config, false, options, 7);
   learner.model.initialize(5);
-  PolicyLossOptions loss;
+  PolicyLossOptions loss = typicalLoss();
   loss.klCoefficient = 0.1f;
   learner.accumulate(policyBatch(config), Aggregation::TokenMean, loss, 1000, false, nullptr);
   const Tensor flat = learner.gradients().flat();
@@ -102,7 +102,7 @@ TEST_CASE(
     "CUDA backend: with activations in bfloat16 gradients point where those of float32 do, in less memory") {
   ModelOptions full, lora;
   full.precision = lora.precision = DType::BFloat16;
-  AdapterOptions adapter;
+  AdapterOptions adapter = typicalAdapter();
   adapter.rank = 4;
   adapter.targets = {true, true, true, true, true, true, true};
   lora.adapter = adapter;
@@ -129,7 +129,7 @@ TEST_CASE("CUDA backend: weights that are multiplied with as they are, are not h
   const ModelConfig config = smallConfig();
   const auto device = emulatedBackend();
   const AdapterOptions options = [] {
-    AdapterOptions adapter;
+    AdapterOptions adapter = typicalAdapter();
     adapter.rank = 2;
     adapter.targets = {true, true, true, true, true, true, true};
     return adapter;
@@ -170,7 +170,8 @@ TEST_CASE("CUDA backend: too little memory is an error that says what to lower, 
     OwningLearner learner(*device, config);
     const size_t held = memory - device->availableBytes().value();
     emulation::setDeviceMemory(held + 4096);
-    const std::string step = refusal([&] { learner.supervisedStep(policyBatch(config), {}, nullptr); });
+    const std::string step =
+        refusal([&] { learner.supervisedStep(policyBatch(config), typicalOptimizer(), nullptr); });
     CHECK(contains(step, "ERR_MEMORY a training step"));
     CHECK(contains(step, "lower microBatchTokens"));
   }

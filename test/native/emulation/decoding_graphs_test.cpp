@@ -29,7 +29,7 @@ ModelConfig decodingConfig() {
 }
 
 AdapterOptions adapterOptions() {
-  AdapterOptions options;
+  AdapterOptions options = typicalAdapter();
   options.rank = 2;
   options.targets = {true, false, true, true, false, true, true};
   return options;

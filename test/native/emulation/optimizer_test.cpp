@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "kernel_test.h"
+#include "self_test/typical_options.h"
 
 using namespace hdpo;
 
@@ -34,7 +35,7 @@ TEST_CASE("cuda adamW: weights, moments and the bfloat16 copy agree with the ref
       const auto part = [&](Values& values) { return Tensor(values.data() + offset, {count}); };
       for (int64_t step = 1; step <= 3; ++step) {
         Values gradient = randomValues(count + offset, 10 + static_cast<uint64_t>(step));
-        AdamWOptions options;
+        AdamWOptions options = typicalAdamW();
         options.step = step;
         options.weightDecay = 0.1f;
         options.gradientScale = 0.5f;

@@ -156,7 +156,7 @@ TEST_CASE("cuda linearLoss: bfloat16 weights and gradients of logits") {
 
 TEST_CASE("cuda linearLoss: supervised terms give the mean negative logprob") {
   for (const Shape& shape : kShapes) {
-    Case given = randomCase(shape, {}, 4);
+    Case given = randomCase(shape, typicalLoss(), 4);
     TokenTerms supervised;
     supervised.supervisedScale = 1 / static_cast<float>(shape.rows);
     given.terms.assign(given.terms.size(), supervised);
@@ -195,16 +195,16 @@ TEST_CASE("cuda linearLoss: what is not finite makes the loss so; no rows, no lo
                           -std::numeric_limits<float>::infinity()}) {
     CAPTURE(bad);
     for (const bool inWeight : {false, true}) {
-      Case given = randomCase({20, 4, 300}, {}, 5);
+      Case given = randomCase({20, 4, 300}, typicalLoss(), 5);
       (inWeight ? given.weight : given.hidden)[7] = bad;
       CHECK_FALSE(std::isfinite(onDevice(given).sums.loss));
       CHECK_FALSE(std::isfinite(onDevice(given, size_t{64} << 20, false).sums.loss));
     }
   }
-  const Result one = onDevice(randomCase({3, 4, 1}, {}, 4));
+  const Result one = onDevice(randomCase({3, 4, 1}, typicalLoss(), 4));
   CHECK(one.logprobs == Values(3, 0.0f));
   CHECK(one.gradHidden == Values(12, 0.0f));
-  const Result none = onDevice(randomCase({0, 4, 7}, {}, 4));
+  const Result none = onDevice(randomCase({0, 4, 7}, typicalLoss(), 4));
   CHECK(none.sums.loss == 0);
   CHECK(none.gradWeight == Values(28, 0.25f));
 }

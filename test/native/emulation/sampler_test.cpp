@@ -5,6 +5,7 @@
 
 #include "generation/sampler.h"
 #include "kernel_test.h"
+#include "self_test/typical_options.h"
 
 using namespace hdpo;
 
@@ -41,7 +42,7 @@ void compare(std::vector<SamplingRow>& rows, int64_t vocabSize) {
 }
 
 std::vector<SamplingOptions> variants() {
-  std::vector<SamplingOptions> result(12);
+  std::vector<SamplingOptions> result(12, typicalSampling());
   result[1].temperature = 0;
   result[2].temperature = 0.6f;
   result[3].topK = 1;
@@ -87,7 +88,7 @@ TEST_CASE(
     "top-p") {
   Values logits(700, 0.0f);
   logits[300] = logits[500] = 1;
-  std::vector<SamplingOptions> options(5);
+  std::vector<SamplingOptions> options(5, typicalSampling());
   options[0].temperature = 0;
   options[1].topK = 1;
   options[2].topK = 5;
@@ -103,7 +104,7 @@ TEST_CASE(
 }
 
 TEST_CASE("cuda sampleTokens: what is not finite and what is banned altogether is said") {
-  SamplingOptions plain, banned;
+  SamplingOptions plain = typicalSampling(), banned = typicalSampling();
   for (int32_t token = 0; token < 9; ++token)
     banned.logitBias.push_back({token, -std::numeric_limits<float>::infinity()});
   Values good(9, 1.0f), nan = good, infinite = good;
