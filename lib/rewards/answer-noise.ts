@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { seed, share } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Rollout } from '../rollout/types.js'
+import { answerIdentity, identified } from './reward-identity.js'
 import type { AnswerReward } from './types.js'
 
 export const answerNoiseShape = {
@@ -27,6 +28,7 @@ export function noisyAnswer(answer: AnswerReward, options: AnswerNoiseOptions): 
     if (typeof score === 'object' || uniform(rollout, seed) >= probability) return score
     return 1 - Number(score)
   }
+  identified('noisy-answer', { answer: answerIdentity(answer), probability, seed }, noisy)
   return answer.report ? Object.assign(noisy, { report: answer.report.bind(answer) }) : noisy
 }
 

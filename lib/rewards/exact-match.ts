@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { callbackOr } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
+import { identified } from './reward-identity.js'
 import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
@@ -21,10 +22,10 @@ export interface ExactMatchOptions extends OptionsOf<typeof exactMatchShape> {}
  */
 export function exactMatch(options: ExactMatchOptions = {}): AnswerReward {
   const { normalize } = readOptions(exactMatchOptions, options, 'exactMatch')
-  return ({ finalAnswer }, task) => {
+  return identified('exact-match', { normalize }, ({ finalAnswer }, task) => {
     const accepted = acceptedAnswers(task).map(normalize)
     return finalAnswer !== undefined && accepted.includes(normalize(finalAnswer))
-  }
+  })
 }
 
 function acceptedAnswers(task: Task): string[] {

@@ -5,6 +5,7 @@ import { Described, InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
+import { identified } from './reward-identity.js'
 import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
@@ -27,12 +28,12 @@ export function jsonSchemaMatch(options: JsonSchemaMatchOptions = {}): AnswerRew
   const { schema, equal } = readOptions(jsonSchemaMatchOptions, options, 'jsonSchemaMatch')
   const fixed = schema === undefined ? undefined : compile(schema, 'jsonSchemaMatch.schema')
   const compiled = new WeakMap<object, ValidateFunction>()
-  return ({ finalAnswer }, task) => {
+  return identified('json-schema-match', { schema, equal }, ({ finalAnswer }, task) => {
     const validate = fixed ?? ofTask(task, compiled)
     const value = finalAnswer === undefined ? undefined : parseJson(finalAnswer)
     if (value === undefined || !validate(value)) return false
     return !equal || isDeepStrictEqual(value, task.answer)
-  }
+  })
 }
 
 function ofTask(task: Task, compiled: WeakMap<object, ValidateFunction>): ValidateFunction {

@@ -3,6 +3,7 @@ import type { Task } from '../rollout/types.js'
 import { Judge, type JudgeStatistics } from './judge/judge.js'
 import { rubricOptions, type rubricShape } from './judge/options.js'
 import { verdictInstruction } from './judge/verdict.js'
+import { identified } from './reward-identity.js'
 import type { AnswerReward } from './types.js'
 import { ungraded } from './ungraded.js'
 
@@ -29,6 +30,8 @@ export function llmJudge(options: LlmJudgeOptions): LlmJudge {
     const decision = await judge.decide(gradingMessages(rubric, task, finalAnswer))
     return decision.kind === 'decided' ? decision.correct : ungraded(decision.reason)
   }
+  const { baseURL, model, votes, temperature, jsonMode, body } = judging
+  identified('llm-judge', { rubric, baseURL, model, votes, temperature, jsonMode, body }, reward)
   return Object.defineProperty(
     Object.assign(reward, { report: () => reportOf(judge.statistics) }),
     'statistics',

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { notNegative } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
+import { identified } from './reward-identity.js'
 import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
@@ -23,12 +24,12 @@ const decimal = /^[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.|\.\d+)?(?:e[+-]?\
  */
 export function numericMatch(options: NumericMatchOptions = {}): AnswerReward {
   const { relativeTolerance, absoluteTolerance } = readOptions(numericMatchOptions, options, 'numericMatch')
-  return ({ finalAnswer }, task) => {
+  return identified('numeric-match', { relativeTolerance, absoluteTolerance }, ({ finalAnswer }, task) => {
     const right = rightNumber(task)
     const given = finalAnswer === undefined ? undefined : parseNumber(finalAnswer)
     if (given === undefined) return false
     return Math.abs(given - right) <= Math.max(absoluteTolerance, relativeTolerance * Math.abs(right))
-  }
+  })
 }
 
 function rightNumber(task: Task): number {

@@ -3,6 +3,7 @@ import { InvalidOptionError } from '../core/option-error.js'
 import { kind } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
+import { identified } from './reward-identity.js'
 import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
@@ -23,10 +24,10 @@ export interface RegexMatchOptions extends OptionsOf<typeof regexMatchShape> {}
 export function regexMatch(options: RegexMatchOptions = {}): AnswerReward {
   const { pattern, flags, whole } = readOptions(regexMatchOptions, options, 'regexMatch')
   const fixed = pattern === undefined ? undefined : compile(pattern, flags, whole, 'regexMatch.pattern')
-  return ({ finalAnswer }, task) => {
+  return identified('regex-match', { pattern, flags, whole }, ({ finalAnswer }, task) => {
     const expression = fixed ?? compile(patternOf(task), flags, whole, `tasks["${task.id}"].answer`)
     return finalAnswer !== undefined && expression.test(finalAnswer.trim())
-  }
+  })
 }
 
 function patternOf(task: Task): string {

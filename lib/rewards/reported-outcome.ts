@@ -1,9 +1,10 @@
 import { HdpoError } from '../core/errors.js'
+import { identified } from './reward-identity.js'
 import type { AnswerReward } from './types.js'
 
 /** The `correct` or `reward` that was reported for a rollout that an agent ran (lib/server). */
 export function reportedOutcome(): AnswerReward {
-  return ({ id, outcome }) => {
+  return identified('reported-outcome', {}, ({ id, outcome }) => {
     const score = outcome?.reward ?? outcome?.correct
     if (score === undefined) {
       throw new HdpoError(
@@ -12,5 +13,5 @@ export function reportedOutcome(): AnswerReward {
       )
     }
     return score
-  }
+  })
 }

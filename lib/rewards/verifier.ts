@@ -5,6 +5,7 @@ import { milliseconds } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { untilAborted } from '../core/until-aborted.js'
 import type { Task } from '../rollout/types.js'
+import { identified } from './reward-identity.js'
 import type { AnswerReward } from './types.js'
 import { ungraded } from './ungraded.js'
 
@@ -32,7 +33,7 @@ export interface VerifierOptions extends OptionsOf<typeof verifierShape> {}
 export function verifier(check: Check, options: VerifierOptions = {}): AnswerReward {
   if (typeof check !== 'function') throw new InvalidOptionError('verifier.check', 'a function', check)
   const { timeout, onError } = readOptions(verifierOptions, options, 'verifier')
-  return async ({ finalAnswer }, task) => {
+  return identified('verifier', { check, onError }, async ({ finalAnswer }, task) => {
     if (finalAnswer === undefined) return false
     try {
       return await inTime(timeout, (signal) => check(finalAnswer, task, { signal }))
@@ -40,7 +41,7 @@ export function verifier(check: Check, options: VerifierOptions = {}): AnswerRew
       if (onError === 'throw') throw error
       return ungraded(`the verifier failed: ${messageOf(error)}`)
     }
-  }
+  })
 }
 
 async function inTime<Result>(

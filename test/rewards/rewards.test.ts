@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { rewardIdentity } from '../../lib/rewards/reward-identity.js'
 import {
+  type AnswerReward,
   exactMatch,
   isCorrect,
   jsonSchemaMatch,
+  noisyAnswer,
   numericMatch,
   partitionGraded,
   type RewardOptions,
@@ -320,4 +323,24 @@ describe('jsonSchemaMatch', () => {
     (answer) => jsonSchemaMatch()(rollout('1'), task(answer)),
     [['x', `tasks["q1"].answer: must be a JSON Schema, for jsonSchemaMatch, got 'x'`]],
   )
+})
+
+describe('a rule of hdpo says what it grades by, for runs that are resumed', () => {
+  const identity = (answer: AnswerReward) => rewardIdentity({ answer }).answer
+  it.each<[string, AnswerReward, AnswerReward]>([
+    ['regex-match', regexMatch({ pattern: /a/ }), regexMatch({ pattern: /b/ })],
+    ['numeric-match', numericMatch(), numericMatch({ absoluteTolerance: 1 })],
+    ['exact-match', exactMatch(), exactMatch({ normalize: (text) => text })],
+    ['json-schema-match', jsonSchemaMatch(), jsonSchemaMatch({ schema: { type: 'string' } })],
+    ['verifier', verifier(() => true), verifier(() => false)],
+    [
+      'noisy-answer',
+      noisyAnswer(exactMatch(), { probability: 0.1 }),
+      noisyAnswer(exactMatch(), { probability: 0.2 }),
+    ],
+  ])('%s', (rule, one, other) => {
+    expect(identity(one)).toMatchObject({ rule })
+    expect(identity(one)).not.toEqual(identity(other))
+    expect(JSON.parse(JSON.stringify(identity(one)))).toEqual(identity(one))
+  })
 })
