@@ -20,6 +20,7 @@ import {
   propertiesOf,
   schemaAt,
 } from './option-expectation.js'
+import { isSecretName } from './secrets.js'
 
 export type OptionsOf<Shape extends z.core.$ZodLooseShape> = z.input<z.ZodObject<Shape, z.core.$strict>>
 /** With every default in it. */
@@ -98,8 +99,11 @@ class MistakeReader {
     const near = nearest(key, Object.keys(known))
     const hint = near === undefined ? `known: ${Object.keys(known).join(', ')}` : `did you mean ${near}?`
     const given = this.#at([...path, key])
-    // The name of a secret may be misspelt beyond recognition.
-    const isHidden = this.#isWithinSecret([...path, key]) || (!near && Object.values(known).some(isSecret))
+    // The name of a secret may be misspelt beyond recognition, and a secret may stand where there is no place for any.
+    const isHidden =
+      isSecretName(key) ||
+      this.#isWithinSecret([...path, key]) ||
+      (!near && Object.values(known).some(isSecret))
     return {
       option: pathText([...path, key], this.name),
       expected: `left out (there is no such option; ${hint})`,

@@ -18,6 +18,11 @@ export function secretVariables(environment: NodeJS.ProcessEnv = process.env): s
   return Object.keys(environment).filter((name) => secretName.test(name) && isLongEnough(environment[name]))
 }
 
+/** Whether an option of this name holds a secret, as far as the name tells: apiKey, token. */
+export function isSecretName(name: string): boolean {
+  return secretName.test(name.replaceAll(/([a-z])([A-Z])/g, '$1_$2'))
+}
+
 /** From now on `value` is replaced wherever redact() looks. Values under 8 characters are refused (InvalidOptionError): they would hide words. */
 export function addSecret(value: string, name = 'secret'): void {
   if (!isLongEnough(value)) {

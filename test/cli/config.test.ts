@@ -32,42 +32,53 @@ describe('checkConfig', () => {
   })
 
   const mistakes: [string, Record<string, unknown>, string][] = [
-    ['a misspelt key', { groupsize: 8 }, 'run.yaml: unknown key groupsize; did you mean groupSize?'],
+    [
+      'a misspelt key',
+      { groupsize: 8 },
+      'run.yaml: groupsize: must be left out (there is no such option; did you mean groupSize?), got 8',
+    ],
     [
       'a misspelt nested key',
       { optimizer: { learningRate: 1e-4, warmupStep: 3 } },
-      'run.yaml: unknown key optimizer.warmupStep; did you mean optimizer.warmupSteps?',
+      'run.yaml: optimizer.warmupStep: must be left out (there is no such option; did you mean warmupSteps?), got 3',
     ],
     [
       'a wrong choice',
       { algorithm: { name: 'ppo' } },
-      'run.yaml: algorithm.name must be one of hdpo, grpo, grpo-coupled, gdpo; got "ppo"',
+      "run.yaml: algorithm.name: must be one of hdpo, grpo, grpo-coupled, gdpo, got 'ppo'",
     ],
-    ['a wrong type', { steps: 'ten' }, 'run.yaml: steps must be a number; got "ten"'],
-    ['a fraction', { steps: 1.5 }, 'run.yaml: steps must be a whole number; got 1.5'],
-    ['too small a number', { groupSize: 0 }, 'run.yaml: groupSize must be at least 1; got 0'],
+    ['a wrong type', { steps: 'ten' }, "run.yaml: steps: must be a whole number of at least 1, got 'ten'"],
+    ['a fraction', { steps: 1.5 }, 'run.yaml: steps: must be a whole number of at least 1, got 1.5'],
+    [
+      'too small a number',
+      { groupSize: 0 },
+      'run.yaml: groupSize: must be a whole number of at least 1, got 0',
+    ],
     [
       'nothing to learn with',
       { optimizer: { learningRate: 0 } },
-      'run.yaml: optimizer.learningRate must be greater than 0; got 0',
+      'run.yaml: optimizer.learningRate: must be greater than 0, got 0',
     ],
     [
       'a misspelt key in one of several forms',
       { tasks: { path: 'x.parquet', columns: { questoin: 'q' } } },
-      'run.yaml: unknown key tasks.columns.questoin; did you mean tasks.columns.question?',
+      "run.yaml: tasks.columns.questoin: must be left out (there is no such option; did you mean question?), got 'q'",
     ],
-    [
-      'none of several forms',
-      { tasks: 5 },
-      'run.yaml: tasks must be a string or an array or a mapping; got 5',
-    ],
+    ['none of several forms', { tasks: 5 }, 'run.yaml: tasks: must be text, a list or an object, got 5'],
     [
       'a key of an API in the config',
-      { reward: { answer: 'llm-judge', judge: { baseURL: 'x', model: 'm', apiKey: 'y' } } },
-      'run.yaml: unknown key reward.judge.apiKey; known keys: baseURL, model, apiKeyVariable, rubric, votes, temperature, ' +
-        'jsonMode, body, concurrency, timeout, retries, minimumDelay, maximumDelay, cacheFolder',
+      {
+        reward: { answer: 'llm-judge', judge: { baseURL: 'http://x', model: 'm', apiKey: 'a real secret!' } },
+      },
+      'run.yaml: reward.judge.apiKey: must be left out (there is no such option; known: baseURL, model, apiKeyVariable, votes, ' +
+        'temperature, jsonMode, body, concurrency, retries, timeout, minimumDelay, maximumDelay, rubric, cacheFolder), ' +
+        'got 14 characters',
     ],
-    ['a missing key', { optimizer: {} }, 'run.yaml: optimizer.learningRate is missing; it must be a number'],
+    [
+      'a missing key',
+      { optimizer: {} },
+      'run.yaml: optimizer.learningRate: must be a number greater than 0, got undefined',
+    ],
   ]
   it.each(mistakes)('names %s', (_, change, message) => {
     expect(messageFor(change)).toBe(message)
@@ -75,7 +86,7 @@ describe('checkConfig', () => {
 
   it('lists the known keys when nothing is near', () => {
     expect(messageFor({ evaluate: { every: 2, colour: 'red' } })).toBe(
-      'run.yaml: unknown key evaluate.colour; known keys: every, samples, tasks',
+      "run.yaml: evaluate.colour: must be left out (there is no such option; known: every, samples, tasks), got 'red'",
     )
   })
 
@@ -85,7 +96,7 @@ describe('checkConfig', () => {
 
   it('refuses an empty file', () => {
     expect(() => checkConfig(null, trainSchema, 'run.yaml')).toThrow(
-      'run.yaml: must hold a mapping of keys to values; got null',
+      'run.yaml: must hold a mapping of keys to values, got null',
     )
   })
 })
@@ -138,6 +149,8 @@ describe('loadConfig', () => {
     await expect(load('run.yaml', 'a: [1')).rejects.toThrow(/run\.yaml: is not YAML/)
     await expect(load('run.toml', '')).rejects.toThrow(/ends in one of \.yaml/)
     await expect(load('run.mjs', 'export const steps = 1')).rejects.toThrow(/has no default export/)
-    await expect(loadConfig(join(folder, 'absent.yaml'), trainSchema)).rejects.toThrow(/absent\.yaml: ENOENT/)
+    await expect(loadConfig(join(folder, 'absent.yaml'), trainSchema)).rejects.toThrow(
+      'absent.yaml: cannot be read: there is no such file or folder (ENOENT)',
+    )
   })
 })

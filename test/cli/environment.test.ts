@@ -120,7 +120,9 @@ describe('environmentSettings', () => {
   it('are checked, and belong to an environment', async () => {
     await expect(
       resolveEnvironment({ environment: 'atlas', environmentSettings: { answerNois: 0.1 } }, context()),
-    ).rejects.toThrow('environmentSettings: unknown key answerNois; did you mean answerNoise?')
+    ).rejects.toThrow(
+      'environmentSettings: answerNois: must be left out (there is no such option; did you mean answerNoise?), got 0.1',
+    )
     await expect(resolveEnvironment({ tasks: [], environmentSettings: {} }, context())).rejects.toThrow(
       'environmentSettings needs environment',
     )

@@ -90,7 +90,11 @@ describe('buildTextIndex', () => {
   })
 
   it.each([
-    ['a path that is not there', () => 'nowhere', /cannot read nowhere: ENOENT/],
+    [
+      'a path that is not there',
+      () => 'nowhere',
+      'cannot read nowhere: there is no such file or folder (ENOENT)',
+    ],
     [
       'a file of another kind',
       () => join(folder, 'manual/picture.png'),

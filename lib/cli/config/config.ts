@@ -8,6 +8,7 @@ import { register } from 'tsx/esm/api'
 import { parse as parseYaml, YAMLParseError } from 'yaml'
 import type { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
+import { isRecord } from '../../core/is-record.js'
 import { describeMistake } from '../../core/option-error.js'
 import { findMistakes } from '../../core/options.js'
 import { reasonOf } from '../../core/system-error.js'
@@ -36,6 +37,10 @@ export function checkConfig<Schema extends z.ZodObject>(
   schema: Schema,
   where: string,
 ): z.input<Schema> {
+  if (!isRecord(value)) {
+    const given = JSON.stringify(value) ?? String(value)
+    throw new HdpoError('ERR_CONFIG', `${where}: must hold a mapping of keys to values, got ${given}`)
+  }
   const mistakes = findMistakes(schema, value)
   if (mistakes.length === 0) return value as z.input<Schema>
   const lines = mistakes.map((mistake) => `${where}: ${describeMistake(mistake)}`)
