@@ -94,12 +94,16 @@ describe('config keys', () => {
   it('are refused where they are wrong', () => {
     expect(() => startFolder(check(train), 'train.yaml', '/')).toThrow(/exactly one of policy and model/)
     expect(() => startFolder(check({ ...base, policy: 'x' }), 'train.yaml', '/')).toThrow(/exactly one of/)
-    expect(() => check({ ...base, lora: {} })).toThrow(/lora\.rank is missing/)
-    expect(() => check({ ...base, lora: { rank: 8, targetModules: ['lm_head'] } })).toThrow(
-      /lora\.targetModules\.0 must be one of q_proj/,
+    expect(() => check({ ...base, lora: {} })).toThrow(
+      'lora.rank: must be a whole number from 1 to 1024, got undefined',
     )
-    expect(() => check({ ...base, lora: { rank: 8, r: 8 } })).toThrow(/unknown key lora\.r/)
-    expect(() => check({ ...base, precision: 'int4' })).toThrow(/precision must be one of float32, bfloat16/)
+    expect(() => check({ ...base, lora: { rank: 8, targetModules: ['lm_head'] } })).toThrow(
+      /lora\.targetModules\[0\]: must be one of q_proj/,
+    )
+    expect(() => check({ ...base, lora: { rank: 8, r: 8 } })).toThrow(/lora\.r: must be left out/)
+    expect(() => check({ ...base, precision: 'int4' })).toThrow(
+      /precision: must be one of float32, bfloat16, got 'int4'/,
+    )
   })
 
   it('may name a model, or sizes of a fresh one, for sft', () => {
@@ -109,7 +113,7 @@ describe('config keys', () => {
     expect(checkConfig({ ...sft, model: sizes }, sftSchema, 'sft.yaml').model).toEqual(sizes)
     const { layers: _, ...without } = sizes
     expect(() => checkConfig({ ...sft, model: without }, sftSchema, 'sft.yaml')).toThrow(
-      /model\.layers is missing/,
+      /model\.layers: must be a whole number of at least 1, got undefined/,
     )
   })
 })

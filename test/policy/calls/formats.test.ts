@@ -219,7 +219,7 @@ it('has a row for every format, and finds each by its name', () => {
   expect(formatOf({ toolFormat: 'mistral' })).toBe(mistral)
   expect(formatOf({})).toBe(hermes)
   expect(() => formatOf({ toolFormat: 'xml' as 'hermes' })).toThrow(
-    'toolFormat: must be one of hermes, llama3-json, mistral, mistral-args, got "xml"',
+    "toolFormat: must be one of hermes, llama3-json, mistral, mistral-args, got 'xml'",
   )
 })
 
