@@ -33,7 +33,7 @@ export const engineShape = {
   recompute: z.boolean().default(false),
 }
 
-const engineDefinitionShape = {
+const engineDefinitionOptions = {
   ...engineShape,
   /** The sizes of the model. */
   config: instance<ModelConfig>('the sizes of a model'),
@@ -49,10 +49,10 @@ const engineDefinitionShape = {
   /** Bytes that each token decodes to (empty for special tokens), for stop strings. Default: none, and no stop strings. */
   tokenBytes: list<Uint8Array>().optional(),
 }
-const engineDefinition = z.strictObject(engineDefinitionShape)
-export interface EngineDefinition extends OptionsOf<typeof engineDefinitionShape> {}
+const engineDefinition = z.strictObject(engineDefinitionOptions)
+export interface EngineDefinition extends OptionsOf<typeof engineDefinitionOptions> {}
 /** What the native engine takes. It has no defaults but those that depend on the device. */
-export type EngineOptions = ResolvedOptions<typeof engineDefinitionShape> & {
+export type EngineOptions = ResolvedOptions<typeof engineDefinitionOptions> & {
   generationPrecision: GenerationPrecision
 }
 

@@ -31,7 +31,7 @@ export const askedSamplingShape = {
   minP: samplingShape.minP.unwrap().optional(),
 }
 
-const sampleShape = {
+export const sampleShape = {
   /** Tokens that are sampled at most. Default 256. */
   maxTokens: count.max(2 ** 30).default(256),
   ...samplingShape,
