@@ -2,14 +2,9 @@
 // (docs/algorithm.md, "Loss"). It is A * ratio where nothing is clipped, and 0 where the clip or the dual
 // clip holds the token. The mini-batch's denominator, which is the same for all its tokens, is left out.
 
-export interface ClipRange {
-  /** Default 0.2. */
-  clipLow?: number | undefined
-  /** Default 0.2. */
-  clipHigh?: number | undefined
-  /** c of the dual clip, used where the advantage is negative. Default 3. */
-  dualClip?: number | undefined
-}
+import type { ResolvedLossOptions } from '../native/loss-options.js'
+
+export type ClipRange = Pick<ResolvedLossOptions, 'clipLow' | 'clipHigh' | 'dualClip'>
 
 /** ratio = exp(clamp(logp - old_logp, -20, 20)) */
 export function tokenRatio(trainingLogprob: number, sampledLogprob: number): number {
@@ -17,8 +12,8 @@ export function tokenRatio(trainingLogprob: number, sampledLogprob: number): num
 }
 
 /** Positive: the token becomes likelier. */
-export function tokenGradientWeight(advantage: number, ratio: number, clip: ClipRange = {}): number {
-  const { clipLow = 0.2, clipHigh = 0.2, dualClip = 3 } = clip
+export function tokenGradientWeight(advantage: number, ratio: number, clip: ClipRange): number {
+  const { clipLow, clipHigh, dualClip } = clip
   if (advantage > 0) return ratio > 1 + clipHigh ? 0 : advantage * ratio
   if (advantage < 0) return ratio < 1 - clipLow || ratio > dualClip ? 0 : advantage * ratio
   return 0

@@ -2,9 +2,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse as parseYaml } from 'yaml'
+import { readOptions } from '../../core/options.js'
 import { lossWeights } from '../../hdpo/algorithms.js'
 import { type AlgorithmOptions, algorithmNames } from '../../hdpo/options.js'
 import type { ClipRange } from '../../hdpo/token-weight.js'
+import { lossOptions, type PolicyLossOptions } from '../../native/loss-options.js'
 
 interface RunLoss {
   /** 'none' of a supervised run. */
@@ -17,12 +19,13 @@ interface RunLoss {
 export function loadRunLoss(runPath: string): RunLoss {
   const config = (parseYaml(configText(runPath) ?? '') ?? {}) as {
     algorithm?: AlgorithmOptions
-    loss?: ClipRange
+    loss?: PolicyLossOptions
   }
   const { algorithm } = config
   const known = algorithm !== undefined && algorithmNames.includes(algorithm.name)
   const weights = known ? lossWeights(algorithm) : { accuracyWeight: 1, efficiencyWeight: 1 }
-  return { algorithm: algorithm?.name ?? 'none', ...weights, clip: config.loss ?? {} }
+  const clip = readOptions(lossOptions, known ? (config.loss ?? {}) : {}, 'loss')
+  return { algorithm: algorithm?.name ?? 'none', ...weights, clip }
 }
 
 /** Undefined where the run has no config.yaml. */
