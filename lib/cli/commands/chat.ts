@@ -91,7 +91,7 @@ class ChatConversation {
   }
 }
 
-/** Calls with what they returned, then the last thing the policy said. */
+/** The calls with what they returned, then the policy's last text. */
 function formatReply(rollout: Rollout): string {
   const calls = rollout.toolCalls.flatMap(({ name, arguments: input, outcome, observation }) => [
     pc.cyan(`  ${name}(${JSON.stringify(input)})`),

@@ -19,7 +19,7 @@ interface InspectFlags {
 interface TrainingChoice {
   name: string
   memory: MemoryEstimate
-  /** In the memory that is free now, of all that the machine has, or not. */
+  /** 'yes': it fits into the memory that is free now; 'if memory is freed': into the memory of the machine. */
   fits: 'yes' | 'if memory is freed' | 'no'
 }
 

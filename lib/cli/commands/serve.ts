@@ -75,7 +75,7 @@ async function runServe(folder: string, flags: ServeFlags): Promise<void> {
   }
 }
 
-/** Listens, and says where. */
+/** Starts to listen, and prints the address. */
 export async function startServing(
   policy: RolloutPolicy,
   folder: string,

@@ -42,7 +42,7 @@ async function runUi(folder: string, flags: UiFlags): Promise<void> {
     onWarning: (message) => console.error(`warning: ${message}`),
   })
   console.log(ui.runs.length === 0 ? `no runs in ${folder} yet` : `runs: ${ui.runs.join(', ')}`)
-  // One that the user chose is not written to the terminal.
+  // A token that the user chose is not written to the terminal.
   console.log(given === undefined && token !== undefined ? `${ui.url}/?token=${token}` : ui.url)
   await interrupted()
   await ui.close()

@@ -11,7 +11,7 @@ import type { TrainConfig } from './config-schema.js'
 import { resolveEnvironment } from './environment.js'
 import { resolveReward } from './reward.js'
 
-/** Recorded rollouts need no tasks: then what was reported to the server is their reward. */
+/** Recorded rollouts need no tasks: without tasks, their reward is what was reported to the server. */
 export async function trainEnvironment(config: TrainConfig, folder: string): Promise<Environment> {
   const { recordedRollouts: recorded, environment, tasks, evaluate } = config
   if (recorded && evaluate) {
@@ -37,7 +37,7 @@ export async function trainEnvironment(config: TrainConfig, folder: string): Pro
   }
 }
 
-/** What the Trainer is given of it. */
+/** The part of the Trainer's options that says where rollouts come from. */
 export async function trainSource(
   config: TrainConfig,
   folder: string,
