@@ -1,4 +1,4 @@
-// A node:http server for the listener, careful with whom it talks to.
+// A node:http server for a listener; it refuses what a server without a token must not answer.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { z } from 'zod'
@@ -23,7 +23,7 @@ export interface Listening {
   close(): Promise<void>
 }
 
-// A client that sends its request drop by drop holds a connection this long at most.
+// The longest that a client may take to send its headers; a slower one would hold a connection.
 const headersTimeout = 5_000
 const requestTimeout = 30_000
 const maxConnections = 4096
@@ -56,8 +56,8 @@ export async function listen(
 }
 
 /**
- * Without a token, whoever reaches the port may ask; so a page in this machine's browser must not, whatever name its
- * attacker lets point to 127.0.0.1 (DNS rebinding).
+ * Without a token, anyone who reaches the port may ask. Pages in this machine's browser must not, even where their host name
+ * resolves to 127.0.0.1 (DNS rebinding), so the Host header has to name loopback.
  */
 function onlyForLoopback(listener: RequestListener): RequestListener {
   return (request: IncomingMessage, response: ServerResponse) => {
