@@ -17,7 +17,7 @@ export async function trainEnvironment(config: TrainConfig, folder: string): Pro
   if (recorded && evaluate) {
     throw new HdpoError(
       'ERR_CONFIG',
-      'evaluate: whoever played the recorded rollouts is not here to be asked again; leave it out and use hdpo eval',
+      'evaluate: recorded rollouts come from an agent that cannot be asked again here; leave it out and use hdpo eval',
     )
   }
   if (!recorded || environment !== undefined || tasks !== undefined) {
