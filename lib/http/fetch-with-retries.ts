@@ -8,7 +8,7 @@ import { type RetryOptions, retryOptions } from './retry-options.js'
 
 interface RequestOptions extends RetryOptions {
   signal?: AbortSignal | undefined
-  /** Told of each attempt that failed and will be made again. */
+  /** Called with the reason for each failed attempt that will be repeated. */
   onRetry?: (reason: string) => void
 }
 

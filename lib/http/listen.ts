@@ -10,9 +10,9 @@ import { ApiError } from './api-error.js'
 import type { RequestListener } from './node-listener.js'
 
 export const listenShape = {
-  /** The port; 0: any that is free. Default 0. */
+  /** The port; 0 takes any free one. Default 0. */
   port: port.default(0),
-  /** Where to listen; anything but loopback needs the server to have a token. Default '127.0.0.1'. */
+  /** The address to listen on; any other than loopback needs the server to have a token. Default '127.0.0.1'. */
   host: text.default('127.0.0.1'),
 }
 export const listenOptions = z.strictObject(listenShape)

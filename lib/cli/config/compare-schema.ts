@@ -20,11 +20,11 @@ const evaluation = z.strictObject(gridEvaluationShape).prefault({})
 const targets = z.strictObject(targetsShape).prefault({})
 
 export const gridSchema = z.strictObject({
-  /** A built-in one's name, or a module whose default export is an environment or a function of { seed, settings } that makes one. */
+  /** A built-in environment's name, or a module whose default export is an environment or a function from { seed, settings } to one. */
   environment: z.string(),
   /** `environmentSettings` of reinforcement learning; each entry is a comparison of its own. Default: one, without any. */
   settings: z.array(z.record(z.string(), z.unknown())).min(1).optional(),
-  /** Each makes a start (a cold start and what is known after it) and a cell of every algorithm and setting. */
+  /** Each seed gives a start (a cold start and what it knows) and one cell per algorithm and setting. */
   seeds: z.array(seed).min(1),
   /** A policy folder where every cell begins, instead of a cold start per seed. */
   policy: z.string().optional(),
@@ -33,7 +33,7 @@ export const gridSchema = z.strictObject({
     .strictObject({ epochs, steps: coldSteps, tokensPerStep, optimizer: coldOptimizer })
     .superRefine(usesOneLength)
     .optional(),
-  /** What is compared. One number of an entry may be a list: then it is a cell for each. */
+  /** The algorithms to compare. One number of an entry may be a list, which gives one cell per number. */
   algorithms: z
     .array(
       z.strictObject({
@@ -58,9 +58,9 @@ export const gridSchema = z.strictObject({
     passes,
     miniBatches,
   }),
-  /** Turns, tokens, temperature ... of a rollout. */
+  /** Options of a rollout: turns, tokens, temperature and so on. */
   rollout: rolloutOptions.optional(),
-  /** How every cell is measured, before and after. */
+  /** How every cell is measured, before and after training. */
   evaluation,
   /** The targets that a cell counts as reaching. */
   targets,

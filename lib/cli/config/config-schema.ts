@@ -18,7 +18,7 @@ const common = {
   maxSkippedSteps: runShape.maxSkippedSteps,
   index: runShape.index,
   ...trainingKeys,
-  /** Where else the metrics go: names (tensorboard, mlflow), or { name: options }; in a TypeScript config also RunLoggers. Default: nowhere. */
+  /** Loggers that also get the metrics: names (tensorboard, mlflow), or { name: options }; in a TypeScript config also RunLoggers. Default: none. */
   loggers: loggers.exactOptional(),
 }
 
@@ -46,7 +46,7 @@ export const sftSchema = z
   .strictObject({
     /** A folder to go on from, under either key; without one, a fresh model of the sizes in `model` is trained. */
     policy: folderKeys.policy,
-    /** The folder of a model as it was downloaded, or the sizes of a fresh one. */
+    /** The folder of a downloaded model, or the sizes of a fresh one. */
     model: z.union([z.string(), freshModel]).optional(),
     environment: data.environment,
     tools: data.tools,

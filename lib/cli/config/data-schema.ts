@@ -111,7 +111,7 @@ export const data = {
    * to one.
    */
   environment: text.optional(),
-  /** Settings of the environment: docs/tasks.md has those of built-in ones, a module's function makes of them what it likes. */
+  /** Settings of the environment: those of docs/tasks.md for a built-in one; a module's function gets them as `settings`. */
   environmentSettings: z.record(z.string(), z.unknown()).optional(),
   /** A path, { path, columns ... }, or in a TypeScript config the tasks themselves. Default: the environment's. */
   tasks: tasks.optional(),

@@ -11,7 +11,7 @@ const freshModelShape = {
   hiddenSize: count,
   /** Layers of the transformer. */
   layers: count,
-  /** Heads of queries in a layer. */
+  /** Query heads per layer. */
   heads: count,
   /** Key and value heads, which the query heads share. Default: as many as heads. */
   kvHeads: count.optional(),

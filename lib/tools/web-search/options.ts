@@ -13,7 +13,7 @@ export const webSearchShape = {
   provider: z.enum(providers),
   /** 'images' is refused, because policies read only text so far. Default 'web'. */
   kind: z.enum(['web', 'images']).default('web'),
-  /** The key of the service. Default: the environment variable SERPER_API_KEY, SERPAPI_API_KEY or BRAVE_API_KEY. */
+  /** The service's API key. Default: the environment variable SERPER_API_KEY, SERPAPI_API_KEY or BRAVE_API_KEY. */
   apiKey: secret.optional(),
   /** The name that the policy calls the tool by. Default 'web_search'. */
   name: toolName.default('web_search'),
