@@ -34,7 +34,7 @@ export const curateShape = {
   policy: instance<RolloutPolicy>('a policy'),
   /** An array, or what openTasks returns. */
   tasks: taskList,
-  /** Run the calls of traces again, to check that they work. */
+  /** Tools that run the calls of traces again, to check that these work. */
   tools: list<Tool>(),
   /** How answers are graded. */
   reward: rewardOptions,
