@@ -30,7 +30,7 @@ export async function oneStep({ prompts = 32, groupSize = 16, tell = console.log
     }
     const scored = await Promise.all(trainTasks.slice(0, prompts).map(playGroup))
 
-    // 3. Advantages, two of each rollout: accuracy against its whole group, efficiency against the right ones of its group alone.
+    // 3. Advantages, two per rollout: accuracy against its whole group, efficiency only against the right rollouts of its group.
     const rollouts = (await assignAdvantages(scored, { name: 'hdpo' })).flat()
 
     // 4. Loss and update: each channel is clipped and averaged on its own, then both are weighted and added; one step of AdamW.
@@ -74,7 +74,7 @@ async function sequenceLogprobs(policy: Policy, { tokens, offsets, mask }: Polic
 
 interface Change {
   rollouts: number
-  /** By how much the sum of a rollout's logprobs rose, the mean over the rollouts. */
+  /** Rise of the sum of a rollout's logprobs, averaged over the rollouts. */
   nats: number
 }
 

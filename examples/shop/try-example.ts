@@ -13,7 +13,7 @@ export interface ExampleSize {
   tell: (line: string) => void
 }
 
-/** What it told, line by line. */
+/** Trains an example at a small size, checks its metrics, and returns the lines that it told. */
 export async function tryExample(train: (size: ExampleSize) => Promise<StepMetrics[]>): Promise<string[]> {
   const output = await mkdtemp(join(tmpdir(), 'hdpo-example-'))
   const lines: string[] = []

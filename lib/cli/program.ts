@@ -41,7 +41,10 @@ export function createProgram(): Command {
   return program
 }
 
-/** What a user can mend, and what the system refused, as one line; anything unexpected with its stack, and all with HDPO_DEBUG set. */
+/**
+ * Describes an error in one line where the user can mend it or the system refused; with its stack where it is unexpected or
+ * HDPO_DEBUG is set.
+ */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const isBug = error instanceof HdpoError && error.code === 'ERR_INTERNAL'

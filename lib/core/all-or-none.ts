@@ -1,8 +1,8 @@
 import { withStopSignal } from './stop-signal.js'
 
 /**
- * `count` pieces of work side by side; resolves to their results in order. The signal that each gets is aborted with any of `signals`,
- * and as soon as one of them rejects; the first rejection then rejects once all have ended.
+ * Runs `count` pieces of work side by side and resolves to their results in order. Each gets a signal, which is aborted with any
+ * of `signals` and as soon as one piece rejects. That first rejection is passed on once all pieces have ended.
  */
 export function allOrNone<Value>(
   count: number,

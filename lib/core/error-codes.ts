@@ -1,4 +1,4 @@
-// Every code that an HdpoError can carry, with what it means and what helps: docs/errors.md is generated from this table.
+// Every code that an HdpoError can carry, with its meaning and remedy; docs/errors.md is generated from this table.
 
 export const errorCodes = {
   ERR_ABORTED: 'The work was ended by the AbortSignal that was given for it.',

@@ -1,18 +1,18 @@
-// Answers kept in a folder under what was asked, so that the same question costs once: one small file an answer, written whole,
-// safe for several processes.
+// A cache in a folder, so that the same question costs once: one small file per answer, named by a hash of the question. Files
+// are written atomically, so several processes may share the folder.
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 
 interface FolderCacheOptions<Value> {
-  /** The value in a kept file's JSON; undefined where it is none. */
+  /** Reads the JSON of a cached file; returns undefined where it is no valid value. */
   parse: (kept: unknown) => Value | undefined
-  /** In milliseconds; what is older counts as absent. Default: everything is kept for good. */
+  /** Maximum age in milliseconds; older files count as absent. Default: everything is kept for good. */
   maxAge?: number
 }
 
-/** Hash of everything that an answer depends on: it must not hold a secret. */
+/** Hash of everything that an answer depends on. The parts must not hold a secret. */
 export function cacheKey(...parts: unknown[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }
@@ -23,7 +23,7 @@ export class FolderCache<Value> {
     private readonly options: FolderCacheOptions<Value>,
   ) {}
 
-  /** Undefined as well for what is too old, and for a broken file (a disk that was full), which the next `write` replaces. */
+  /** Also undefined where the file is too old or broken (the disk was full); the next `write` replaces it. */
   async read(key: string): Promise<Value | undefined> {
     const { parse, maxAge = Number.POSITIVE_INFINITY } = this.options
     const path = this.#path(key)

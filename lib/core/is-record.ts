@@ -1,4 +1,4 @@
-/** Whether it has fields by name, as a JSON object has: no array, not null. */
+/** Whether a value is an object with named fields, as in JSON: neither an array nor null. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

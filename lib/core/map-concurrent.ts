@@ -1,6 +1,6 @@
 /**
- * Maps in order of items with at most `limit` calls under way; the first rejection rejects once all started
- * calls have ended.
+ * Maps items with at most `limit` calls under way, and returns the results in the order of the items. After the first rejection
+ * no call is started; it is passed on once all started calls have ended.
  */
 export async function mapConcurrent<Item, Result>(
   items: readonly Item[],

@@ -1,4 +1,4 @@
-/** What a thrown value says, whatever it is. */
+/** The message of a thrown value, whether it is an Error or not. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error)
 }

@@ -1,17 +1,17 @@
-// A wrong option, wherever it was given: to a constructor, a function, or in a config file.
+// The error for a wrong option, whether it was given to a constructor, to a function, or in a config file.
 import { inspect } from 'node:util'
 import { HdpoError } from './errors.js'
 
 export interface OptionMistake {
-  /** Its path: 'loss.clipLow', 'tasks[3].id'. */
+  /** The option's path: 'loss.clipLow', 'tasks[3].id'. */
   option: string
-  /** What is allowed, as the end of "must be ...". */
+  /** What is allowed, worded as the end of "must be ...". */
   expected: string
-  /** What was passed; text that may be a secret is described instead. */
+  /** What was passed; text that may be a secret is replaced by a description. */
   given: unknown
 }
 
-/** `loss.clipLow: must be 0 to 1, got 2` */
+/** Its message has the form `loss.clipLow: must be 0 to 1, got 2`. */
 export class InvalidOptionError extends HdpoError {
   readonly option: string
   readonly expected: string
@@ -29,7 +29,7 @@ export function describeMistake({ option, expected, given }: OptionMistake): str
   return `${option}: must be ${expected}, got ${given instanceof Described ? given.text : show(given)}`
 }
 
-/** Stands for something that is not shown as it is. */
+/** A description in place of a value that is not shown. */
 export class Described {
   constructor(readonly text: string) {}
 }

@@ -1,4 +1,4 @@
-// What an option may be, in words, from the JSON Schema of its zod type: "0 to 1", "a whole number of at least 1".
+// Says in words what an option may be, from the JSON Schema of its zod type: "0 to 1", "a whole number of at least 1".
 import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 
@@ -18,20 +18,20 @@ export interface JsonSchema {
   minItems?: number
   /** Set with .meta({ secret: true }): its value is never shown. */
   secret?: boolean
-  /** What is allowed, in words, where the type does not say it: set with .meta({ expected }). */
+  /** What is allowed, in words, where the type does not say it; set with .meta({ expected }). */
   expected?: string
   default?: unknown
 }
 
-/** What somebody may pass. A default that is a function has no JSON: callbackOr (option-kinds.ts) is for those. */
+/** The schema of what a caller may pass. A function has no JSON, so functions with defaults use callbackOr (option-kinds.ts). */
 export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { unrepresentable: 'any', io: 'input', reused: 'inline' }) as JsonSchema
 }
 
-// Of a custom type that was given no words.
+// The words for a custom type that was given none.
 const wordless = 'something else'
 
-/** `issue`: what was found wrong, which tells where the schema does not. `given`: the words are chosen to fit it. */
+/** `issue` is what zod found wrong; it is used where the schema says nothing. The words are chosen to fit `given`. */
 export function expectedBy(schema: JsonSchema, issue?: z.core.$ZodIssue, given?: unknown): string {
   if (schema.expected !== undefined) return schema.expected
   if (schema.const !== undefined) return JSON.stringify(schema.const)
@@ -47,13 +47,13 @@ export function expectedBy(schema: JsonSchema, issue?: z.core.$ZodIssue, given?:
   return (issue && fromIssue(issue)) ?? wordless
 }
 
-/** Undefined where the issue says nothing either. */
+/** Undefined where the issue says nothing of use. */
 function fromIssue(issue: z.core.$ZodIssue): string | undefined {
   if (issue.code === 'invalid_type') return `of type ${issue.expected}`
   return issue.message === 'Invalid input' ? undefined : issue.message
 }
 
-/** Each form that a value may have; one that has no words is left out. */
+/** The words for each form that a value may have; forms without words are left out. */
 function alternatives(schema: JsonSchema, issue?: z.core.$ZodIssue): string[] {
   const { expected, anyOf, enum: choices, type } = schema
   if (expected !== undefined) return [expected]
@@ -75,7 +75,7 @@ function either(forms: string[]): string {
     .join(' or ')
 }
 
-/** zod's own messages ("Invalid URL") do not end a sentence that begins with "must be". */
+/** The expected format in words, because zod's own messages ("Invalid URL") cannot end a sentence that begins with "must be". */
 function expectedFormat({ message, format, pattern }: z.core.$ZodIssueInvalidStringFormat): string {
   if (!message.startsWith('Invalid ')) return message
   return pattern !== undefined && format === 'regex'
@@ -88,7 +88,7 @@ function expectedText({ minLength = 0 }: JsonSchema, given: unknown): string {
   return given === '' ? 'text that is not empty' : 'text'
 }
 
-/** "at least 0" for a number; that one is meant is said where none was given: "a number of at least 0". */
+/** "at least 0" where a number was given; "a number of at least 0" where something else was. */
 function expectedNumber(schema: JsonSchema, given: unknown): string {
   const bounds = boundsOf(schema, given)
   if (schema.type === 'number' && typeof given === 'number') return bounds.join(' and ') || 'a number'
@@ -115,7 +115,7 @@ function boundsOf(schema: JsonSchema, given: unknown): string[] {
   ]
 }
 
-/** What a float or an exact whole number can hold at all is said only to those who went beyond it. */
+/** Bounds that come from the number type itself (the largest float or safe integer) are named only where they were broken. */
 function worthSaying(bound: number | undefined, isBroken: (bound: number) => boolean): number | undefined {
   if (bound === undefined || Math.abs(bound) < Number.MAX_SAFE_INTEGER) return bound
   return isBroken(bound) ? bound : undefined
@@ -136,7 +136,7 @@ export function schemaAt(schema: JsonSchema, path: readonly PropertyKey[]): Json
   }, schema)
 }
 
-/** The properties of all forms that a value may have. */
+/** The properties of all forms that a value may have, in one record. */
 export function propertiesOf(schema: JsonSchema): Record<string, JsonSchema> {
   return Object.assign({}, ...formsOf(schema).map(({ properties = {} }) => properties))
 }
@@ -145,19 +145,19 @@ function formsOf(schema: JsonSchema): JsonSchema[] {
   return [schema, ...(schema.anyOf ?? []).flatMap(formsOf)]
 }
 
-/** Whether a value of this is a secret in one of its forms. */
+/** Whether the value is a secret in one of its forms. */
 export function isSecret(schema: JsonSchema): boolean {
   return formsOf(schema).some(({ secret }) => secret)
 }
 
-/** Whether a value of this is a secret or may have one in it. */
+/** Whether the value is a secret or may contain one. */
 export function mayHoldSecret(schema: JsonSchema): boolean {
   const { secret, properties = {}, items, additionalProperties, anyOf = [] } = schema
   const parts = [...Object.values(properties), ...anyOf, items, additionalProperties]
   return secret === true || parts.some((part) => typeof part === 'object' && mayHoldSecret(part))
 }
 
-/** The candidate that `word` looks like a misspelling of. */
+/** The candidate that `word` is probably a misspelling of. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .map((candidate) => ({ candidate, edits: distance(word.toLowerCase(), candidate.toLowerCase()) }))

@@ -1,4 +1,4 @@
-// Kinds of options that many rooms have.
+// Kinds of options that several rooms use.
 import { z } from 'zod'
 
 /** 1, 2, 3 ... */
@@ -12,49 +12,49 @@ export const seed = z.int().min(0)
 export const largestFloat = 3.4028234663852886e38
 export const text = z.string().min(1)
 
-// setTimeout takes no more.
+// The longest delay that setTimeout takes.
 const longestTimeout = 2 ** 31 - 1
 export const milliseconds = z.number().gt(0).max(longestTimeout)
 export const delay = z.number().min(0).max(longestTimeout)
 export const port = z.int().min(0).max(65_535)
 
-/** A string that is never shown. */
+/** A string that is never shown, such as an API key. */
 export const secret = z.string().min(1).meta({ secret: true })
 
-/** Something that zod has no type for, taken as it is. `expected`: in words, as the end of "must be ...". */
+/** A value that zod has no type for, passed on unchanged. `expected` is the end of "must be ...". */
 export function kind<Value>(expected: string, isOne: (value: unknown) => boolean): z.ZodCustom<Value, Value> {
   return z.custom<Value>(isOne, expected).meta({ expected })
 }
 
-/** A function, typed as what it is used as. */
+/** A function of type `Callback`; its signature is not checked. */
 export function callback<Callback>(): z.ZodCustom<Callback, Callback> {
   return kind<Callback>('a function', (value) => typeof value === 'function')
 }
 
-/** A function, and the one that is taken where none is given. (zod's own default() must have a JSON.) */
+/** A function with a default. (zod's own default() would need a JSON form of it.) */
 export function callbackOr<Callback extends object>(fallback: Callback) {
   return callback<Callback>()
     .optional()
     .transform((given) => given ?? fallback)
 }
 
-/** Something with methods, taken as it is. */
+/** An object with methods, passed on unchanged. */
 export function instance<Instance>(expected: string): z.ZodCustom<Instance, Instance> {
   return kind<Instance>(expected, (value) => typeof value === 'object' && value !== null)
 }
 
-/** A list whose elements are checked elsewhere, taken as it is. */
+/** A list whose elements are checked elsewhere, passed on unchanged. */
 export function list<Element>(): z.ZodCustom<readonly Element[], readonly Element[]> {
   return kind<readonly Element[]>('a list', (value) => Array.isArray(value))
 }
 
-/** Text of a form that a regular expression or a function tells. */
+/** Text whose form a regular expression or a function checks. */
 export function textOf(expected: string, isOne: RegExp | ((text: string) => boolean)) {
   const test = isOne instanceof RegExp ? (text: string) => isOne.test(text) : isOne
   return z.string().refine(test, expected).meta({ expected })
 }
 
-/** An address of a server. */
+/** The URL of a server. */
 export const webAddress = textOf(
   'an address that begins with http:// or https://',
   (text) => /^https?:\/\//.test(text) && URL.canParse(text),
@@ -62,7 +62,7 @@ export const webAddress = textOf(
 
 export const signal = kind<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal)
 
-/** Told of things that stop nothing. Default: process.emitWarning. */
+/** Called for problems that stop nothing. Default: process.emitWarning. */
 export const onWarning = callbackOr<(message: string) => void>((message) =>
   process.emitWarning(message, 'HdpoWarning'),
 )

@@ -23,14 +23,17 @@ import {
 import { isSecretName } from './secrets.js'
 
 export type OptionsOf<Shape extends z.core.$ZodLooseShape> = z.input<z.ZodObject<Shape, z.core.$strict>>
-/** With every default in it. */
+/** The options with every default filled in. */
 export type ResolvedOptions<Shape extends z.core.$ZodLooseShape> = z.output<
   z.ZodObject<Shape, z.core.$strict>
 >
-/** What readOptions gives has no undefined in it; its type says so for the outermost keys alone. */
+/** The result of readOptions has no undefined at any depth; this type says so only for the outermost keys. */
 type WithoutUndefined<Options> = { [Key in keyof Options]: Exclude<Options[Key], undefined> }
 
-/** The options with every default in them. Throws InvalidOptionError for the first mistake. `name` stands before the options' own. */
+/**
+ * Returns the options with defaults filled in. Throws InvalidOptionError for the first mistake. `name` is put before the options'
+ * names.
+ */
 export function readOptions<Schema extends z.ZodType>(
   schema: Schema,
   given: unknown,
@@ -43,15 +46,15 @@ export function readOptions<Schema extends z.ZodType>(
   throw new InvalidOptionError(option, expected, wrong)
 }
 
-/** Every mistake in a value, none where it is right. */
+/** Every mistake in a value; empty where there is none. */
 export function findMistakes(schema: z.ZodType, given: unknown, name = ''): OptionMistake[] {
   const result = schema.safeParse(given)
   return result.success ? [] : new MistakeReader(schema, given, name).read(result.error)
 }
 
 /**
- * An option given as undefined is absent. What zod has read is new and is written anew here; what it took as it was (policies,
- * callbacks, lists) stays the same object.
+ * Drops options given as undefined. Objects that zod has built are rebuilt without them; those that it passed on (policies,
+ * callbacks, lists) stay the same objects.
  */
 function withoutUndefined<Options>(read: Options, given: unknown): WithoutUndefined<Options> {
   const isPlain =
@@ -63,7 +66,7 @@ function withoutUndefined<Options>(read: Options, given: unknown): WithoutUndefi
   ) as WithoutUndefined<Options>
 }
 
-/** Zod's issues as mistakes. */
+/** Turns zod's issues into mistakes. */
 class MistakeReader {
   readonly #schema: JsonSchema
 
@@ -115,21 +118,21 @@ class MistakeReader {
     return path.reduce((value, key) => (value as Record<PropertyKey, unknown>)?.[key], this.given)
   }
 
-  /** Whether something that the path leads through is a secret as a whole. */
+  /** Whether the path leads through a value that is a secret as a whole. */
   #isWithinSecret(path: readonly PropertyKey[]): boolean {
     return path.some((_, index) => isSecret(schemaAt(this.#schema, path.slice(0, index))))
   }
 }
 
-/** A misspelt name is told before the absence that it causes. */
+/** Puts unknown keys first: a misspelt name is reported before the missing option that it causes. */
 function unknownFirst(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
   const isUnknown = ({ code }: z.core.$ZodIssue) => code === 'unrecognized_keys'
   return [...issues.filter(isUnknown), ...issues.filter((issue) => !isUnknown(issue))]
 }
 
 /**
- * Of a value that may have several forms: what is wrong inside the form that it has, the one whose kind of value it is. Of several,
- * the one that it comes closest to.
+ * For a value that may have several forms: the mistakes inside the form whose type the value has. Where several fit, the form
+ * with the fewest.
  */
 function formOf({ errors }: z.core.$ZodIssueInvalidUnion): readonly z.core.$ZodIssue[] | undefined {
   return errors
@@ -137,7 +140,7 @@ function formOf({ errors }: z.core.$ZodIssueInvalidUnion): readonly z.core.$ZodI
     .toSorted((one, other) => one.length - other.length)[0]
 }
 
-/** A custom type that was given no message of its own has the words of its schema, or none. */
+/** The message of a custom zod type; where it was given none, the schema's own words. */
 function customWords(issue: z.core.$ZodIssueCustom, place: JsonSchema): string {
   return issue.message === 'Invalid input' ? expectedBy(place, issue) : issue.message
 }
@@ -155,7 +158,7 @@ function shown(given: unknown, place: JsonSchema = {}): unknown {
   return isHidden ? withoutSecret(given) : given
 }
 
-/** What may be shown in place of a value that is a secret or may have one in it. */
+/** What is shown in place of a value that is a secret or may contain one. */
 function withoutSecret(given: unknown): unknown {
   if (typeof given === 'string') return new Described(`${given.length} characters`)
   if (typeof given === 'number') return new Described('a number')

@@ -1,6 +1,6 @@
 import { Random } from './random.js'
 
-/** The numbers 0 to count - 1 in an order that depends on `seed` alone. */
+/** The numbers 0 to count - 1 in a random order that depends only on `seed`. */
 export function permutation(count: number, seed: number): number[] {
   return new Random(seed, 'permutation').shuffle(Array.from({ length: count }, (_, index) => index))
 }

@@ -1,4 +1,4 @@
-/** What a long piece of work tells `onProgress`, each time that something of it is done. */
+/** What long work passes to `onProgress` each time that a part of it is done. */
 export interface ProgressReport {
   done: number
   total: number

@@ -1,4 +1,4 @@
-// Random choices as a function of a seed and a purpose. Data for one purpose does not change when another draws more.
+// Random numbers that depend only on a seed and a purpose: drawing more for one purpose changes nothing for another.
 
 import { HdpoError } from './errors.js'
 
@@ -17,7 +17,7 @@ export class Random {
     return mix(this.#counter) / 2 ** 32
   }
 
-  /** An integer from `low` to `high`, both included. */
+  /** A whole number from `low` to `high`, both included. */
   integer(low: number, high: number): number {
     return low + Math.floor(this.next() * (high - low + 1))
   }
@@ -27,7 +27,7 @@ export class Random {
     return items[this.integer(0, items.length - 1)] as Item
   }
 
-  /** A copy in random order (Fisher-Yates). */
+  /** A shuffled copy (Fisher-Yates). */
   shuffle<Item>(items: readonly Item[]): Item[] {
     const order = [...items]
     for (let last = order.length - 1; last > 0; last--) {

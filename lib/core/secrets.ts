@@ -1,19 +1,19 @@
-// Keeps secrets out of what is written and of what a policy reads. A secret belongs to the process (its environment holds
-// it), so the registry does too. Known are: environment variables whose names say that they hold one, values added with
-// addSecret, and well-known token formats. Each value is also found URL-encoded and in base64.
+// Keeps secrets out of what is written and of what a policy reads. The registry belongs to the process, because its environment
+// holds the secrets. Secrets are environment variables whose names say so, values added with addSecret, and well-known token
+// formats. Each value is also found URL-encoded and in base64.
 import { Described, InvalidOptionError } from './option-error.js'
 import { secretFormats } from './secret-formats.js'
 
 const redacted = '[redacted]'
 
-// Shorter values would be found inside innocent words.
+// Shorter values would be found inside ordinary words.
 const shortestSecret = 8
 const secretName = /(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH)(?:_|$)/i
 
 const added = new Set<string>()
 let compiled: { environment: string; pattern: RegExp } | undefined
 
-/** Names of the environment's variables that hold a secret, as far as their names tell. */
+/** Names of the environment variables that hold a secret, judged by name. */
 export function secretVariables(environment: NodeJS.ProcessEnv = process.env): string[] {
   return Object.keys(environment).filter((name) => secretName.test(name) && isLongEnough(environment[name]))
 }
@@ -33,7 +33,10 @@ export function addSecret(value: string, name = 'secret'): void {
   compiled = undefined
 }
 
-/** Adds the values of environment variables. Throws InvalidOptionError for one that is not set: a typing mistake would leak it. */
+/**
+ * Adds the values of environment variables. Throws InvalidOptionError for a variable that is not set, because a misspelt name
+ * would leave its secret unprotected.
+ */
 export function addSecretVariables(names: readonly string[], environment = process.env): void {
   for (const name of names) {
     const value = environment[name]
@@ -60,7 +63,7 @@ export function containsSecret(value: unknown): boolean {
 }
 
 function foundIn(value: unknown, pattern: RegExp): boolean {
-  // search() ignores where the last match of a global pattern was.
+  // search() ignores the lastIndex that a global pattern keeps.
   if (typeof value === 'string') return value.search(pattern) !== -1
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
   if (Array.isArray(value)) return value.some((inner) => foundIn(inner, pattern))
@@ -82,7 +85,7 @@ function secretPattern(): RegExp {
   const values = [...new Set([...secretVariables().map((name) => process.env[name] as string), ...added])]
   const environment = values.join('\0')
   if (compiled?.environment === environment) return compiled.pattern
-  // Longest first, so that no secret is cut by one that it contains.
+  // Longest first, so that no secret is cut by another one inside it.
   const forms = values.flatMap(formsOf).sort((a, b) => b.length - a.length)
   compiled = {
     environment,

@@ -15,7 +15,7 @@ export function deriveSeed(seed: number, ...purpose: (string | number)[]): numbe
   return Number(digest.readBigUInt64BE(0) >> 11n)
 }
 
-/** Throws InvalidOptionError. */
+/** Returns a valid seed; throws InvalidOptionError for any other value. */
 export function checkSeed(seed: unknown): number {
   return readOptions(seedOption, seed, 'seed')
 }

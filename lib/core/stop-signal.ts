@@ -1,8 +1,8 @@
-// One signal out of several, for as long as some work lasts. (AbortSignal.any would do, but a signal that lives long keeps something
-// of every signal that was made from it, for good: https://github.com/nodejs/node/issues/64476, in newer Node too.)
+// Combines several signals into one for as long as some work lasts. (AbortSignal.any leaks: a long-lived signal keeps something
+// of every signal that was made from it, also in newer Node: https://github.com/nodejs/node/issues/64476.)
 import { setMaxListeners } from 'node:events'
 
-/** Source -> those that follow it. A source has one listener, however many rollouts follow. */
+/** Source -> the controllers that follow it. A source has one listener, however many rollouts follow it. */
 const followersOf = new WeakMap<AbortSignal, Followers>()
 
 interface Followers {
@@ -10,13 +10,13 @@ interface Followers {
   onAbort: () => void
 }
 
-/** `work` with a signal that is aborted, with the same reason, when any of `signals` is. */
+/** Runs `work` with a signal that is aborted when any of `signals` is, with the same reason. */
 export async function withStopSignal<Result>(
   signals: readonly (AbortSignal | undefined)[],
   work: (stop: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const controller = new AbortController()
-  // Every rollout and call of a group listens to it, which is no leak.
+  // No limit on listeners: every rollout and call of a group listens to this signal, which is no leak.
   setMaxListeners(0, controller.signal)
   const sources = signals.filter((signal) => signal !== undefined)
   for (const source of sources) follow(source, controller)

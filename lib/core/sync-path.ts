@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 
-/** fsync of a file or, so that a rename survives a power cut, of a folder. */
+/** Runs fsync on a file, or on a folder, so that a rename in it survives a power cut. */
 export async function syncPath(path: string): Promise<void> {
   const file = await open(path, 'r')
   try {

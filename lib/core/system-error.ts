@@ -1,4 +1,4 @@
-// What the operating system refuses (a file that is not there, a full disk, a port in use), in words.
+// Describes in words what the operating system refuses (a missing file, a full disk, a port in use).
 import { HdpoError } from './errors.js'
 
 const reasons: Record<string, string> = {
@@ -33,7 +33,7 @@ const reasons: Record<string, string> = {
   EPIPE: 'the reader has gone away',
 }
 
-/** `cannot write /runs/a/metrics.jsonl: the disk is full (ENOSPC)`; undefined of an error that is not the system's. */
+/** `cannot write /runs/a/metrics.jsonl: the disk is full (ENOSPC)`; undefined for an error that is not the system's. */
 export function describeSystemError(error: unknown): string | undefined {
   const { code, syscall, path, dest, address, port } = error as NodeJS.ErrnoException & {
     dest?: string
@@ -48,13 +48,13 @@ export function describeSystemError(error: unknown): string | undefined {
   return `cannot ${what}: ${reasonOf(error)}`
 }
 
-/** `there is no such file or folder (ENOENT)`, or the message of an error that is not the system's: the end of a sentence. */
+/** The end of a sentence: `there is no such file or folder (ENOENT)`, or the message of an error that is not the system's. */
 export function reasonOf(error: unknown): string {
   const { code = '', message } = error as NodeJS.ErrnoException
   return reasons[code] === undefined ? message : `${reasons[code]} (${code})`
 }
 
-/** ERR_SYSTEM for what the system refused; anything else as it is. `what`: 'cannot listen on 127.0.0.1:80'. */
+/** Returns ERR_SYSTEM for a refusal of the system, any other error unchanged. `what`: 'cannot listen on 127.0.0.1:80'. */
 export function systemError(what: string, error: unknown): unknown {
   const { code = '' } = error as NodeJS.ErrnoException
   if (reasons[code] === undefined) return error

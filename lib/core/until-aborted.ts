@@ -1,6 +1,6 @@
 /**
- * What `work` resolves to, or the signal's reason as a rejection as soon as it is aborted: what `work` does after that has no effect,
- * and it is not begun where the signal already is aborted.
+ * Resolves to the result of `work`, or rejects with the signal's reason as soon as it is aborted; what `work` does after that has
+ * no effect. `work` is not begun where the signal is aborted already.
  */
 export async function untilAborted<Value>(
   signal: AbortSignal,

@@ -1,7 +1,6 @@
-// The version of this package.
 import { readFileSync } from 'node:fs'
 
-/** lib/core when run from source, dist/core when installed: both two folders below package.json. */
+/** This file is in lib/core when run from source, in dist/core when installed: both are two folders below package.json. */
 export const version = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version

@@ -1,6 +1,6 @@
-// Cold-start and RL sets out of tasks and tool traces, as the HDPO paper makes them: what the policy knows without tools is
-// measured, traces whose calls fail when run again are dropped, so are those of known questions and, with a judge, those whose
-// calls make no sense. Written: rl.jsonl, cold-start.jsonl, dropped.jsonl (with reasons), curation.json (counts).
+// Makes cold-start and RL sets from tasks and tool traces, as the HDPO paper does. It measures what the policy knows without
+// tools, and drops traces whose calls fail when run again, traces of known questions and, with a judge, traces whose calls make
+// no sense. It writes rl.jsonl, cold-start.jsonl, dropped.jsonl (with reasons) and curation.json (counts).
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, open, readFile } from 'node:fs/promises'
@@ -30,33 +30,33 @@ import { rationaleRubric } from './rationale.js'
 import { type DropReason, dropReasons, type Review, reviewTrace } from './review-trace.js'
 
 export const curateShape = {
-  /** The policy before any training of it. */
+  /** The policy before any training. */
   policy: instance<RolloutPolicy>('a policy'),
   /** An array, or what openTasks returns. */
   tasks: taskList,
-  /** Run again what traces say that they called. */
+  /** Tools that run the calls of traces again, to check that these work. */
   tools: list<Tool>(),
   /** How answers are graded. */
   reward: rewardOptions,
-  /** Turns, tokens, temperature ... of a rollout. */
+  /** Options of a rollout: turns, tokens, temperature and so on. */
   rollout: rolloutOptions.prefault({}),
   /** How often each question is asked without tools. Default 8. */
   samples: count.default(8),
-  /** Conversations that may become the cold start. Default: none. */
+  /** Conversations from which the cold-start set is taken. Default: none. */
   traces: list<ImportedConversation>().default([]),
-  /** Asks whether each trace's tool use is sensible. Default: nobody is asked. */
+  /** A judge that is asked whether each trace's tool use is sensible. Default: no judge. */
   rationale: rubricOptions.optional(),
-  /** The folder that the sets are written to; refused where it holds some, unless `resume`. */
+  /** The folder that the sets are written to; one that holds sets already is refused unless `resume`. */
   output: text,
-  /** Go on with what a killed curation left in `output`; of a finished one, give back its summary. Default false. */
+  /** Resume a killed curation in `output`; for a finished one, return its summary. Default false. */
   resume: z.boolean().default(false),
-  /** Everything random follows from it. Default 0. */
+  /** Determines everything random. Default 0. */
   seed: seed.default(0),
-  /** Traces under way at once. Default 16. */
+  /** Traces reviewed at once. Default 16. */
   concurrency: count.default(16),
-  /** Ends the curation, which can be resumed; it rejects with its reason. */
+  /** Stops the curation, which then rejects with the signal's reason and can be resumed. */
   signal: signal.optional(),
-  /** Told after each task, then after each trace. */
+  /** Called after each task, then after each trace. */
   onProgress: callback<(progress: CurationProgress) => void>().optional(),
 }
 const curateOptions = z.strictObject(curateShape)
@@ -69,15 +69,15 @@ export interface CurationProgress extends ProgressReport {
 
 export interface CurationSummary {
   tasks: number
-  /** Tasks by what the policy knows. Ungraded ones are in no set. */
+  /** Number of tasks by what the policy knows. Ungraded ones are in no set. */
   knowledge: Record<KnowledgeMark, number>
   traces: number
   keptTraces: number
-  /** Traces by why they were dropped. */
+  /** Number of traces by why they were dropped. */
   dropped: Record<DropReason, number>
-  /** Traces whose question is no task's: what the policy knows of them is not measured, their answer not checked. */
+  /** Traces whose question no task has, so neither the policy's knowledge nor the answer could be checked. */
   unmatchedTraces: number
-  /** Of the rationale judge. */
+  /** Statistics of the rationale judge. */
   judge?: JudgeStatistics
 }
 
@@ -116,7 +116,7 @@ function judgeOf({ rubric: _, ...options }: NonNullable<ResolvedCurate['rational
   return new Judge(options)
 }
 
-/** What a resumed curation may not change. */
+/** The options that a resumed curation may not change. */
 function identityOf({ tasks, traces, seed, samples, rollout, rationale }: ResolvedCurate) {
   return {
     seed,
@@ -128,7 +128,7 @@ function identityOf({ tasks, traces, seed, samples, rollout, rationale }: Resolv
   }
 }
 
-/** A trace finds its task by this: 16 bytes a task, whatever its question is. */
+/** Finds the task of a trace by a 16-byte hash of its question, so that long questions take no memory. */
 type ByQuestion = Map<string, { index: number; mark: KnowledgeMark }>
 
 async function writeTasks(options: ResolvedCurate, journal: CurationJournal) {
@@ -226,7 +226,10 @@ async function taskOf(
   return task && found && { task, mark: found.mark, rightShare: undefined }
 }
 
-/** What users say before the assistant does, white space and case apart: a trace may have another system message. */
+/**
+ * The user messages before the first assistant message, ignoring white space and case. System messages are left out, because a
+ * trace may have another one.
+ */
 function questionKey(messages: readonly Message[]): string {
   const first = messages.findIndex(({ role }) => role === 'assistant')
   const asked = messages
@@ -244,7 +247,7 @@ function countReasons(reviews: readonly Review[]): Record<DropReason, number> {
 
 type WriteLine = (value: object) => Promise<void>
 
-/** Into two files of the folder, begun anew or gone on with; secrets are redacted. */
+/** Writes two files of the folder from their beginning; secrets are redacted. */
 async function writeLines(
   folder: string,
   [first, second]: [string, string],
@@ -265,7 +268,7 @@ async function writeLines(
   }
 }
 
-/** The summary of a curation that is to be resumed and has ended. */
+/** The summary of a finished curation that is to be resumed. */
 async function checkOutput(output: string, resume: boolean): Promise<CurationSummary | undefined> {
   const has = (name: string) => existsSync(join(output, name))
   if (!Object.values(names).some(has)) return undefined

@@ -1,5 +1,5 @@
-// What a curation has done so far, a line at a time, so that one that was killed goes on from there. The sets themselves are
-// written from it anew. Removed when the sets are whole.
+// The progress of a curation, one entry per line, from which a killed one resumes. The sets themselves are written from it anew.
+// It is removed when the sets are complete.
 import { existsSync } from 'node:fs'
 import { appendFile, readFile, rm } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
@@ -8,30 +8,30 @@ import { HdpoError } from '../core/errors.js'
 import { redactValue } from '../core/secrets.js'
 import type { ReviewedTrace } from './reviewed-trace.js'
 
-/** The first line, then one for each part of the tasks, then one for each trace. Right shares: null where ungraded. */
+/** The first line is the identity; one line per part of the tasks and one per trace follow. A right share is null where ungraded. */
 type Line =
   | { identity: Record<string, unknown> }
   | { from: number; rightShares: (number | null)[] }
   | ({ trace: number } & ReviewedTrace)
 
 export class CurationJournal {
-  /** Of parts of the tasks, by where each begins. */
+  /** Right shares of the parts of the tasks, by the index of a part's first task. */
   readonly parts = new Map<number, (number | null)[]>()
-  /** By index. */
+  /** Reviews by the index of the trace. */
   readonly reviews = new Map<number, ReviewedTrace>()
   #written: Promise<void> = Promise.resolve()
 
   private constructor(private readonly path: string) {}
 
-  /** Goes on with what `path` holds, if it holds anything; ERR_RESUME where that was another curation. */
+  /** Resumes what `path` holds, if anything. Throws ERR_RESUME where that is another curation. */
   static async open(path: string, identity: Record<string, unknown>): Promise<CurationJournal> {
     const journal = new CurationJournal(path)
-    // As it reads once it was written, without undefined.
+    // The identity in its JSON form, without undefined.
     const now = JSON.parse(JSON.stringify(identity)) as Record<string, unknown>
     const [first, ...lines] = existsSync(path) ? await wholeLines(path) : []
     for (const line of lines) journal.#take(line)
     if (first) checkSame((first as { identity: Record<string, unknown> }).identity, now, path)
-    // A last line that was cut off is not written on.
+    // A last line that was cut off is dropped, so that nothing is appended to it.
     const kept = [{ identity: now }, ...lines].map(toText).join('')
     await writeFileAtomic(path, kept)
     return journal
@@ -53,13 +53,13 @@ export class CurationJournal {
     if ('rightShares' in line) this.parts.set(line.from, line.rightShares)
     else if ('trace' in line) {
       const { trace, review, matched } = line
-      // What nobody could grade may be graded now: the judge was down, say.
+      // A trace that could not be graded may be graded now, e.g. because the judge was down.
       const ungraded = !review.keep && review.reason.startsWith('ungraded-')
       if (!ungraded) this.reviews.set(trace, { review, matched })
     }
   }
 
-  /** One line after the other, never into each other. */
+  /** Lines are written one after the other, so that they never mix. */
   #append(line: Line): Promise<void> {
     this.#written = this.#written.then(() => appendFile(this.path, toText(line)))
     return this.#written
@@ -70,7 +70,7 @@ function toText(line: Line): string {
   return `${JSON.stringify(redactValue(line))}\n`
 }
 
-/** Without a last one that was cut off while it was written. */
+/** The complete lines; one that was cut off during a write is left out. */
 async function wholeLines(path: string): Promise<Line[]> {
   const texts = (await readFile(path, 'utf8')).split('\n').slice(0, -1)
   return texts.map((text, index) => {

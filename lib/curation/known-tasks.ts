@@ -1,4 +1,4 @@
-// What the policy answers by itself, task by task, for data sets of any size.
+// Measures what the policy answers without tools, task by task, for data sets of any size.
 import { deriveSeed } from '../core/seed.js'
 import { type EvaluateOptions, measureKnown } from '../evaluation/evaluate.js'
 import type { Task } from '../rollout/types.js'
@@ -6,10 +6,10 @@ import { type TaskList, taskAt } from '../tasks/task-list.js'
 import type { CurationJournal } from './journal.js'
 import type { KnowledgeMark, MarkedTask } from './marked-task.js'
 
-// Rollouts are kept until their part is measured, and a killed curation measures its last part again.
+// Tasks per part. Rollouts are kept in memory until their part is measured; a killed curation measures its last part again.
 const tasksAtOnce = 64
 
-/** In the order of the tasks. What the journal has is not measured again. */
+/** Yields in the order of the tasks. Parts in the journal are not measured again. */
 export async function* markKnown(
   tasks: TaskList,
   options: Omit<EvaluateOptions, 'tasks' | 'knowledge'> & { samples: number },
@@ -27,7 +27,7 @@ export async function* markKnown(
   }
 }
 
-/** In the order of the tasks; null where ungraded. */
+/** Shares of right samples in the order of the tasks; null where ungraded. */
 async function measurePart(
   tasks: readonly Task[],
   start: number,

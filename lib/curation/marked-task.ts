@@ -1,12 +1,12 @@
-// A task with what the policy knows of it.
+// A task, with what the policy knows of it.
 import type { Task } from '../rollout/types.js'
 
-/** 'known': right in every sample without tools; 'needed': in none. 'ungraded': the reward could not grade a sample. */
+/** 'known': right in every sample without tools; 'needed': right in none. 'ungraded': the reward could not grade a sample. */
 export type KnowledgeMark = 'known' | 'partly' | 'needed' | 'ungraded'
 
 export interface MarkedTask {
   task: Task
   mark: KnowledgeMark
-  /** Share of right samples; undefined where ungraded. */
+  /** The share of right samples; undefined where ungraded. */
   rightShare: number | undefined
 }

@@ -1,4 +1,4 @@
-// A judge's view of a tool trace: were the calls needed and sensible?
+// Asks a judge whether the calls of a tool trace were needed and sensible.
 
 import type { Message } from '../policy/types.js'
 import type { Judge } from '../rewards/judge/judge.js'

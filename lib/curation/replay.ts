@@ -4,7 +4,7 @@ import { type RolloutOptions, resolveRolloutOptions } from '../rollout/options.j
 import { runToolCall } from '../rollout/run-tool-call.js'
 import type { Tool } from '../tools/types.js'
 
-/** Undefined where every call is 'ok'; else which one is not, and what it returned. Stops at the first. */
+/** The first call whose outcome is not 'ok', with what it returned; undefined where there is none. It stops there. */
 export async function findFailingCall(
   messages: readonly Message[],
   tools: readonly Tool[],
@@ -17,7 +17,7 @@ export async function findFailingCall(
     const calls = messages.flatMap(({ toolCalls = [] }, at) => toolCalls.map((call) => ({ call, at })))
     for (const [index, { call, at }] of calls.entries()) {
       signal.throwIfAborted()
-      // One after the other: a later call may need what an earlier one left behind.
+      // Calls run one after the other, because a later one may need what an earlier one left behind.
       const record = await runToolCall(
         { kind: 'call', ...call },
         { ...settings, rolloutEnded: ended.signal, messages: messages.slice(0, at) },

@@ -1,4 +1,5 @@
-// Whether a tool trace is fit for the cold start, by the three steps of the HDPO paper and the answer where it can be checked.
+// Decides whether a tool trace fits the cold start, by the three steps of the HDPO paper, and by its answer where that can be
+// checked.
 
 import { findAnswers } from '../policy/calls/markup.js'
 import { splitThought } from '../policy/calls/thoughts.js'
@@ -21,7 +22,7 @@ export const dropReasons = [
   'rationale',
   'ungraded-rationale',
 ] as const
-/** 'known': the policy answers its question by itself, every time. */
+/** 'known': the policy answers the question without tools, every time. */
 export type DropReason = (typeof dropReasons)[number]
 
 export type Review = { keep: true } | { keep: false; reason: DropReason; detail: string }
@@ -37,7 +38,7 @@ interface ReviewOptions {
   signal: AbortSignal
 }
 
-/** Cheapest first; the judge is asked last. Conversations without a call only have their answers checked. */
+/** Cheap checks come first, the judge last. In conversations without a call only the answer is checked. */
 export async function reviewTrace(trace: ImportedConversation, options: ReviewOptions): Promise<Review> {
   const { marked, rationale } = options
   const calls = trace.messages.some(({ toolCalls = [] }) => toolCalls.length > 0)
@@ -59,7 +60,7 @@ export async function reviewTrace(trace: ImportedConversation, options: ReviewOp
   return { keep: false, reason, detail: judged.reason }
 }
 
-/** Undefined where it is right. */
+/** Why the trace is dropped; undefined where its answer is right. */
 async function reviewAnswer(
   messages: readonly Message[],
   task: Task,
@@ -73,7 +74,7 @@ async function reviewAnswer(
   return { keep: false, reason: 'wrong-answer', detail: `answers ${JSON.stringify(finalAnswer ?? null)}` }
 }
 
-/** A trace as rewards see a rollout; nobody sampled it, so it has no tokens. */
+/** A trace in the form that rewards take; it has no tokens, because no policy sampled it. */
 function asRollout(id: string, task: Task, messages: readonly Message[], finalAnswer: string | undefined) {
   return {
     id,

@@ -1,8 +1,8 @@
-// What a curation keeps of a trace that it has been through.
+// What a curation keeps of a reviewed trace.
 import type { Review } from './review-trace.js'
 
 export interface ReviewedTrace {
   review: Review
-  /** Its question is some task's. */
+  /** Whether some task has the trace's question. */
   matched: boolean
 }

@@ -1,4 +1,4 @@
-// A policy from nothing: random weights, then supervised training on an environment's conversations.
+// Makes a policy from nothing: random weights, then supervised training on an environment's conversations.
 import { deriveSeed } from '../core/seed.js'
 import type { ModelConfig } from '../native/types.js'
 import type { ChatTemplateSource } from '../policy/chat-template.js'
@@ -9,14 +9,14 @@ import type { SupervisedTrainerOptions } from '../trainer/supervised-options.js'
 import { type SupervisedStep, SupervisedTrainer } from '../trainer/supervised-trainer.js'
 import { takeSteps } from './take-steps.js'
 
-/** What a policy without training is made of. */
+/** What an untrained policy is made from. */
 interface FreshPolicy {
   model: ModelConfig
   tokenizer: TokenizerFiles
   template: ChatTemplateSource
 }
 
-/** Random weights, which follow from `seed` where one is given. */
+/** A policy with random weights, which depend on `seed` where one is given. */
 export function createPolicy(
   { model: config, tokenizer, template }: FreshPolicy,
   options?: PolicyOptions,
@@ -36,16 +36,19 @@ export interface ColdStartOptions
   fresh: FreshPolicy
   policy?: PolicyOptions
   settings: Pick<SupervisedTrainerOptions, 'epochs' | 'steps' | 'tokensPerStep' | 'optimizer'>
-  /** Weights and order of the conversations follow from it. */
+  /** Determines the initial weights and the order of the conversations. */
   seed: number
-  /** Where the policy is saved once it is trained. */
+  /** Where the trained policy is saved. */
   policyFolder: string
   run: RunOptions
-  /** `steps` is the number of steps of the whole run. */
+  /** Called after each step; `steps` is the number of steps of the whole run. */
   onStep: (step: SupervisedStep, steps: number) => void
 }
 
-/** The trained policy, for the caller to close. Rejects with the signal's reason where that stopped it before its last step. */
+/**
+ * Resolves with the trained policy, which the caller closes. Rejects with the signal's reason where that stopped the training
+ * before its last step.
+ */
 export async function coldStart(options: ColdStartOptions): Promise<{ policy: Policy; steps: number }> {
   const { fresh, settings, seed, policyFolder, run, onStep, policy: policyOptions, ...supervised } = options
   const policy = await createPolicy(fresh, policyOptions, seed)
@@ -54,7 +57,7 @@ export async function coldStart(options: ColdStartOptions): Promise<{ policy: Po
       ...supervised,
       ...settings,
       policy,
-      // Memory and processor are for the training: whoever looks at the run makes its index.
+      // Training needs the memory and the processor; whoever looks at the run indexes it.
       index: false,
       seed: deriveSeed(seed, 'cold-start'),
     })

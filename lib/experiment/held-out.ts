@@ -1,21 +1,18 @@
-// An environment's held-out questions, asked in the same way before training and after it.
+// An environment's held-out questions, asked in the same way before and after training.
 import { type EvaluateOptions, type EvaluationSummary, evaluate, summarize } from '../evaluation/evaluate.js'
 import type { Knowledge } from '../evaluation/knowledge.js'
 import type { Task } from '../rollout/types.js'
 
-/** Policy, questions, tools, reward, samples and seed of the evaluation with tools. */
+/** The options of the evaluation with tools: policy, questions, tools, reward, samples and seed. */
 export type HeldOut = Omit<EvaluateOptions, 'knowledge'>
 
-/** On all held-out questions, and on those that the curves over steps ask. */
+/** Summaries over all held-out questions, and over those that the curves ask. */
 export interface HeldOutSummaries {
   all: EvaluationSummary
   curve: EvaluationSummary
 }
 
-/**
- * Does `work`, or returns what it returned to an earlier process: how a caller keeps what takes long. Results are JSON. It also
- * tells the caller what begins.
- */
+/** Runs `work`, or returns the JSON result that an earlier process kept for the stage. It also tells the caller which stage begins. */
 export type Keep<Stage extends string> = <Result>(
   stage: Stage,
   work: () => Promise<Result>,

@@ -1,4 +1,4 @@
-// The policy before reinforcement learning: what it knows without tools, and what it does with them.
+// Measures the policy before reinforcement learning: what it knows without tools, and what it does with them.
 import { measureKnown } from '../evaluation/evaluate.js'
 import { curveTasks, type Knowledge, keepKnowledge, toKnowledge } from '../evaluation/knowledge.js'
 import type { Task } from '../rollout/types.js'
@@ -6,9 +6,9 @@ import { askHeldOut, type HeldOut, type HeldOutSummaries, type Keep, keepNothing
 
 interface MeasureStartOptions {
   heldOut: HeldOut
-  /** How often each question is asked with tools off (measureKnown has a default), and the seed of that. */
+  /** How often each question is asked without tools (measureKnown has a default), and the seed for it. */
   known: { samples?: number; seed: number }
-  /** The most known and needed questions that the curves over steps ask each. Default: all questions, whatever is known of them. */
+  /** The most known, and the most needed, questions that the curves ask. Default: all questions, whether known or not. */
   curveQuestions?: number
   onKnowledge?: (knowledge: Knowledge) => void
   keep?: Keep<'knowledge' | 'before'>

@@ -1,6 +1,6 @@
 import type { RecordedStep } from '../trainer/run-loop.js'
 
-/** Takes all steps of a run. Returns the number of the last one, 0 where there was none. */
+/** Takes all steps of a run. Returns the number of the last step, 0 where there was none. */
 export async function takeSteps<Step extends RecordedStep>(
   run: AsyncIterable<Step>,
   onStep: (step: Step) => void,

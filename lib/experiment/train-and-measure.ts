@@ -13,23 +13,23 @@ interface TrainAndMeasureOptions {
   trainer: TrainerOptions
   run: RunOptions
   onStep: (step: TrainerStep) => void
-  /** Absent: the last evaluation while training is the measurement, and where the signal stops the training, that is its end. */
+  /** Absent: the last evaluation during training is the measurement, and a training that the signal stopped counts as ended. */
   measured?: MeasuredTraining
 }
 
-/** A training whose result counts once it is whole. */
+/** A training whose result counts only when it is complete. */
 interface MeasuredTraining {
   policy: Policy
   /** Where the trained policy is saved. */
   policyFolder: string
-  /** Asked as before training. */
+  /** The same evaluation as before training. */
   heldOut: HeldOut
   start: Pick<Start, 'knowledge' | 'curve'>
   keep?: Keep<'train' | 'after'>
 }
 
 export interface Trained {
-  /** The last step that this process took, 0 where there was none left. */
+  /** The last step that this process took; 0 where none was left. */
   steps: number
   after?: EvaluationSummary
 }

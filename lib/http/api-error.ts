@@ -1,9 +1,9 @@
-// Errors as OpenAI's API has them: an HTTP status and { error: { message, type, param, code } }. Clients built for that API
-// read `code` and decide by the status whether to try again.
+// Errors in the form of OpenAI's API: an HTTP status and { error: { message, type, param, code } }. Clients of that API read
+// `code` and decide by the status whether to retry.
 import { HdpoError } from '../core/errors.js'
 
 interface ApiErrorDetails {
-  /** The parameter that is wrong, e.g. 'messages[2].role'. */
+  /** The wrong parameter, e.g. 'messages[2].role'. */
   param?: string
   code?: string
 }
@@ -29,15 +29,15 @@ export class ApiError extends Error {
   }
 }
 
-/** A request that names a wrong or unsupported parameter. */
+/** The error for a request with a wrong or unsupported parameter. */
 export function invalid(param: string, message: string, code?: string): ApiError {
   return new ApiError(400, `${param}: ${message}`, { param, ...(code !== undefined && { code }) })
 }
 
-// What is refused below the server because of what was asked.
+// Errors from below the server that the request itself caused.
 const requestErrors = new Set(['ERR_CHAT_TEMPLATE', 'ERR_TOOL_CHOICE', 'ERR_KV_BUDGET', 'ERR_NO_COMPLETION'])
 
-/** Anything thrown while a request was answered. Faults of this process keep their message out of the response. */
+/** Turns anything thrown while answering into an ApiError. Messages of internal errors are kept out of the response. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error
   if (error instanceof HdpoError && requestErrors.has(error.code)) {

@@ -1,10 +1,10 @@
-// Who is asking. Secrets are compared as digests, in constant time, and never written anywhere.
+// Decides who is asking. Secrets are compared as digests, in constant time, and never written anywhere.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ApiError } from './api-error.js'
 
 const rolloutKeyPrefix = 'hdpo-rollout-'
 
-/** A key that is one rollout's alone. */
+/** A key that belongs to one rollout alone. */
 export function createRolloutKey(): string {
   return rolloutKeyPrefix + randomBytes(32).toString('base64url')
 }
@@ -14,11 +14,11 @@ export function digest(secret: string): string {
 }
 
 export interface Caller {
-  /** Of a request that came with a rollout's key. */
+  /** The digest of a rollout's key, where the request came with one. */
   keyDigest: string | undefined
 }
 
-/** Throws 401. With no token set everybody may ask, and a key that is no rollout's says nothing. */
+/** Throws ApiError 401. Where no token is set everybody may ask, and a key that is not a rollout's is ignored. */
 export function authorize(authorization: string | null, token: string | undefined): Caller {
   const given = /^Bearer\s+(\S+)$/i.exec(authorization ?? '')?.[1]
   if (given?.startsWith(rolloutKeyPrefix)) return { keyDigest: digest(given) }

@@ -1,4 +1,4 @@
-// What comes back from somebody else's chat API, which may be anything.
+// Reads replies of foreign chat APIs, which may contain anything.
 import { AttemptError } from './fetch-with-retries.js'
 
 export interface ChatCompletion {
@@ -17,7 +17,7 @@ export async function readCompletion(
   }
 }
 
-/** 0 where the API does not say. */
+/** A token count of the reply's usage; 0 where the API gives none. */
 export function tokenCount(tokens: unknown): number {
   return typeof tokens === 'number' && tokens >= 0 && Number.isFinite(tokens) ? tokens : 0
 }

@@ -1,4 +1,4 @@
-// HTTP requests to services that refuse, stall and break: time-out per attempt, exponential back-off with jitter, Retry-After.
+// HTTP requests to unreliable services: a time-out per attempt, exponential back-off with jitter, Retry-After.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HdpoError } from '../core/errors.js'
 import { readOptions } from '../core/options.js'
@@ -8,15 +8,15 @@ import { type RetryOptions, retryOptions } from './retry-options.js'
 
 interface RequestOptions extends RetryOptions {
   signal?: AbortSignal | undefined
-  /** Told of each attempt that failed and will be made again. */
+  /** Called with the reason for each failed attempt that will be repeated. */
   onRetry?: (reason: string) => void
 }
 
-/** Status codes that another attempt may change: time-outs, conflicts, rate limits, and the server's own failures. */
+/** Status codes that another attempt may change: time-outs, conflicts, rate limits and server errors. */
 const worthRetrying = (status: number) =>
   status === 408 || status === 409 || status === 425 || status === 429 || status >= 500
 
-/** An attempt that failed. `final`: another one would fail the same way. `retryAfter`: milliseconds the server asked for. */
+/** A failed attempt. `final`: another attempt would fail in the same way. `retryAfter`: milliseconds that the server asked to wait. */
 export class AttemptError extends HdpoError {
   constructor(
     message: string,
@@ -30,8 +30,9 @@ export class AttemptError extends HdpoError {
 }
 
 /**
- * What `read` makes of the first good response. `read` may throw an AttemptError for a body that is no answer. Rejects with
- * the last attempt's AttemptError, its message saying how many were made; with the signal's reason where that is aborted.
+ * Resolves to what `read` makes of the first good response. `read` may throw an AttemptError for a body that it cannot use.
+ * Rejects with the last attempt's AttemptError, whose message says how many were made, or with the signal's reason where that is
+ * aborted.
  */
 export async function fetchWithRetries<Result>(
   url: string | URL,
@@ -49,7 +50,7 @@ export async function fetchWithRetries<Result>(
       if (!(error instanceof AttemptError)) throw error
       if (error.final || attempt >= retries) throw exhausted(error, attempt + 1)
       onRetry?.(error.message)
-      // Half of the wait is random: clients that failed together do not come back together.
+      // Half of the wait is random, so that clients that failed together do not retry together.
       const backOff = minimumDelay * 2 ** attempt * (0.5 + 0.5 * Math.random())
       await sleep(
         Math.min(Math.max(backOff, error.retryAfter ?? 0), maximumDelay),
@@ -93,7 +94,7 @@ async function statusError(response: Response): Promise<AttemptError> {
   )
 }
 
-/** Seconds or a date, as RFC 9110 has it, in milliseconds; undefined where it is neither. */
+/** Parses Retry-After, which holds seconds or a date (RFC 9110), into milliseconds; undefined where it is neither. */
 export function retryAfter(header: string | null, now = Date.now()): number | undefined {
   if (header === null || header.trim() === '') return undefined
   const seconds = Number(header)
@@ -109,7 +110,7 @@ function exhausted(error: AttemptError, attempts: number): AttemptError {
   })
 }
 
-/** fetch says TypeError for whatever went wrong below HTTP, a body cut off included, and keeps what it was as the cause. */
+/** fetch throws a TypeError for every failure below HTTP, including a body that was cut off; the real error is its cause. */
 function isNetworkError(error: unknown): boolean {
   return error instanceof TypeError && (error.message === 'fetch failed' || error.message === 'terminated')
 }

@@ -1,4 +1,4 @@
-// A node:http server for the listener, careful with whom it talks to.
+// A node:http server for a listener; it refuses what a server without a token must not answer.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { z } from 'zod'
@@ -10,9 +10,9 @@ import { ApiError } from './api-error.js'
 import type { RequestListener } from './node-listener.js'
 
 export const listenShape = {
-  /** The port; 0: any that is free. Default 0. */
+  /** The port; 0 takes any free one. Default 0. */
   port: port.default(0),
-  /** Where to listen; anything but loopback needs the server to have a token. Default '127.0.0.1'. */
+  /** The address to listen on; any other than loopback needs the server to have a token. Default '127.0.0.1'. */
   host: text.default('127.0.0.1'),
 }
 export const listenOptions = z.strictObject(listenShape)
@@ -23,7 +23,7 @@ export interface Listening {
   close(): Promise<void>
 }
 
-// A client that sends its request drop by drop holds a connection this long at most.
+// The longest that a client may take to send its headers; a slower one would hold a connection.
 const headersTimeout = 5_000
 const requestTimeout = 30_000
 const maxConnections = 4096
@@ -56,8 +56,8 @@ export async function listen(
 }
 
 /**
- * Without a token, whoever reaches the port may ask; so a page in this machine's browser must not, whatever name its
- * attacker lets point to 127.0.0.1 (DNS rebinding).
+ * Without a token, anyone who reaches the port may ask. Pages in this machine's browser must not, even where their host name
+ * resolves to 127.0.0.1 (DNS rebinding), so the Host header has to name loopback.
  */
 function onlyForLoopback(listener: RequestListener): RequestListener {
   return (request: IncomingMessage, response: ServerResponse) => {

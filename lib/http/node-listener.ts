@@ -1,4 +1,4 @@
-// The web handler as a listener of node:http, which plain servers, express and fastify all hand requests to.
+// Makes the web handler a listener of node:http, as plain servers, express and fastify take it.
 
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 
 export type RequestListener = (request: IncomingMessage, response: ServerResponse) => void
 
-/** `onError` sees what no response could tell of: the connection is closed then. */
+/** `onError` gets errors that could not be sent as a response; the connection is then closed. */
 export function nodeListener(handler: FetchHandler, onError: (error: unknown) => void): RequestListener {
   return (incoming, outgoing) => {
     const left = new AbortController()
@@ -31,7 +31,7 @@ async function respond(
     await response.body?.cancel()
     return
   }
-  // What is left of a body that was refused would be read as the next request.
+  // The unread rest of a refused body would be read as the next request.
   if (!incoming.complete) outgoing.setHeader('connection', 'close')
   outgoing.writeHead(response.status, Object.fromEntries(response.headers))
   if (response.body) await write(response.body, outgoing, signal)
@@ -72,7 +72,7 @@ function toRequest(
   } as RequestInit)
 }
 
-/** A host with a body parser (express.json()) has read the body already. */
+/** The body of a request. A host with a body parser (express.json()) has already read it. */
 function bodyOf(incoming: IncomingMessage & { body?: unknown }): ReadableStream | string {
   if (incoming.body !== undefined && incoming.readableEnded) return JSON.stringify(incoming.body)
   return Readable.toWeb(incoming) as ReadableStream

@@ -1,9 +1,9 @@
 import { ApiError } from './api-error.js'
 
-/** The JSON body of a request. Reads no more than `limit` bytes of it. */
+/** Parses the JSON body of a request. It reads at most `limit` bytes. */
 export async function readJsonBody(request: Request, limit: number): Promise<unknown> {
   const type = request.headers.get('content-type') ?? ''
-  // Also keeps out forms that a web page could post without asking (no CORS preflight).
+  // This also refuses HTML forms, which a web page could post without a CORS preflight.
   if (!/^application\/json\b/i.test(type)) {
     throw new ApiError(415, `content-type must be application/json, got ${JSON.stringify(type)}`)
   }

@@ -11,7 +11,7 @@ interface Event {
   step?: number
   fileVersion?: string
   scalars?: Readonly<Record<string, number>>
-  /** TensorBoard forgets what it had of this step and later ones: a resumed run writes them again. */
+  /** Makes TensorBoard drop what it has of this step and later ones, because a resumed run writes them again. */
   sessionStart?: boolean
 }
 
@@ -75,7 +75,7 @@ function float(field: number, value: number): Buffer {
   return Buffer.concat([key(field, wireType.fixed32), data])
 }
 
-// Castagnoli's polynomial, bits reversed.
+// Table of Castagnoli's polynomial, bits reversed.
 const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
   let remainder = byte
   for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? 0x82f63b78 : 0)
@@ -88,7 +88,7 @@ export function crc32c(data: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0
 }
 
-/** Rotated and shifted, as TFRecords have it, so that a record inside a record still has sums worth checking. */
+/** The checksum rotated and shifted, as TFRecords define it, so that checksums of records that contain records stay useful. */
 export function maskedCrc(data: Uint8Array): number {
   const crc = crc32c(data)
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0

@@ -1,6 +1,6 @@
 import { isRecord } from '../core/is-record.js'
 
-/** Every value inside as text, by its path ('rollout.temperature'); lists as JSON. */
+/** Every value of a nested config as text, by its path ('rollout.temperature'); lists as JSON. */
 export function flattenConfig(config: unknown): Record<string, string> {
   const flat: Record<string, string> = {}
   const visit = (value: unknown, path: string): void => {

@@ -1,6 +1,6 @@
 import { isRecord } from '../core/is-record.js'
 
-/** Every finite number inside, by its path ('seconds/rollout'); true and false as 1 and 0. Text and lists have no curve. */
+/** Every finite number of nested metrics by its path ('seconds/rollout'), true and false as 1 and 0. Text and lists are left out. */
 export function flattenMetrics(metrics: object): Record<string, number> {
   const flat: Record<string, number> = {}
   const visit = (value: unknown, path: string): void => {

@@ -1,4 +1,4 @@
-// All loggers of a run, each with a queue of its own: a slow or failing one holds up neither the training nor the others.
+// All loggers of a run, each with its own queue: a slow or failing logger delays neither the training nor the other loggers.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../core/message-of.js'
@@ -7,7 +7,7 @@ import type { LoggedRun, RunLogger, RunOutcome } from './types.js'
 
 interface LoggerQueueOptions {
   warn: (message: string) => void
-  /** Steps that may wait for one logger; those beyond are left out, with a warning. Default 1,000. */
+  /** Steps that may wait for one logger; further ones are dropped with a warning. Default 1,000. */
   mostWaiting?: number
   /** Milliseconds that the end of a run waits for its loggers. Default 10,000. */
   patience?: number
@@ -35,7 +35,7 @@ export class LoggerQueue {
     for (const queue of this.#queues) queue.log(metrics.step, flat)
   }
 
-  /** Once every logger has written what it was given, or the patience is over. Never rejects. */
+  /** Resolves once every logger has written what it was given, or after `patience`. Never rejects. */
   async end(outcome: RunOutcome): Promise<void> {
     await Promise.all(this.#queues.map((queue) => queue.end(outcome, this.#patience)))
   }
@@ -95,7 +95,7 @@ class OneLogger {
     })
   }
 
-  /** Said once: a service that is away would otherwise say the same at every step. */
+  /** Warns only once, because a service that is down would fail in the same way at every step. */
   #failed(error: unknown): void {
     if (this.#warned) return
     this.#warned = true

@@ -13,9 +13,9 @@ import { flattenConfig } from './flatten-config.js'
 import type { LoggedRun, RunLogger } from './types.js'
 
 export const mlflowShape = {
-  /** The tracking server. Default: MLFLOW_TRACKING_URI of the environment. */
+  /** The URL of the tracking server. Default: MLFLOW_TRACKING_URI of the environment. */
   url: webAddress.optional(),
-  /** The experiment that runs belong to; made where there is none of this name. Default 'hdpo'. */
+  /** The experiment that runs belong to; it is created where there is none with this name. Default 'hdpo'. */
   experiment: text.default('hdpo'),
   /** Sent as a bearer token. Default: MLFLOW_TRACKING_TOKEN of the environment, where it is set. */
   token: secret.optional(),
@@ -29,7 +29,7 @@ const mlflowOptions = z.strictObject(mlflowShape)
 export interface MlflowOptions extends OptionsOf<typeof mlflowShape> {}
 type ResolvedMlflow = ResolvedOptions<typeof mlflowShape>
 
-/** Runs over MLflow's REST API 2.0. A resumed run goes on in the MLflow run that it began. */
+/** Logs runs over MLflow's REST API 2.0. A resumed run continues the MLflow run that it began. */
 export function mlflow(given: MlflowOptions = {}): RunLogger {
   const options = readOptions(mlflowOptions, given, 'mlflow')
   const url = options.url ?? addressFromEnvironment()
@@ -59,7 +59,7 @@ function addressFromEnvironment(): string {
   throw new InvalidOptionError('mlflow.url', `the tracking server, where ${variable} is not set`, undefined)
 }
 
-// What one request may hold, and a value of a parameter.
+// The most parameters per request, and the longest value of a parameter.
 const paramsPerRequest = 100
 const longestParam = 500
 

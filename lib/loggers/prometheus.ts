@@ -9,11 +9,11 @@ import { prometheusName } from './metric-name.js'
 import type { RunLogger } from './types.js'
 
 export const prometheusShape = {
-  /** A registry of the service that hdpo is embedded in, whose own endpoint serves it. Give this or `port`. */
+  /** A registry of prom-client whose endpoint the embedding service serves. Give this or `port`. */
   register: instance<Registry>('a registry of prom-client').optional(),
-  /** An endpoint of its own, http://<host>:<port>/metrics; 0: any free port. */
+  /** The port of an endpoint of its own, http://<host>:<port>/metrics; 0 takes any free port. */
   port: port.optional(),
-  /** Where that endpoint listens. Default 127.0.0.1: metrics are no secret, but nobody else's business. */
+  /** The address that this endpoint listens on. Metrics are no secret, but only this machine needs them. Default 127.0.0.1. */
   host: text.default('127.0.0.1'),
 }
 const prometheusOptions = z
@@ -29,11 +29,11 @@ const prometheusOptions = z
 export interface PrometheusOptions extends OptionsOf<typeof prometheusShape> {}
 
 export interface PrometheusLogger extends RunLogger {
-  /** Of its own endpoint, once the run has started. */
+  /** The URL of its own endpoint, once the run has started. */
   readonly url: string | undefined
 }
 
-/** Gauges hdpo_<metric>{run="..."} with the newest step's values, and hdpo_step. Needs the package prom-client. */
+/** Gauges hdpo_<metric>{run="..."} with the values of the newest step, and hdpo_step. Needs the package prom-client. */
 export function prometheus(given: PrometheusOptions): PrometheusLogger {
   const options = readOptions(prometheusOptions, given, 'prometheus')
   let gauges: Gauges | undefined
@@ -88,7 +88,7 @@ class Gauges {
     const name = prometheusName(metric)
     let gauge = this.#gauges.get(name)
     if (!gauge) {
-      // Another run of this process may have registered it.
+      // Another run in this process may have registered the metric.
       const known = this.register.getSingleMetric(name) as Gauge<'run'> | undefined
       gauge =
         known ??

@@ -8,13 +8,13 @@ import { encodeRecord } from './event-file.js'
 import type { RunLogger } from './types.js'
 
 export const tensorBoardShape = {
-  /** Where the event files go. Default: the folder tensorboard/ in the run folder. */
+  /** The folder of the event files. Default: the folder tensorboard/ in the run folder. */
   folder: text.optional(),
 }
 const tensorBoardOptions = z.strictObject(tensorBoardShape)
 export interface TensorBoardOptions extends OptionsOf<typeof tensorBoardShape> {}
 
-/** Event files for `tensorboard --logdir runs`: one a process, so that a resumed run has several. */
+/** Writes event files for `tensorboard --logdir runs`: one per process, so a resumed run has several. */
 export function tensorBoard(options: TensorBoardOptions = {}): RunLogger {
   const { folder } = readOptions(tensorBoardOptions, options, 'tensorBoard')
   let path = ''

@@ -1,21 +1,22 @@
-// Where else a run's metrics go. The run folder has them all; a logger is a copy for a dashboard that a team already has.
+// Loggers send a run's metrics elsewhere. The run folder has all metrics; a logger copies them to a dashboard that a team already
+// uses.
 
 export interface LoggedRun {
   /** The last part of the run folder's path. */
   name: string
   /** The run folder. */
   folder: string
-  /** Secrets redacted. */
+  /** The run's config with secrets redacted. */
   config: unknown
-  /** The step that the run goes on from; 0: a fresh one. */
+  /** The step that the run resumed from; 0 for a fresh run. */
   resumedFrom: number
 }
 
 export type RunOutcome = 'finished' | 'stopped' | 'failed'
 
 /**
- * What it does is awaited in order, beside the training and never by it. Where it rejects, the run goes on: the user is warned, and
- * a logger whose `start` rejected is asked nothing more.
+ * Calls of a logger are awaited in order, but training never waits for them. Where one rejects, the run goes on and the user is
+ * warned; a logger whose `start` rejected is not called again.
  */
 export interface RunLogger {
   readonly name: string

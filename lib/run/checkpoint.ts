@@ -31,7 +31,7 @@ export class CheckpointStore {
   ) {}
 
   /**
-   * Makes the folder if absent and removes what an interrupted write left. `keep`: how many of the newest
+   * Creates the folder if needed and removes what an interrupted write left. `keep` is the number of newest checkpoints that
    * stay, at least 1.
    */
   static async open(
@@ -44,7 +44,7 @@ export class CheckpointStore {
     return store
   }
 
-  /** `write` fills a fresh folder; afterwards the checkpoint is on disk under its final name. */
+  /** `write` fills a fresh folder; when save resolves, the checkpoint is on disk under its final name. */
   async save(step: number, write: (folder: string) => Promise<void>): Promise<Checkpoint> {
     const folder = join(this.folder, `step-${step}`)
     const partial = `${folder}.partial-${process.pid}`
@@ -52,7 +52,7 @@ export class CheckpointStore {
     await mkdir(partial)
     await write(partial)
     await writeManifest(partial, step)
-    // A folder of that name can only be a damaged one, or one that the resumed run has gone back behind.
+    // An existing folder of that name is damaged, or the run was resumed from before it.
     await rm(folder, { recursive: true, force: true })
     await rename(partial, folder)
     await syncPath(this.folder)
@@ -60,7 +60,7 @@ export class CheckpointStore {
     return { step, folder }
   }
 
-  /** The newest whole checkpoint; damaged ones are named in a warning and passed over. */
+  /** The newest complete checkpoint; damaged ones are skipped with a warning. */
   async latest(): Promise<Checkpoint | undefined> {
     for (const step of (await this.steps()).reverse()) {
       const folder = join(this.folder, `step-${step}`)
@@ -75,7 +75,7 @@ export class CheckpointStore {
     return checkpointSteps(this.folder)
   }
 
-  /** Deletes all but the newest `keep`; `written` has just been written whole, so a good one always stays. */
+  /** Deletes all but the newest `keep`. The checkpoint `written` is known to be complete, so a good one always stays. */
   async #removeOld(written: number): Promise<void> {
     const others = (await this.steps()).filter((step) => step !== written)
     const surplus = others.length + 1 - this.keep
@@ -93,7 +93,7 @@ export class CheckpointStore {
   }
 }
 
-/** Steps that have a folder, ascending, damaged ones included; none where there is no folder of checkpoints yet. */
+/** The steps that have a folder, ascending, damaged ones included. Empty where there is no folder of checkpoints yet. */
 export async function checkpointSteps(folder: string): Promise<number[]> {
   const names = (await readdir(folder).catch(ignoreMissing)) ?? []
   return names
@@ -103,9 +103,7 @@ export async function checkpointSteps(folder: string): Promise<number[]> {
     .sort((a, b) => a - b)
 }
 
-/**
- * What is wrong with a checkpoint, undefined when every file is there with the size and hash of the manifest.
- */
+/** What is wrong with a checkpoint; undefined where every file has the size and hash of the manifest. */
 async function findDamage(folder: string, step: number): Promise<string | undefined> {
   const manifest = await readManifest(folder)
   if (typeof manifest === 'string') return manifest
@@ -167,7 +165,7 @@ function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   return undefined
 }
 
-/** Writes a JSON value into a checkpoint folder being filled. */
+/** Writes a JSON value into a checkpoint folder that is being filled. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFile(path, `${JSON.stringify(value, null, 2)}\n`)
 }

@@ -1,4 +1,4 @@
-// A config as text can hold it: what came from a TypeScript config may hold functions, tools and whole data sets.
+// Describes a config in plain values: one from TypeScript may hold functions, tools and whole data sets.
 const longestList = 50
 
 export function describeConfig(value: unknown): unknown {

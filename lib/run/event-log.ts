@@ -1,4 +1,4 @@
-// events.jsonl of a run: its warnings, told to the user as well, and the error that ended it.
+// events.jsonl of a run: its warnings, which the user is told as well, and the error that ended it.
 import { messageOf } from '../core/message-of.js'
 import { redact } from '../core/secrets.js'
 import type { RunFolder } from './run-folder.js'
@@ -22,7 +22,7 @@ export class EventLog {
     this.#append({ level: 'error', message, ...(typeof code === 'string' && { code }) })
   }
 
-  /** Once all lines are on disk. A log that cannot be written (a full disk) is told, and does not hide why the run ended. */
+  /** Resolves once all lines are on disk. A failure to write them (a full disk) is reported without hiding why the run ended. */
   async written(): Promise<void> {
     await this.#writing
   }

@@ -1,5 +1,5 @@
-// The folder of a run: config.yaml, metrics.jsonl (a line a step), rollouts/step-000001.jsonl (every rollout),
-// events.jsonl (warnings, and the error that ended it), checkpoints/step-<N>/. No secret is written into any of them.
+// The folder of a run: config.yaml, metrics.jsonl (one line per step), rollouts/step-000001.jsonl (every rollout), events.jsonl
+// (warnings, and the error that ended the run), checkpoints/step-<N>/. No secret is written into any of them.
 import { existsSync } from 'node:fs'
 import { access, appendFile, constants, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,13 +14,13 @@ import { type Checkpoint, CheckpointStore, checkpointSteps } from './checkpoint.
 import { describeConfig } from './describe-config.js'
 
 interface RunFolderOptions {
-  /** Continue what the folder holds; without it a folder that holds a run is refused. */
+  /** Continue the run in the folder; without this a folder that holds a run is refused. */
   resume: boolean
   keepCheckpoints: number
   warn: (message: string) => void
 }
 
-/** Refuses a folder that a fresh run would write into. */
+/** The error for a folder that already holds a run. */
 export function runExists(path: string, what = 'a run'): HdpoError {
   return new HdpoError(
     'ERR_RUN_EXISTS',
@@ -29,8 +29,8 @@ export function runExists(path: string, what = 'a run'): HdpoError {
 }
 
 /**
- * Refuses a folder that a run could not begin in (or go on in), so that nobody waits for a model to be loaded before they hear of
- * it: one that holds a run, a path that is no folder, one that cannot be written into.
+ * Refuses a folder in which a run cannot begin or resume, before a model is loaded: one that holds a run, a path that is no
+ * folder, a folder without write permission.
  */
 export async function checkRunFolder(path: string, { resume = false }: { resume?: boolean }): Promise<void> {
   await mkdir(path, { recursive: true })
@@ -45,7 +45,7 @@ export class RunFolder {
   private constructor(
     readonly path: string,
     private readonly checkpoints: CheckpointStore,
-    /** Where a resumed run goes on from. */
+    /** The checkpoint that a resumed run goes on from. */
     readonly resumedFrom: Checkpoint | undefined,
   ) {}
 
@@ -66,19 +66,19 @@ export class RunFolder {
     await appendFile(this.#metricsPath, `${JSON.stringify(redactValue(metrics))}\n`)
   }
 
-  /** What the run was configured with; a resumed run's replaces the one before. */
+  /** Writes the run's config; that of a resumed run replaces the earlier one. */
   async writeConfig(config: unknown): Promise<void> {
     const text = stringifyYaml(redactValue(describeConfig(config)), { aliasDuplicateObjects: false })
     await writeFileAtomic(join(this.path, 'config.yaml'), text)
   }
 
-  /** A line of events.jsonl. */
+  /** Appends a line to events.jsonl. */
   async appendEvent(event: { level: 'warning' | 'error'; message: string; code?: string }): Promise<void> {
     const line = JSON.stringify(redactValue({ time: new Date().toISOString(), ...event }))
     await appendFile(join(this.path, 'events.jsonl'), `${line}\n`)
   }
 
-  /** One line a rollout, whole or not there. */
+  /** Writes one line per rollout; the file appears only when it is complete. */
   async writeRollouts(step: number, rollouts: readonly object[]): Promise<void> {
     await writeFileAtomic(this.rolloutsPath(step), rollouts.map(rolloutLine).join(''), { fsync: false })
   }
@@ -87,13 +87,13 @@ export class RunFolder {
     return join(this.path, 'rollouts', `step-${String(step).padStart(6, '0')}.jsonl`)
   }
 
-  /** Metrics are fsynced first: a checkpoint of step N implies the lines up to N. */
+  /** Metrics are fsynced first, so a checkpoint of step N implies that the lines up to N are on disk. */
   async saveCheckpoint(step: number, write: (folder: string) => Promise<void>): Promise<Checkpoint> {
     if (existsSync(this.#metricsPath)) await syncPath(this.#metricsPath)
     return this.checkpoints.save(step, write)
   }
 
-  /** Forgets what was recorded after `step`, a half-written last line included. */
+  /** Removes what was recorded after `step`, including a half-written last line. */
   async #truncate(step: number): Promise<void> {
     const kept = (await readMetrics(this.path)).filter((metrics) => metrics.step <= step)
     await writeFileAtomic(this.#metricsPath, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(''))
@@ -108,10 +108,7 @@ export class RunFolder {
   }
 }
 
-/**
- * The lines of metrics.jsonl. A last line without its newline was cut off while it was written and is left
- * out.
- */
+/** Parses the lines of metrics.jsonl. A last line without a newline was cut off during a write and is left out. */
 export async function readMetrics<Metrics extends { step: number }>(runPath: string): Promise<Metrics[]> {
   const path = join(runPath, 'metrics.jsonl')
   const text = (await readIfThere(path)) ?? ''

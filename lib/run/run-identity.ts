@@ -1,18 +1,19 @@
-// What makes the numbers of a run, compared by value: neither the order of keys nor a default that somebody wrote out is a difference.
+// The options that determine a run's numbers, compared by value: neither the order of keys nor a written-out default is a
+// difference.
 import { isDeepStrictEqual } from 'node:util'
 import { isRecord } from '../core/is-record.js'
 
-/** Options by name, resolved. */
+/** Resolved options by name. */
 export type RunIdentity = Record<string, unknown>
 
 export interface Difference {
-  /** Its path: 'optimizer.beta1'. */
+  /** The option's path: 'optimizer.beta1'. */
   name: string
   was: string
   is: string
 }
 
-/** `was` comes from a file; `is` is compared as it would read from one. Undefined where both are the same. */
+/** The first option that differs, undefined where none does. `was` was read from a file, so `is` is compared in its JSON form. */
 export function firstDifference(was: RunIdentity, is: RunIdentity): Difference | undefined {
   return differenceOf(was, JSON.parse(JSON.stringify(is)), '')
 }

@@ -1,4 +1,4 @@
-// state.json of a checkpoint: where a run stands, and what must not change when it goes on.
+// state.json of a checkpoint: where a run stands, and which options must not change when it resumes.
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,10 +13,10 @@ import { firstDifference, type RunIdentity } from './run-identity.js'
 export interface RunState {
   kind: 'policy' | 'supervised'
   step: number
-  /** Supervised runs: examples taken so far. Otherwise 0. */
+  /** In a supervised run the number of examples taken so far, otherwise 0. */
   position: number
   skipped: SkipState
-  /** Everything that makes the numbers, with every default in it. */
+  /** Every option that determines the run's numbers, with defaults filled in. */
   identity: RunIdentity
 }
 
@@ -29,7 +29,7 @@ export async function writeState(folder: string, state: RunState): Promise<void>
   await writeJson(join(folder, 'state.json'), { version, ...state })
 }
 
-/** Throws ERR_RESUME naming the first option that differs from the run's. */
+/** Reads the state. Throws ERR_RESUME, which names the first option that differs from the run's. */
 export async function readState(
   folder: string,
   expected: Pick<RunState, 'kind' | 'identity'>,
@@ -55,19 +55,19 @@ export async function readState(
   return state
 }
 
-/** A list that knows its own fingerprint says it. */
+/** The fingerprint of a list of tasks; a list may bring its own. */
 export function taskFingerprint(tasks: TaskList): string {
   if (tasks.fingerprint !== undefined) return tasks.fingerprint
   if (Array.isArray(tasks)) return fingerprint(tasks)
   throw new InvalidOptionError('tasks', 'an array, or a list that has a fingerprint', tasks)
 }
 
-/** What a policy reads of its tools. */
+/** The fingerprint of what a policy reads about its tools. */
 export function toolFingerprint(tools: readonly ToolDescription[]): string {
   return fingerprint(tools.map(({ name, description, parameters }) => ({ name, description, parameters })))
 }
 
-/** Short hash that tells two data sets apart. */
+/** A short hash that tells two data sets apart. */
 export function fingerprint(items: readonly unknown[]): string {
   const hash = createHash('sha256')
   for (const item of items) hash.update(`${JSON.stringify(item)}\n`)

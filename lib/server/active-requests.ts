@@ -1,5 +1,5 @@
-// Completions under way, so that a server that closes can break them off. (AbortSignal.any over the server's own signal would do, but in
-// Node 20 that signal keeps something of every request for good.)
+// Tracks completions under way, so that a closing server can break them off. (AbortSignal.any over the server's own signal leaks
+// something of every request: see core/stop-signal.ts.)
 
 interface ActiveRequest {
   /** Aborted when the client goes away or the server closes. */
@@ -38,7 +38,7 @@ export class ActiveRequests {
     }
   }
 
-  /** Resolves when all have ended, their sequences released. */
+  /** Resolves when all have ended and their sequences are released. */
   async abortAll(reason: unknown): Promise<void> {
     const active = [...this.#active]
     for (const { controller } of active) controller.abort(reason)

@@ -1,4 +1,4 @@
-// Groups of rollouts played by an agent of the user's own, against a server of the policy: a Trainer's `runGroup`.
+// Groups of rollouts played by a user's own agent against a server of the policy: a Trainer's `runGroup`.
 
 import pLimit from 'p-limit'
 import { z } from 'zod'
@@ -19,15 +19,15 @@ import type { AgentServer, RolloutHandle } from './create-server.js'
 import type { RolloutLimits } from './server-options.js'
 
 export const agentRolloutsShape = {
-  /** Serves the policy that is trained. */
+  /** A server of the policy that is trained. */
   server: instance<AgentServer>('what createServer returns'),
-  /** Plays one rollout, asking the server for every completion. */
+  /** Plays one rollout; it asks the server for every completion. */
   agent: callback<Agent<TrainingContext>>(),
-  /** Milliseconds of one rollout, after which its signal is aborted. Default 10 minutes. */
+  /** Milliseconds per rollout, after which its signal is aborted. Default 10 minutes. */
   timeout: milliseconds.default(10 * 60_000),
-  /** Agents at once, over all groups. Default 256. */
+  /** Agents that run at once, over all groups. Default 256. */
   concurrency: count.default(256),
-  /** What a call of a tool costs, by name, as ToolCallRecord.cost has it. Default 1 each. */
+  /** What a call costs, by the tool's name, in the unit of ToolCallRecord.cost. Default 1 each. */
   toolCosts: z.record(z.string(), notNegative).readonly().default({}),
 }
 const agentRolloutsOptions = z.strictObject(agentRolloutsShape)
@@ -61,7 +61,7 @@ export function agentRollouts(given: AgentRolloutsOptions): RunGroup {
 }
 
 class AgentPlayer {
-  /** Whether some agent has come to an end. */
+  /** Whether some agent has finished a rollout. */
   #proven = false
   #firstFailure: unknown
 
@@ -69,7 +69,8 @@ class AgentPlayer {
 
   async play(task: Task, name: string, stop: AbortSignal, limits: RolloutLimits): Promise<Rollout> {
     const { server, agent, timeout } = this.options
-    // One task may be in several groups at once (evaluation, the turn of an epoch): ids of the server are its own.
+    // One task may be in several groups at once (evaluation, the turn of an epoch), so the server gives the rollouts ids of its
+    // own.
     const rollout = server.startRollout({ task, ...limits })
     const { baseURL, apiKey, model } = rollout
     const { toolChoice = 'auto' } = limits
@@ -81,7 +82,7 @@ class AgentPlayer {
       timeout,
     )
     try {
-      // An agent that does not heed its signal is not waited for.
+      // An agent that ignores its signal is not waited for.
       const result = await withStopSignal([stop, rollout.signal, late.signal], (signal) =>
         untilAborted(signal, () => agent({ ...context, signal })),
       )
@@ -101,7 +102,7 @@ class AgentPlayer {
     }
   }
 
-  /** A group of failures alone, before any agent has succeeded, is taken for a mistake in the agent and ends the run. */
+  /** Ends the run where all rollouts of a group failed and none has ever succeeded: the agent is then taken to be faulty. */
   checkProven(task: Task, stop: AbortSignal): void {
     if (this.#proven || stop.aborted) return
     throw new HdpoError(
@@ -121,14 +122,14 @@ class AgentPlayer {
   }
 }
 
-/** An answer in <answer> tags is what stands between them, as in an evaluation. */
+/** Where the answer has <answer> tags, only the text between them counts, as in an evaluation. */
 function outcomeOf(result: unknown): Outcome {
   const { outcome } = readAgentResult(result)
   const tagged = findAnswers(outcome.answer ?? '').at(-1)
   return tagged === undefined ? outcome : { ...outcome, answer: tagged }
 }
 
-/** What of the trainer's rollout options holds for an agent. Turns, tools and their time-outs are the agent's own. */
+/** The trainer's rollout options that apply to an agent. Turns, tools and their time-outs are the agent's own. */
 function rolloutLimits(rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>): RolloutLimits {
   const { temperature, topP, topK, minP, maxTokens, maxTurnTokens, toolChoice, stop } =
     resolveRolloutOptions(rollout)
@@ -149,7 +150,7 @@ function rolloutLimits(rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>):
   }
 }
 
-/** The rollout may have ended already, given up for its agent's silence. */
+/** Abandons the rollout, which may have ended already because it was idle for too long. */
 async function abandoned(rollout: RolloutHandle): Promise<Rollout | undefined> {
   return rollout.signal.aborted ? undefined : rollout.abandon()
 }

@@ -1,6 +1,6 @@
-// Messages of a request -> messages of a conversation, each with a key by which a history is recognised when the
-// client sends it again. Clients re-serialise what they got: they parse and print a call's arguments, trim text,
-// give calls other ids. So keys are made of what a message means, never of how it was written.
+// Converts messages of a request to messages of a conversation, each with a key that recognises the history when the client sends
+// it again. Clients re-serialise messages: they parse and print arguments, trim text and change the ids of calls. A key is
+// therefore made of a message's content, not of its exact text.
 
 import { isRecord } from '../core/is-record.js'
 import { invalid } from '../http/api-error.js'
@@ -9,13 +9,13 @@ import type { Message, ToolCall } from '../policy/types.js'
 export interface ChatMessage {
   message: Message
   key: string
-  /** Assistant messages: the ids of their calls. */
+  /** The ids of the calls, in an assistant message. */
   callIds: string[]
-  /** Tool messages. */
+  /** The id of the call, in a tool message. */
   callId?: string
 }
 
-/** The results of one assistant message are put in the order of its calls, for the template names no ids. */
+/** Results that follow an assistant message are put in the order of its calls, because most templates write no ids. */
 export function parseMessages(value: unknown): ChatMessage[] {
   if (!Array.isArray(value) || value.length === 0) {
     throw invalid('messages', `must be a list of at least one message, got ${JSON.stringify(value)}`)
@@ -27,7 +27,7 @@ export function parseMessages(value: unknown): ChatMessage[] {
   return orderResults(parsed)
 }
 
-/** The key that an assistant message gets, whether the policy has just said it or a client sends it back. */
+/** The key of an assistant message; it is the same whether the policy has just written it or a client sends it back. */
 export function assistantKey(content: string, toolCalls: readonly ToolCall[]): string {
   return messageKey({ role: 'assistant', content: content.trim(), toolCalls: [...toolCalls] })
 }
@@ -109,7 +109,7 @@ function parseCall(value: unknown, param: string): { id: string; call: ToolCall 
   return { id: value.id, call: { name: made.name, arguments: parseArguments(made.arguments) } }
 }
 
-/** Text that is no JSON stays text: a client may keep a call that another model garbled. */
+/** Arguments that are no JSON stay text: a client may keep a malformed call of another model. */
 function parseArguments(text: string): unknown {
   try {
     return JSON.parse(text === '' ? '{}' : text)
@@ -132,7 +132,7 @@ function partText(part: unknown, param: string): string {
   throw invalid(param, `this policy reads text only, got a part of type ${JSON.stringify(type)}`)
 }
 
-/** Keys that say nothing (null, an empty list or text: SDKs send back whole response messages) are let through. */
+/** Refuses unknown keys, except empty ones (null, empty list or text), because SDKs send back whole response messages. */
 function refuseOthers(value: Record<string, unknown>, param: string, known: readonly string[]): void {
   for (const [key, given] of Object.entries(value)) {
     const empty = given == null || given === '' || (Array.isArray(given) && given.length === 0)
@@ -161,7 +161,7 @@ function messageKey({ role, content, name, toolCalls = [] }: Message): string {
   return JSON.stringify([role, name ?? null, content, calls])
 }
 
-/** JSON values with their keys in order, so that equal values print equally. */
+/** A JSON value with sorted keys, so that equal values print equally. */
 export function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical)
   if (!isRecord(value)) return value

@@ -1,5 +1,5 @@
-// The body of POST /v1/chat/completions, checked. A parameter that this server does not honour is refused by name, unless
-// its value asks for what happens anyway.
+// Checks the body of POST /v1/chat/completions. A parameter that this server does not support is refused by name, unless its
+// value asks for the default behaviour.
 import { inspect } from 'node:util'
 import { z } from 'zod'
 import { isRecord } from '../core/is-record.js'
@@ -12,7 +12,7 @@ export interface CompletionRequest {
   model: string
   messages: ChatMessage[]
   tools: ToolDescription[]
-  /** Tells tool lists apart: a history continues only under the tools that it began with. */
+  /** Identifies the list of tools: a history continues only with the tools that it began with. */
   toolsKey: string
   toolChoice: ToolChoice
   parallelCalls: boolean
@@ -22,10 +22,10 @@ export interface CompletionRequest {
   stream: boolean
   includeUsage: boolean
   logprobs: boolean
-  /** vLLM's extension: the response carries prompt_token_ids and, of each choice, token_ids. */
+  /** vLLM's extension: the response carries prompt_token_ids, and token_ids per choice. */
   returnTokenIds: boolean
   metadata: Record<string, string>
-  /** What is accepted, because SDKs send it by default, and not honoured: the server warns of it. */
+  /** Parameters that are accepted, because SDKs send them by default, but have no effect: the server warns of them. */
   notHonoured: string[]
 }
 
@@ -59,7 +59,7 @@ const schema = z.strictObject({
   logit_bias: z.record(z.string(), z.number()).nullish(),
   return_token_ids: z.boolean().nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
-  // Values that ask for nothing.
+  // Accepted only with the values that change nothing.
   top_logprobs: z.literal(0).nullish(),
   frequency_penalty: z.literal(0).nullish(),
   presence_penalty: z.literal(0).nullish(),
@@ -67,7 +67,7 @@ const schema = z.strictObject({
   modalities: z.tuple([z.literal('text')]).nullish(),
   store: z.literal(false).nullish(),
   service_tier: z.enum(['auto', 'default']).nullish(),
-  // Identify the caller, to whom nothing here depends on.
+  // These identify the caller; they have no effect here.
   user: z.string().nullish(),
   safety_identifier: z.string().nullish(),
   prompt_cache_key: z.string().nullish(),
@@ -115,10 +115,10 @@ function parseSampling(given: z.infer<typeof schema>): RequestedSampling {
     ...(maxTokens != null && { maxTokens }),
     ...(given.temperature != null && { temperature: given.temperature }),
     ...(given.top_p != null && { topP: given.top_p }),
-    // -1 and 0 both mean off, at vLLM and here.
+    // -1 and 0 both turn top-k off, in vLLM and here.
     ...(given.top_k != null && { topK: Math.max(given.top_k, 0) }),
     ...(given.min_p != null && { minP: given.min_p }),
-    // Negative seeds are legal there and not here; their bits serve as well.
+    // OpenAI allows negative seeds, hdpo does not: the seed's low 53 bits are used.
     ...(given.seed != null && { seed: Number(BigInt.asUintN(53, BigInt(given.seed))) }),
     ...(given.logit_bias && { logitBias: parseLogitBias(given.logit_bias) }),
   }
@@ -130,7 +130,7 @@ function parseLogitBias(bias: Record<string, number>): Map<number, number> {
       const param = `logit_bias.${token}`
       if (!/^\d{1,9}$/.test(token)) throw invalid(param, 'must be the id of a token')
       if (!(Math.abs(value) <= 100)) throw invalid(param, `must be from -100 to 100, got ${value}`)
-      // -100 bans a token, as OpenAI documents it.
+      // -100 bans a token, as OpenAI's documentation says.
       return [Number(token), value === -100 ? Number.NEGATIVE_INFINITY : value]
     }),
   )
@@ -174,7 +174,7 @@ function parseToolChoice(value: unknown, tools: readonly ToolDescription[]): Too
   return { name }
 }
 
-/** `at` stands before the paths in errors. */
+/** `at` is put before the paths in errors. */
 function check<Schema extends z.ZodType>(schema: Schema, value: unknown, at: string): z.infer<Schema> {
   const result = schema.safeParse(value)
   if (result.success) return result.data

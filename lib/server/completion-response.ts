@@ -1,4 +1,4 @@
-// Choices as OpenAI's API has them: one chat.completion, or chat.completion.chunk after chunk.
+// Formats choices as OpenAI's API does: as one chat.completion, or as a stream of chat.completion.chunk.
 import { randomBytes } from 'node:crypto'
 import type { Tokenizer } from '../policy/types.js'
 import type { Choice, ChoicePiece, SentCall } from './completion.js'
@@ -6,7 +6,7 @@ import type { CompletionRequest } from './completion-request.js'
 
 interface ResponseHeader {
   id: string
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   created: number
   model: string
 }
@@ -58,7 +58,7 @@ export class ResponseWriter {
     return { ...chunk, ...(prompt.promptTokenIds && { prompt_token_ids: prompt.promptTokenIds }) }
   }
 
-  /** `callsBefore`: calls of the choice in earlier chunks. */
+  /** `callsBefore` is the number of the choice's calls in earlier chunks. */
   chunk(piece: ChoicePiece, callsBefore: number): object {
     const delta = {
       ...(piece.content !== '' && { content: piece.content }),
@@ -92,7 +92,7 @@ export class ResponseWriter {
     }
   }
 
-  /** Every sampled token, those of calls and the end of the turn included. */
+  /** Logprobs of every sampled token, including those of calls and the end of the turn. */
   #logprobs({ tokens, logprobs }: Pick<Choice, 'tokens' | 'logprobs'>): object | null {
     if (!this.request.logprobs) return null
     const content = Array.from(tokens, (token, index) => {

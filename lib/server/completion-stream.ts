@@ -1,4 +1,4 @@
-// A completion as server-sent events.
+// Sends a completion as server-sent events.
 import { toApiError } from '../http/api-error.js'
 import type { Completion } from './completion.js'
 import type { ResponseWriter } from './completion-response.js'
@@ -6,9 +6,9 @@ import type { ResponseWriter } from './completion-response.js'
 interface StreamOptions {
   includeUsage: boolean
   choices: number
-  /** The reader has gone away. */
+  /** Called when the reader has gone away. */
   cancel: () => void
-  /** What went wrong after the response had begun. */
+  /** Called with an error after the response has begun. */
   onError: (error: unknown) => void
   onEnd: () => void
 }
@@ -28,7 +28,7 @@ export function completionStream(
       }
       const calls = new Array<number>(options.choices).fill(0)
       for (let choice = 0; choice < options.choices; choice++) send(writer.firstChunk(choice, completion))
-      // Not awaited: a stream's reader gets nothing before start() has returned.
+      // It is not awaited, because the stream's reader gets nothing before start() has returned.
       completion
         .run((piece) => {
           send(writer.chunk(piece, calls[piece.choice] as number))

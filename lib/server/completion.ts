@@ -1,4 +1,4 @@
-// One request answered: its choices sampled side by side, each a turn of the rollout that the request belongs to.
+// Answers one request: its choices are sampled side by side, each as a turn of the rollout that the request belongs to.
 import { randomBytes, randomInt } from 'node:crypto'
 import { allOrNone } from '../core/all-or-none.js'
 import { HdpoError } from '../core/errors.js'
@@ -36,10 +36,10 @@ interface CompletionSettings {
   signal: AbortSignal
 }
 
-/** A call with the id that the client knows it by. */
+/** A call, with the id by which the client knows it. */
 export type SentCall = ToolCall & { id: string }
 
-/** What a piece of a choice adds to it. */
+/** The part of a choice that a piece adds. */
 export interface ChoicePiece {
   choice: number
   content: string
@@ -59,14 +59,14 @@ export interface Choice {
 
 export class Completion {
   readonly promptTokens: number
-  /** Of the prompt, those that continue what the policy has seen. */
+  /** How many tokens of the prompt continue an earlier sequence. */
   readonly cachedTokens: number
   readonly promptTokenIds: readonly number[] | undefined
   readonly #turns: RolloutTurn[] = []
-  /** The choice of tools that holds, which is the rollout's where that is stricter. */
+  /** The request with the tool choice that applies: the rollout's where that is stricter. */
   readonly #request: CompletionRequest
 
-  /** Throws ApiError where the request cannot be answered; from then on run() has to be called. */
+  /** Throws ApiError where the request cannot be answered. Once constructed, run() has to be called. */
   constructor(
     request: CompletionRequest,
     private readonly settings: CompletionSettings,
@@ -87,7 +87,7 @@ export class Completion {
     this.promptTokenIds = request.returnTokenIds ? first.promptTokenIds() : undefined
   }
 
-  /** Rejects, with no turn kept of those that had not ended, where one choice fails or the signal is aborted. */
+  /** Samples all choices. Where one fails or the signal is aborted it rejects, and turns that had not ended are discarded. */
   run(emit: (piece: ChoicePiece) => void = () => {}): Promise<Choice[]> {
     const { rollout, signal } = this.settings
     return allOrNone(this.#turns.length, [signal, rollout?.signal], (index, stop) =>
@@ -195,7 +195,7 @@ export class Completion {
     const bias = new Map([...(logitBias ?? []), ...banned])
     return {
       ...merged,
-      // Draws follow from seed and place, so what branches from one place needs seeds of its own.
+      // Draws depend on seed and position, so sequences that branch from one position need different seeds.
       seed:
         turn.segment.split === undefined && index === 0 ? seed : deriveSeed(seed, turn.segment.number, index),
       maxTokens: Math.min(maxTokens, maxTurnTokens, turn.room),
@@ -242,8 +242,8 @@ export class Completion {
   }
 
   /**
-   * Where templates write ids, in the sequence that the policy reads and is trained on, they follow from the place of the turn, as
-   * its draws do. To other policies they say nothing.
+   * Some templates write the ids of calls into the sequence that the policy reads and is trained on. There an id is derived from
+   * the position of the turn, so that it is reproducible; elsewhere it is random.
    */
   #callIds(
     { segment, promptTokens }: RolloutTurn,
@@ -289,11 +289,11 @@ export class Completion {
 interface ChoiceSettings {
   index: number
   emit: (piece: ChoicePiece) => void
-  /** The id of a call, the `place`-th of the choice, by which its result will name it. */
+  /** The id of a call, by its `place` in the choice; the call's result will refer to it. */
   idOf: (call: ToolCall, place: number) => string
 }
 
-/** Gathers what a choice says, and tells of each piece. */
+/** Collects the text and calls of a choice, and emits each piece. */
 class ReplyWriter {
   #content = ''
   readonly #calls: SentCall[] = []
@@ -335,7 +335,7 @@ class ReplyWriter {
 
 const noTokens = { tokens: new Int32Array(0), logprobs: new Float32Array(0) }
 
-/** What a reply must begin with for the tool choice to hold: a call, which cannot be inside a thought. */
+/** What a reply must begin with to satisfy the tool choice: a call, which must not be inside a thought. */
 function forcedBeginning(
   { toolChoice }: CompletionRequest,
   { forced }: CallFormat,

@@ -1,4 +1,4 @@
-// The policy behind OpenAI's chat completions API, every completion of a rollout recorded as it was sampled.
+// Serves the policy through OpenAI's chat completions API and records every completion of a rollout as it was sampled.
 import { HdpoError } from '../core/errors.js'
 import { readOptions } from '../core/options.js'
 import { addSecret } from '../core/secrets.js'
@@ -27,19 +27,19 @@ export interface RolloutHandle {
   readonly id: string
   readonly apiKey: string
   readonly baseURL: string
-  /** The name that requests ask for. */
+  /** The model name for requests. */
   readonly model: string
-  /** Aborted when the rollout ends, also for its agent's silence. */
+  /** Aborted when the rollout ends, also when it was idle for too long. */
   readonly signal: AbortSignal
-  /** Ends it and gives what was recorded. Rejects with ERR_NO_COMPLETION where the policy was never asked. */
+  /** Ends the rollout and returns what was recorded. Rejects with ERR_NO_COMPLETION where the policy was never asked. */
   finish(outcome: Outcome): Promise<Rollout>
-  /** Ends it without an outcome. Undefined where the policy was never asked. */
+  /** Ends the rollout without an outcome. Undefined where the policy was never asked. */
   abandon(): Promise<Rollout | undefined>
 }
 
 export interface AgentServer {
   readonly policy: RolloutPolicy
-  /** For frameworks of web requests and responses (Hono, Next.js, Deno, Bun). */
+  /** For frameworks that use web requests and responses (Hono, Next.js, Deno, Bun). */
   readonly fetchHandler: FetchHandler
   /** For node:http, express and fastify. */
   readonly requestListener: RequestListener
@@ -101,7 +101,7 @@ class PolicyServer implements AgentServer {
     const address = readOptions(listenOptions, options, 'listen')
     const listening = await listen(this.requestListener, address, this.#options.token !== undefined)
     this.#listening = listening
-    // Closed while the port was opened.
+    // The server was closed while the port was being opened.
     if (this.#closed) await listening.close()
     return { url: listening.url }
   }

@@ -1,4 +1,4 @@
-// Routes of the server, as a function from a web Request to a Response: what every JavaScript web framework can embed.
+// The server's routes as a function from a web Request to a Response, which every JavaScript web framework can embed.
 
 import { isRecord } from '../core/is-record.js'
 import { ApiError, apiErrorResponse, toApiError } from '../http/api-error.js'
@@ -87,7 +87,7 @@ async function complete(request: Request, caller: Caller, context: HandlerContex
   }
 }
 
-/** The rollout that the request belongs to, by key, header or metadata; the three must not contradict each other. */
+/** The rollout that a request belongs to, by key, header or metadata; these must not contradict each other. */
 function rolloutOf(
   request: Request,
   { keyDigest }: Caller,
@@ -110,7 +110,7 @@ function rolloutOf(
   return id === undefined ? undefined : registry.byId(id)
 }
 
-/** Where a request asks for what it does not get, somebody is told, once. */
+/** Warns, once per parameter, where a request asks for something that it does not get. */
 function warnOfChanges(
   { notHonoured, sampling }: CompletionRequest,
   rollout: ServedRollout | undefined,
@@ -148,7 +148,7 @@ function unknownModel(id: string, { model: name, aliases }: ResolvedServerOption
   })
 }
 
-/** Faults of this process; mistakes of clients are theirs to read, and a client that left is none. */
+/** Reports errors of this process. Clients read their own mistakes in the response, and a client that left is no error. */
 function report(error: unknown, request: Request, { options, isClosing }: HandlerContext): void {
   if (request.signal.aborted || isClosing() || toApiError(error).status < 500) return
   options.onWarning(

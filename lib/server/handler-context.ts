@@ -6,7 +6,7 @@ import type { RolloutRegistry } from './rollout-registry.js'
 import type { ResolvedServerOptions } from './server-options.js'
 import type { WarnOnce } from './warn-once.js'
 
-/** What the routes of one server share. */
+/** The state that the routes of one server share. */
 export interface HandlerContext {
   options: ResolvedServerOptions
   policy: RolloutPolicy
@@ -16,11 +16,11 @@ export interface HandlerContext {
   active: ActiveRequests
   isClosing: () => boolean
   baseURL: () => string
-  /** Unix seconds. */
+  /** Unix time in seconds. */
   created: number
 }
 
-/** A route that takes one method. */
+/** A route that accepts one method. */
 export function answer(
   request: Request,
   method: 'GET' | 'POST',

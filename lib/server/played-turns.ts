@@ -1,4 +1,4 @@
-// What the policy said and called in a rollout, over all its token sequences, in the order in which it was said.
+// Everything that the policy wrote and called in a rollout, over all its token sequences, in the order of writing.
 
 import { HdpoError } from '../core/errors.js'
 import type { CallFormat } from '../policy/calls/call-format.js'
@@ -11,16 +11,16 @@ import type { RolloutSegment } from './rollout-segment.js'
 
 export interface PlayedTurn {
   segment: RolloutSegment
-  /** As the policy wrote it, calls included. */
+  /** The text as the policy wrote it, including calls. */
   text: string
   finish: 'stop' | 'length'
-  /** Names of the tools that the request offered; empty where calls were off, and then nothing is a call. */
+  /** Names of the tools that the request offered. Empty where calls were off; then no text is read as a call. */
   toolNames: readonly string[]
   sampling: SamplingRecord
-  /** What the client knows the calls by that could be read, in order. */
+  /** The ids that the client got for the calls that could be parsed, in order. */
   callIds: readonly string[]
   format: CallFormat
-  /** The turn began inside a thought that the template opened. */
+  /** Whether the turn began inside a thought that the template opened. */
   inThought: boolean
 }
 
@@ -30,10 +30,10 @@ interface SentCall {
 }
 
 export class PlayedTurns {
-  /** `said` is what follows the thought: nothing inside that is an answer. */
+  /** `said` is the text after the thought, because nothing inside a thought is an answer. */
   readonly #turns: (PlayedTurn & { said: string; calls: number })[] = []
   readonly #toolCalls: ToolCallRecord[] = []
-  /** Calls whose results have not come yet, by id. */
+  /** Calls by id whose results have not come yet. */
   readonly #sent = new Map<string, SentCall>()
 
   get count(): number {
@@ -60,7 +60,7 @@ export class PlayedTurns {
     }
   }
 
-  /** What the agent's tools returned; the time is that from the call's being sent to its result's coming back. */
+  /** Records the tools' results. A call's time runs from sending the call to receiving its result. */
   addResults(messages: readonly ChatMessage[]): void {
     for (const { callId, message } of messages) {
       const sent = callId === undefined ? undefined : this.#sent.get(callId)
@@ -71,7 +71,7 @@ export class PlayedTurns {
     }
   }
 
-  /** The sequence that the last turn is of comes first: its messages are the rollout's. */
+  /** The sequence of the last turn comes first; its messages become the rollout's. */
   toRollout(
     { id, task }: RolloutDefinition,
     segments: readonly RolloutSegment[],
@@ -109,8 +109,8 @@ export class PlayedTurns {
   }
 
   /**
-   * Agents that know no <answer> tags answer with their last turn: then it has to be one without a call, all tags balanced. A
-   * turn that is nothing but a thought answers nothing.
+   * An agent without <answer> tags answers with its last turn. That turn must hold no call and more than a thought, and the tags
+   * of all turns must balance.
    */
   #wellFormed(): boolean {
     const texts = this.#turns.map(({ said }) => said)
@@ -121,7 +121,7 @@ export class PlayedTurns {
   }
 }
 
-/** An agent may hand on all that the policy said; what was thought before is no part of the answer. */
+/** The answer without its thought, because an agent may report the policy's whole text. */
 function reported(answer: string): string | undefined {
   const { thought, said } = splitThought(answer, 'unknown')
   if (thought === '') return answer

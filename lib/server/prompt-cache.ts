@@ -1,5 +1,5 @@
-// Prompts that have been computed: the rollouts of one task begin alike, so the first computes the prompt and all fork it.
-// When weights change, the engine recomputes what it needs of a cached prompt, so nothing here goes stale.
+// Prompts whose KV cache is kept: rollouts of one task begin alike, so the first computes the prompt and the others fork it. When
+// weights change, the engine recomputes a cached prompt as needed, so no entry goes stale.
 import { createHash } from 'node:crypto'
 import type { RolloutPolicy, Sequence } from '../policy/types.js'
 
@@ -9,7 +9,7 @@ interface CachedPrompt {
 }
 
 export class PromptCache {
-  /** Least recently used first. */
+  /** The least recently used prompt first. */
   readonly #prompts = new Map<string, CachedPrompt>()
 
   constructor(
@@ -17,7 +17,7 @@ export class PromptCache {
     private readonly limit: number,
   ) {}
 
-  /** A sequence of its own that holds `prompt`; the caller releases it. */
+  /** A sequence that holds `prompt`; the caller releases it. */
   async fork(prompt: readonly number[]): Promise<Sequence> {
     const key = createHash('sha256').update(Int32Array.from(prompt)).digest('base64')
     const cached = this.#prompts.get(key) ?? this.#begin(prompt)
@@ -30,7 +30,7 @@ export class PromptCache {
       if (this.#prompts.get(key) === cached) this.#drop(key)
       throw error
     }
-    // Evicted while it was computed, where more prompts than the limit come at once.
+    // The entry was evicted while it was computed, which happens when more prompts than the limit come at once.
     return this.#prompts.get(key) === cached ? cached.sequence.fork() : this.policy.createSequence(prompt)
   }
 
@@ -53,7 +53,7 @@ export class PromptCache {
   #drop(key: string): void {
     const cached = this.#prompts.get(key)
     this.#prompts.delete(key)
-    // Releasing it while it is computed would make the prefill reject for those who wait for it.
+    // Released only once it is computed: an earlier release would make the prefill reject for those who wait for it.
     cached?.ready.then(
       () => cached.sequence.release(),
       () => cached.sequence.release(),

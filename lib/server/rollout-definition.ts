@@ -1,4 +1,4 @@
-// What a served rollout is told at its start.
+// The resolved options of a served rollout, with its id.
 import type { ResolvedStartRollout } from './server-options.js'
 
 export type RolloutDefinition = ResolvedStartRollout & { id: string }

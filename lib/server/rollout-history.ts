@@ -1,5 +1,5 @@
-// Which token sequence a request continues. A request carries the whole conversation; where a sequence of the rollout is
-// a prefix of it, the policy is given only what is new.
+// Finds the token sequence that a request continues. A request carries the whole conversation; where its beginning is a sequence
+// of the rollout, only the new messages are given to the policy.
 
 import { ApiError } from '../http/api-error.js'
 import type { Message, RolloutPolicy } from '../policy/types.js'
@@ -14,7 +14,7 @@ interface Match {
   turnEnd: TurnEnd
 }
 
-/** Sequences of one rollout; an agent that makes more is not keeping its history. */
+/** The most sequences per rollout; an agent that makes more does not send its history back unchanged. */
 const maxSegments = 128
 
 export class RolloutHistory {
@@ -24,11 +24,11 @@ export class RolloutHistory {
   constructor(
     private readonly policy: RolloutPolicy,
     private readonly prompts: PromptCache,
-    /** Tokens after the first prompt. */
+    /** The most tokens after the first prompt. */
     private readonly maxTokens: number = Number.POSITIVE_INFINITY,
   ) {}
 
-  /** Those in which the policy has said something. */
+  /** Segments in which the policy has written something. */
   get segments(): RolloutSegment[] {
     return this.#segments.filter(({ turnEnds }) => turnEnds.length > 0)
   }
@@ -38,12 +38,12 @@ export class RolloutHistory {
     return { branched: count('branched'), rewritten: count('rewritten') }
   }
 
-  /** Frees what the engine holds. */
+  /** Releases the native sequences. */
   release(): void {
     for (const segment of this.#segments) segment.dropSequence()
   }
 
-  /** Forgets a segment whose first turn was broken off. */
+  /** Removes a segment whose first turn was broken off. */
   forgetIfEmpty(segment: RolloutSegment): void {
     if (segment.turnEnds.length === 0) this.#segments.splice(this.#segments.indexOf(segment), 1)
   }
@@ -58,7 +58,7 @@ export class RolloutHistory {
     return { segment: isFree ? segment : this.#branch(match), given, messages }
   }
 
-  /** Of equally long ones a sequence that can go on, so that nothing is computed twice. */
+  /** Among matches of equal length, one that can be continued is preferred, so that nothing is computed twice. */
   #longestMatch({ messages, toolsKey }: CompletionRequest): Match | undefined {
     const matches = this.#segments
       .filter((segment) => segment.toolsKey === toolsKey)
@@ -113,7 +113,7 @@ export class RolloutHistory {
   }
 }
 
-/** For templates that write the ids of calls. */
+/** Adds the ids of calls, for templates that write them. */
 function withItsIds({ message, callIds, callId }: ChatMessage): Message {
   const { toolCalls } = message
   return {

@@ -1,11 +1,11 @@
-// Rollouts of a server, a line of JSON each in rollouts.jsonl of a folder, written when they end.
+// Writes a server's rollouts to rollouts.jsonl in a folder, one line of JSON per ended rollout.
 import { appendFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { rolloutLine } from '../rollout/rollout-line.js'
 import type { Rollout } from '../rollout/types.js'
 
 export class RolloutLog {
-  /** Lines are written one after the other, never into each other. */
+  /** Lines are written one after the other, so that they never mix. */
   #written: Promise<void> = Promise.resolve()
 
   private constructor(readonly path: string) {}
@@ -15,7 +15,7 @@ export class RolloutLog {
     return new RolloutLog(join(folder, 'rollouts.jsonl'))
   }
 
-  /** Rejects where this line could not be written; lines after it are tried all the same. */
+  /** Rejects where this line could not be written; later lines are still tried. */
   append(played: Rollout): Promise<void> {
     const line = rolloutLine(played)
     const writing = this.#written.then(() => appendFile(this.path, line))

@@ -1,4 +1,4 @@
-// The rollouts under way: found by id or key, given up when their agent falls silent, forgotten when they end.
+// The rollouts under way: found by id or key, abandoned when their agent sends nothing more, removed when they end.
 import { randomUUID } from 'node:crypto'
 import { ApiError } from '../http/api-error.js'
 import { createRolloutKey, digest } from '../http/authorization.js'
@@ -13,9 +13,9 @@ interface RegistryOptions {
   policy: RolloutPolicy
   prompts: PromptCache
   maxRollouts: number
-  /** Milliseconds without a request, after which a rollout is given up. */
+  /** Milliseconds without a request after which a rollout is abandoned. */
   idleTimeout: number
-  /** Told of every rollout that ended with something said, before finish() resolves. */
+  /** Called with every ended rollout in which the policy wrote something, before finish() resolves. */
   onRollout: (played: Rollout) => void | Promise<void>
   onWarning: (message: string) => void
 }
@@ -24,15 +24,15 @@ export interface RegistryMetrics {
   liveRollouts: number
   finishedRollouts: number
   abandonedRollouts: number
-  /** Of the abandoned ones, those whose agent fell silent. */
+  /** How many of the abandoned rollouts were idle for too long. */
   idleRollouts: number
   /** Token sequences of finished rollouts. */
   segments: number
-  /** Finished rollouts of more than one. */
+  /** Finished rollouts with more than one sequence. */
   splitRollouts: number
   branchedSegments: number
   rewrittenSegments: number
-  /** Completions of ended rollouts that were begun and not delivered. */
+  /** Completions of ended rollouts that were begun but not delivered. */
   discardedTurns: number
 }
 
@@ -42,7 +42,7 @@ interface Entry {
   timer: NodeJS.Timeout
 }
 
-/** Ids of ended rollouts that are remembered, so that a late request is told so. */
+/** The most ended rollouts whose ids are kept, so that a late request is told that its rollout has ended. */
 const rememberedEnds = 4096
 
 export class RolloutRegistry {
@@ -88,7 +88,7 @@ export class RolloutRegistry {
     return { rollout, apiKey }
   }
 
-  /** Throws 404 of one that never was and 409 of one that has ended. */
+  /** Throws ApiError 404 for an unknown rollout, 409 for one that has ended. */
   byId(id: string): ServedRollout {
     const entry = this.#live.get(id)
     if (entry) return entry.rollout
@@ -106,7 +106,7 @@ export class RolloutRegistry {
     return this.byId(id)
   }
 
-  /** A request has come or ended: the time without one begins anew. */
+  /** Restarts the idle time, because a request has come or ended. */
   touch(rollout: ServedRollout): void {
     this.#live.get(rollout.id)?.timer.refresh()
   }

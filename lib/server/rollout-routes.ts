@@ -18,7 +18,7 @@ const startSchema = z.strictObject({
     .string()
     .regex(/^[\w.:#-]{1,128}$/)
     .exactOptional(),
-  /** The question's id: rollouts of one task are compared with each other. Default: the rollout's id. */
+  /** The task's id: rollouts of one task are compared with each other. Default: the rollout's id. */
   task: z.string().min(1).max(256).exactOptional(),
   metadata: z.record(z.string(), z.unknown()).exactOptional(),
   maxTokens: z.int().min(1).exactOptional(),
@@ -98,7 +98,7 @@ async function abandon(rollout: ServedRollout, { registry }: HandlerContext): Pr
   return Response.json({ id: rollout.id })
 }
 
-/** A rollout's key opens that rollout and no other. */
+/** A rollout's key gives access to that rollout only. */
 function ownRollout(id: string, { keyDigest }: Caller, { registry }: HandlerContext): ServedRollout {
   const rollout = registry.byId(id)
   if (keyDigest !== undefined && registry.byKey(keyDigest) !== rollout) {

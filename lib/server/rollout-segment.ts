@@ -1,5 +1,5 @@
-// A token sequence of a rollout and the conversation that it is. It grows turn by turn while its client sends the
-// history back; what the policy sampled is kept as tokens and never encoded again.
+// One token sequence of a rollout, with its conversation. It grows turn by turn while its client sends the history back. What the
+// policy sampled is kept as tokens and never encoded again.
 
 import { endsInThought, tokensOfOpening } from '../policy/calls/thoughts.js'
 import type { Message, RolloutPolicy, Sequence } from '../policy/types.js'
@@ -7,36 +7,36 @@ import { TokenRecord } from '../rollout/token-record.js'
 import type { TokenSequence } from '../rollout/types.js'
 import type { SampledTurn } from './sample-turn.js'
 
-/** Where a reply of the policy ends. */
+/** The end of a reply of the policy. */
 export interface TurnEnd {
-  /** Messages of the conversation up to it. */
+  /** Number of messages up to here. */
   messages: number
   tokens: number
-  /** The policy wrote its end-of-turn token. */
+  /** The reply ended with the end-of-turn token. */
   ended: boolean
 }
 
-/** How many token sequences of rollouts came about which way, besides the first of each. */
+/** How many token sequences were begun in which way, not counting the first of each rollout. */
 export interface Splits {
-  /** From a point of an earlier sequence: concurrent requests, another continuation of one history, n > 1. */
+  /** From a point of an earlier sequence: concurrent requests, a second continuation of one history, or n > 1. */
   branched: number
-  /** With a history that is not the one the policy saw. */
+  /** With a history that differs from what the policy saw. */
   rewritten: number
 }
 
 export interface SegmentBeginning {
-  /** What the policy is given first, none of which is trained here: a prompt, or another segment up to a branch. */
+  /** The first tokens, none of which is trained in this segment: a prompt, or another segment up to a branch. */
   tokens: ArrayLike<number>
   keys?: readonly string[]
   messages?: readonly Message[]
   toolsKey: string
-  /** Longest that the sequence may become. */
+  /** The most tokens that the sequence may have. */
   tokenLimit: number
-  /** Of a segment that begins with a prompt: its messages' keys. */
+  /** The keys of the prompt's messages, where the segment begins with a prompt. */
   rootKeys?: readonly string[]
-  /** Absent of the first segment of a rollout. */
+  /** Absent for the first segment of a rollout. */
   split?: keyof Splits | undefined
-  /** Which of the rollout's segments it is, from 0, in the order in which they began. */
+  /** The segment's index in the rollout, from 0, in the order of beginning. */
   number: number
 }
 
@@ -50,10 +50,10 @@ export class RolloutSegment {
   readonly split: keyof Splits | undefined
   readonly number: number
   readonly turnEnds: TurnEnd[] = []
-  /** A turn is being sampled. */
+  /** Whether a turn is being sampled. */
   busy = false
   readonly #record: TokenRecord
-  /** Absent until it is needed, and again after a turn that was broken off. */
+  /** Created when it is needed; absent again after a turn that was broken off. */
   #sequence: Sequence | undefined
 
   constructor(
@@ -89,19 +89,19 @@ export class RolloutSegment {
     return this.policy.tokenizer.encode(text)
   }
 
-  /** `sequence` holds the tokens that the segment begins with; the segment releases it. */
+  /** `sequence` holds the tokens that the segment begins with. The segment releases it. */
   begin(sequence: Sequence): void {
     this.#sequence = sequence
   }
 
-  /** The handle, with `given` appended to it. */
+  /** Returns the native sequence with `given` appended. */
   open(given: readonly number[]): Sequence {
     this.#sequence ??= this.policy.createSequence(this.tokens().tokens)
     if (given.length > 0) this.#sequence.append(given)
     return this.#sequence
   }
 
-  /** `messages` are those since the last reply and the reply. */
+  /** Records a turn. `messages` are those since the last reply, and the reply. */
   commit(
     given: readonly number[],
     { tokens, logprobs, ended }: SampledTurn,
@@ -114,7 +114,7 @@ export class RolloutSegment {
     this.turnEnds.push({ messages: this.keys.length, tokens: this.#record.length, ended })
   }
 
-  /** The handle holds tokens that the record does not; another is made when it is needed. */
+  /** Releases the native sequence, because it holds tokens that are not recorded; a new one is created when needed. */
   dropSequence(): void {
     this.#sequence?.release()
     this.#sequence = undefined

@@ -1,4 +1,5 @@
-// A turn under way on a segment, from what the policy is given to what it says. Ends in commit() or discard(), once.
+// A turn under way on a segment, from the tokens that it is given to those that it samples. It ends with one call of commit() or
+// discard().
 import type { Message, Sequence } from '../policy/types.js'
 import type { ChatMessage } from './chat-message.js'
 import type { RolloutSegment } from './rollout-segment.js'
@@ -11,21 +12,21 @@ export interface Reply {
 
 export interface TurnPlan {
   segment: RolloutSegment
-  /** What the policy is given before its reply. */
+  /** The tokens that the policy is given before its reply. */
   given: readonly number[]
   /** The client's messages since the last reply. */
   messages: readonly ChatMessage[]
-  /** Makes the sequence of a segment that begins now. */
+  /** Creates the sequence of a new segment. */
   begin?: () => Promise<Sequence>
 }
 
-/** What a reply is made to begin with, by whether it begins inside a thought; '' where it is free. */
+/** The text that a reply has to begin with, depending on whether it begins inside a thought; '' where it is free. */
 export type ForcedBeginning = (inThought: boolean) => string
 
 export class RolloutTurn {
   /** Resolves when the turn has ended. */
   readonly ended: Promise<void>
-  /** The reply begins inside a thought that the template opened. */
+  /** Whether the reply begins inside a thought that the template opened. */
   readonly inThought: boolean
   readonly forcedText: string
   readonly #given: readonly number[]
@@ -55,7 +56,7 @@ export class RolloutTurn {
   get continuedTokens(): number {
     return this.plan.segment.turnEnds.length > 0 ? this.plan.segment.length : 0
   }
-  /** Tokens that the policy may sample. */
+  /** The most tokens that the policy may sample. */
   get room(): number {
     return this.plan.segment.tokenLimit - this.promptTokens
   }
@@ -75,7 +76,7 @@ export class RolloutTurn {
     this.#finish()
   }
 
-  /** Nobody read the reply: the segment stays as it was before the turn. */
+  /** Leaves the segment as it was before the turn, because nobody read the reply. */
   discard(): void {
     this.plan.segment.dropSequence()
     this.#finish()

@@ -1,5 +1,5 @@
-// One assistant turn sampled from a sequence, whole or in pieces for a client that reads as it is written. Draws depend on
-// seed and place alone, so the pieces are the tokens that the whole would have been.
+// Samples one assistant turn from a sequence, at once or in pieces for a streaming client. Random draws depend only on seed and
+// position, so both ways give the same tokens.
 
 import { partialSuffix } from '../core/partial-suffix.js'
 import type { Sample, SamplingOptions, Sequence, Tokenizer } from '../policy/types.js'
@@ -7,12 +7,12 @@ import type { Sample, SamplingOptions, Sequence, Tokenizer } from '../policy/typ
 interface TurnOptions {
   sequence: Sequence
   tokenizer: Tokenizer
-  /** Tokens that end the turn, and are none of its text. */
+  /** Tokens that end the turn and do not appear in its text. */
   endTokens: readonly number[]
   sampling: Omit<SamplingOptions, 'stop' | 'stopTokens' | 'maxTokens' | 'signal'> & { maxTokens: number }
-  /** Text that ends the turn and is left out of its text, though not out of its tokens. */
+  /** Texts that end the turn; they are left out of its text, but not of its tokens. */
   stop: readonly string[]
-  /** Other tokens that end the turn, and stay in its text. */
+  /** Other tokens that end the turn and stay in its text. */
   stopTokens: readonly number[]
   inPieces: boolean
   signal: AbortSignal
@@ -28,13 +28,13 @@ export interface SampledTurn {
   text: string
   tokens: Int32Array
   logprobs: Float32Array
-  /** The policy wrote its end-of-turn token. */
+  /** The last token is the policy's end-of-turn token. */
   ended: boolean
-  /** 'aborted': tokens are missing, nobody is waiting for the rest. */
+  /** 'aborted': tokens are missing, because nobody waits for the rest. */
   finish: 'stop' | 'length' | 'aborted'
 }
 
-/** Tokens of a piece after the first, which is one token so that a reader sees something at once. */
+/** Tokens per piece; the first piece is a single token, so that a reader sees something at once. */
 const pieceTokens = 4
 
 export async function* sampleTurn(options: TurnOptions): AsyncGenerator<TurnPiece, SampledTurn, void> {
@@ -43,8 +43,8 @@ export async function* sampleTurn(options: TurnOptions): AsyncGenerator<TurnPiec
   const pieces: Sample[] = []
   let count = 0
   for (;;) {
-    // A stop text may begin in one piece and end in the next, which the engine cannot see: token by token, and looked
-    // for in TurnText.
+    // A stop text may span two pieces, which the engine cannot see. Where there are stop texts, tokens are sampled one by one,
+    // and TurnText looks for them.
     const size = !inPieces ? sampling.maxTokens : count === 0 || stop.length > 0 ? 1 : pieceTokens
     const asked = Math.min(size, sampling.maxTokens - count)
     const sample = await sequence.sample({
@@ -66,7 +66,7 @@ export async function* sampleTurn(options: TurnOptions): AsyncGenerator<TurnPiec
   }
 }
 
-/** Undefined where the turn goes on. */
+/** Why the turn ended; undefined where it goes on. */
 function finishOf(
   { finishReason, tokens }: Sample,
   asked: number,
@@ -75,7 +75,7 @@ function finishOf(
 ): SampledTurn['finish'] | undefined {
   if (finishReason === 'aborted') return 'aborted'
   if (stopped || finishReason !== 'length') return 'stop'
-  // Fewer than asked for: the sequence is as long as the policy can have it.
+  // Fewer tokens than asked for mean that the sequence has reached the policy's maximum length.
   return full || tokens.length < asked ? 'length' : undefined
 }
 
@@ -88,9 +88,9 @@ function join(samples: readonly Sample[]): { tokens: Int32Array; logprobs: Float
   }
 }
 
-/** Decodes tokens as they come: characters whose bytes are not all there, and what may be a stop text, wait. */
+/** Decodes tokens as they come. Incomplete characters, and text that may be the beginning of a stop text, are held back. */
 class TurnText {
-  /** Everything given out. */
+  /** All text given out so far. */
   whole = ''
   stopped = false
   #undecoded: number[] = []
@@ -101,7 +101,7 @@ class TurnText {
   add(tokens: Int32Array): string {
     this.#undecoded.push(...tokens)
     const text = this.options.tokenizer.decode(this.#undecoded, { continues: true })
-    // U+FFFD at the end stands for bytes of a character that may go on; one that does not is given out by end().
+    // U+FFFD at the end may be an incomplete character; if it stays incomplete, end() gives it out.
     if (text.endsWith('\ufffd')) return ''
     this.#undecoded = []
     return this.#give(text)

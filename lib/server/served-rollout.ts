@@ -1,4 +1,4 @@
-// One rollout of an agent that calls this server: its requests, put together by their histories, and how it ended.
+// One rollout of an agent that calls this server: its requests, joined by their histories, and how it ended.
 import { HdpoError } from '../core/errors.js'
 import { ApiError } from '../http/api-error.js'
 import type { RolloutPolicy } from '../policy/types.js'
@@ -13,7 +13,7 @@ import { type ForcedBeginning, type Reply, RolloutTurn } from './rollout-turn.js
 import type { SampledTurn } from './sample-turn.js'
 
 export class ServedRollout {
-  /** Completions that were begun and not delivered. */
+  /** Completions that were begun but not delivered. */
   discardedTurns = 0
   readonly #history: RolloutHistory
   readonly #played = new PlayedTurns()
@@ -45,7 +45,7 @@ export class ServedRollout {
     return this.#underWay.size
   }
 
-  /** `forced` is what the policy is made to begin its reply with. */
+  /** `forced` is the text that the reply has to begin with. */
   startTurn(request: CompletionRequest, forced: ForcedBeginning): RolloutTurn {
     this.signal.throwIfAborted()
     this.#played.addResults(request.messages)
@@ -84,7 +84,7 @@ export class ServedRollout {
     return this.#played.toRollout(this.definition, this.#history.segments, outcome)
   }
 
-  /** Ends it without an outcome. Undefined where the policy said nothing. */
+  /** Ends the rollout without an outcome. Undefined where the policy wrote nothing. */
   async abandon(): Promise<Rollout | undefined> {
     await this.#end()
     if (this.#played.count === 0) return undefined

@@ -1,4 +1,4 @@
-// What createServer and its rollouts take.
+// Options of createServer and of its rollouts.
 import { z } from 'zod'
 import {
   callbackOr,
@@ -19,31 +19,37 @@ import type { Rollout, Task } from '../rollout/types.js'
 import type { RequestedSampling } from './completion-request.js'
 
 export const serverShape = {
-  /** Answers the requests. */
+  /** The policy that answers requests. */
   policy: instance<RolloutPolicy>('a policy'),
-  /** What GET /v1/models and responses call the policy. Default 'policy'. */
+  /** The policy's name in GET /v1/models and in responses. Default 'policy'. */
   model: text.default('policy'),
-  /** Other names that requests may use, e.g. the one that an agent has always asked for. Default: none. */
+  /** Other model names that requests may use, e.g. the one that an agent has in its code. Default: none. */
   aliases: z.array(text).readonly().default([]),
-  /** Requests need it as their API key, unless they come with a rollout's key. Default: none, which only loopback allows. */
+  /** The API key that requests need, unless they use a rollout's key. Default: none, which only loopback allows. */
   token: secret.min(16).optional(),
   /** Sampling of requests that say nothing. */
   sampling: z.strictObject({ ...askedSamplingShape, temperature: samplingShape.temperature }).prefault({}),
   /** Bytes of a request's body. Default 4 MiB. */
   maxBodyBytes: count.default(4 * 2 ** 20),
-  /** Rollouts under way at once. Default 1,024; more are refused with status 429. */
+  /** The most rollouts under way at once; more are refused with status 429. Default 1,024. */
   maxRollouts: count.default(1024),
-  /** Milliseconds without a request, after which a rollout is given up. Default 10 minutes. */
+  /** Milliseconds without a request after which a rollout is abandoned. Default 10 minutes. */
   idleTimeout: milliseconds.default(10 * 60_000),
-  /** Prompts kept computed. Default 64. */
+  /** Prompts whose KV cache is kept. Default 64. */
   cachedPrompts: count.default(64),
-  /** Where agents reach the server when it is embedded in another, e.g. 'http://127.0.0.1:3000/v1'. Default: what listen() says. */
+  /**
+   * The URL at which agents reach a server that is embedded in another, e.g. 'http://127.0.0.1:3000/v1'. Default: the URL of
+   * listen().
+   */
   baseURL: z.url('an address such as http://127.0.0.1:3000/v1').optional(),
-  /** Told of every rollout that ended, before finish() resolves. One abandoned has end 'aborted'. Default: nobody is. */
+  /**
+   * Called with every rollout that ended, before finish() resolves. The end of an abandoned one is 'aborted'. Default: nothing is
+   * called.
+   */
   onRollout: callbackOr<(played: Rollout) => void | Promise<void>>(() => {}),
-  /** Told of faults and of what is accepted without being honoured. Default: process.emitWarning. */
+  /** Called for server errors and for parameters that are accepted without effect. Default: process.emitWarning. */
   onWarning,
-  /** Closes the server. */
+  /** Closes the server when it is aborted. */
   signal: signal.optional(),
 }
 const serverOptions = z.strictObject(serverShape)
@@ -55,12 +61,12 @@ export type ResolvedServerOptions = Omit<ResolvedOptions<typeof serverShape>, 's
   sampling: ServerSampling
 }
 
-/** Throws InvalidOptionError. */
+/** Fills in the defaults. Throws InvalidOptionError. */
 export function resolveServerOptions(options: ServerOptions): ResolvedServerOptions {
   return readOptions(serverOptions, options, 'createServer') as ResolvedServerOptions
 }
 
-/** What holds for a rollout whatever its agent asks for. */
+/** Limits that hold for a rollout whatever its agent asks for. */
 export const rolloutLimitsShape = {
   /**
    * Wins over the requests': all rollouts that are trained must be sampled as the trainer takes them to be. Default: as the
@@ -73,23 +79,23 @@ export const rolloutLimitsShape = {
       seed: z.int().optional(),
     })
     .optional(),
-  /** Tokens after the first prompt. Default: as many as the policy's longest sequence has room for. */
+  /** The most tokens after the first prompt. Default: as many as the policy's longest sequence has room for. */
   maxTokens: rolloutShape.maxTokens,
-  /** Tokens that the policy may sample in one turn. Default: what is left of maxTokens. */
+  /** The most tokens that the policy may sample per turn. Default: what is left of maxTokens. */
   maxTurnTokens: rolloutShape.maxTurnTokens,
-  /** 'none': the policy cannot call tools, whatever the requests say. Default 'auto': as the requests say. */
+  /** 'none' keeps the policy from calling tools, whatever the requests say. Default 'auto': as the requests say. */
   toolChoice: z.enum(toolChoices).exclude(['required']).default('auto'),
 }
 export interface RolloutLimits extends OptionsOf<typeof rolloutLimitsShape> {}
 
 export const startRolloutShape = {
   ...rolloutLimitsShape,
-  /** What the rollout is of. */
+  /** The task that the rollout is of. */
   task: kind<Pick<Task, 'id' | 'metadata'>>(
     'a task: { id, metadata? }',
     (value) => typeof (value as Task | null)?.id === 'string',
   ),
-  /** How the rollout is named. Default: a random name. */
+  /** The rollout's id. Default: a random one. */
   id: text.optional(),
 }
 const startRolloutOptions = z.strictObject(startRolloutShape)
@@ -98,7 +104,7 @@ export type ResolvedStartRollout = Omit<ResolvedOptions<typeof startRolloutShape
   sampling?: Sampling
 }
 
-/** Throws InvalidOptionError. */
+/** Fills in the defaults. Throws InvalidOptionError. */
 export function resolveStartRollout(options: StartRolloutOptions): ResolvedStartRollout {
   return readOptions(startRolloutOptions, options, 'startRollout') as ResolvedStartRollout
 }

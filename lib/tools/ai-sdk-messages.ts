@@ -1,4 +1,5 @@
-// A conversation as the Vercel AI SDK's tools get it: what the model had been sent when it wrote the call, without the system message.
+// Converts a conversation for the Vercel AI SDK's tools: the messages that the model had been sent when it wrote the call,
+// without the system message.
 import type { ConversationMessage } from './types.js'
 
 interface Part {
@@ -6,13 +7,13 @@ interface Part {
   [key: string]: unknown
 }
 
-/** Fits the SDK's ModelMessage. */
+/** Assignable to the SDK's ModelMessage. */
 interface AiSdkMessage {
   role: 'user' | 'assistant' | 'tool'
   content: string | Part[]
 }
 
-/** Calls have no ids here; they are numbered, and the results after them, in the same order, have theirs. */
+/** Calls have no ids here, so they are numbered; the results that follow come in the same order and get the same ids. */
 export function toAiSdkMessages(messages: readonly ConversationMessage[]): AiSdkMessage[] {
   const converted: AiSdkMessage[] = []
   let count = 0
@@ -24,7 +25,7 @@ export function toAiSdkMessages(messages: readonly ConversationMessage[]): AiSdk
       converted.push({ role, content: toolCalls.length === 0 ? content : parts(content, toolCalls, waiting) })
     }
     if (role === 'tool') {
-      // A call that could not be read stands in the text of the message before: its result answers none.
+      // A call that could not be parsed is part of the assistant's text, so its result gets an id of its own.
       const toolCallId = waiting.shift() ?? `call-${++count}`
       const output = { type: 'text', value: content }
       converted.push({

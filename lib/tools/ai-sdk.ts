@@ -1,5 +1,5 @@
-// Tools of the Vercel AI SDK, as tools of a rollout. The SDK is not imported: its tools are plain objects, and what
-// is asked of them here has been the same since its version 5.
+// Offers tools of the Vercel AI SDK as tools of a rollout. The SDK is not imported: its tools are plain objects, and the fields
+// used here have been the same since version 5.
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
@@ -11,7 +11,7 @@ import { ToolInputError } from './tool-input-error.js'
 import { type ToolImage, ToolOutput } from './tool-output.js'
 import type { Tool } from './types.js'
 
-/** What of an AI SDK tool is used; `tool()`, `dynamicTool()` and the tools of its MCP client fit. */
+/** The fields of an AI SDK tool that are used; `tool()`, `dynamicTool()` and the tools of its MCP client have them. */
 export interface AiSdkTool {
   description?: string | undefined
   inputSchema?: unknown
@@ -30,7 +30,7 @@ export const aiSdkShape = {
 const aiSdkOptions = z.strictObject(aiSdkShape)
 export interface AiSdkOptions extends OptionsOf<typeof aiSdkShape> {}
 
-/** Of the SDK's Schema, made by jsonSchema(). */
+/** The SDK's Schema, as jsonSchema() makes it. */
 interface AiSdkSchema {
   jsonSchema: unknown
   validate?: (value: unknown) => unknown
@@ -39,13 +39,13 @@ interface AiSdkSchema {
 type Validation = { success: true; value: unknown } | { success: false; error: Error }
 
 interface Input extends InputSchema<unknown> {
-  /** The schema's own check, which may ask someone. */
+  /** The schema's own validation, which may be asynchronous. */
   check?: (value: unknown) => unknown
 }
 
 /**
- * The names are the keys. Rejects, naming the tool, where one has no `execute`, waits for somebody's approval, is run
- * by a provider, or has an input without JSON Schema. `messages` of the tools' options is the conversation before the call.
+ * The keys become the tools' names. Rejects, naming the tool, where a tool has no `execute`, needs approval, is run by a
+ * provider, or has an input without JSON Schema. Tools get the conversation before the call as `messages`.
  */
 export async function fromAiSdk(
   tools: Record<string, AiSdkTool>,
@@ -109,7 +109,7 @@ async function inputOf(name: string, schema: unknown): Promise<Input> {
   }
 }
 
-/** Zod, the SDK's jsonSchema(), or another library's that knows its JSON Schema. */
+/** Accepts zod, the SDK's jsonSchema(), or a standard schema that can give its JSON Schema. */
 async function resolve(schema: unknown): Promise<Input> {
   if (schema === undefined) return foreign({ type: 'object', properties: {}, additionalProperties: false })
   if (isAiSdkSchema(schema)) {
@@ -155,7 +155,7 @@ async function passes(check: NonNullable<Input['check']>, given: unknown): Promi
   throw new ToolInputError(checked.error.message, { cause: checked.error })
 }
 
-/** A tool may yield what it has so far; the last is its result. */
+/** A tool may yield preliminary results; the last one is the result. */
 async function lastOf(result: unknown): Promise<unknown> {
   if (typeof result !== 'object' || result === null || !(Symbol.asyncIterator in result)) return result
   let last: unknown
@@ -176,7 +176,7 @@ interface ContentPart {
   mediaType?: string
 }
 
-/** What the tool would have a model read. */
+/** The result that toModelOutput hands to a model. */
 function fromModelOutput(output: unknown): unknown {
   const { type, value, reason } = output as ModelOutput
   switch (type) {

@@ -1,10 +1,9 @@
-// Decimal arithmetic on text. jsep parses only; what this file does not name (identifiers, calls, members) is
-// refused, so no expression reaches anything of JavaScript's. Decimals instead of doubles: 0.3 - 0.1 - 0.2 is
-// 0.
+// Decimal arithmetic on text. jsep only parses; whatever this file does not handle (identifiers, calls, members) is refused, so
+// no expression reaches JavaScript. Numbers are decimals, not doubles, so that 0.3 - 0.1 - 0.2 is 0.
 import { Decimal } from 'decimal.js'
 import jsep from 'jsep'
 
-// Enough for any product of two numbers of 20 digits; bounds the work of every operation.
+// 40 digits hold any product of two 20-digit numbers, and bound the work per operation.
 const Exact = Decimal.clone({ precision: 40 })
 const significantDigits = 12
 
@@ -20,8 +19,8 @@ const unaryOperators: Record<string, (value: Decimal) => Decimal> = {
 }
 
 /**
- * The value of `expression`, rounded to 12 significant digits but never within its integer part; throws an
- * Error that says why not.
+ * The value of `expression`, rounded to 12 significant digits but never to fewer than its integer part has. Throws an Error that
+ * says what is wrong.
  */
 export function computeArithmetic(expression: string): string {
   return format(evaluate(parse(expression)))

@@ -7,7 +7,7 @@ import type { Tool, ToolContext } from './types.js'
 export interface ToolDefinition<Input, Schema> extends Omit<OptionsOf<typeof toolShape>, 'input' | 'run'> {
   /** Zod 4 schema of an object, or JSON Schema (2020-12, or draft-07 where `$schema` says so) with type "object". */
   input: Schema
-  /** Gives the result of a call. */
+  /** Runs the call and returns its result. */
   run(input: Input, context: ToolContext): Promise<unknown> | unknown
 }
 

@@ -1,5 +1,5 @@
-// A tool's input, declared as a zod 4 schema or as JSON Schema, made into what a rollout needs: the JSON
-// Schema that the policy reads, and a check whose complaints the policy can read.
+// Reads a tool's input, a zod 4 schema or JSON Schema, into the JSON Schema that the policy sees and a validator with messages
+// that the policy can understand.
 import { Ajv, type ErrorObject, type Options } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { z } from 'zod'
@@ -16,15 +16,15 @@ export interface InputSchema<Input> {
 
 interface SchemaOptions {
   /**
-   * Not written for us: keywords that we do not know are left alone, as JSON Schema has it, where in a tool of the
-   * user's own they are misspellings.
+   * The schema was not written for hdpo: unknown keywords are ignored, as JSON Schema asks. In a user's own tool they are
+   * misspellings.
    */
   foreign?: boolean
-  /** What errors call it. Default 'input'. */
+  /** The name of the option in errors. Default 'input'. */
   name?: string
 }
 
-/** Throws InvalidOptionError where it declares no arguments object. */
+/** Throws InvalidOptionError where the schema does not describe an object. */
 export function resolveInputSchema(input: unknown, options: SchemaOptions = {}): InputSchema<unknown> {
   const { name = 'input', foreign = false } = options
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
@@ -50,7 +50,7 @@ function fromZod(schema: z.ZodType, name: string): InputSchema<unknown> {
   }
 }
 
-/** What the policy writes is the schema's input; defaults and transformations come after. */
+/** The policy writes the schema's input type; defaults and transformations are applied after it. */
 function zodToJsonSchema(schema: z.ZodType, name: string): JsonSchema {
   try {
     return z.toJSONSchema(schema, { io: 'input' })
@@ -95,7 +95,7 @@ function checkIsObject(parameters: JsonSchema, name: string): void {
   throw new InvalidOptionError(`${name}.type`, '"object"', parameters.type)
 }
 
-/** RFC 6901 to a list of keys. */
+/** Turns a JSON Pointer (RFC 6901) into a list of keys. */
 function pathOf({ instancePath }: ErrorObject): string[] {
   return instancePath
     .split('/')

@@ -1,4 +1,4 @@
-// JavaScript for a policy, in a sandbox: QuickJS in WebAssembly; the language and console, nothing of Node.
+// A sandboxed JavaScript for a policy: QuickJS in WebAssembly, with the language and console, without Node's APIs.
 import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -27,7 +27,7 @@ export async function javascriptTool(options: SandboxOptions = {}): Promise<Code
   })
 }
 
-/** QuickJS, its WebAssembly, and the constants that both import: where they are, and where links to them are. */
+/** Finds QuickJS, its WebAssembly and the constants package that both import, with the links to that package in node_modules. */
 function findQuickJS() {
   const ours = createRequire(import.meta.url)
   const core = ours.resolve('quickjs-emscripten-core')
@@ -43,12 +43,12 @@ function findQuickJS() {
   }
 }
 
-/** Of the ES module beside the CommonJS one: both packages name them alike. */
+/** The URL of the ES module, which both packages have beside the CommonJS file, under the same name. */
 function moduleUrl(entry: string): string {
   return pathToFileURL(entry.replace(/\.js$/, '.mjs')).href
 }
 
-/** Both keep their entries in dist. */
+/** Both packages have their entry in dist/. */
 function packageFolder(entry: string): string {
   return dirname(dirname(entry))
 }

@@ -1,4 +1,4 @@
-// The tools of an MCP server, as tools of a rollout.
+// Offers the tools of an MCP server as tools of a rollout.
 import type { Tool as McpTool } from '@modelcontextprotocol/client'
 import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
@@ -20,18 +20,18 @@ export type { McpOptions, McpServer }
 
 export interface McpConnection {
   tools: Tool[]
-  /** How often the server had to be started or connected to again. */
+  /** How often the server was restarted or connected to again. */
   readonly restarts: number
-  /** Ends the program or the session, as each tool's close does. Needed before the process can exit. */
+  /** Ends the program or the session, as closing one of its tools does. Must be called before the process can exit. */
   close(): Promise<void>
 }
 
-// The connection's own limit comes first, and knows why.
+// Added to the tool's time-out, so that the connection's own, which gives the reason, comes first.
 const graceTime = 5000
 
 /**
- * Connects over stdio (`command`) or streamable HTTP (`url`) and lists the tools. Rejects where the server cannot be
- * reached, has two tools of one name, or one that no rollout can offer; with InvalidOptionError for wrong options.
+ * Connects over stdio (`command`) or streamable HTTP (`url`) and lists the tools. Rejects where the server cannot be reached, has
+ * two tools of one name, or has a tool that a rollout cannot offer; with InvalidOptionError for wrong options.
  */
 export async function connectMcp(server: McpServer): Promise<McpConnection> {
   const { prefix, only, timeout, patience, maxMessageBytes, ...address } = readOptions(
@@ -40,7 +40,7 @@ export async function connectMcp(server: McpServer): Promise<McpConnection> {
     'connectMcp',
   )
   const settings = { timeout, patience, maxMessageBytes }
-  // The client is half a second of loading, for those who have a server alone.
+  // Loading the MCP client takes half a second, so only those who connect to a server pay for it.
   const { McpLink } = await import('./mcp/link.js')
   const link = await McpLink.open(address as McpProgram | McpEndpoint, settings)
   try {
@@ -84,7 +84,7 @@ function inputOf(tool: McpTool) {
   }
 }
 
-/** Older dialects than draft-07 are read as the present one, from which tools' schemas hardly differ. */
+/** Dialects before draft-07 are read as the current one; schemas of tools hardly differ between them. */
 function withKnownDialect(schema: Record<string, unknown>): Record<string, unknown> {
   const { $schema, ...rest } = schema
   return /draft-07|2020-12/.test(String($schema)) ? schema : rest
@@ -101,7 +101,7 @@ function select(tools: readonly McpTool[], only: readonly string[] | undefined):
   return tools.filter(({ name }) => only.includes(name))
 }
 
-/** Names may also have become the same, or too long, by being made fit. */
+/** Checks the tools' names after they were adapted, which may make two equal or one too long. */
 function checkNames(tools: readonly Tool[], listed: readonly McpTool[]): void {
   for (const [index, { name }] of tools.entries()) {
     const first = tools.findIndex((tool) => tool.name === name)

@@ -1,5 +1,5 @@
-// Python for a policy, in a sandbox: CPython in WebAssembly (Pyodide), its standard library and nothing else; no
-// network, no files of this machine, no processes.
+// A sandboxed Python for a policy: CPython in WebAssembly (Pyodide) with its standard library alone; no network, no files of this
+// machine, no processes.
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -15,8 +15,8 @@ const description =
   'calls. The standard library is there; there is no network and no file of the machine.'
 
 /**
- * Needs the package pyodide (14 MB, hence not a dependency): `npm install pyodide`. Resolves once a first
- * interpreter runs; rejects with what is missing.
+ * Needs the package pyodide, which is not a dependency because it has 14 MB: `npm install pyodide`. Resolves once a first
+ * interpreter runs; otherwise rejects with what is missing.
  */
 export async function pythonTool(options: SandboxOptions = {}): Promise<CodeTool> {
   const limits = resolveSandboxOptions(options, 'python')

@@ -1,4 +1,4 @@
-// Full-text search over a user's own documents, in memory (BM25, minisearch): an index, and the tool over it.
+// Full-text search over a user's own documents, in memory (BM25, minisearch): the index, and the tool that searches it.
 import MiniSearch from 'minisearch'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
@@ -21,37 +21,37 @@ export type { DocumentFields, TextDocument }
 export const textIndexShape = {
   /** Names of the fields in JSONL lines. */
   fields: documentFields.prefault({}),
-  /** Longest passage in characters. Default 1,000. */
+  /** Characters of the longest passage. Default 1,000. */
   passageCharacters: z.int().min(50).default(1000),
 }
 const textIndexOptions = z.strictObject(textIndexShape)
 export interface TextIndexOptions extends OptionsOf<typeof textIndexShape> {}
 
 export interface SearchResult extends Passage {
-  /** Comparable within one search. */
+  /** Comparable only within one search. */
   score: number
 }
 
 export interface TextIndex {
   readonly documents: number
   readonly passages: number
-  /** Best first, ties in order of the documents. */
+  /** The best results first; equal scores in the order of the documents. */
   search(query: string, limit?: number): SearchResult[]
 }
 
 export const searchToolShape = {
-  /** What buildTextIndex returns. */
+  /** The index, as buildTextIndex returns it. */
   index: kind<TextIndex>(
     'what buildTextIndex returns',
     (value) => typeof (value as TextIndex | null)?.search === 'function',
   ),
-  /** What the policy calls it. Default 'search'. */
+  /** The name that the policy calls the tool by. Default 'search'. */
   name: toolName.default('search'),
-  /** What the policy reads about it. Default: that it searches documents. */
+  /** The description that the policy reads. Default: that it searches documents. */
   description: toolDescription.default(
     'Full-text search over documents. Returns the passages that match best.',
   ),
-  /** Passages of one result. Default 3. */
+  /** Passages per result. Default 3. */
   results: count.default(3),
   /** What one call costs: a number, or a function of the finished call. Default: the reward counts calls. */
   cost: toolCost.optional(),
@@ -60,8 +60,8 @@ const searchToolOptions = z.strictObject(searchToolShape)
 export interface SearchToolOptions extends OptionsOf<typeof searchToolShape> {}
 
 /**
- * From paths of files and folders (Markdown, text, JSONL), or from documents. Rejects, naming file and line, for what
- * cannot be read; for two documents of one id; and where there is nothing to index.
+ * Indexes files and folders (Markdown, text, JSONL) by path, or documents given as objects. Rejects, naming file and line, for
+ * what cannot be read; also for two documents with one id, and where there is nothing to index.
  */
 export async function buildTextIndex(
   source: string | readonly string[] | Iterable<TextDocument> | AsyncIterable<TextDocument>,
@@ -82,7 +82,7 @@ export async function buildTextIndex(
   return createIndex(passages, ids.size)
 }
 
-/** What a policy searches with. Throws InvalidOptionError. */
+/** A tool that searches the index. Throws InvalidOptionError. */
 export function searchTool(options: SearchToolOptions): Tool<{ query: string }> {
   const { index, results, ...tool } = readOptions(searchToolOptions, options, 'searchTool')
   return defineTool({
@@ -118,7 +118,7 @@ function createIndex(passages: readonly Passage[], documents: number): TextIndex
     processTerm: (term) => plainLetters(term),
     searchOptions: {
       boost: { title: 2 },
-      // An ending or a letter off still finds, and ranks below what matches.
+      // Prefixes and misspellings by a letter also match, with a lower rank.
       prefix: (term) => term.length >= 4,
       fuzzy: (term) => (term.length >= 5 ? 0.2 : false),
       weights: { prefix: 0.3, fuzzy: 0.2 },
@@ -139,7 +139,7 @@ function createIndex(passages: readonly Passage[], documents: number): TextIndex
   }
 }
 
-/** Lower case, without accents: as people type. */
+/** Lower case without accents, so that queries match as people type them. */
 function plainLetters(term: string): string {
   return term.normalize('NFD').replaceAll(/\p{M}/gu, '').toLowerCase()
 }

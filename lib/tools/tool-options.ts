@@ -1,4 +1,4 @@
-// What a tool is made of.
+// Options of defineTool.
 import { z } from 'zod'
 import { callback, kind, milliseconds, notNegative, textOf } from '../core/option-kinds.js'
 import type { FinishedToolCall, ToolContext } from './types.js'
@@ -11,20 +11,20 @@ export const toolDescription = textOf(
 )
 
 export const toolShape = {
-  /** Letters, digits, _ and -, 64 characters at most. */
+  /** Letters, digits, _ and -; at most 64 characters. */
   name: toolName,
-  /** What the policy reads about it. */
+  /** The description that the policy reads. */
   description: toolDescription,
   /** Zod 4 schema of an object, or JSON Schema (2020-12, or draft-07 where `$schema` says so) with type "object". */
   input: kind<object>(
     'a zod schema or a JSON Schema object',
     (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
   ),
-  /** Milliseconds of one call. Default: the rollout's `toolTimeout`. */
+  /** Milliseconds per call. Default: the rollout's `toolTimeout`. */
   timeout: milliseconds.optional(),
-  /** What one call costs: a number, or a function of the finished call. 0 or more. Default: the reward counts calls. */
+  /** What one call costs: a number, or a function of the finished call; at least 0. Default: the reward counts calls. */
   cost: toolCost.optional(),
-  /** Gives the result of a call. */
+  /** Runs the call and returns its result. */
   run: callback<(input: never, context: ToolContext) => unknown>(),
 }
 export const toolOptions = z.strictObject(toolShape)

@@ -1,22 +1,22 @@
-// A result that is more than text. Policies read text only so far: images have their place in a result, and
-// whoever returns one is told that it does not reach the policy.
+// A result that is more than text. A result may hold images, but policies read only text so far; a tool that returns only images
+// fails with a message that says so.
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { kind, textOf } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 
 const imageShape = {
-  /** The image, encoded as `mediaType` says. */
+  /** The encoded image, of type `mediaType`. */
   data: kind<Uint8Array>('a Uint8Array', (value) => value instanceof Uint8Array),
-  /** Such as image/png. */
+  /** The image's media type, such as image/png. */
   mediaType: textOf('a media type that begins with image/', /^image\//),
 }
 export interface ToolImage extends OptionsOf<typeof imageShape> {}
 
 export const toolOutputShape = {
-  /** What the policy reads. Default: empty. */
+  /** The text that the policy reads. Default: empty. */
   text: z.string().default(''),
-  /** Images, which no policy sees so far. Default: none. */
+  /** Images, which no policy can see yet. Default: none. */
   images: z.array(z.strictObject(imageShape)).readonly().default([]),
 }
 const toolOutput = z.strictObject(toolOutputShape)
@@ -33,7 +33,7 @@ export class ToolOutput {
     this.images = images
   }
 
-  /** For a policy that reads text only. Throws where there are images and nothing else. */
+  /** The text for a policy. Throws where the output holds images and no text. */
   toText(): string {
     if (this.images.length === 0) return this.text
     const kinds = [...new Set(this.images.map(({ mediaType }) => mediaType))].join(', ')

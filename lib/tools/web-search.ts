@@ -1,4 +1,4 @@
-// Search of the web, through whichever service the user has a key for.
+// Web search through the service that the user has a key for.
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import pLimit from 'p-limit'
@@ -17,7 +17,7 @@ import { type WebAnswer, type WebSearchProvider, webSearchServices } from './web
 
 export type { WebSearchOptions, WebSearchProvider }
 
-/** Throws InvalidOptionError; ERR_API_KEY, naming the environment variable, where there is no key. */
+/** Throws InvalidOptionError, or ERR_API_KEY, which names the environment variable, where there is no key. */
 export function webSearchTool(given: WebSearchOptions): Tool<{ query: string }> {
   const options = readOptions(webSearchOptions, given, 'webSearchTool')
   refuseImages(options.kind)
@@ -33,7 +33,7 @@ export function webSearchTool(given: WebSearchOptions): Tool<{ query: string }> 
   })
 }
 
-/** Answers from the cache where it has them; one request for a query that several rollouts make at once. */
+/** Takes answers from the cache where it has them; rollouts that ask the same query at once share one request. */
 function createSearch(options: ResolvedWebSearch) {
   const { provider, results, country, language, cache: folder = defaultCacheFolder() } = options
   const { timeout, retries, minimumDelay, maximumDelay } = options
@@ -66,7 +66,7 @@ function createSearch(options: ResolvedWebSearch) {
   }
   return async (query: string, signal: AbortSignal): Promise<WebAnswer> => {
     const asked = cacheKey(provider, url, query, about)
-    // Others may be waiting for the same answer: an abort leaves it, the request goes on.
+    // Other rollouts may wait for the same answer, so an abort ends only this wait, not the request.
     return untilAborted(signal, () => {
       const found = underWay.get(asked) ?? find(query, asked).finally(() => underWay.delete(asked))
       underWay.set(asked, found)
@@ -94,7 +94,7 @@ function describe({ direct, results }: WebAnswer, query: string): string {
   return [...(direct ? [`Answer: ${direct}`] : []), ...pages].join('\n\n')
 }
 
-/** Where caches belong: XDG_CACHE_HOME, or .cache at home. */
+/** The user's cache folder: XDG_CACHE_HOME, or ~/.cache. */
 function defaultCacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'hdpo', 'web-search')
 }
@@ -120,7 +120,7 @@ function keyOf({ apiKey }: ResolvedWebSearch, variable: string): string {
   return key
 }
 
-/** All attempts and the waits between them, and as long again for a place. */
+/** Milliseconds of all attempts and the waits between them, doubled for the time in the queue. */
 function longestCall({ timeout, retries, maximumDelay }: ResolvedWebSearch): number {
   return Math.min(2 * (timeout * (retries + 1) + maximumDelay * retries), 2 ** 31 - 1)
 }

@@ -1,4 +1,5 @@
-// Server-sent events: the state of all runs, whenever one has changed. One timer for each open page; a look costs two stats a run.
+// Server-sent events with the state of all runs, sent whenever one has changed. Each open page has one timer; a check takes two
+// stat calls per run.
 import type { UiContext } from './ui-context.js'
 
 export function changeStream({ runs, interval, warn }: UiContext, signal: AbortSignal): Response {
@@ -14,7 +15,7 @@ export function changeStream({ runs, interval, warn }: UiContext, signal: AbortS
           await Promise.all(found.map((run) => run.refresh(interval)))
           const state = JSON.stringify(found.map((run) => run.status()))
           if (signal.aborted) return
-          // A comment now and then tells both sides that the other is still there.
+          // Where nothing has changed, a comment shows both sides that the connection is alive.
           controller.enqueue(encoder.encode(state === last ? ':\n\n' : `event: runs\ndata: ${state}\n\n`))
           last = state
         } catch (error) {

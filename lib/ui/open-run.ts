@@ -1,4 +1,4 @@
-// One run folder behind the dashboard: its index, kept up to date in slices so that a request never waits for a whole run.
+// One run folder of the dashboard. Its index is updated in slices, so that a request never waits for a whole run.
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { loadTokenizer } from '../policy/tokenizer.js'
@@ -6,9 +6,9 @@ import type { Tokenizer } from '../policy/types.js'
 import type { IndexProgress } from '../run/store/index-run.js'
 import { RunStore } from '../run/store/run-store.js'
 
-// Longest that one slice of indexing holds the event loop, plus one file.
+// The longest that one slice of indexing blocks the event loop, plus one file.
 const sliceMilliseconds = 30
-// A run that has written within so many milliseconds is still training.
+// A run that has written within this time counts as still training.
 const liveMilliseconds = 30_000
 
 interface RunStatus {
@@ -16,7 +16,7 @@ interface RunStatus {
   lastStep: number
   rollouts: number
   live: boolean
-  /** While older steps are indexed. */
+  /** Present while older steps are being indexed. */
   indexing?: IndexProgress
   error?: string
 }
@@ -37,7 +37,7 @@ export class OpenRun {
     this.store = RunStore.open(path)
   }
 
-  /** Once the index has what the files had when it was called, or `milliseconds` later. */
+  /** Resolves once the index has what the files held at the call, or after `milliseconds`. */
   async refresh(milliseconds: number): Promise<void> {
     const seen = this.#filesState()
     if (seen !== this.#seen && !this.#working) {
@@ -68,7 +68,7 @@ export class OpenRun {
     }
   }
 
-  /** Of the policy that the run saved; undefined before its first checkpoint. */
+  /** The tokenizer of the policy that the run saved; undefined before its first checkpoint. */
   tokenizer(): Tokenizer | undefined {
     if (!this.#tokenizer) {
       const folder = this.#tokenizerFolder()

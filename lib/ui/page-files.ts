@@ -1,5 +1,5 @@
-// The files that the page is made of: its own, and two libraries as npm delivers them. Named one by one: no path of a request
-// reaches the file system.
+// The files of the page: its own, and two libraries from npm. They are listed one by one, so no path of a request reaches the
+// file system.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -30,7 +30,8 @@ const files: Record<string, string> = {
 
 const types: Record<string, string> = { html: 'text/html', css: 'text/css', js: 'text/javascript' }
 
-// Nothing from elsewhere, no inline script: a text of a run that looked like markup could not run even if it were not escaped.
+// Nothing from other origins and no inline scripts: a run's text that looks like markup could not run even if it were not
+// escaped.
 const securityHeaders = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

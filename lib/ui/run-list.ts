@@ -1,9 +1,9 @@
-// The runs under a folder, found anew as they appear.
+// The runs under a folder; new ones are found as they appear.
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, relative, resolve, sep } from 'node:path'
 import { OpenRun } from './open-run.js'
 
-// runs/ -> sweep/ -> setting/ -> seed/
+// Depth of the search: runs/ -> sweep/ -> setting/ -> seed/.
 const deepest = 4
 const contents = new Set(['rollouts', 'checkpoints', 'policy', 'node_modules'])
 

@@ -1,15 +1,15 @@
-// The tokens of a rollout as the page shows them: text, logprob, and what each channel of the loss made of them.
+// The tokens of a rollout as the page shows them: text, logprob, and gradient weight per channel of the loss.
 import { type ClipRange, tokenGradientWeight, tokenRatio } from '../hdpo/token-weight.js'
 import type { Tokenizer } from '../policy/types.js'
 import type { StoredSequence } from '../run/store/run-store.js'
 
 interface ShownToken {
   text: string
-  /** Given tokens (prompt, observations) have the text alone: nothing was chosen, nothing is learnt. */
+  /** Only sampled tokens have a logprob; given ones (prompt, observations) are not trained and have only their text. */
   logprob?: number
-  /** pi / pi_old at the update; only where the run recorded training logprobs. */
+  /** pi / pi_old at the update, where the run recorded training logprobs. */
   ratio?: number
-  /** Gradient weights: channel weight * advantage * ratio, 0 where clipped. */
+  /** Gradient weights: channel weight * advantage * ratio; 0 where clipped. */
   accuracy?: number
   efficiency?: number
 }
@@ -32,7 +32,7 @@ export function showTokens(
     if (sequence.mask[index] !== 1) return { text }
     const logprob = sequence.logprobs[index] as number
     const training = sequence.trainingLogprobs?.[index]
-    // Before the first update of a step the policy is the one that sampled.
+    // Without training logprobs the ratio is taken to be 1, as it is before the first update of a step.
     const ratio = training === undefined ? 1 : tokenRatio(training, logprob)
     return {
       text,
@@ -44,7 +44,7 @@ export function showTokens(
   })
 }
 
-/** A character that several tokens make up stands at the last of them. */
+/** A character that spans several tokens is shown at the last of them. */
 function tokenTexts(tokens: Int32Array, tokenizer: Tokenizer | undefined): string[] {
   if (!tokenizer) return Array.from(tokens, (token) => `[${token}]`)
   const bytes = tokenizer.tokenBytes()
@@ -52,7 +52,7 @@ function tokenTexts(tokens: Int32Array, tokenizer: Tokenizer | undefined): strin
   return Array.from(tokens, (token) => {
     if (token >= tokenizer.vocabSize || token < 0) return `[${token}]`
     const piece = bytes[token] as Uint8Array
-    // Special tokens have no bytes, but a text.
+    // Special tokens have no bytes, so their text is used.
     return piece.length === 0
       ? tokenizer.decode([token], { continues: true })
       : decoder.decode(piece, { stream: true })

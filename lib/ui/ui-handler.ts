@@ -1,4 +1,4 @@
-// Routes of the dashboard, from a web Request to a Response. All of them only read.
+// The dashboard's routes, from a web Request to a Response. None of them writes.
 import { ApiError, apiErrorResponse } from '../http/api-error.js'
 import { authorize } from '../http/authorization.js'
 import type { FetchHandler } from '../http/node-listener.js'
@@ -12,7 +12,7 @@ import { showTokens } from './token-view.js'
 import type { UiContext } from './ui-context.js'
 
 const cookieName = 'hdpo-ui'
-// A request waits so long for the newest of a run to be indexed, then answers with what there is.
+// Milliseconds that a request waits for the newest data of a run to be indexed; then it answers with what there is.
 const indexPatience = 300
 const largestPage = 500
 
@@ -144,7 +144,7 @@ function wholeNumber(query: URLSearchParams, name: string): number | undefined {
   return value
 }
 
-/** /?token=... leaves the token in a cookie that no script reads, and out of the address. */
+/** /?token=... moves the token from the address to a cookie that scripts cannot read. */
 function logIn(url: URL, { token }: UiContext): Response | undefined {
   const given = url.searchParams.get('token')
   if (url.pathname !== '/' || given === null || token === undefined) return undefined
@@ -165,7 +165,7 @@ function cookieAuthorization(request: Request): string | null {
   try {
     return `Bearer ${decodeURIComponent(found.slice(cookieName.length + 1))}`
   } catch {
-    return null // no token of ours: it is refused as a missing one is
+    return null // not a token of ours: refused as a missing one is
   }
 }
 

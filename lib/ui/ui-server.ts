@@ -1,4 +1,4 @@
-// The dashboard: a page over the run folders, live while they train. It reads files and never talks to a trainer.
+// The dashboard: a page over run folders, live while the runs train. It only reads files and never talks to a trainer.
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
@@ -13,13 +13,13 @@ import { createUiHandler } from './ui-handler.js'
 
 export const uiShape = {
   ...listenShape,
-  /** A run folder, or one with run folders in it. */
+  /** A run folder, or a folder that contains run folders. */
   folder: text,
-  /** Needed on anything but loopback. The page asks for it in its address: /?token=... Default: none. */
+  /** The token that the page's address must contain (/?token=...). Needed on any host but loopback. Default: none. */
   token: secret.min(8).optional(),
-  /** Milliseconds between looks at the runs. Default 1,000. */
+  /** Milliseconds between checks for changes of the runs. Default 1,000. */
   interval: milliseconds.default(1000),
-  /** Told of what goes wrong beside the page. Default: process.emitWarning. */
+  /** Called with errors that occur outside of a request. Default: process.emitWarning. */
   onWarning,
 }
 const uiOptions = z.strictObject(uiShape)
@@ -27,7 +27,7 @@ export interface UiOptions extends OptionsOf<typeof uiShape> {}
 
 export interface UiServer {
   url: string
-  /** Runs found at the start. */
+  /** The runs found at the start. */
   runs: string[]
   close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-// hdpo build: compiles the native addon on this machine, for where no prebuilt one fits.
+// hdpo build: compiles the native addon on this machine, where no prebuilt one fits.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'

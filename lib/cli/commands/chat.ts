@@ -32,9 +32,9 @@ export function addChatCommand(program: Command): void {
     .argument('<policy>', 'policy folder')
     .option('--environment <name>', 'atlas, cities, or a module: its tools')
     .option('--tools <names...>', 'built-in tools and modules')
-    .option('--temperature <number>', 'of sampling', positiveNumber, 1)
+    .option('--temperature <number>', 'sampling temperature', positiveNumber, 1)
     .option('--history', 'keep the conversation; by default every question stands alone')
-    .option('--seed <number>', 'of sampling', wholeNumber(0), 0)
+    .option('--seed <number>', 'seed of sampling', wholeNumber(0), 0)
     .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
     .addOption(deviceOption())
     .addHelpText('after', examples('hdpo chat runs/quickstart/hdpo/policy --environment atlas'))
@@ -91,7 +91,7 @@ class ChatConversation {
   }
 }
 
-/** Calls with what they returned, then the last thing the policy said. */
+/** The calls with what they returned, then the policy's last text. */
 function formatReply(rollout: Rollout): string {
   const calls = rollout.toolCalls.flatMap(({ name, arguments: input, outcome, observation }) => [
     pc.cyan(`  ${name}(${JSON.stringify(input)})`),

@@ -1,4 +1,4 @@
-// hdpo compare: a grid of algorithms, weights, settings and seeds, and the report of it.
+// hdpo compare: runs a grid of algorithms, weights, settings and seeds, and writes its report.
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import writeFileAtomic from 'write-file-atomic'
@@ -122,7 +122,7 @@ class TerminalObserver implements CompareObserver {
   #lastStatus = Number.NEGATIVE_INFINITY
 
   progress({ share, secondsLeft, cells, cellsFinished, running }: CompareProgress): void {
-    // Several processes report every step; a log needs a line now and then.
+    // Several processes report every step; a log needs a line only now and then.
     const now = performance.now()
     if (!this.terminal.interactive && now - this.#lastStatus < 30_000) return
     this.#lastStatus = now
@@ -159,7 +159,7 @@ interface JobRun {
   output: string
 }
 
-// A process that a killed comparison left behind ends with its step.
+// A process that a killed comparison left behind ends after its current step.
 const lockPatience = 120_000
 
 function runJob(job: Job, { grid, config, folder, output }: JobRun): Promise<void> {

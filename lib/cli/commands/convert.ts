@@ -1,4 +1,4 @@
-// hdpo convert: a model folder written anew, in another type, in one file or in shards, an adapter merged.
+// hdpo convert: rewrites a model folder in another dtype, in one file or in shards, with its adapter merged.
 import { existsSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -50,7 +50,7 @@ export async function convert(folder: string, output: string, flags: ConvertFlag
   const base = adapter === undefined ? {} : { base: source }
   const description = await describePolicyFolder(loaded, base)
   const dtype = flags.dtype ?? storedPrecision(description)
-  // A product is added to the weights before they are rounded, not after.
+  // The adapter's product is added to the weights before they are rounded, not after.
   const precision = description.adapter ? 'float32' : dtype
   const policy = await Policy.load(loaded, { precision, trainable: false, ...base })
   try {
@@ -66,7 +66,7 @@ export async function convert(folder: string, output: string, flags: ConvertFlag
   console.log(`${target}: ${description.parameters.toLocaleString('en')} parameters in ${dtype}`)
 }
 
-/** bfloat16 where all of it is; float32 holds everything else exactly. */
+/** bfloat16 where all tensors are stored in it; float32, which holds every other type exactly, elsewhere. */
 function storedPrecision({ storedAs }: PolicyDescription): Precision {
   return Object.keys(storedAs).every((dtype) => dtype === 'BF16') ? 'bfloat16' : 'float32'
 }

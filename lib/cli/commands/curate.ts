@@ -1,4 +1,4 @@
-// hdpo curate: cold-start and RL sets out of tasks and tool traces.
+// hdpo curate: makes cold-start and RL sets from tasks and tool traces.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type CurationSummary, curate } from '../../curation/curate.js'

@@ -1,4 +1,4 @@
-// hdpo doctor: what this machine has, and whether the native kernels compute what they should.
+// hdpo doctor: what this machine has, and whether the native kernels compute correct results.
 import { statfs } from 'node:fs/promises'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import { type Command, Option } from 'commander'
@@ -95,7 +95,7 @@ async function checkAddon(): Promise<Finding[]> {
   ]
 }
 
-/** No GPU is no fault: hdpo runs on the CPU. */
+/** A missing GPU is not reported as a fault: hdpo runs on the CPU. */
 export function describeCuda(status: CudaStatus): string {
   const { usable, missing, device, capability, driver, runtime, cublas, graphs, totalBytes, freeBytes } =
     status

@@ -42,18 +42,18 @@ export function describeEvalCommand(command: Command): Command {
   addTargetOptions(command)
   addTaskOptions(command)
   return command
-    .option('--samples <number>', 'rollouts of each task', wholeNumber(1), 1)
+    .option('--samples <number>', 'rollouts per task', wholeNumber(1), 1)
     .option('--known', 'first ask 8 times without tools, then tell redundant calls from needed ones')
     .option('--known-from <file>', 'take what is known without tools from an earlier --output')
     .option('--limit <number>', 'ask only the first tasks', wholeNumber(1))
-    .option('--max-turns <number>', 'of a rollout (default: 10)', wholeNumber(1))
+    .option('--max-turns <number>', 'most assistant turns per rollout (default: 10)', wholeNumber(1))
     .option(
       '--temperature <number>',
       "default: 1 for a policy, the endpoint's own for an endpoint",
       positiveNumber,
     )
     .addOption(new Option('--tool-choice <choice>', 'default: auto').choices(['auto', 'none', 'required']))
-    .option('--seed <number>', 'of sampling, and of the environment', wholeNumber(0), 0)
+    .option('--seed <number>', 'seed of sampling and of the environment', wholeNumber(0), 0)
     .option('--rollouts <file>', 'write every rollout as JSONL')
     .option('--output <file>', 'write all measures as JSON')
     .option('--json', 'print JSON')
@@ -80,9 +80,9 @@ function addTargetOptions(command: Command): void {
     .option('--agent <module>', 'instead of a policy: a function that asks your agent, with its own tools')
     .option('--system <text>', 'system message before every question of an endpoint')
     .option('--concurrency <number>', 'rollouts of an endpoint or agent at once', wholeNumber(1), 8)
-    .option('--timeout <seconds>', 'of a request to the endpoint', positiveNumber, 120)
-    .option('--retries <number>', 'of a request that failed', wholeNumber(0), 4)
-    .option('--prices <prompt,completion>', 'of a million tokens, e.g. 0.25,2', tokenPrices)
+    .option('--timeout <seconds>', 'longest wait for the endpoint per request', positiveNumber, 120)
+    .option('--retries <number>', 'how often a failed request is repeated', wholeNumber(0), 4)
+    .option('--prices <prompt,completion>', 'price per million tokens, e.g. 0.25,2', tokenPrices)
 }
 
 function addTaskOptions(command: Command): void {

@@ -1,4 +1,4 @@
-// What hdpo eval prints, and what --output keeps.
+// What hdpo eval prints, and what --output saves.
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
@@ -12,18 +12,18 @@ import { formatTable, percent } from '../terminal/table.js'
 export interface EvalOutput {
   target: string
   questions: number
-  /** Of each question. */
+  /** How often each question is asked. */
   samples: number
   rollouts: number
   ungradedRollouts: number
   seed: number
-  /** Each with its 95% interval. */
+  /** Each measure has its 95% interval. */
   measures: EvaluationMeasures
-  /** Seconds of an endpoint's or agent's rollout. */
+  /** Seconds that a rollout took; absent for a policy in this process. */
   latency?: { median: number; percentile95: number }
-  /** Calls by outcome. */
+  /** Number of calls by outcome. */
   calls: Evaluation['summary']['calls']
-  /** Rollouts by why they ended. */
+  /** Number of rollouts by why they ended. */
   ends: Evaluation['summary']['ends']
   known?: { knownQuestions: number; neededQuestions: number } & KeptKnowledge
 }
@@ -32,7 +32,7 @@ const keptKnowledge = z.object({
   known: z.object({ samples: z.int().min(1), rightShare: z.array(z.tuple([z.string(), z.number()])) }),
 })
 
-/** Of an earlier --output. */
+/** Reads the knowledge that an earlier --output saved. */
 export async function readKnowledge(path: string): Promise<Knowledge> {
   let value: unknown
   try {

@@ -1,4 +1,4 @@
-// What hdpo eval asks: a policy folder, a model behind a chat API, or somebody's own agent.
+// What hdpo eval evaluates: a policy folder, a model behind a chat API, or a user's own agent.
 import { resolve } from 'node:path'
 import pLimit from 'p-limit'
 import { allOrNone } from '../../core/all-or-none.js'
@@ -18,7 +18,7 @@ import { policyOptions } from '../config/policy-options.js'
 import type { EvalFlags } from './eval-flags.js'
 
 export interface EvalTarget {
-  /** For people and for --output. */
+  /** Shown to people and written to --output. */
   name: string
   asking: Pick<EvaluateOptions, 'policy' | 'play'>
   close(): Promise<void>

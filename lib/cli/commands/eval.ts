@@ -1,4 +1,4 @@
-// hdpo eval: how right an agent is, and which of its tool calls it needs.
+// hdpo eval: how accurate an agent is, and which of its tool calls it needs.
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import writeFileAtomic from 'write-file-atomic'
@@ -44,7 +44,7 @@ async function runEval(policyFolder: string | undefined, flags: EvalFlags): Prom
 async function evaluateIn(environment: Environment, target: EvalTarget, flags: EvalFlags): Promise<void> {
   const tasks = await takeTasks(environment.heldOutTasks ?? environment.tasks, flags.limit)
   if (tasks.length === 0) throw new HdpoError('ERR_CONFIG', 'there are no tasks to ask')
-  // Progress goes beside the results, which --json hands to another program.
+  // Progress goes to stderr, because --json hands stdout to another program.
   const terminal = new Terminal(process.stderr)
   const interrupt = listenForInterrupt((line) => terminal.line(line))
   const asking = {

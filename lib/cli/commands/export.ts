@@ -1,4 +1,4 @@
-// hdpo export: a run's metrics, rollouts or tokens as a file for other tools.
+// hdpo export: writes a run's metrics, rollouts or tokens as a file for other tools.
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { exportFormats, exportRun, exportTables } from '../../run/export/export-run.js'

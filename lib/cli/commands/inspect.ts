@@ -19,7 +19,7 @@ interface InspectFlags {
 interface TrainingChoice {
   name: string
   memory: MemoryEstimate
-  /** In the memory that is free now, of all that the machine has, or not. */
+  /** 'yes': it fits into the memory that is free now; 'if memory is freed': into the memory of the machine. */
   fits: 'yes' | 'if memory is freed' | 'no'
 }
 
@@ -29,8 +29,8 @@ export function addInspectCommand(program: Command): void {
     .description('what a model folder is, and the memory that each way of training it takes')
     .argument('<folder>', 'a model as downloaded, a saved policy, or a LoRA adapter')
     .option('--base <folder>', "an adapter's base model, if not where the adapter says")
-    .option('--rank <number>', 'LoRA rank to reckon with', wholeNumber(1), 32)
-    .option('--micro-batch-tokens <number>', 'tokens of a micro-batch to reckon with', wholeNumber(1), 2048)
+    .option('--rank <number>', 'LoRA rank for the estimate', wholeNumber(1), 32)
+    .option('--micro-batch-tokens <number>', 'tokens per micro-batch for the estimate', wholeNumber(1), 2048)
     .option('--json', 'print JSON')
     .addHelpText('after', examples('hdpo inspect ./Qwen3-0.6B', 'hdpo inspect runs/manual/policy --json'))
     .action(async (folder: string, flags: InspectFlags) => {

@@ -103,7 +103,7 @@ export function resumeCommand(flags: StartedWith): string {
   ].join(' ')
 }
 
-// Lines in a log: often enough to see that it goes on, seldom enough not to bury the rest.
+// Lines in a log: often enough to show that it goes on, seldom enough not to bury the rest.
 const secondsBetweenLines = 10
 
 class TerminalObserver implements QuickstartObserver {

@@ -1,4 +1,4 @@
-// What `hdpo sft` and `hdpo train` share: the steps, a line each, then the policy's folder and what became of the run.
+// What `hdpo sft` and `hdpo train` share: they print a line per step, save the policy, and say how the run ended.
 import { join } from 'node:path'
 import type { TrainingRecord } from '../../policy/model-card.js'
 import type { Policy } from '../../policy/policy.js'
@@ -14,14 +14,14 @@ interface TrainingRun<Step extends RecordedStep, Trained extends { steps: number
   output: string
   resume: boolean
   terminal: Terminal
-  /** Returns with `steps` the last step that was taken. */
+  /** Resolves with the number of the last step taken in `steps`. */
   train: (run: RunOptions, onStep: (step: Step) => void) => Promise<Trained>
   describe: (step: Step, eta: string) => string
   /** What the model card says. */
   record: (trained: Trained) => TrainingRecord
 }
 
-/** Ctrl-C finishes the step that is under way, saves, and ends the run. */
+/** Trains and saves the policy. Ctrl-C finishes the running step, saves, and ends the run. */
 export async function runTraining<Step extends RecordedStep, Trained extends { steps: number }>(
   training: TrainingRun<Step, Trained>,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-// hdpo doctor --self-test: every op of a device beside a reference, with times and shares of what the device can do.
+// hdpo doctor --self-test: every op of a device beside a reference, with times and shares of the device's peak.
 import type { SelfTestOp, SelfTestReport } from '../../native/addon.js'
 import { formatTable, percent } from '../terminal/table.js'
 

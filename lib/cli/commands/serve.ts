@@ -31,12 +31,12 @@ export function addServeCommand(program: Command): void {
     .command('serve')
     .description("serve a policy over OpenAI's chat completions API and record rollouts")
     .argument('<policy>', 'policy folder')
-    .option('--host <address>', 'anything but loopback needs a token', '127.0.0.1')
-    .option('--port <number>', '0: any that is free', port, 8000)
+    .option('--host <address>', 'address to listen on; any but loopback needs a token', '127.0.0.1')
+    .option('--port <number>', 'port; 0 takes any free one', port, 8000)
     .option('--token <secret>', 'API key that requests need (better in the environment: HDPO_TOKEN)')
     .option('--name <model>', "what requests call it (default: the folder's name)")
     .option('--alias <models...>', 'other names that requests may use')
-    .option('--temperature <number>', 'of requests that give none', positiveNumber, 1)
+    .option('--temperature <number>', 'temperature of requests that give none', positiveNumber, 1)
     .option('--max-body <MiB>', 'largest body of a request', positiveNumber, 4)
     .option(
       '--idle-timeout <seconds>',
@@ -47,7 +47,7 @@ export function addServeCommand(program: Command): void {
     .option('--output <folder>', 'append rollouts to rollouts.jsonl there')
     .option('--threads <number>', 'CPU threads (default: all)', wholeNumber(1))
     .addOption(deviceOption())
-    .option('--kv-budget <MiB>', 'memory for cached keys and values', positiveNumber)
+    .option('--kv-budget <MiB>', 'memory for the KV cache', positiveNumber)
     .addHelpText(
       'after',
       examples(
@@ -75,7 +75,7 @@ async function runServe(folder: string, flags: ServeFlags): Promise<void> {
   }
 }
 
-/** Listens, and says where. */
+/** Starts to listen, and prints the address. */
 export async function startServing(
   policy: RolloutPolicy,
   folder: string,

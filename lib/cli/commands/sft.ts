@@ -1,4 +1,4 @@
-// hdpo sft: supervised training from a config file, the cold start before `hdpo train`.
+// hdpo sft: supervised training from a config file, usually the cold start before `hdpo train`.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../../core/errors.js'

@@ -88,7 +88,7 @@ async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   }
 }
 
-/** The keys of the config that the Trainer takes as they are. */
+/** The keys of the config that the Trainer takes unchanged. */
 function trainerSettings(config: TrainConfig) {
   const {
     policy,
@@ -108,7 +108,7 @@ function trainerSettings(config: TrainConfig) {
   return splitPolicyKeys(rest).settings
 }
 
-/** What the evaluations before and while training ask. */
+/** What the evaluations before and during training ask. */
 async function evaluationOf(
   { every, samples, tasks: limit }: NonNullable<TrainConfig['evaluate']>,
   environment: Environment,
@@ -124,7 +124,7 @@ async function evaluationOf(
   return { tasks, every, reward, ...(samples !== undefined && { samples }) }
 }
 
-/** The policy before training, so that the evaluations can tell redundant calls from needed ones. */
+/** Measures the policy before training, so that the evaluations can tell redundant calls from needed ones. */
 async function measure(
   { rollout, seed = 0 }: TrainConfig,
   policy: Policy,
@@ -135,7 +135,7 @@ async function measure(
   const questions = asked.tasks.length
   terminal.status(`measuring what the policy knows: ${questions} questions, 8 times each, tools off`)
   const start = await measureStart({
-    // With the seed with which the trainer evaluates.
+    // This is the seed that the trainer's own evaluations use.
     heldOut: { ...asked, policy, tools, ...(rollout && { rollout }), seed: deriveSeed(seed, 'evaluate') },
     known: { seed },
     onKnowledge: ({ known, needed }) => {

@@ -1,10 +1,10 @@
-// What the model card of a trained policy says of its training, from the config and the evaluations of the run.
+// What the model card of a trained policy says about its training, from the config and the evaluations of the run.
 
 import type { EvaluationSummary } from '../../evaluation/evaluate.js'
 import type { TrainingRecord } from '../../policy/model-card.js'
 import type { TrainConfig } from '../config/config-schema.js'
 
-/** The measurements worth comparing, by what the card calls them. */
+/** The measurements worth comparing, with their names on the card. */
 const measured: readonly [string, keyof EvaluationSummary][] = [
   ['accuracy on held-out questions', 'accuracy'],
   ['calls per rollout', 'callsPerRollout'],
@@ -12,7 +12,7 @@ const measured: readonly [string, keyof EvaluationSummary][] = [
   ['needed call rate', 'neededCallRate'],
 ]
 
-/** `before` and `after`: the same evaluation before the first step and at the last one that had any. */
+/** `before` is the evaluation before the first step; `after` is the last evaluation of the run, on the same questions. */
 export function trainingRecord(
   config: TrainConfig,
   steps: number,

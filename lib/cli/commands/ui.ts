@@ -18,8 +18,8 @@ export function addUiCommand(program: Command): void {
     .command('ui')
     .description('look at runs in the browser: curves, comparisons, every rollout')
     .argument('[folder]', 'a run folder, or one with run folders in it', 'runs')
-    .option('--host <address>', 'anything but loopback needs a token', '127.0.0.1')
-    .option('--port <number>', '0: any that is free', port, 7860)
+    .option('--host <address>', 'address to listen on; any but loopback needs a token', '127.0.0.1')
+    .option('--port <number>', 'port; 0 takes any free one', port, 7860)
     .option(
       '--token <secret>',
       'what the page needs (better in the environment: HDPO_TOKEN; default off loopback: a random one)',
@@ -42,7 +42,7 @@ async function runUi(folder: string, flags: UiFlags): Promise<void> {
     onWarning: (message) => console.error(`warning: ${message}`),
   })
   console.log(ui.runs.length === 0 ? `no runs in ${folder} yet` : `runs: ${ui.runs.join(', ')}`)
-  // One that the user chose is not written to the terminal.
+  // A token that the user chose is not written to the terminal.
   console.log(given === undefined && token !== undefined ? `${ui.url}/?token=${token}` : ui.url)
   await interrupted()
   await ui.close()

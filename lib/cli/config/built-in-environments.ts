@@ -1,4 +1,4 @@
-// The task families that come with hdpo, by name, as environments.
+// The built-in task families by name, as environments.
 import { z } from 'zod'
 import { createAtlas } from '../../families/atlas/atlas.js'
 import { citiesShape, createCities } from '../../families/cities/cities.js'
@@ -6,7 +6,7 @@ import { familyShape, type TaskFamily } from '../../families/task-family.js'
 import type { Environment } from '../../trainer/environment.js'
 import { checkConfig } from './config.js'
 
-/** `environmentSettings` of a config, for every built-in family. */
+/** `environmentSettings` of a config, for each built-in family. */
 const { heldOutShare, answerNoise } = familyShape
 export const settingsShape = { heldOutShare, answerNoise }
 export const citiesSettingsShape = { ...settingsShape, count: citiesShape.count }

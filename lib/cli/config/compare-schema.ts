@@ -8,7 +8,7 @@ import { rolloutOptions } from '../../rollout/options.js'
 import { supervisedTrainingShape, usesOneLength } from '../../trainer/supervised-options.js'
 import { trainingShape } from '../../trainer/trainer-options.js'
 
-/** A number of an algorithm, or several: one cell each. */
+/** One number of an algorithm, or several: each becomes a cell. */
 function axis(option: { unwrap(): z.ZodNumber }) {
   return z.union([option.unwrap(), z.array(option.unwrap()).min(1)]).optional()
 }
@@ -20,20 +20,20 @@ const evaluation = z.strictObject(gridEvaluationShape).prefault({})
 const targets = z.strictObject(targetsShape).prefault({})
 
 export const gridSchema = z.strictObject({
-  /** A built-in one's name, or a module whose default export is an environment or a function of { seed, settings } that makes one. */
+  /** A built-in environment's name, or a module whose default export is an environment or a function from { seed, settings } to one. */
   environment: z.string(),
-  /** One comparison in each: `environmentSettings` of reinforcement learning. Default: one, without any. */
+  /** `environmentSettings` of reinforcement learning; each entry is a comparison of its own. Default: one, without any. */
   settings: z.array(z.record(z.string(), z.unknown())).min(1).optional(),
-  /** Each makes a start (a cold start and what is known after it) and a cell of every algorithm and setting. */
+  /** Each seed gives a start (a cold start and what it knows) and one cell per algorithm and setting. */
   seeds: z.array(seed).min(1),
-  /** A policy folder where every cell begins, instead of a cold start for every seed. */
+  /** A policy folder where every cell begins, instead of a cold start per seed. */
   policy: z.string().optional(),
   /** Supervised training of a fresh model, once per seed. */
   coldStart: z
     .strictObject({ epochs, steps: coldSteps, tokensPerStep, optimizer: coldOptimizer })
     .superRefine(usesOneLength)
     .optional(),
-  /** What is compared. One number of an entry may be a list: then it is a cell for each. */
+  /** The algorithms to compare. One number of an entry may be a list, which gives one cell per number. */
   algorithms: z
     .array(
       z.strictObject({
@@ -58,17 +58,17 @@ export const gridSchema = z.strictObject({
     passes,
     miniBatches,
   }),
-  /** Turns, tokens, temperature ... of a rollout. */
+  /** Options of a rollout: turns, tokens, temperature and so on. */
   rollout: rolloutOptions.optional(),
-  /** How every cell is measured, before and after. */
+  /** How every cell is measured, before and after training. */
   evaluation,
-  /** What counts as reached. */
+  /** The targets that a cell counts as reaching. */
   targets,
   /** Processes at once. Default: as many as the machine has cores for. */
   processes: count.optional(),
   /** CPU threads of each process. Default 1. */
   threads: count.default(1),
-  /** How far the processes stand back for others, 0 to 19. */
+  /** The niceness of the processes, 0 to 19: how far they yield to others. */
   nice: z.int().min(0).max(19).optional(),
 })
 

@@ -1,5 +1,5 @@
-// The keys of a config file. Unknown ones are refused. What can be said of an option (type, default, bounds) stands with what it
-// configures; here it is put together.
+// The keys of a config file. Unknown keys are refused. An option's type, default and bounds stand with the code that it
+// configures; here options are composed.
 import { z } from 'zod'
 import { curateShape } from '../../curation/curate.js'
 import { recordedShape } from '../../trainer/recorded-rollouts.js'
@@ -18,7 +18,7 @@ const common = {
   maxSkippedSteps: runShape.maxSkippedSteps,
   index: runShape.index,
   ...trainingKeys,
-  /** Where else the metrics go: names (tensorboard, mlflow), or { name: options }; in a TypeScript config also RunLoggers. Default: nowhere. */
+  /** Loggers that also get the metrics: names (tensorboard, mlflow), or { name: options }; in a TypeScript config also RunLoggers. Default: none. */
   loggers: loggers.exactOptional(),
 }
 
@@ -35,7 +35,7 @@ export const trainSchema = z
       .strictObject({
         every: trainerEvaluationShape.every,
         samples: trainerEvaluationShape.samples,
-        /** At most so many of the held-out tasks. Default: all. */
+        /** How many held-out tasks are asked at most. Default: all. */
         tasks: trainerEvaluationShape.every.optional(),
       })
       .optional(),
@@ -44,9 +44,9 @@ export const trainSchema = z
 
 export const sftSchema = z
   .strictObject({
-    /** A folder to go on from, under either name; without it a fresh model of the sizes in `model`. */
+    /** A folder to go on from, under either key; without one, a fresh model of the sizes in `model` is trained. */
     policy: folderKeys.policy,
-    /** The folder of a model as it was downloaded, or the sizes of a fresh one. */
+    /** The folder of a downloaded model, or the sizes of a fresh one. */
     model: z.union([z.string(), freshModel]).optional(),
     environment: data.environment,
     tools: data.tools,
@@ -59,10 +59,10 @@ export const sftSchema = z
   .superRefine(usesOneLength)
 
 export const curateSchema = z.strictObject({
-  /** The policy before any training: what it knows needs no tool. */
+  /** The policy before any training: tasks that it knows need no tool. */
   ...folderKeys,
   ...data,
-  /** Conversations with tool calls that may become the cold start. */
+  /** Conversations with tool calls, from which the cold-start set is taken. */
   traces: conversations.exactOptional(),
   output: curateShape.output,
   seed: curateShape.seed,

@@ -1,5 +1,4 @@
-// Reads a config file, YAML or TypeScript / JavaScript (default export), and says by key what is wrong with
-// it.
+// Reads a config file, YAML or TypeScript / JavaScript (default export), and reports what is wrong with it by key.
 
 import { readFile } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
@@ -31,7 +30,7 @@ export async function loadConfig<Schema extends z.ZodObject>(
   return { config: checkConfig(value, schema, path), folder: dirname(resolve(path)) }
 }
 
-/** The value as it was given, defaults left out; `where` names its source in messages. */
+/** Checks a config and returns it as it was given, without defaults; `where` names its source in messages. */
 export function checkConfig<Schema extends z.ZodObject>(
   value: unknown,
   schema: Schema,
@@ -63,10 +62,7 @@ async function readConfigFile(path: string): Promise<unknown> {
   }
 }
 
-/**
- * The default export of a module, TypeScript included. It shares this process's modules: what it imports of
- * hdpo is this hdpo.
- */
+/** The default export of a module, TypeScript included. The module runs in this process: when it imports hdpo, it gets this copy. */
 export async function importDefault(path: string): Promise<unknown> {
   const unregister = register()
   let module: { default?: unknown }
@@ -83,8 +79,8 @@ export async function importDefault(path: string): Promise<unknown> {
 }
 
 /**
- * Outside of "type": "module", `export default` is compiled to exports.default, and the import's default is
- * all of exports.
+ * Without "type": "module", `export default` is compiled to exports.default, and the default of an import is the whole exports
+ * object.
  */
 function unwrapCommonJs(exported: unknown): unknown {
   const isCompiled = typeof exported === 'object' && exported !== null && '__esModule' in exported

@@ -55,9 +55,9 @@ export const taskFileShape = {
   path: z.union([text, z.array(text).min(1)]),
   columns: openTasksShape.columns,
   system: openTasksShape.system,
-  /** Share of the tasks, chosen by a hash of the question, that is kept for evaluation. Default: none is. */
+  /** Share of the tasks that is kept for evaluation, chosen by a hash of the question. Default: none is. */
   heldOutShare: splitShape.heldOutShare.optional(),
-  /** Another seed, another split. Default 0. */
+  /** Another seed gives another split. Default 0. */
   splitSeed: splitShape.seed,
   limit: openTasksShape.limit,
 }
@@ -65,7 +65,7 @@ export const taskFileShape = {
 /** A path, a file with its columns, or in a TypeScript config the tasks themselves. */
 const tasks = z.union([text, z.array(task), z.strictObject(taskFileShape)])
 
-// A key itself is never in a config.
+// A config never holds the API key itself.
 const { apiKey: _, cache: __, ...judgeKeys } = rubricShape
 export const judgeConfigShape = {
   ...judgeKeys,
@@ -91,13 +91,13 @@ export const rewardConfigShape = {
   relativeTolerance: numericMatchShape.relativeTolerance.unwrap().optional(),
   /** numeric-match: how far off an answer may be. Default 0. */
   absoluteTolerance: numericMatchShape.absoluteTolerance.unwrap().optional(),
-  /** regex-match: the same for all tasks. Default: each task's answer. */
+  /** regex-match: one pattern for all tasks. Default: each task's answer. */
   pattern: z.string().optional(),
-  /** regex-match: whether the whole answer has to match, white space around it apart. Default true. */
+  /** regex-match: whether the whole answer has to match, apart from surrounding white space. Default true. */
   whole: regexMatchShape.whole.unwrap().optional(),
-  /** json-schema-match: the schema of every right answer. Default: each task's answer. */
+  /** json-schema-match: one schema for all tasks. Default: each task's answer. */
   schema: jsonSchemaMatchShape.schema,
-  /** json-schema-match with `schema`: also the value has to equal the task's answer. Default false. */
+  /** json-schema-match with `schema`: the value also has to equal the task's answer. Default false. */
   equal: jsonSchemaMatchShape.equal.unwrap().optional(),
   /** llm-judge: how the judge is reached. */
   judge: judge.optional(),
@@ -106,19 +106,28 @@ const reward = z.strictObject(rewardConfigShape)
 
 /** Where the questions come from: an environment, or tasks with tools. */
 export const data = {
-  /** A built-in one's name, or a module whose default export is an environment or a function of { seed, settings } that makes one. */
+  /**
+   * The name of a built-in environment, or a module whose default export is an environment or a function from { seed, settings }
+   * to one.
+   */
   environment: text.optional(),
-  /** Settings of the environment: docs/tasks.md has those of built-in ones, a module's function makes of them what it likes. */
+  /** Settings of the environment: those of docs/tasks.md for a built-in one; a module's function gets them as `settings`. */
   environmentSettings: z.record(z.string(), z.unknown()).optional(),
   /** A path, { path, columns ... }, or in a TypeScript config the tasks themselves. Default: the environment's. */
   tasks: tasks.optional(),
-  /** Questions for evaluation, given as `tasks` are. Default: those that `heldOutShare` keeps, or the environment's held-out ones. */
+  /**
+   * Questions for evaluation, in the same forms as `tasks`. Default: those that `heldOutShare` keeps, or the environment's
+   * held-out ones.
+   */
   evaluationTasks: tasks.optional(),
-  /** Names of built-in tools and paths of modules that export tools. In a TypeScript config also tools themselves. */
+  /** Names of built-in tools and paths of modules that export tools; in a TypeScript config also the tools themselves. */
   tools: z.array(z.union([text, tool])).optional(),
   /** How rollouts are graded. Default: as the environment does. */
   reward: reward.optional(),
-  /** Names of environment variables whose values must not be written anywhere, besides those whose names tell. Default: none. */
+  /**
+   * Names of environment variables whose values must not be written anywhere, besides those whose names say that they hold a
+   * secret. Default: none.
+   */
   secrets: z.array(text).optional(),
 }
 

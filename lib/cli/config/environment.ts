@@ -1,5 +1,4 @@
-// What a config trains on: tasks, tools and reward, from a built-in environment, a module, or files and tool
-// names.
+// What a config trains on: tasks, tools and reward, from a built-in environment, from a module, or from files and tool names.
 import { resolve } from 'node:path'
 import type { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
@@ -26,7 +25,7 @@ type DataConfig = Pick<
   'environment' | 'environmentSettings' | 'tasks' | 'evaluationTasks' | 'tools' | 'reward' | 'secrets'
 >
 
-// Those that run code start their interpreters when they are asked for.
+// Tools that run code start their interpreters only when a config asks for them.
 const builtInTools: Record<string, () => Tool | Promise<Tool>> = {
   calculator: () => calculator,
   javascript: javascriptTool,
@@ -34,8 +33,8 @@ const builtInTools: Record<string, () => Tool | Promise<Tool>> = {
 }
 
 /**
- * The environment of a `train` or `eval` config: `environment`, or `tasks` with `tools`; single keys override
- * an environment's.
+ * The environment of a `train` or `eval` config: `environment`, or `tasks` with `tools`. Keys that are given besides
+ * `environment` override its parts.
  */
 export async function resolveEnvironment(
   config: DataConfig,
@@ -61,7 +60,7 @@ export async function resolveEnvironment(
   const own = config.tasks === undefined ? undefined : await resolveTasks(config.tasks, folder)
   const evaluation =
     config.evaluationTasks === undefined ? undefined : await resolveTasks(config.evaluationTasks, folder)
-  // A reward that the config names grades evaluations too.
+  // A reward that the config names also grades evaluations.
   const { evaluationReward: ownEvaluation, ...rest } = base ?? {}
   const evaluationReward = config.reward?.answer === undefined ? ownEvaluation : undefined
   const heldOutTasks = evaluation?.tasks ?? own?.heldOutTasks ?? base?.heldOutTasks
@@ -75,7 +74,7 @@ export async function resolveEnvironment(
   }
 }
 
-/** Lets go of the temporary files behind its tasks. */
+/** Closes the tools and the tasks of an environment, with their temporary files. */
 export async function closeEnvironment({ tools, tasks, heldOutTasks }: Environment): Promise<void> {
   await closeTools(tools)
   await closeTasks(tasks, heldOutTasks)
@@ -100,7 +99,7 @@ export async function loadEnvironment(name: string, context: EnvironmentContext)
   return checkEnvironment(environment, name)
 }
 
-/** Tools by built-in name, from modules (one tool or a list), or as they are. */
+/** Tools by built-in name, from modules (one tool or a list), or given as objects. */
 export async function resolveTools(tools: readonly (string | Tool)[], folder: string): Promise<Tool[]> {
   const resolved: Tool[] = []
   for (const tool of tools) {
@@ -112,7 +111,7 @@ export async function resolveTools(tools: readonly (string | Tool)[], folder: st
   return resolved
 }
 
-/** `warn` is told of imported ones that cannot be trained on. */
+/** Calls `warn` for imported conversations that cannot be trained on. */
 export async function resolveConversations(
   conversations: ConversationsConfig | NonNullable<Environment['conversations']>,
   folder: string,

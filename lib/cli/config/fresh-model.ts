@@ -1,4 +1,4 @@
-// `model` of an sft config: the sizes of a model that does not exist yet.
+// `model` of an sft config: the sizes of a new model with random weights.
 import { z } from 'zod'
 import { count, positive } from '../../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../../core/options.js'
@@ -11,23 +11,23 @@ const freshModelShape = {
   hiddenSize: count,
   /** Layers of the transformer. */
   layers: count,
-  /** Heads of queries in a layer. */
+  /** Query heads per layer. */
   heads: count,
-  /** Heads of keys and values, which query heads share. Default: as many as heads. */
+  /** Key and value heads, which the query heads share. Default: as many as heads. */
   kvHeads: count.optional(),
   /** Width of a head. Default: hiddenSize / heads. */
   headDim: count.optional(),
   /** Width between the two projections of the feed-forward part. */
   intermediateSize: count,
-  /** Tokens of the longest sequence. */
+  /** Length of the longest sequence in tokens. */
   maxPositions: count,
-  /** Base of the rotary frequencies. Default 10,000. */
+  /** Base of the rotary embedding's frequencies. Default 10,000. */
   ropeTheta: positive.default(10_000),
-  /** Added to the mean square in RMS norms. Default 1e-6. */
+  /** Added to the mean square in RMSNorm. Default 1e-6. */
   rmsNormEpsilon: positive.default(1e-6),
   /** Whether the output projection is the embedding. Default true. */
   tieEmbeddings: z.boolean().default(true),
-  /** Whether the projections to queries, keys and values have biases. Default false. */
+  /** Whether the query, key and value projections have biases. Default false. */
   qkvBias: z.boolean().default(false),
   /** Whether queries and keys are normalised per head. Default true. */
   qkNorm: z.boolean().default(true),

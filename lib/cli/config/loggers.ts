@@ -1,4 +1,4 @@
-// `loggers` of a config: names, or names with options, or RunLoggers where the config is TypeScript.
+// `loggers` of a config: names, names with options, or, in a TypeScript config, RunLoggers.
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { kind } from '../../core/option-kinds.js'
@@ -7,7 +7,7 @@ import { prometheus, prometheusShape } from '../../loggers/prometheus.js'
 import { tensorBoard, tensorBoardShape } from '../../loggers/tensorboard.js'
 import type { RunLogger } from '../../loggers/types.js'
 
-// Tokens and registries are no part of a file: the environment has the one, a program the other.
+// A config file holds neither tokens nor registries: a token comes from the environment, a registry from a program.
 const { token: _, ...mlflowKeys } = mlflowShape
 const { register: __, port, host } = prometheusShape
 export const loggerShapes = {
@@ -36,7 +36,7 @@ const logger = z.union([
 export const loggers = z.array(logger)
 export type LoggersConfig = z.input<typeof loggers>
 
-/** Relative paths start at `folder`, the config's. */
+/** Relative paths start at `folder`, the folder of the config. */
 export function resolveLoggers(config: LoggersConfig, folder: string): RunLogger[] {
   return config.map((entry) => {
     if (entry === 'tensorboard') return tensorBoard()

@@ -7,7 +7,7 @@ type PolicyConfig = {
   [Key in keyof typeof trainingKeys]?: z.input<(typeof trainingKeys)[Key]> | undefined
 }
 
-/** How a policy is held in memory, from the keys that every config has. `folder`: what paths in it are relative to. */
+/** How a policy is held in memory, from the keys that every config has. Relative paths start at `folder`. */
 export function policyOptions(config: PolicyConfig, folder = '.'): PolicyOptions {
   const { kvBudgetMiB, base, ...same } = splitPolicyKeys(config).policyConfig
   const given = Object.entries(same).filter(([, value]) => value !== undefined)
@@ -18,7 +18,7 @@ export function policyOptions(config: PolicyConfig, folder = '.'): PolicyOptions
   }
 }
 
-/** The keys of a config that are the policy's, apart from those of the trainer. */
+/** Splits a config's keys into those of the policy and those of the trainer. */
 export function splitPolicyKeys<Config extends PolicyConfig>(
   config: Config,
 ): { policyConfig: PolicyConfig; settings: Omit<Config, keyof PolicyConfig> } {

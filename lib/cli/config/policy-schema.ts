@@ -1,4 +1,4 @@
-// The keys of a config file that say which policy a run begins with, and how it is held.
+// The keys of a config file that say which policy a run begins with, and how it is held in memory.
 import { resolve } from 'node:path'
 import { HdpoError } from '../../core/errors.js'
 import { positive, text } from '../../core/option-kinds.js'
@@ -7,13 +7,13 @@ import { policyShape } from '../../policy/policy-options.js'
 const { device, precision, generationPrecision, threads, kvPrecision, toolFormat, templateVariables, base } =
   policyShape
 
-/** How a policy is held, trained or not. */
+/** How a policy is held in memory, trained or not. */
 export const policyKeys = {
   device,
   precision,
   generationPrecision,
   threads,
-  /** Memory for cached keys and values in MiB. Sequences beyond it wait. Default 128; on a GPU a fifth of its memory. */
+  /** Memory for the KV cache in MiB. Sequences that do not fit wait. Default 128; on a GPU a fifth of its memory. */
   kvBudgetMiB: positive.optional(),
   kvPrecision,
   toolFormat,
@@ -21,22 +21,22 @@ export const policyKeys = {
   base,
 }
 
-/** How it is trained. */
+/** How the policy is trained. */
 export const trainingKeys = {
   ...policyKeys,
   lora: policyShape.lora,
   recompute: policyShape.recompute,
 }
 
-/** A folder, under either name: a policy that hdpo saved, or a model as it was downloaded. */
+/** The folder to begin with, under either key: a policy that hdpo saved, or a downloaded model. */
 export const folderKeys = {
   /** The folder of a policy that hdpo saved. Exactly one of `policy` and `model` is given. */
   policy: text.optional(),
-  /** The folder of a model as it was downloaded. */
+  /** The folder of a downloaded model. */
   model: text.optional(),
 }
 
-/** `where` names the config file, whose folder paths are relative to. */
+/** The folder that the run begins with. Relative paths start at `folder`; `where` names the config file in messages. */
 export function startFolder(
   config: { policy?: string | undefined; model?: string | undefined },
   where: string,

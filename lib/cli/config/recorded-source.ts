@@ -11,13 +11,13 @@ import type { TrainConfig } from './config-schema.js'
 import { resolveEnvironment } from './environment.js'
 import { resolveReward } from './reward.js'
 
-/** Recorded rollouts need no tasks: then what was reported to the server is their reward. */
+/** Recorded rollouts need no tasks: without tasks, their reward is what was reported to the server. */
 export async function trainEnvironment(config: TrainConfig, folder: string): Promise<Environment> {
   const { recordedRollouts: recorded, environment, tasks, evaluate } = config
   if (recorded && evaluate) {
     throw new HdpoError(
       'ERR_CONFIG',
-      'evaluate: whoever played the recorded rollouts is not here to be asked again; leave it out and use hdpo eval',
+      'evaluate: recorded rollouts come from an agent that cannot be asked again here; leave it out and use hdpo eval',
     )
   }
   if (!recorded || environment !== undefined || tasks !== undefined) {
@@ -37,7 +37,7 @@ export async function trainEnvironment(config: TrainConfig, folder: string): Pro
   }
 }
 
-/** What the Trainer is given of it. */
+/** The part of the Trainer's options that says where rollouts come from. */
 export async function trainSource(
   config: TrainConfig,
   folder: string,

@@ -24,7 +24,7 @@ const optionsOf: Record<AnswerRule, readonly (keyof RuleOptions)[]> = {
   'llm-judge': ['judge'],
 }
 
-/** Without `answer` only the weights: how answers are graded is the environment's then. */
+/** Without `answer` only the weights: the environment then grades answers. */
 export async function resolveReward(
   reward: RewardConfig | undefined,
   folder: string,
@@ -80,7 +80,7 @@ async function moduleReward(path: string, folder: string): Promise<AnswerReward>
   )
 }
 
-/** An option that its rule does not read is a mistake: something else was meant. */
+/** Refuses options that the chosen rule does not read: the user meant something else. */
 function refuseOthers(answer: RewardConfig['answer'], options: RuleOptions): void {
   const allowed = typeof answer === 'string' && isAnswerRule(answer) ? optionsOf[answer] : []
   const other = (Object.keys(options) as (keyof RuleOptions)[]).find((key) => !allowed.includes(key))

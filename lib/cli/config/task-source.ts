@@ -7,7 +7,7 @@ import type { TasksConfig } from './data-schema.js'
 
 export interface ResolvedTasks {
   tasks: TaskList
-  /** Where the config asks for a split. */
+  /** Present where the config asks for a split. */
   heldOutTasks?: TaskList
 }
 

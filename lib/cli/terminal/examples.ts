@@ -1,4 +1,4 @@
-/** The end of a command's --help. */
+/** The examples at the end of a command's --help. */
 export function examples(...commands: string[]): string {
   return `\nExamples:\n${commands.map((command) => `  $ ${command}`).join('\n')}\n`
 }

@@ -19,7 +19,7 @@ export function port(text: string): number {
   return value
 }
 
-/** 'question=prompt', 'answer=gold': which column of a data set is what. */
+/** Parses 'question=prompt' or 'answer=gold': which column of a data set holds what. */
 export function columnPair(text: string, before: Record<string, string> = {}): Record<string, string> {
   const [name, column] = text.split('=')
   if (!name || !column || !['question', 'messages', 'answer', 'id'].includes(name)) {
@@ -38,7 +38,7 @@ export function positiveNumber(text: string): number {
   return value
 }
 
-/** Where a policy runs. */
+/** The option that says where a policy runs. */
 export function deviceOption(): Option {
   return new Option('--device <name>', 'where the policy runs; auto: a GPU where one works')
     .choices(devices)

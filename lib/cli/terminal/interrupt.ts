@@ -7,7 +7,7 @@ interface InterruptSource {
 }
 
 interface Interrupt {
-  /** Aborted by the first signal. */
+  /** It is aborted by the first interruption. */
   signal: AbortSignal
   /** Stops listening. */
   dispose(): void
@@ -19,7 +19,7 @@ export function listenForInterrupt(
 ): Interrupt {
   const controller = new AbortController()
   const onSignal = () => {
-    // 130 = 128 + SIGINT, what a shell reports of a process that Ctrl-C ended.
+    // 130 = 128 + SIGINT, the exit code that a shell reports for a process that Ctrl-C ended.
     if (controller.signal.aborted) {
       source.exit(130)
       return
@@ -38,7 +38,7 @@ export function listenForInterrupt(
   }
 }
 
-/** Resolves on the first Ctrl-C or SIGTERM; another one ends the process as always. */
+/** Resolves on the first Ctrl-C or SIGTERM; a second one ends the process as usual. */
 export function interrupted(): Promise<void> {
   return new Promise((resolve) => {
     process.once('SIGINT', () => resolve())

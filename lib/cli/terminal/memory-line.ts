@@ -1,4 +1,4 @@
-// What training will hold, in one line before its first step.
+// The memory that training will take, in one line before its first step.
 import type { MemoryPlan } from '../../native/types.js'
 
 export function formatMemoryPlan(plan: MemoryPlan): string {

@@ -1,9 +1,9 @@
-// Where native time went: one row an op, largest first.
+// Where native time went: one row per op, largest first.
 import type { ProfileEntry } from '../../native/types.js'
 import { formatTable, percent } from './table.js'
 
 export function formatProfile(entries: readonly ProfileEntry[]): string {
-  // 'linearLoss/matmul' is a part of 'linearLoss': shown, but not added twice.
+  // 'linearLoss/matmul' is a part of 'linearLoss': it is shown, but not added twice.
   const total = entries.reduce((sum, { name, seconds }) => sum + (name.includes('/') ? 0 : seconds), 0)
   const rows = [...entries]
     .sort((a, b) => b.seconds - a.seconds)

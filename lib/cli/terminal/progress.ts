@@ -1,8 +1,8 @@
-// One line a step for people.
+// One line per step for people.
 import type { StepMetrics, SupervisedMetrics } from '../../trainer/metrics.js'
 import { duration, percent } from './table.js'
 
-/** Remaining time from the mean of the steps that this process took. */
+/** The remaining time, from the mean time of the steps that this process took. */
 export class Eta {
   readonly #start = performance.now()
   #taken = 0

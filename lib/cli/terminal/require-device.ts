@@ -1,4 +1,4 @@
-// A GPU that is asked for by name and is not there ends a command before it has written anything.
+// A command that names a GPU which is not there ends before it has written anything.
 import { HdpoError } from '../../core/errors.js'
 import { loadAddon } from '../../native/addon.js'
 import type { Device } from '../../native/types.js'

@@ -1,4 +1,4 @@
-// Plain-text tables: first column to the left, the others to the right.
+// Plain-text tables: the first column is aligned left, the others right.
 type Row = readonly (string | number)[]
 
 export function formatTable(header: Row, rows: readonly Row[]): string {

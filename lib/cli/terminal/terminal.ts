@@ -1,5 +1,5 @@
-// Where commands write to. On a terminal one status line is redrawn in place; elsewhere every status is a
-// line of its own.
+// Where commands write to. On a terminal one status line is redrawn in place; elsewhere every status is printed as a line of its
+// own.
 interface Output {
   write(text: string): unknown
   isTTY?: boolean
@@ -24,13 +24,13 @@ export class Terminal {
     if (this.#status !== '') this.output.write(this.#status)
   }
 
-  /** What is going on now; replaces the status before it on a terminal. */
+  /** Shows what is going on now; on a terminal it replaces the previous status. */
   status(text: string): void {
     if (!this.interactive) {
       this.line(text)
       return
     }
-    // A line that wraps could not be cleared again.
+    // The status is cut to one line, because a line that wraps could not be cleared again.
     this.#status = text.slice(0, (this.output.columns ?? 120) - 1)
     this.output.write(clearLine + this.#status)
   }

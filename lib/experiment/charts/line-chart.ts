@@ -1,4 +1,4 @@
-// Values over the steps of a run, each with a band where it is known how far they spread.
+// Charts values over the steps of a run, each with a band where the spread is known.
 import { area, line } from 'd3-shape'
 import { createPlot, formatPercent, type Plot, type PlotOptions } from './plot.js'
 
@@ -11,14 +11,14 @@ export interface Curve {
 export interface CurvePoint {
   step: number
   value: number
-  /** The band around it. */
+  /** Bounds of the band around the value. */
   low?: number
   high?: number
 }
 
 interface LineChartOptions extends Pick<PlotOptions, 'title' | 'width' | 'height'> {
   curves: readonly Curve[]
-  /** What the values are, and what the axis, which begins at 0, shows. Default: shares, 0 to 1 as percentages. */
+  /** The y axis, which begins at 0. Default: shares, 0 to 1 as percentages. */
   y?: { label: string; format?: (value: number) => string }
 }
 
@@ -55,7 +55,7 @@ function band(plot: Plot, color: string, points: readonly CurvePoint[]): string 
   return `<path d="${path ?? ''}" fill="${color}" fill-opacity="0.15"/>`
 }
 
-/** Few points are measurements far apart: shows where they are. */
+/** Dots where there are few points: those are measurements far apart. */
 function dots(plot: Plot, color: string, points: readonly CurvePoint[]): string {
   if (points.length > 30) return ''
   return points

@@ -1,4 +1,4 @@
-// The page around a report's tables and charts: one file without scripts or outside references.
+// The HTML page around a report's tables and charts: one file without scripts or external references.
 import { escapeXml } from './plot.js'
 
 const style = `
@@ -13,7 +13,7 @@ figure svg { max-width: 100%; height: auto; display: block }
 pre { background: #f9fafb; padding: 1rem; overflow-x: auto; font-size: 12px }
 .facts { color: #4b5563 }`
 
-/** `body` is HTML below the heading. */
+/** `body` is the HTML below the heading. */
 export function renderPage(title: string, body: readonly string[]): string {
   return `<!doctype html>
 <html lang="en">
@@ -47,7 +47,7 @@ ${[row('th', { cells: header }), ...rows.map((each) => row('td', each))].join('\
 </table></div>`
 }
 
-/** 0.123 -> '12.3%'; '-' for what was not measured. */
+/** 0.123 -> '12.3%'; '-' for a value that was not measured. */
 export function percent(share: number | undefined): string {
   return share === undefined ? '-' : `${(100 * share).toFixed(1)}%`
 }

@@ -1,15 +1,15 @@
-// What all charts share: size, axes, legend. SVG text; d3 computes scales and ticks, no DOM is needed.
+// What all charts share: size, axes, legend. Charts are SVG text; d3 computes scales and ticks, and no DOM is needed.
 import { scaleLinear, scaleSqrt } from 'd3-scale'
 
 interface Axis {
   label: string
   domain: [number, number]
-  /** Default: what the scale finds. */
+  /** Positions of the ticks. Default: those that the scale chooses. */
   ticks?: number[]
   format?: (value: number) => string
-  /** Gives small values room. */
+  /** Use a square-root scale, which spreads small values. */
   squareRoot?: boolean
-  /** Widens the domain to round numbers. */
+  /** Extend the domain to round numbers. */
   nice?: boolean
 }
 
@@ -27,22 +27,22 @@ export interface Plot {
   height: number
   x: (value: number) => number
   y: (value: number) => number
-  /** The whole SVG around `marks`. */
+  /** The whole SVG, with `marks` inside the axes. */
   wrap(marks: string): string
 }
 
 const margin = { top: 30, right: 16, bottom: 42, left: 60 }
 const legendLine = 16
 
-// Colour-blind safe (Okabe and Ito), dark enough on white.
+// Colour-blind safe (Okabe and Ito), and dark enough on white.
 const palette = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#9a6b00', '#3a3a3a', '#56b4e9', '#8a8a00']
 
-/** One colour a name, in the order of the names. */
+/** One colour per name, in the order of the names. */
 export function colorsFor(names: readonly string[]): Map<string, string> {
   return new Map([...new Set(names)].map((name, index) => [name, palette[index % palette.length] as string]))
 }
 
-/** Light to dark shades of one quantity, for weights of one method. */
+/** Shades from light to dark, for the weights of one method. */
 export function shadesFor(count: number): string[] {
   const shades = ['#9ecae1', '#6baed6', '#3182bd', '#08519c', '#54278f', '#3f007d']
   return Array.from({ length: count }, (_, index) => {
@@ -150,7 +150,7 @@ function axisLabels({ x, y }: PlotOptions, { left, right, top, bottom }: Area, h
 
 type PlacedEntry = PlotOptions['legend'][number] & { x: number }
 
-/** As many to a line as fit. */
+/** Breaks the legend into rows, with as many entries per row as fit. */
 function legendRows(legend: PlotOptions['legend'], width: number): PlacedEntry[][] {
   const rows: PlacedEntry[][] = []
   let x = Number.POSITIVE_INFINITY

@@ -15,7 +15,7 @@ import { describeProvenance } from './provenance.js'
 import { type CellResult, curveOf, measuresOf, readResult, type StartResult, writeResult } from './result.js'
 import { heldOutOf, startPolicyFolder } from './start-job.js'
 
-// Share of a cell's time that training takes; the rest is the last evaluation.
+// Share of a cell's time that training takes; the last evaluation takes the rest.
 const trainingShare = 0.9
 
 export async function runCell(context: JobContext, cell: Cell): Promise<CellResult> {
@@ -47,7 +47,7 @@ export async function runCell(context: JobContext, cell: Cell): Promise<CellResu
       provenance: await describeProvenance(),
     }
     await writeResult(output, job, result)
-    // Hundreds of cells of rollouts and checkpoints fill a disk; the policy and the metrics stay.
+    // The rollouts and checkpoints of hundreds of cells would fill a disk; only the policy and the metrics are kept.
     for (const name of ['rollouts', 'checkpoints'])
       await rm(join(folder, name), { recursive: true, force: true })
     return result
@@ -77,7 +77,7 @@ async function train(
       output: folder,
       // All cells of a seed draw the same prompts and the same random numbers.
       seed: deriveSeed(cell.seed, 'train'),
-      // Its rollouts go when it ends; nobody searches them.
+      // Nobody searches the rollouts, which are deleted when the cell ends.
       index: false,
       checkpointEvery: 20,
       keepCheckpoints: 1,

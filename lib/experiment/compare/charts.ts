@@ -1,4 +1,4 @@
-// The charts of a comparison: where methods end up, how they get there, and over which weights.
+// The charts of a comparison: where methods end up, how they get there, and which weights work.
 import { type Curve, lineChart } from '../charts/line-chart.js'
 import {
   colorsFor,
@@ -21,7 +21,7 @@ import {
   trainingCurve,
 } from './statistics.js'
 
-/** Final accuracy against calls, a point an arm with the intervals of both; the policies before training as crosses. */
+/** Final accuracy against calls, one point per arm with both intervals; crosses are the policies before training. */
 export function paretoChart(title: string, arms: readonly Arm[], starts: readonly StartResult[]): string {
   const before = starts.map(({ before: { accuracy, callsPerRollout } }) => ({
     x: callsPerRollout,
@@ -41,10 +41,10 @@ export function paretoChart(title: string, arms: readonly Arm[], starts: readonl
   return plot.wrap(crosses + points.map((point) => marks(plot, point, colors)).join(''))
 }
 
-/** Needed calls that stay against redundant calls that stay; the targets are the shaded corner. */
+/** Share of needed calls kept against redundant call rate; the shaded corner shows the targets. */
 export function callRatesChart(title: string, arms: readonly Arm[], targets: Targets): string {
   const points = arms.flatMap((arm) => pointOf(arm, 'redundantCallRate', 'neededCallsKept'))
-  // More than before, where training made the policy call where it should have.
+  // Above 1 where training made the policy call where it should have called before.
   const highest = Math.max(1.05, ...points.map(({ y }) => y.high + 0.02))
   const colors = colorsFor(arms.map(({ method }) => method))
   const plot = createPlot({
@@ -70,7 +70,7 @@ export function callRatesChart(title: string, arms: readonly Arm[], targets: Tar
   return plot.wrap(goal + points.map((point) => marks(plot, point, colors)).join(''))
 }
 
-/** One method, a line for each weight with its band over seeds. */
+/** The curves of one method, one line per weight with its band over seeds. */
 export function weightCurvesChart(title: string, arms: readonly Arm[], name: MeasureName): string {
   const shades = shadesFor(arms.length)
   return curvesChart(
@@ -85,7 +85,7 @@ export function weightCurvesChart(title: string, arms: readonly Arm[], name: Mea
   )
 }
 
-/** When accuracy's channel and when efficiency's has something to train on. */
+/** In which steps the accuracy channel and the efficiency channel have something to train on. */
 export function curriculumChart(title: string, arm: Arm): string {
   return curvesChart(title, [
     curve('qualifying ratio', '#0072b2', trainingCurve(arm, 'qualifyingRatio')),
@@ -107,7 +107,7 @@ function pointOf(arm: Arm, xName: keyof ComparedMeasures, yName: keyof ComparedM
   return x && y ? [{ arm, x, y }] : []
 }
 
-/** A dot whose size tells the weight's rank, and both intervals. */
+/** A dot, whose size shows the rank of the weight, and both intervals. */
 function marks(
   plot: Plot,
   { arm, x, y }: ReturnType<typeof pointOf>[number],

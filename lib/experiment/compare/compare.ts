@@ -1,4 +1,4 @@
-// hdpo compare: works off a grid in an output folder and reads what is finished.
+// hdpo compare: runs the jobs of a grid in an output folder and collects the finished results.
 import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { type CellResult, readResult, type StartResult } from './result.js'
 interface CompareOptions {
   grid: Grid
   output: string
-  /** Jobs at a time. */
+  /** Jobs at once. */
   processes: number
   resume: boolean
   signal: AbortSignal
@@ -23,7 +23,10 @@ interface CompareOptions {
 }
 
 export interface CompareObserver {
-  /** How far the whole is, 0 to 1, and how many seconds are left at the speed so far (undefined while nobody knows). */
+  /**
+   * Called with the share of the comparison that is done, 0 to 1, and the seconds left at the speed so far (undefined while
+   * unknown).
+   */
   progress(state: CompareProgress): void
   finished(job: Job): void
   failed(job: Job, message: string): void
@@ -93,7 +96,8 @@ export async function readResults(grid: Grid, output: string): Promise<FinishedR
 }
 
 /**
- * A folder holds one grid. It may grow: seeds, settings, algorithms and targets are free, what every cell has in common is not.
+ * Writes the grid to the folder, which holds one grid only. A resumed grid may add seeds, settings, algorithms and targets; what
+ * all cells share must stay the same.
  */
 async function claimFolder({ grid, output, resume }: CompareOptions): Promise<void> {
   await mkdir(output, { recursive: true })
@@ -108,7 +112,7 @@ async function claimFolder({ grid, output, resume }: CompareOptions): Promise<vo
 const shared = ['coldStart', 'policy', 'train', 'rollout', 'evaluation', 'threads'] as const
 
 function checkSameCells(before: Grid, now: Grid): void {
-  // As it is once it was written, without undefined.
+  // Compared in its JSON form, without undefined.
   const given = JSON.parse(JSON.stringify(now)) as Grid
   const changed = shared.filter((key) => !isDeepStrictEqual(before[key], given[key]))
   if (changed.length === 0) return
@@ -120,7 +124,7 @@ function checkSameCells(before: Grid, now: Grid): void {
   )
 }
 
-/** Every job counts alike; what is left is taken to go as fast as what this process has seen. */
+/** Counts every job alike, and extrapolates from the speed that this process has seen. */
 class ProgressTracker {
   readonly #began = performance.now()
   readonly #shares = new Map<string, number>()

@@ -10,17 +10,17 @@ import type { TrainerOptions } from '../../trainer/trainer-options.js'
 
 type Settings = Readonly<Record<string, unknown>>
 
-/** Numbers may be lists: one cell each. */
+/** An algorithm's options. A list of numbers gives one cell per number. */
 export type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean | undefined } & {
   [Key in Exclude<keyof AlgorithmOptions, 'name' | 'scaleByStd'>]?: number | number[] | undefined
 }
 
 export interface Grid {
   seeds: number[]
-  /** Of the environment, for reinforcement learning; the cold start has none. Default: one, without any. */
+  /** Settings of the environment for reinforcement learning; the cold start uses none. Default: one, without any. */
   settings: Settings[]
   algorithms: AlgorithmAxis[]
-  /** Supervised training of a fresh model, once a seed. Absent: `policy` is where every seed begins. */
+  /** Supervised training of a fresh model, once per seed. Where it is absent, every seed begins with `policy`. */
   coldStart?: Pick<SupervisedTrainerOptions, 'epochs' | 'steps' | 'tokensPerStep' | 'optimizer'>
   /** A policy folder. */
   policy?: string
@@ -37,56 +37,56 @@ export interface Grid {
   >
   rollout: RolloutOptions
   evaluation: GridEvaluation
-  /** What counts as reached. */
+  /** The targets that a cell counts as reaching. */
   targets: Targets
   /** CPU threads of each process. */
   threads: number
 }
 
 export const gridEvaluationShape = {
-  /** Samples of a held-out question, tools off, that decide what is known. Default 8. */
+  /** Samples per held-out question without tools, which decide what the policy knows. Default 8. */
   knownSamples: count.default(8),
-  /** Rollouts of each held-out question, before and after. Default 4. */
+  /** Rollouts per held-out question, before and after training. Default 4. */
   samples: count.default(4),
-  /** At most so many held-out questions. Default: all. */
+  /** The most held-out questions to ask. Default: all. */
   tasks: count.optional(),
   /** Training steps between two points of the curves. Default 10. */
   every: count.default(10),
-  /** The most known and needed questions that a point asks each. Default 64. */
+  /** The most known, and the most needed, questions asked for each point of a curve. Default 64. */
   curveQuestions: count.default(64),
 }
 export interface GridEvaluation extends ResolvedOptions<typeof gridEvaluationShape> {}
 
-/** What counts as reached. */
+/** The targets that a cell counts as reaching. */
 export const targetsShape = {
-  /** Redundant calls after training, at most. Default 0.02. */
+  /** The highest redundant call rate after training. Default 0.02. */
   redundantCallRate: share.default(0.02),
-  /** Share of the needed calls that the policy made before training, at least. Default 0.97. */
+  /** The lowest share of needed calls that the policy keeps, of those that it made before training. Default 0.97. */
   neededCallsKept: share.default(0.97),
 }
 export interface Targets extends ResolvedOptions<typeof targetsShape> {}
 
 export interface Cell {
-  /** Its folder below `cells/`, and its name in messages. */
+  /** The cell's folder below `cells/`, and its name in messages. */
   id: string
   seed: number
   settings: Settings
   setting: string
   algorithm: AlgorithmOptions
-  /** The algorithm and what of it varies, 'grpo-coupled callPenalty': what a range of weights is measured for. */
+  /** The algorithm and the option that varies, e.g. 'grpo-coupled callPenalty'; charts show the range of weights of each method. */
   method: string
-  /** Of what varies; absent where nothing does. */
+  /** The value of the option that varies; absent where none does. */
   weight?: number
 }
 
-/** What one process does: a seed's start, or a cell, which needs its seed's start. */
+/** The work of one process: a seed's start, or a cell, which needs its seed's start. */
 export type Job = { id: string; kind: 'start'; seed: number } | { id: string; kind: 'cell'; cell: Cell }
 
 const weightKeys = ['efficiencyWeight', 'alpha', 'callPenalty', 'accuracyWeight', 'epsilon'] as const
 
 /**
- * In the order they are worked off: all of the first seed, setting by setting, then the next seed. What is there when the time
- * runs out is whole comparisons.
+ * The cells in the order in which they run: all of the first seed, setting by setting, then the next seed. If time runs out,
+ * whole comparisons are finished.
  */
 export function cellsOf({
   seeds,
@@ -124,7 +124,7 @@ export function settingLabel(settings: Settings): string {
   return pairs.length === 0 ? 'plain' : pairs.join('-').replace(/[^\w.-]+/g, '_')
 }
 
-/** Where a job keeps what it does. */
+/** The folder where a job writes. */
 export function jobFolder(output: string, job: Job): string {
   return job.kind === 'start' ? join(output, job.id) : join(output, 'cells', job.id)
 }

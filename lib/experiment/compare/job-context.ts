@@ -1,19 +1,19 @@
-// What a job of a comparison works with: the task in one setting, and whom to tell how far it is.
+// What a job of a comparison works with: the task in one setting, and a callback for its progress.
 import type { Environment } from '../../trainer/environment.js'
 import type { Grid } from './grid.js'
 
 export interface JobContext {
   grid: Grid
   environment: Environment
-  /** Of the whole comparison. */
+  /** The output folder of the whole comparison. */
   output: string
   signal: AbortSignal
-  /** Share of the job that is done, 0 to 1. */
+  /** Reports the share of the job that is done, 0 to 1. */
   progress: (share: number) => void
   warn: (message: string) => void
 }
 
-/** Thrown by a job that the signal ended, so that it leaves no result; what it did is saved. */
+/** Thrown by a job that the signal ended, so that no result is written; what it did so far is saved. */
 export class JobStopped extends Error {
   override readonly name = 'JobStopped'
 }

@@ -1,5 +1,5 @@
-// One process at a time works in a job's folder: whoever was left behind by a killed comparison finishes its step and saves
-// before the next one goes on from there.
+// A lock, so that one process at a time works in a job's folder: a process that a killed comparison left behind finishes its step
+// and saves before the next one goes on from there.
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,12 +11,12 @@ interface JobLock {
 }
 
 interface LockOptions {
-  /** Milliseconds to wait for a process that holds the folder. */
+  /** Milliseconds to wait for another process that holds the folder. */
   patience: number
   signal: AbortSignal
 }
 
-/** Rejects with ERR_COMPARE where another process keeps the folder for longer than `patience`. */
+/** Rejects with ERR_COMPARE where another process holds the folder for longer than `patience`. */
 export async function lockJob(folder: string, { patience, signal }: LockOptions): Promise<JobLock> {
   await mkdir(folder, { recursive: true })
   const path = join(folder, 'pid')
@@ -37,7 +37,7 @@ export async function lockJob(folder: string, { patience, signal }: LockOptions)
   }
 }
 
-/** False where the file is there. */
+/** Creates the lock file. False where it exists already. */
 async function write(path: string): Promise<boolean> {
   try {
     await writeFile(path, String(process.pid), { flag: 'wx' })
@@ -48,7 +48,7 @@ async function write(path: string): Promise<boolean> {
   }
 }
 
-/** Undefined where the file is gone again, or its writer has not got as far as the number. */
+/** The id of the process that holds the lock. Undefined where the file is gone, or its writer has not written the id yet. */
 async function holderOf(path: string): Promise<number | undefined> {
   const text = await readIfThere(path)
   return text ? Number(text) : undefined
@@ -59,7 +59,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    // Somebody else's process is one all the same.
+    // EPERM means that the process exists and belongs to another user.
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -1,11 +1,11 @@
-// A job in a process of its own, from the side that started it: one crash, leak or kill is that of one cell.
+// Starts a job in a process of its own, so that a crash, leak or kill affects only one cell.
 import { type ChildProcess, fork } from 'node:child_process'
 import { mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../../core/errors.js'
 import { type Job, jobFolder } from './grid.js'
 
-/** Child to parent. */
+/** Messages from child to parent. */
 export type JobMessage =
   | { kind: 'progress'; share: number }
   | { kind: 'warning'; message: string }
@@ -13,7 +13,7 @@ export type JobMessage =
   | { kind: 'stopped' }
   | { kind: 'finished' }
 
-/** Parent to child. */
+/** The message from parent to child. */
 export interface StopMessage {
   kind: 'stop'
 }
@@ -34,7 +34,7 @@ interface JobProcessOptions {
 
 export type JobEnd = { kind: 'finished' | 'stopped' } | { kind: 'failed'; message: string }
 
-/** Never rejects for what the job did: that is its end. What it prints goes to log.txt in its folder. */
+/** Resolves with the job's end, also where it failed. The job's output goes to log.txt in its folder. */
 export async function runJobProcess(job: Job, options: JobProcessOptions): Promise<JobEnd> {
   const folder = jobFolder(options.output, job)
   await mkdir(folder, { recursive: true })
@@ -72,7 +72,7 @@ function endOf(child: ChildProcess, logPath: string, options: JobProcessOptions)
       const ended =
         killedBy === null ? `its process ended with status ${code}` : `its process was ended by ${killedBy}`
       const settle = () => resolve(end ?? { kind: 'failed', message: `${ended}; see ${logPath}` })
-      // Its last messages may still be on their way; 'disconnect' comes after them.
+      // The child's last messages may still be on their way; 'disconnect' comes after them.
       if (child.connected) child.once('disconnect', settle)
       else settle()
     })

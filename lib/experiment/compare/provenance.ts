@@ -1,4 +1,4 @@
-// With what a result was made: version, commit, Node, processor.
+// What a result was made with: version, commit, Node, processor.
 import { execFile } from 'node:child_process'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -19,7 +19,7 @@ export async function describeProvenance(): Promise<Provenance> {
   }
 }
 
-/** Undefined outside of a checkout of hdpo, as in an installed package. */
+/** Undefined outside of a git checkout of hdpo, as in an installed package. */
 async function gitCommit(): Promise<string | undefined> {
   try {
     const options = { cwd: packageFolder }
@@ -31,7 +31,7 @@ async function gitCommit(): Promise<string | undefined> {
     if (`${top.trim()}/` !== packageFolder) return undefined
     return commit.trim() + (changes.trim() === '' ? '' : '-dirty')
   } catch {
-    // No git, or no checkout: nothing to say.
+    // There is no git or no checkout, so no commit can be named.
     return undefined
   }
 }

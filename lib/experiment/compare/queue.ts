@@ -1,22 +1,22 @@
-// Works off the jobs of a comparison, some at a time. A job that fails takes nobody with it but the cells of a start.
+// Runs the jobs of a comparison, several at once. A failed start takes its cells with it; any other failure affects no other job.
 import { type Job, startId } from './grid.js'
 import type { JobEnd } from './job-process.js'
 
 interface QueueOptions {
   jobs: readonly Job[]
-  /** Of jobs that have a result. */
+  /** Ids of jobs that already have a result. */
   finished: ReadonlySet<string>
   processes: number
   signal: AbortSignal
   run: (job: Job) => Promise<JobEnd>
-  /** A job has ended; `waiting` and `running` are what is left. */
+  /** Called when a job has ended. */
   ended: (job: Job, end: JobEnd) => void
 }
 
 export interface QueueResult {
   finished: Set<string>
   failed: Map<string, string>
-  /** Neither: stopped, or never begun. */
+  /** Jobs that neither finished nor failed: they were stopped or never begun. */
   left: string[]
 }
 

@@ -1,4 +1,5 @@
-// Over which weights a method reaches the targets: the practical question, since nobody knows the right weight beforehand.
+// Charts the range of weights at which a method reaches the targets. That range matters in practice, because nobody knows the
+// right weight beforehand.
 import { scaleLog } from 'd3-scale'
 import { escapeXml, formatPercent, round, svgOpen } from '../charts/plot.js'
 import type { Targets } from './grid.js'
@@ -9,7 +10,7 @@ const left = 210
 const right = 24
 const width = 860
 
-/** A row for each method and setting, a disc for each weight: filled by the share of seeds that reach the targets. */
+/** One row per method and setting, one disc per weight, filled by the share of seeds that reach the targets. */
 export function rangeChart(title: string, arms: readonly Arm[], targets: Targets): string {
   const weighted = arms.filter(({ weight }) => weight !== undefined && weight > 0)
   const weights = weighted.map(({ weight }) => weight as number)
@@ -72,7 +73,7 @@ function rangeRow(method: string, arms: readonly Arm[], { y, x, targets }: RowPl
   ].join('')
 }
 
-/** Neighbours among the weights that were tried, all of which reach the targets on average. */
+/** Runs of neighbouring weights that all reach the targets on average. */
 function reachedRuns(sorted: readonly Arm[], targets: Targets): Arm[][] {
   const runs: Arm[][] = []
   let open = false
@@ -85,7 +86,7 @@ function reachedRuns(sorted: readonly Arm[], targets: Targets): Arm[][] {
   return runs
 }
 
-/** A pie of two parts. */
+/** A disc, filled like a pie chart of two parts. */
 function disc(arm: Arm, cx: number, cy: number, targets: Targets): string {
   const { seeds, reached } = reachOf(arm, targets)
   const radius = 7

@@ -82,7 +82,7 @@ function resultTable(arms: readonly Arm[], grid: Grid): string {
   return htmlTable(header, rows)
 }
 
-/** '1.2% [0.4%, 2.0%]'; one seed has no interval. */
+/** '1.2% [0.4%, 2.0%]'; with one seed there is no interval. */
 function formatEstimate(estimate: Estimate | undefined, format: (value: number) => string): string {
   if (!estimate) return '-'
   const { mean, low, high } = estimate

@@ -1,4 +1,4 @@
-// What jobs leave behind: result.json of a seed's start and of each cell.
+// The results of jobs: result.json of a seed's start and of each cell.
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
 import { readIfThere } from '../../core/read-if-there.js'
@@ -8,7 +8,7 @@ import type { KeptKnowledge } from '../../evaluation/knowledge.js'
 import type { StepMetrics } from '../../trainer/metrics.js'
 import { type Cell, type Job, resultPath } from './grid.js'
 
-/** Of a policy on the held-out questions, graded without noise. Rates are 0 to 1. */
+/** Measures of a policy on the held-out questions, graded without noise. Rates are 0 to 1. */
 export interface Measures {
   accuracy: number
   callsPerRollout: number
@@ -23,9 +23,9 @@ export interface StartResult {
   knowledge: KeptKnowledge
   knownQuestions: number
   neededQuestions: number
-  /** Before reinforcement learning. */
+  /** Measures before reinforcement learning. */
   before: Measures
-  /** On the questions of the curves. */
+  /** Measures before reinforcement learning, on the questions of the curves. */
   curveBefore: Measures
   seconds: number
 }
@@ -33,11 +33,11 @@ export interface StartResult {
 export interface CellResult {
   cell: Cell
   after: Measures
-  /** On the questions of the curves, at step 0 too. */
+  /** Measures on the questions of the curves, beginning at step 0. */
   curve: ({ step: number } & Measures)[]
-  /** Of the training rollouts, graded as training was. */
+  /** Measures of the training rollouts, with training's grades. */
   training: { step: number; accuracy: number; callsPerRollout: number; qualifyingRatio: number }[]
-  /** Wall clock, of the process that finished it. */
+  /** Wall-clock seconds of the process that finished the job. */
   seconds: number
   provenance: Provenance
 }
@@ -45,7 +45,7 @@ export interface CellResult {
 /** What a result was made with. */
 export interface Provenance {
   version: string
-  /** Of the git checkout, '-dirty' where files differ from it; absent in an installed package. */
+  /** The commit of the git checkout, with '-dirty' where files differ from it; absent in an installed package. */
   commit?: string
   node: string
   processor: string
@@ -73,7 +73,7 @@ export async function writeResult(output: string, job: Job, result: StartResult 
   await writeFileAtomic(resultPath(output, job), `${JSON.stringify(result, null, 1)}\n`)
 }
 
-/** Undefined where the job has not finished. */
+/** Reads a job's result. Undefined where the job has not finished. */
 export async function readResult<Result extends StartResult | CellResult>(
   output: string,
   job: Job,

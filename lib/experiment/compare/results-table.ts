@@ -1,4 +1,4 @@
-// Results as CSV: a line a cell, for other programs.
+// Results as CSV for other programs: one line per cell.
 import type { CellResult } from './result.js'
 
 const columns = [

@@ -1,4 +1,4 @@
-// A job in a process of its own, from the inside.
+// Runs a job inside a process of its own.
 
 import { constants, getPriority, setPriority } from 'node:os'
 import { messageOf } from '../../core/message-of.js'
@@ -12,11 +12,11 @@ interface ServedJob {
 }
 
 /**
- * Runs `work` and tells the parent what became of it. It ends early, saving what it has, when the parent says so or is gone.
- * Ctrl-C reaches every process of a terminal: it is the parent's to answer.
+ * Runs `work` and reports its end to the parent. The job ends early, saving what it has, when the parent asks for it or is gone.
+ * Ctrl-C reaches every process of a terminal, so a job ignores it and the parent handles it.
  */
 export async function serveJob(nice: number, work: (job: ServedJob) => Promise<unknown>): Promise<void> {
-  // Threads that are started from here on inherit it. A process may not make itself less nice than it was started.
+  // Threads started after this inherit the niceness. A process may not lower its own.
   setPriority(Math.min(Math.max(nice, getPriority()), constants.priority.PRIORITY_LOW))
   const stop = new AbortController()
   const abort = () => stop.abort(new JobStopped('the comparison was stopped'))
@@ -43,7 +43,7 @@ async function endOf(work: () => Promise<unknown>): Promise<JobMessage> {
     await work()
     return { kind: 'finished' }
   } catch (error) {
-    // Waiting that was cut short says AbortError, with what it was told as the cause.
+    // A wait that was cut short throws AbortError, with the signal's reason as the cause.
     const stopped = error instanceof JobStopped || (error as Error | undefined)?.cause instanceof JobStopped
     if (stopped) return { kind: 'stopped' }
     console.error(error)
@@ -51,7 +51,7 @@ async function endOf(work: () => Promise<unknown>): Promise<JobMessage> {
   }
 }
 
-/** Nobody listens where a job is run by hand, or its parent is gone. */
+/** Sends a message to the parent. There is none where a job is run by hand, or the parent is gone. */
 function tell(message: JobMessage): void {
   if (process.connected) process.send?.(message)
 }

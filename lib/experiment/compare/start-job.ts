@@ -13,7 +13,7 @@ import { startId } from './grid.js'
 import type { JobContext } from './job-context.js'
 import { measuresOf, type StartResult, writeResult } from './result.js'
 
-// Share of a start's time that the supervised training takes; the rest is measuring.
+// Share of a start's time that supervised training takes; measuring takes the rest.
 const trainingShare = 0.85
 
 export async function runStart(context: JobContext, seed: number): Promise<StartResult> {
@@ -44,7 +44,7 @@ export async function runStart(context: JobContext, seed: number): Promise<Start
   }
 }
 
-/** Where the cells of a seed begin. */
+/** The policy folder where the cells of a seed begin. */
 export function startPolicyFolder(
   { grid, output }: Pick<JobContext, 'grid' | 'output'>,
   seed: number,
@@ -52,7 +52,7 @@ export function startPolicyFolder(
   return grid.policy === undefined ? join(output, startId(seed), 'policy') : resolve(grid.policy)
 }
 
-/** What a seed's policy is asked before training, and each of its cells' after it. */
+/** The evaluation of a seed's policy before training, and of each of its cells' after it. */
 export async function heldOutOf(
   { grid, environment, signal }: JobContext,
   policy: Policy,

@@ -1,9 +1,9 @@
-// Results over seeds: means with bootstrap confidence intervals, and which weights reach the targets.
+// Statistics of results over seeds: means with bootstrap confidence intervals, and the weights that reach the targets.
 import { bootstrapInterval } from '../../evaluation/bootstrap.js'
 import type { Targets } from './grid.js'
 import type { CellResult, Measures, StartResult } from './result.js'
 
-/** One method at one weight in one setting, over the seeds that have finished. */
+/** One method at one weight in one setting, over the finished seeds. */
 export interface Arm {
   setting: string
   method: string
@@ -17,20 +17,20 @@ interface ArmResult extends CellResult {
 }
 
 export interface ComparedMeasures extends Measures {
-  /** Needed-call rate after training to that before, of the same seed. */
+  /** Needed-call rate after training divided by that before, of the same seed. */
   neededCallsKept?: number
 }
 
 export interface Estimate {
   mean: number
-  /** 95% interval; equal to the mean with one value. */
+  /** Bounds of the 95% interval; equal to the mean where there is one value. */
   low: number
   high: number
 }
 
 export type MeasureName = 'accuracy' | 'callsPerRollout' | 'redundantCallRate' | 'neededCallRate'
 
-/** In order of first appearance, as the grid has them. */
+/** The arms in order of first appearance, which is the grid's order. */
 export function armsOf(results: readonly CellResult[], starts: readonly StartResult[]): Arm[] {
   const before = new Map(starts.map((start) => [start.seed, start.before.neededCallRate]))
   const arms = new Map<string, Arm>()
@@ -56,12 +56,12 @@ function compared(after: Measures, neededBefore: number | undefined): ComparedMe
   return { ...after, neededCallsKept: neededCallRate / neededBefore }
 }
 
-/** Of a measure after training, over seeds. Undefined where no seed has it. */
+/** The estimate of a measure after training, over seeds. Undefined where no seed has it. */
 export function estimateOf(arm: Arm, name: keyof ComparedMeasures): Estimate | undefined {
   return estimate(valuesOf(arm, name))
 }
 
-/** Mean and percentile bootstrap over the values; the same values give the same interval. */
+/** Mean and percentile bootstrap over the values; the same values always give the same interval. */
 export function estimate(values: readonly number[]): Estimate | undefined {
   if (values.length === 0) return undefined
   return { mean: average(values), ...bootstrapInterval(values, average, 'bootstrap') }
@@ -78,7 +78,7 @@ function reaches(
 interface Reach {
   seeds: number
   reached: number
-  /** Means over the seeds reach the targets. */
+  /** Whether the means over the seeds reach the targets. */
   onAverage: boolean
 }
 
@@ -99,14 +99,14 @@ export interface CurvePoint extends Estimate {
   step: number
 }
 
-/** Of a measure while training, over the seeds that have the step. */
+/** The curve of a measure during training, over the seeds that have each step. */
 export function curveOfArm(arm: Arm, name: MeasureName): CurvePoint[] {
   return pointsByStep(
     arm.results.flatMap(({ curve }) => curve.map((point) => ({ step: point.step, value: point[name] }))),
   )
 }
 
-/** Of the training rollouts. */
+/** The curve of a measure of the training rollouts. */
 export function trainingCurve(
   arm: Arm,
   name: 'qualifyingRatio' | 'callsPerRollout' | 'accuracy',

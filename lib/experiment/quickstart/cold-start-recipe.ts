@@ -1,4 +1,4 @@
-// What a cold start follows from, as one hash: weights that were trained under another are out of date.
+// A hash of everything that determines a cold start: weights that were trained under another hash are out of date.
 import { createHash } from 'node:crypto'
 import type { ColdStartConversation } from '../../families/cold-start.js'
 import type { TaskFamily } from '../../families/task-family.js'
@@ -6,8 +6,8 @@ import { createChatTemplate } from '../../policy/chat-template.js'
 import { loadTokenizer } from '../../policy/tokenizer.js'
 import type { QuickstartSettings } from './settings.js'
 
-// Rendering all takes longer than making them, and what they are rendered by is in the hash too: some show whether its code does
-// what it did.
+// Rendering all conversations takes longer than making them. The template and tokenizer are in the hash too, so a sample is
+// enough to notice a change in the code that renders.
 const encodedOneIn = 16
 
 export function coldStartRecipe(

@@ -1,4 +1,4 @@
-// How long a job in stages will take: a guess for each stage before it begins, put right by what those that ran really took.
+// Forecasts how long a job in stages will take: a guess per stage, corrected by what finished work really took.
 import { HdpoError } from '../../core/errors.js'
 
 interface StageForecast {
@@ -6,15 +6,15 @@ interface StageForecast {
   seconds: number
 }
 
-// The guesses count like this many seconds of work already seen, so that the first moments do not decide.
+// The guesses weigh like this many seconds of finished work, so that the first moments do not decide.
 const trustedSeconds = 5
 
 export class Forecast {
-  /** Guessed seconds of work that is done, and what it took. */
+  /** Guessed seconds of finished work, and the seconds that it took. */
   #guessed = 0
   #taken = 0
   readonly #ahead: StageForecast[]
-  /** The stage that runs: its guess, the shares it began at and has reached, and when. */
+  /** The running stage: its guessed seconds, the share at which it began, the share reached, and the times of both. */
   #current: { seconds: number; begun: number; share: number; beganAt: number; reachedAt: number } | undefined
 
   constructor(
@@ -33,14 +33,14 @@ export class Forecast {
     this.#current = { seconds: stage.seconds, begun: 0, share: 0, beganAt: now, reachedAt: now }
   }
 
-  /** So much of the stage that runs is done, and what it took says nothing of the rest: getting ready, or an earlier process. */
+  /** A share of the running stage is done, but its time says nothing about the rest: it was set-up, or an earlier process did it. */
   skip(share: number): void {
     if (!this.#current) return
     const now = this.now()
     this.#current = { ...this.#current, begun: share, share, beganAt: now, reachedAt: now }
   }
 
-  /** So much of the stage that runs is done, 0 to 1. */
+  /** The share of the running stage that is done, 0 to 1. */
   reached(share: number): void {
     if (!this.#current) return
     this.#current.share = share

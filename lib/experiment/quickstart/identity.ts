@@ -1,4 +1,4 @@
-// What a quickstart's folder is of; a resumed one goes on with the same.
+// The options of a quickstart's folder; a resumed one must have the same.
 import { HdpoError } from '../../core/errors.js'
 import type { BuiltInFamily } from '../../families/built-in-families.js'
 import type { QuickstartSettings } from './settings.js'
@@ -8,11 +8,11 @@ import { comesShipped } from './starting-policy.js'
 export interface QuickstartIdentity {
   environment: BuiltInFamily
   seed: number
-  /** The cold start is trained in this run. */
+  /** Whether the cold start is trained in this run. */
   fromScratch: boolean
 }
 
-/** With `fromScratch` as it is where it was not asked for: true unless the cold start comes with hdpo. */
+/** Resolves `fromScratch`: by default it is true unless the cold start comes with hdpo. */
 export function quickstartIdentity(
   { environment, seed, fromScratch }: QuickstartIdentity,
   settings: QuickstartSettings,
@@ -20,10 +20,10 @@ export function quickstartIdentity(
   return { environment, seed, fromScratch: fromScratch || !comesShipped(environment, seed, settings) }
 }
 
-/** Writes it down as the first stage, or compares it with what a resumed folder says. */
+/** Writes the options down as the first stage, or compares them with those of a resumed folder. */
 export async function keepIdentity(stages: Stages, now: QuickstartIdentity, output: string): Promise<void> {
   const kept: Partial<QuickstartIdentity> = await stages.run('options', async () => now)
-  // Folders from before cold starts were shipped do not say so: all trained their own.
+  // Folders from before cold starts were shipped do not record it: all of them trained their own.
   const started = { fromScratch: true, ...kept }
   for (const key of ['environment', 'seed', 'fromScratch'] as const) {
     if (started[key] === now[key]) continue

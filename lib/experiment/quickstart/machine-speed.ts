@@ -1,11 +1,11 @@
-// How fast this machine samples and trains a model, measured within a second or two: what a forecast is made of.
+// Measures within a second or two how fast this machine samples from and trains a model, for a forecast.
 import type { Policy } from '../../policy/policy.js'
 import { packSequences } from '../../trainer/batch.js'
 
 export interface MachineSpeed {
-  /** Tokens a second sampled, hundreds of sequences side by side. */
+  /** Tokens sampled per second, with hundreds of sequences side by side. */
   sampled: number
-  /** Tokens a second trained. */
+  /** Tokens trained per second. */
   trained: number
 }
 
@@ -16,10 +16,10 @@ const sampledTokens = 12
 const trainedSequences = 32
 const trainedTokens = 64
 
-/** Of a policy whose weights do not matter: a step of training changes them. */
+/** Measures with a policy whose weights do not matter, because a training step changes them. */
 export async function measureMachineSpeed(policy: Policy): Promise<MachineSpeed> {
   const random = tokensOf(policy.config.vocabSize)
-  // What runs for the first time makes its kernels first.
+  // A warm-up, because kernels are generated on first use.
   await sample(policy, random, 2, 2)
   const sampled = await perSecond(prompts * forks * sampledTokens, () =>
     sample(policy, random, prompts, sampledTokens),
@@ -31,7 +31,7 @@ export async function measureMachineSpeed(policy: Policy): Promise<MachineSpeed>
   return { sampled, trained }
 }
 
-/** Any text costs the same; this one has no end that would stop it. */
+/** Tokens in a fixed pattern, since any text costs the same; sampling is given no end token that would stop it early. */
 function tokensOf(vocabSize: number): (length: number, start: number) => number[] {
   return (length, start) => Array.from({ length }, (_, index) => (7 * (start * length + index)) % vocabSize)
 }
@@ -57,7 +57,7 @@ async function sample(
 }
 
 async function train(policy: Policy, random: ReturnType<typeof tokensOf>, count: number): Promise<void> {
-  // Nothing predicts the first token.
+  // The first token is not trained, because no token precedes it.
   const mask = new Uint8Array(trainedTokens).fill(1, 1)
   const sequences = Array.from({ length: count }, (_, index) => ({
     tokens: random(trainedTokens, index),
@@ -66,7 +66,7 @@ async function train(policy: Policy, random: ReturnType<typeof tokensOf>, count:
   await policy.supervisedStep(packSequences(sequences), { learningRate: 1e-6 })
 }
 
-/** The middle one of three: a moment in which other work had the machine does not count. */
+/** The median of three measurements, so that one moment of other work on the machine does not count. */
 async function perSecond(tokens: number, work: () => Promise<void>): Promise<number> {
   const rates: number[] = []
   for (let round = 0; round < 3; round++) {

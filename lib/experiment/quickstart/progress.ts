@@ -1,18 +1,18 @@
-// What the quickstart tells while it runs: every sign of progress comes with the seconds until all of it is done.
+// What the quickstart reports while it runs: every report of progress comes with the seconds until everything is done.
 
 import type { StepMetrics, SupervisedMetrics } from '../../trainer/metrics.js'
 import type { Forecast } from './forecast.js'
 import { type QuickstartStage, stageTitles } from './stage-forecasts.js'
 
 export interface QuickstartObserver {
-  /** Before the long work: what each stage ahead will take, by what this machine just showed. */
+  /** Called before the long work, with the forecast seconds of each remaining stage on this machine. */
   forecast(stages: readonly { title: string; seconds: number }[]): void
-  /** A stage begins. */
+  /** Called when a stage begins. */
   stage(description: string): void
   coldStartStep(metrics: SupervisedMetrics, steps: number, remaining: number): void
   questionsAsked(done: number, of: number, remaining: number): void
   trainStep(metrics: StepMetrics, steps: number, remaining: number): void
-  /** Something worth a line that stays. */
+  /** Called with a line that stays visible. */
   note(line: string): void
 }
 
@@ -50,7 +50,8 @@ export class QuickstartProgress {
   }
 
   #stepTaken(step: number, steps: number): number {
-    // Before the first step is over an earlier process may have taken others, and conversations and kernels were made.
+    // Time before the first step is skipped: an earlier process may have taken steps, and conversations and kernels were being
+    // made.
     if (this.#firstStep) this.forecast.skip(step / steps)
     else this.forecast.reached(step / steps)
     this.#firstStep = false

@@ -1,4 +1,4 @@
-// report.html of a quickstart: before/after table and the curves.
+// report.html of a quickstart: a table of before and after, and the curves.
 import type { EvaluationSummary } from '../../evaluation/evaluate.js'
 import type { StepMetrics } from '../../trainer/metrics.js'
 import { type Curve, lineChart } from '../charts/line-chart.js'
@@ -7,15 +7,15 @@ import { escapeXml } from '../charts/plot.js'
 
 export interface Report {
   title: string
-  /** On the same held-out questions. */
+  /** Before and after training, on the same held-out questions. */
   before: EvaluationSummary
   after: EvaluationSummary
-  /** Before training, on the questions that the evaluations while training ask: step 0 of the curves. */
+  /** Before training, on the questions of the evaluations during training: step 0 of the curves. */
   curveStart: EvaluationSummary
   metrics: readonly StepMetrics[]
-  /** Wall-clock seconds by phase, in order. */
+  /** Wall-clock seconds per phase, in order. */
   seconds: Readonly<Record<string, number>>
-  /** Facts worth a line: seed, parameters, host. */
+  /** Facts shown one per line: seed, parameters, host. */
   facts: Readonly<Record<string, string>>
 }
 
@@ -46,7 +46,7 @@ export function comparisonRows(before: EvaluationSummary, after: EvaluationSumma
   ]
 }
 
-/** What the policy after saves on 1,000 questions against the one before, in the unit of the tools' costs and in seconds. */
+/** What training saves per 1,000 questions, in the unit of the tools' costs and in seconds. */
 export function savingsPerThousand(
   before: EvaluationSummary,
   after: EvaluationSummary,
@@ -58,8 +58,8 @@ export function savingsPerThousand(
 }
 
 /**
- * '98% to 2%' as a factor: '49-fold fewer'; with no redundant call left, the factor that one call would have
- * given, as a bound.
+ * The factor by which redundant calls fell: '98% to 2%' is '49-fold fewer'. With none left, a lower bound: the factor if there
+ * were one.
  */
 export function redundantFold(before: EvaluationSummary, after: EvaluationSummary): string | undefined {
   const [was, is] = [before.redundantCallRate, after.redundantCallRate]
@@ -89,7 +89,7 @@ export function renderReport(report: Report): string {
   ])
 }
 
-/** Calls by what the policy knows, accuracy, calls per rollout and qualifying ratio, over steps. */
+/** Over steps: calls by what the policy knows, accuracy, calls per rollout and qualifying ratio. */
 function reportCharts({ metrics, curveStart }: Report): string[] {
   const evaluated = (name: string, color: string, read: (summary: EvaluationSummary) => number | undefined) =>
     curve(name, color, [

@@ -1,5 +1,5 @@
-// The whole story on the built-in task: cold start, what does it know, HDPO, what has changed. Every number
-// is measured; the policy of the cold start may have come with hdpo.
+// The quickstart: cold start, measuring what the policy knows, HDPO, measuring again. Every number is measured here; only the
+// policy of the cold start may have come with hdpo.
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
@@ -34,17 +34,17 @@ import {
 export interface QuickstartOptions {
   /** The task family. Default 'atlas'. */
   environment?: BuiltInFamily
-  /** Questions, facts that are taught, initial weights, order and sampling all follow from it. */
+  /** Determines questions, taught facts, initial weights, order and sampling. */
   seed: number
-  /** Folder of both runs, the policies and the report. */
+  /** The folder of both runs, the policies and the report. */
   output: string
-  /** Reinforcement-learning steps; default: those of the settings. */
+  /** Reinforcement-learning steps. Default: those of the settings. */
   steps?: number
-  /** Train the cold start here even where it comes with hdpo (atlas, seed 0). Default false. */
+  /** Train the cold start here even where one comes with hdpo (atlas, seed 0). Default false. */
   fromScratch?: boolean
   policy?: PolicyOptions
   resume?: boolean
-  /** Finish the running step, save and stop. */
+  /** When it is aborted, the running step is finished and saved, and the quickstart stops. */
   signal?: AbortSignal
   settings?: QuickstartSettings
   observer: QuickstartObserver
@@ -59,7 +59,7 @@ export interface QuickstartResult {
   coldStart: ColdStartResult
 }
 
-/** Undefined when `signal` stopped it: what was done is saved, and `resume` goes on from there. */
+/** Undefined where `signal` stopped it: what was done is saved, and `resume` goes on from there. */
 export async function runQuickstart(options: QuickstartOptions): Promise<QuickstartResult | undefined> {
   try {
     const run = await QuickstartRun.open(options)
@@ -110,7 +110,7 @@ class QuickstartRun {
     options.observer.note(family.describe())
     this.#progress = await this.#lookAhead()
     const coldStart = await stages.run('cold-start', () => this.#coldStart())
-    // Reinforcement learning begins with a fresh optimiser, in a resumed process too.
+    // The policy is loaded again, so that reinforcement learning begins with a fresh optimiser in any process, resumed or not.
     const policy = await Policy.load(coldStartFolder(options.output).policy, options.policy)
     try {
       const heldOut = this.#heldOut(policy)
@@ -122,7 +122,7 @@ class QuickstartRun {
     }
   }
 
-  /** Measures the machine and says how long the stages that are not done yet will take. */
+  /** Measures the machine and forecasts how long the remaining stages will take. */
   async #lookAhead(): Promise<QuickstartProgress> {
     const { stages, family, options } = this
     const { environment, seed, fromScratch } = this.identity
@@ -193,7 +193,7 @@ class QuickstartRun {
         tasks: this.family.trainTasks,
         steps: this.#steps,
         output: this.#trainPath,
-        // Memory and processor are for the training: whoever looks at the run makes its index.
+        // Training needs the memory and the processor; whoever looks at the run indexes it.
         index: false,
         seed: deriveSeed(this.#seed, 'train'),
         evaluate: { tasks: start.curve, every: this.#settings.curve.every, knowledge: start.knowledge },
@@ -206,7 +206,7 @@ class QuickstartRun {
     return after
   }
 
-  /** The held-out questions with tools, before and after. */
+  /** The evaluation of the held-out questions with tools, before and after training. */
   #heldOut(policy: Policy): HeldOut {
     const { family, options } = this
     const { tools, heldOutTasks: tasks, evaluationReward: reward } = family
@@ -287,7 +287,7 @@ class QuickstartRun {
     }
   }
 
-  /** By what people call the stages. */
+  /** Seconds per stage, under the stages' names for people. */
   #seconds({ shipped }: ColdStartResult): Record<string, number> {
     const { 'cold-start': coldStart = 0, options: _, ...others } = this.stages.seconds
     return {

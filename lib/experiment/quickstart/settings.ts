@@ -1,4 +1,4 @@
-// The quickstart's training settings of each task family, the same for every seed.
+// The quickstart's training settings per task family, the same for every seed.
 
 import type { BuiltInFamily } from '../../families/built-in-families.js'
 import type { AlgorithmOptions } from '../../hdpo/options.js'
@@ -16,11 +16,11 @@ export interface QuickstartSettings {
     optimizer: TrainerOptimizerOptions
   }
   rollout: RolloutOptions
-  /** Samples of each held-out question, tools off, that decide what is known. */
+  /** Samples per held-out question without tools, which decide what the policy knows. */
   knownSamples: number
-  /** Rollouts of each held-out question, before and after. */
+  /** Rollouts per held-out question, before and after training. */
   evaluationSamples: number
-  /** While training: steps between evaluations, and the most known and needed questions each asks. */
+  /** Evaluations during training: the steps between two, and the most known and the most needed questions that each asks. */
   curve: { every: number; questions: number }
 }
 
@@ -50,7 +50,8 @@ const atlas: QuickstartSettings = {
   curve: { every: 10, questions: 64 },
 }
 
-// More to learn by heart and to tell apart: a longer cold start over more questions, each seen less often.
+// There are more facts to learn by heart and to tell apart, so the cold start is longer, with more questions, each seen less
+// often.
 const cities: QuickstartSettings = {
   ...atlas,
   coldStart: { ...atlas.coldStart, epochs: 14, tokensPerStep: 4096 },

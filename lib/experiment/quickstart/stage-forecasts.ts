@@ -1,11 +1,12 @@
-// What each stage of the quickstart takes on a machine of some speed. The work of a rollout was measured: seconds of a stage times
-// the speed of the machine (machine-speed.ts) that it ran on, so it holds what tools, JavaScript and uneven batches cost too.
+// Forecasts the quickstart's stages for a machine of known speed. The work per rollout was measured as the seconds of a stage
+// times the speed (machine-speed.ts) of the machine that it ran on, so it includes the cost of tools, JavaScript and uneven
+// batches.
 import type { BuiltInFamily } from '../../families/built-in-families.js'
 import { Forecast } from './forecast.js'
 import type { MachineSpeed } from './machine-speed.js'
 import type { QuickstartSettings } from './settings.js'
 
-/** Stages in order, with what people read. */
+/** The stages in order, with their names for people. */
 export const stageTitles = {
   'cold-start': 'cold start',
   knowledge: 'what it knows',
@@ -15,14 +16,14 @@ export const stageTitles = {
 }
 export type QuickstartStage = keyof typeof stageTitles
 
-/** In tokens of the speed that they are divided by. */
+/** Work in tokens; each number is divided by the machine's sampling or training speed. */
 interface Work {
-  /** Tokens of the cold start's conversations. */
+  /** Tokens of the cold start's conversations, trained once. */
   conversations: number
-  /** Sampled in a rollout without tools, and with them. */
+  /** Tokens sampled per rollout: without tools, and with them. */
   fromMemory: number
   withTools: number
-  /** Trained of a rollout. */
+  /** Tokens trained per rollout. */
   trained: number
 }
 

@@ -1,5 +1,4 @@
-// A long job in named stages. The result of each is kept as <folder>/<stage>.json, so that a resumed job
-// takes it from there.
+// A long job in named stages. Each result is kept as <folder>/<stage>.json, from where a resumed job reads it.
 import { existsSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +11,7 @@ interface Kept<Result> {
 }
 
 export class Stages {
-  /** Wall-clock seconds by stage; of an interrupted stage only the part after the last resume. */
+  /** Wall-clock seconds per stage; for an interrupted stage only the part after the last resume. */
   readonly seconds: Record<string, number> = {}
 
   private constructor(
@@ -25,12 +24,12 @@ export class Stages {
     return new Stages(folder, resume)
   }
 
-  /** Whether an earlier process ended it. */
+  /** Whether an earlier process has finished the stage. */
   isKept(name: string): boolean {
     return existsSync(this.#pathOf(name))
   }
 
-  /** `work`, or what it returned before. A stage that throws keeps nothing. */
+  /** Runs `work`, or returns its kept result. A stage that throws keeps nothing. */
   async run<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
     const path = this.#pathOf(name)
     if (existsSync(path)) {

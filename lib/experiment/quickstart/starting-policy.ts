@@ -1,4 +1,4 @@
-// The quickstart's policy before reinforcement learning: the one that comes with hdpo, or trained here.
+// The quickstart's policy before reinforcement learning: the one that comes with hdpo, or one trained here.
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { BuiltInFamily } from '../../families/built-in-families.js'
@@ -14,16 +14,16 @@ import { type ColdStartOptions, coldStart, createPolicy } from '../cold-start.js
 import { coldStartRecipe } from './cold-start-recipe.js'
 import { type QuickstartSettings, quickstartSettings } from './settings.js'
 
-/** cold-start.json of a quickstart's folder. */
+/** The content of cold-start.json in a quickstart's folder. */
 export interface ColdStartResult {
   steps: number
-  /** Of what was trained here; absent in folders of older versions. */
+  /** The recipe's hash, where the cold start was trained here; absent in folders of older versions. */
   recipe?: string
-  /** What came with hdpo instead. */
+  /** Present where the cold start came with hdpo. */
   shipped?: ShippedColdStart
 }
 
-/** Weights are shipped for these settings alone, whatever others a program gives. */
+/** Weights are shipped only for the default settings; a program may give others. */
 export function comesShipped(
   environment: BuiltInFamily,
   seed: number,
@@ -35,7 +35,7 @@ export function comesShipped(
   )
 }
 
-/** Into `folder`, as training would have left it. */
+/** Unpacks the shipped policy into `folder`, which then looks as training would have left it. */
 export async function unpackShippedPolicy(
   environment: BuiltInFamily,
   family: TaskFamily,
@@ -70,7 +70,7 @@ export async function trainColdStart({ family, ...training }: ColdStartTraining)
   return { steps, recipe: coldStartRecipe(family, conversations, training.settings, training.seed) }
 }
 
-/** Where the policy came from, in words that can follow its name. */
+/** Describes where the policy came from, in words that can follow its name. */
 export function describeColdStart({ shipped, steps }: ColdStartResult): string {
   if (!shipped) return `trained in this run, ${steps} steps`
   const { machine, sha256 } = shipped

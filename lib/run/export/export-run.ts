@@ -1,4 +1,4 @@
-// A run's index as a file that other tools read. Rows are streamed: a run of any size takes the memory of one block.
+// Exports a run's index as a file for other tools. Rows are streamed, so a run of any size takes the memory of one block.
 import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -18,17 +18,17 @@ export const exportFormats = ['parquet', 'csv', 'jsonl'] as const
 export const exportShape = {
   /** The run folder. */
   run: text,
-  /** The kind of file. */
+  /** The file's format. */
   format: z.enum(exportFormats),
-  /** What is exported. */
+  /** The table to export. */
   table: z.enum(exportTables),
-  /** The file. Default: <table>.<format> in the run folder. */
+  /** The file's path. Default: <table>.<format> in the run folder. */
   output: text.optional(),
 }
 const exportOptions = z.strictObject(exportShape)
 export interface ExportOptions extends OptionsOf<typeof exportShape> {}
 
-/** Throws InvalidOptionError. */
+/** Resolves with the file's path and number of rows. Throws InvalidOptionError. */
 export async function exportRun(options: ExportOptions): Promise<{ path: string; rows: number }> {
   const { run, format, table, output } = readOptions(exportOptions, options, 'exportRun')
   const store = RunStore.open(run)
@@ -49,7 +49,7 @@ export async function exportRun(options: ExportOptions): Promise<{ path: string;
       const lines = format === 'csv' ? csvLines(columns, counted(source)) : jsonLines(counted(source))
       await pipeline(Readable.from(lines), createWriteStream(partial))
     }
-    // Whole, or not there.
+    // The file appears only when it is complete.
     await rename(partial, path)
   } catch (error) {
     await rm(partial, { force: true })

@@ -1,7 +1,7 @@
 import { fileWriter, parquetWriteRows } from 'hyparquet-writer'
 import type { Column, ExportRow } from './tables.js'
 
-// Rows held at once.
+// Rows that are held in memory at once.
 const rowGroupSize = 50_000
 
 export async function writeParquet(
@@ -12,7 +12,7 @@ export async function writeParquet(
   await parquetWriteRows({
     writer: fileWriter(path),
     columns: columns.map(({ name, type }) => ({ name, type })),
-    // Without rows there is nothing to infer the schema from.
+    // Without rows the schema cannot be inferred, so it is given.
     schema: [{ name: 'root', num_children: columns.length }, ...columns.map(schemaElement)],
     rows,
     rowGroupSize,

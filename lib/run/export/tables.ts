@@ -1,4 +1,4 @@
-// What can be exported, and the columns of each.
+// The tables that can be exported, with their columns.
 
 import { tokenGradientWeight, tokenRatio } from '../../hdpo/token-weight.js'
 import { loadRunLoss } from '../store/run-loss.js'
@@ -24,7 +24,7 @@ export function tableRows(
     : { columns: tokenColumns, rows: tokens(store) }
 }
 
-/** A row a step; a metric that a step does not have (an evaluation) is null there. */
+/** One row per step; a metric that a step does not have (an evaluation) is null. */
 function metrics(store: RunStore): { columns: Column[]; rows: Iterable<ExportRow> } {
   const names = store.metricNames()
   const columns: Column[] = [
@@ -75,7 +75,7 @@ const tokenColumns: Column[] = [
   ...columnsOf('DOUBLE', 'logprob', 'ratio', 'accuracy_gradient', 'efficiency_gradient'),
 ]
 
-/** Given tokens have no logprob and no gradient. The ratio is 1 where the run did not record training logprobs. */
+/** Given tokens have neither logprob nor gradient. The ratio is 1 where the run did not record training logprobs. */
 function* tokens(store: RunStore): Generator<ExportRow> {
   const { accuracyWeight, efficiencyWeight, clip } = loadRunLoss(store.path)
   for (const id of store.rolloutIds()) {

@@ -1,4 +1,4 @@
-// Rows as CSV (RFC 4180) and JSON lines.
+// Writes rows as CSV (RFC 4180) and JSON lines.
 import type { Column, ExportRow, ExportValue } from './tables.js'
 
 export function* csvLines(columns: readonly Column[], rows: Iterable<ExportRow>): Generator<string> {
@@ -10,7 +10,7 @@ export function* jsonLines(rows: Iterable<ExportRow>): Generator<string> {
   for (const row of rows) yield `${JSON.stringify(row)}\n`
 }
 
-/** Nothing for null. Quoted where it has to be; an empty text is "", which null is not. */
+/** null becomes an empty field, an empty text becomes "". Other text is quoted where needed. */
 function field(value: ExportValue): string {
   if (value === null) return ''
   const text = String(value)

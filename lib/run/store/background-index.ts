@@ -1,6 +1,6 @@
-// run.sqlite kept up to date by a thread of its own. The trainer says that something was written and goes on; what it says within
-// two seconds, or while the thread is busy, becomes one. A run that is over sooner starts no thread: whoever reads it first indexes
-// it. An index that cannot be written is told once and left: metrics.jsonl and rollouts/ hold everything.
+// Keeps run.sqlite up to date in a thread of its own. The trainer announces that something was written and goes on; announcements
+// within two seconds, or while the thread is busy, become one. A run that ends sooner starts no thread: its first reader indexes
+// it. An index that cannot be written is reported once and given up: metrics.jsonl and rollouts/ hold everything.
 import { Worker } from 'node:worker_threads'
 
 interface Reply {
@@ -28,7 +28,7 @@ export class BackgroundIndex {
     this.#delay = delay
   }
 
-  /** Returns at once. */
+  /** Announces that the run has written. Returns at once. */
   update(): void {
     if (this.#failed || this.#timer) return
     this.#timer = setTimeout(() => {
@@ -38,7 +38,7 @@ export class BackgroundIndex {
     this.#timer.unref()
   }
 
-  /** Once all that was written is indexed, where the thread has begun to, or the index has failed. */
+  /** Resolves once everything written is indexed, if the thread was started, or once indexing has failed. */
   async close(): Promise<void> {
     const worker = this.#worker
     const pending = this.#timer !== undefined

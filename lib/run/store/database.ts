@@ -1,5 +1,5 @@
-// SQLite, as the process has it: node:sqlite where Node brings it (22.13 and later), better-sqlite3 before that. WASM builds were
-// tried and left out: without shared memory they have no WAL, so a reader would block the trainer's index.
+// SQLite from node:sqlite where Node has it (22.13 and later), otherwise from better-sqlite3. WASM builds were tried and left
+// out: without shared memory they have no WAL, so a reader would block the trainer's index.
 import { createRequire } from 'node:module'
 import { HdpoError } from '../../core/errors.js'
 
@@ -22,11 +22,11 @@ interface Connection {
 export interface DatabaseOptions {
   /** Milliseconds to wait for another process's write. Default 10 s. */
   busyTimeout?: number
-  /** Which implementation; default: node:sqlite where there is one. */
+  /** The implementation. Default: node:sqlite where there is one. */
   implementation?: 'node:sqlite' | 'better-sqlite3'
 }
 
-/** One connection, in WAL mode: readers and the one writer do not wait for each other. */
+/** One connection in WAL mode, so that readers and the single writer do not wait for each other. */
 export class Database {
   readonly #connection: Connection
   readonly #statements = new Map<string, Statement>()
@@ -41,7 +41,7 @@ export class Database {
     this.#connection.exec(sql)
   }
 
-  /** Prepared once. */
+  /** A prepared statement, cached by its text. */
   sql(text: string): Statement {
     let statement = this.#statements.get(text)
     if (!statement) {
@@ -59,7 +59,7 @@ export class Database {
     return (this.sql(sql).get(...values) ?? undefined) as Result | undefined
   }
 
-  /** All of `work` or nothing. Takes the write lock at once, so that what it read is still so when it writes. */
+  /** Runs all of `work` or nothing. It takes the write lock at once, so that what was read still holds when it writes. */
   transaction<Result>(work: () => Result): Result {
     this.exec('BEGIN IMMEDIATE')
     try {

@@ -1,6 +1,6 @@
-// Brings run.sqlite to what metrics.jsonl and rollouts/ hold. They are the source of truth: a run that crashed, was resumed (steps
-// are forgotten and taken again) or was made before there was an index is put right here, by the same code for the trainer, the
-// dashboard and the exporter. Each file is one transaction.
+// Updates run.sqlite from metrics.jsonl and rollouts/, which are the source of truth. The same code serves the trainer, the
+// dashboard and the exporter, and repairs the index of a run that crashed, was resumed (its steps are taken again) or was made
+// without an index. Each file is one transaction.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { HdpoError } from '../../core/errors.js'
@@ -9,7 +9,7 @@ import type { Database } from './database.js'
 import { insertRollout, type RecordedRollout, rolloutId } from './rollout-record.js'
 
 export interface IndexProgress {
-  /** Of this pass: files of rollouts indexed, of how many. */
+  /** Rollout files that this pass has indexed, of `total`. */
   done: number
   total: number
 }
@@ -37,7 +37,7 @@ export function* indexRun(database: Database, runPath: string): Generator<IndexP
   }
 }
 
-/** Names of rollouts/ and their steps, the newest first: what somebody looks at while the rest is indexed. */
+/** The files of rollouts/ with their steps, the newest first, because people look at new steps while the rest is indexed. */
 function stepFiles(runPath: string): Map<string, number> {
   const folder = join(runPath, 'rollouts')
   if (!existsSync(folder)) return new Map()
@@ -47,7 +47,7 @@ function stepFiles(runPath: string): Map<string, number> {
   return new Map(steps.sort(([, a], [, b]) => b - a))
 }
 
-/** Undefined where there is no such file (a resumed run has removed it meanwhile). */
+/** Changes when the file does. Undefined where there is no such file (a resumed run has removed it meanwhile). */
 function fingerprint(path: string): string | undefined {
   const status = statSync(path, { throwIfNoEntry: false })
   return status && `${status.ino}:${status.size}:${status.mtimeMs}`
@@ -78,7 +78,7 @@ function removeRollouts(database: Database, step: number): void {
   database.sql('DELETE FROM rollouts WHERE id >= ? AND id < ?').run(...range)
 }
 
-/** Appended lines alone where the file is the one that was read before; a resumed run has written a new one. */
+/** Reads only appended lines where the file is the one that was read before, all lines where a resumed run has rewritten it. */
 function indexMetrics(database: Database, runPath: string): void {
   const path = join(runPath, metricsName)
   const status = statSync(path, { throwIfNoEntry: false })

@@ -6,7 +6,7 @@ import { RunStore } from './run-store.js'
 const port = parentPort
 if (!port) throw new Error('index-worker is a worker thread, not a program')
 
-// On Linux a priority is a thread's, so the trainer's threads go first; elsewhere it would be the whole process's.
+// On Linux a priority belongs to a thread, so the trainer's threads go first; elsewhere it would apply to the whole process.
 if (platform() === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL)
 
 let store: RunStore | undefined

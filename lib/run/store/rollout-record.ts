@@ -1,11 +1,11 @@
-// A line of rollouts/step-<N>.jsonl as rows of run.sqlite.
+// Converts a line of rollouts/step-<N>.jsonl to rows of run.sqlite.
 import type { Message } from '../../policy/types.js'
 import { toolCost } from '../../rollout/call-cost.js'
 import { tokenSequences } from '../../rollout/token-sequences.js'
 import type { Rollout, ToolCallRecord } from '../../rollout/types.js'
 import type { Database, SqlValue } from './database.js'
 
-/** One sequence as JSON holds it; `trainingLogprobs` where the run records them (recordTrainingLogprobs). */
+/** One sequence in JSON; it has `trainingLogprobs` where the run records them (recordTrainingLogprobs). */
 interface RecordedSequence {
   tokens: number[]
   mask: number[]
@@ -13,7 +13,7 @@ interface RecordedSequence {
   trainingLogprobs?: number[]
 }
 
-/** What a line holds. Redacted ones have no tokens, ungraded ones no rewards. */
+/** The content of a line. Redacted rollouts have no tokens, ungraded ones no rewards. */
 export interface RecordedRollout extends Partial<RecordedSequence> {
   prompt: number
   rollout: number
@@ -35,7 +35,7 @@ export interface RecordedRollout extends Partial<RecordedSequence> {
   ungraded?: string
 }
 
-// Room for a million rollouts a step: ids follow the order of steps, whichever was indexed first.
+// Ids leave room for a million rollouts per step, so that they follow the order of steps, whichever was indexed first.
 const rolloutsPerStep = 2 ** 20
 
 export const rolloutId = (step: number, line: number): number => step * rolloutsPerStep + line
@@ -110,7 +110,7 @@ function insertText(
     .run(id, taskId, questionOf(messages), conversation.join('\n'), finalAnswer ?? '')
 }
 
-/** The user's last message before the policy's first. */
+/** The last message of the user before the policy's first. */
 function questionOf(messages: readonly Message[]): string {
   const first = messages.findIndex(({ role }) => role === 'assistant')
   const asked = messages.slice(0, first === -1 ? messages.length : first)

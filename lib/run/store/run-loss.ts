@@ -1,4 +1,4 @@
-// How a run's loss weighed its channels and where it clipped, from its config.yaml.
+// The channel weights and clip ranges of a run's loss, from its config.yaml.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse as parseYaml } from 'yaml'
@@ -9,7 +9,7 @@ import type { ClipRange } from '../../hdpo/token-weight.js'
 import { lossOptions, type PolicyLossOptions } from '../../native/loss-options.js'
 
 interface RunLoss {
-  /** 'none' of a supervised run. */
+  /** 'none' for a supervised run. */
   algorithm: string
   accuracyWeight: number
   efficiencyWeight: number
@@ -28,7 +28,7 @@ export function loadRunLoss(runPath: string): RunLoss {
   return { algorithm: algorithm?.name ?? 'none', ...weights, clip }
 }
 
-/** Undefined where the run has no config.yaml. */
+/** The text of config.yaml; undefined where the run has none. */
 export function configText(runPath: string): string | undefined {
   const path = join(runPath, 'config.yaml')
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined

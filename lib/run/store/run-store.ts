@@ -1,4 +1,4 @@
-// A run's index, opened for reading: metrics by name, rollouts by what they did, full-text search, one rollout whole.
+// A run's index, opened for reading: metrics by name, rollouts by filter or full-text search, and whole rollouts.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { HdpoError } from '../../core/errors.js'
@@ -50,7 +50,7 @@ interface StoredRollout {
   messages: Message[]
   toolCalls: ToolCallRecord[]
   metadata?: Record<string, unknown>
-  /** None of a redacted rollout. */
+  /** Empty for a redacted rollout. */
   sequences: StoredSequence[]
 }
 
@@ -58,12 +58,12 @@ export interface RolloutFilter {
   step?: number
   task?: string
   correct?: boolean
-  /** Exactly so many. */
+  /** The exact number of calls. */
   calls?: number
   minimumCalls?: number
-  /** Words, all of which occur; the last may be the beginning of one. "..." finds a phrase. */
+  /** Words that must all occur; the last may be a prefix. "..." finds a phrase. */
   search?: string
-  /** Rollouts after this id, in the order of the list. */
+  /** Only rollouts after this id, in the order of the list. */
   after?: number
   limit?: number
 }
@@ -74,7 +74,7 @@ export class RunStore {
     readonly database: Database,
   ) {}
 
-  /** `path`: a run folder. */
+  /** Opens the index of the run folder at `path`. */
   static open(path: string, options: DatabaseOptions = {}): RunStore {
     if (!existsSync(join(path, 'metrics.jsonl')) && !existsSync(join(path, 'rollouts'))) {
       throw new HdpoError(
@@ -92,7 +92,7 @@ export class RunStore {
     return new RunStore(path, database)
   }
 
-  /** Brings the index to what the files hold; yields after each file. */
+  /** Updates the index to the run's files; yields after each file. */
   update(): Generator<IndexProgress, void, void> {
     return indexRun(this.database, this.path)
   }
@@ -107,7 +107,7 @@ export class RunStore {
       .map(({ name }) => name)
   }
 
-  /** Steps and values of each name, steps after `after` alone. */
+  /** Steps and values per name, only for steps after `after`. */
   series(names: readonly string[], after = 0): Record<string, { steps: number[]; values: number[] }> {
     return Object.fromEntries(
       names.map((name) => {
@@ -121,9 +121,9 @@ export class RunStore {
     )
   }
 
-  /** Of each metric the value of the last step that has it. */
+  /** For each metric, the value of the last step that has it. */
   newestMetrics(): [string, number][] {
-    // With max() the other columns are those of the row that has it.
+    // In SQLite, max() selects the row that the other columns are taken from.
     return this.database
       .rows<{ name: string; value: number }>('SELECT name, value, max(step) FROM metrics GROUP BY name')
       .map(({ name, value }) => [name, value])
@@ -133,14 +133,14 @@ export class RunStore {
     return this.database.row<{ step: number | null }>('SELECT max(step) AS step FROM steps')?.step ?? 0
   }
 
-  /** Steps that have metrics. */
+  /** The steps that have metrics. */
   steps(): number[] {
     return this.database
       .rows<{ step: number }>('SELECT step FROM steps ORDER BY step')
       .map(({ step }) => step)
   }
 
-  /** In the order of steps. */
+  /** All ids, in the order of steps. */
   rolloutIds(): number[] {
     return this.database.rows<{ id: number }>('SELECT id FROM rollouts ORDER BY id').map(({ id }) => id)
   }
@@ -149,7 +149,7 @@ export class RunStore {
     return this.database.row<{ count: number }>('SELECT count(*) AS count FROM rollouts')?.count ?? 0
   }
 
-  /** The newest first. */
+  /** The rollouts that pass the filter, newest first. */
   rollouts(filter: RolloutFilter = {}): RolloutRow[] {
     const { from, where, values } = conditions(filter)
     const order = filter.search ? 'rollout_text.rowid' : 'rollouts.id'
@@ -170,7 +170,7 @@ export class RunStore {
     )?.count as number
   }
 
-  /** The rollouts of one question in one step, in order. */
+  /** The rollouts of one prompt in one step, in order. */
   group(step: number, prompt: number): RolloutRow[] {
     return this.database.rows<RolloutRow>(
       'SELECT * FROM rollouts WHERE step = ? AND prompt = ? ORDER BY rollout',
@@ -227,7 +227,7 @@ function conditions({ step, task, correct, calls, minimumCalls, search }: Rollou
   }
 }
 
-/** What somebody types, as FTS5's language: no character of it is an operator there. */
+/** A user's search text in FTS5's syntax, in which no character acts as an operator. */
 export function searchExpression(text: string): string {
   const parts = text.match(/"[^"]*"?|[^\s"]+/g) ?? []
   const terms = parts
@@ -238,7 +238,7 @@ export function searchExpression(text: string): string {
   return terms.length === 0 ? '""' : terms.join(' ')
 }
 
-/** A copy: views of four bytes must begin at a multiple of four. */
+/** A copy, because views with four-byte elements must begin at a multiple of four. */
 function aligned(blob: Uint8Array): ArrayBuffer {
   return Uint8Array.from(blob).buffer
 }

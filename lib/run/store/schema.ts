@@ -1,5 +1,5 @@
-// The tables of run.sqlite (docs/runs.md describes them column by column). All of it can be made again from metrics.jsonl and
-// rollouts/, so another version of the schema is not migrated: the file is emptied and filled anew.
+// The tables of run.sqlite (docs/runs.md describes them column by column). They can be rebuilt from metrics.jsonl and rollouts/,
+// so a file with another schema version is not migrated but emptied and filled again.
 import type { Database } from './database.js'
 
 const schemaVersion = 2
@@ -48,7 +48,7 @@ CREATE VIRTUAL TABLE rollout_text USING fts5 (
 );
 `
 
-// Version 1 had conversations under the name of trajectories.
+// In version 1 the conversations table was named trajectories.
 const tables = [
   'rollout_text',
   'sequences',
@@ -60,11 +60,11 @@ const tables = [
   'source',
 ]
 
-/** Makes the tables where they are not there yet. */
+/** Creates the tables where they do not exist. */
 export function ensureSchema(database: Database): void {
   if (versionOf(database) === schemaVersion) return
   database.transaction(() => {
-    // Another process may have been faster.
+    // Another process may have created them meanwhile.
     if (versionOf(database) === schemaVersion) return
     for (const table of tables) database.exec(`DROP TABLE IF EXISTS ${table}`)
     database.exec(schema)

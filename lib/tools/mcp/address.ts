@@ -5,18 +5,18 @@ import type { McpEndpoint, McpProgram } from './options.js'
 
 interface OpenTransport {
   transport: Transport
-  /** The last words of the program on its standard error. */
+  /** The last lines that the program wrote to standard error. */
   complaints(): string
 }
 
 const keptComplaints = 2000
 
-/** `maxBytes`: a longer message ends the connection. */
+/** Opens a transport; a message longer than `maxBytes` ends the connection. */
 export function openTransport(address: McpProgram | McpEndpoint, maxBytes: number): OpenTransport {
   return 'command' in address ? overStdio(address, maxBytes) : overHttp(address, maxBytes)
 }
 
-/** For error messages; without headers, which may hold keys. */
+/** The server's name in errors, without headers, because they may hold keys. */
 export function addressName(address: McpProgram | McpEndpoint): string {
   if ('command' in address) return [address.command, ...(address.args ?? [])].join(' ')
   const { origin, pathname } = new URL(address.url)
@@ -47,7 +47,7 @@ function overHttp({ url, headers }: McpEndpoint, maxBytes: number): OpenTranspor
   return { transport, complaints: () => '' }
 }
 
-/** The stream of a GET goes on for as long as the session; that of a POST is one answer. */
+/** Limits the size of a response. Only a POST's body is one answer; the stream of a GET lasts as long as the session. */
 function bounded(response: Response, method: string, maxBytes: number): Response {
   if (method !== 'POST' || !response.body) return response
   let received = 0

@@ -1,5 +1,5 @@
-// A connection to an MCP server that comes back: a server that dies or hangs is started or connected to again, with
-// a growing pause between attempts, while the calls that need it wait for a while.
+// A connection to an MCP server that recovers: a server that dies or hangs is restarted or connected to again, with a growing
+// pause between attempts, while the calls that need it wait for up to `patience`.
 import {
   type CallToolResult,
   Client,
@@ -34,7 +34,7 @@ export class McpLink {
     this.#settings = settings
   }
 
-  /** Rejects where the server cannot be reached now. */
+  /** Rejects where the server cannot be reached at the moment. */
   static async open(address: McpProgram | McpEndpoint, settings: LinkSettings): Promise<McpLink> {
     const link = new McpLink(address, settings)
     link.#client = await link.#connect()
@@ -51,7 +51,7 @@ export class McpLink {
     return tools
   }
 
-  /** Rejects with what the policy should read. */
+  /** Calls a tool. The rejection's message is written for the policy. */
   async call(tool: McpTool, input: Record<string, unknown>, signal: AbortSignal): Promise<CallToolResult> {
     const client = await this.#connected(signal)
     try {
@@ -105,7 +105,7 @@ export class McpLink {
     return client
   }
 
-  /** The client, as soon as there is one. */
+  /** Resolves to the client, once there is one. */
   async #connected(signal: AbortSignal): Promise<Client> {
     const { patience } = this.#settings
     const closed = this.#closed.signal
@@ -125,12 +125,12 @@ export class McpLink {
     if (this.#client !== client || this.#closed.signal.aborted) return
     this.#client = undefined
     this.#failure = failure
-    // A process that does not end by itself is killed; what closing says of a connection that is gone is no news.
+    // close() kills a process that does not end by itself; its errors tell nothing new about a lost connection.
     void client.close().catch(() => {})
     this.#reconnecting = this.#reconnect()
   }
 
-  /** Until it works or the link is closed; never rejects. */
+  /** Tries until it works or the link is closed. Never rejects. */
   async #reconnect(): Promise<void> {
     for (let pause = shortestPause; !this.#closed.signal.aborted; pause = Math.min(pause * 2, longestPause)) {
       await sleep(pause, this.#closed.signal)
@@ -147,7 +147,7 @@ export class McpLink {
     }
   }
 
-  /** A slow tool is the tool's affair; a server that does not even answer a ping is replaced. */
+  /** After a time-out: a slow tool is left alone, but a server that does not even answer a ping is replaced. */
   async #restartIfHanging(client: Client): Promise<void> {
     try {
       await client.ping({ timeout: pingTime })
@@ -161,18 +161,18 @@ function isTimeout(error: unknown): boolean {
   return error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout
 }
 
-/** The connection, not the call: closed, refused, reset, or a session that the server knows no more. */
+/** Whether the connection failed, not the call: closed, refused, reset, or a session that the server no longer knows. */
 function isBroken(error: unknown): boolean {
   if (error instanceof SdkError) {
     if (error.code === SdkErrorCode.ConnectionClosed || error.code === SdkErrorCode.NotConnected) return true
     const status = httpStatus(error)
     return status !== undefined && (status === 404 || status >= 500)
   }
-  // What fetch throws where there is no answer.
+  // fetch throws a TypeError where there is no response.
   return error instanceof TypeError
 }
 
-/** The call cannot have been made, or may be made twice. */
+/** Whether the call certainly was not made, or may safely be made twice. */
 function mayRepeat({ annotations }: McpTool, error: unknown): boolean {
   if (annotations?.readOnlyHint || annotations?.idempotentHint) return true
   if (error instanceof SdkError) return error.code === SdkErrorCode.NotConnected || httpStatus(error) === 404
@@ -190,7 +190,7 @@ function reason(error: unknown): string {
   return cause instanceof Error && cause.message ? `${error.message}: ${cause.message}` : error.message
 }
 
-/** Does not keep the process from ending. */
+/** Sleeps until the time or the abort; the timer does not keep the process alive. */
 function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds).unref()

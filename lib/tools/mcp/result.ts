@@ -1,10 +1,10 @@
-// What a call of an MCP tool returned, as a result of ours.
+// Converts the result of an MCP call to a tool result.
 import type { CallToolResult } from '@modelcontextprotocol/client'
 import { type ToolImage, ToolOutput } from '../tool-output.js'
 
 type Content = CallToolResult['content'][number]
 
-/** Throws with the tool's own words where it reports an error. */
+/** Throws with the tool's own text where the result is an error. */
 export function fromMcpResult({
   content = [],
   structuredContent,
@@ -16,7 +16,7 @@ export function fromMcpResult({
   return images.length > 0 ? new ToolOutput({ text, images }) : text
 }
 
-/** Structured content where there is no text: servers are asked to send it as text as well. */
+/** The text of a result, or its structured content where there is none. Servers are asked to send that as text as well. */
 function textOf(content: readonly Content[], structuredContent: unknown): string {
   const text = content.flatMap((part) => describe(part) ?? []).join('\n')
   return text === '' && structuredContent !== undefined ? JSON.stringify(structuredContent) : text

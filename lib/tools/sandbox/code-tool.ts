@@ -1,4 +1,4 @@
-// A tool that runs code: what both languages share.
+// A tool that runs code: the part that both languages share.
 import { z } from 'zod'
 import { defineTool } from '../define-tool.js'
 import type { Tool } from '../types.js'
@@ -7,7 +7,7 @@ import type { InterpreterProcess } from './interpreter-process.js'
 import type { SandboxLimits } from './options.js'
 
 export interface CodeTool extends Tool<{ code: string }> {
-  /** Ends its interpreters; calls under way fail. Not needed before the process exits. */
+  /** Ends the interpreters; calls under way fail. It need not be called before the process exits. */
   close(): Promise<void>
 }
 
@@ -20,7 +20,7 @@ interface CodeToolParts {
 }
 
 const longestCode = 100_000
-// Waiting for a place takes as long as others' code takes; what code itself may take is the sandbox's to say.
+// No time-out here: a call may wait in the queue for as long as others' code runs. The sandbox limits the code itself.
 const timeout = 2 ** 31 - 1
 
 export async function codeTool({

@@ -1,6 +1,6 @@
-// Interpreters for many rollouts at once: one for each rollout that runs code, kept until the rollout is over and
-// never given to another. Calls run in the order they came, as many at once as there are places; the calls of one
-// rollout run one after the other, and hold one place in the queue, so that no rollout crowds out the rest.
+// Interpreters for many rollouts at once: one for each rollout that runs code, kept until the rollout ends and never given to
+// another. Calls run in the order in which they came, up to `concurrency` at once. Calls of one rollout run one after the other
+// and hold one place in the queue, so that no rollout crowds out the rest.
 import pLimit, { type LimitFunction } from 'p-limit'
 import type { ToolContext } from '../types.js'
 import type { CellResult, InterpreterProcess } from './interpreter-process.js'
@@ -9,7 +9,7 @@ import type { SandboxLimits } from './options.js'
 interface Session {
   interpreter: InterpreterProcess | undefined
   starting: boolean
-  /** Given up to make room, or killed at a limit: what it knew is gone. */
+  /** The interpreter was ended to make room, or killed at a limit: its state is gone. */
   lost: boolean
   over: boolean
   calls: LimitFunction
@@ -17,7 +17,7 @@ interface Session {
 }
 
 export interface PoolResult extends CellResult {
-  /** An earlier call of the rollout had another interpreter. */
+  /** Earlier calls of the rollout had another interpreter, whose state is gone. */
   fresh: boolean
 }
 
@@ -36,13 +36,13 @@ export class InterpreterPool {
     this.#places = pLimit(limits.concurrency)
   }
 
-  /** Resolves once an interpreter stands ready, which proves that the sandbox works here. */
+  /** Resolves once an interpreter is ready, which proves that the sandbox works on this machine. */
   async warm(): Promise<void> {
     this.#spare ??= this.#start()
     await this.#spare
   }
 
-  /** Rejects for a limit, a crash, an abort. */
+  /** Runs code in the rollout's interpreter. Rejects at a limit, a crash or an abort. */
   run(code: string, { signal, rolloutId, rolloutEnded }: ToolContext): Promise<PoolResult> {
     if (this.#closed) throw new Error('the sandbox is closed')
     const session = this.#session(rolloutEnded ?? rolloutId)
@@ -57,12 +57,12 @@ export class InterpreterPool {
     this.#spare = undefined
     await spare?.then(
       (interpreter) => interpreter.kill(),
-      // Whoever would have used it is told; nobody will.
+      // A spare that failed to start is reported to the call that needs it; after close there is none.
       () => {},
     )
   }
 
-  /** Interpreters that rollouts hold. */
+  /** The number of interpreters that rollouts hold. */
   get size(): number {
     return this.#holders().length
   }
@@ -104,7 +104,7 @@ export class InterpreterPool {
     try {
       return { ...(await interpreter.run(code, signal)), fresh }
     } catch (error) {
-      // The error says that what it knew is lost; the next call need not.
+      // This error already says that the state is lost; the next call need not repeat it.
       session.interpreter = undefined
       throw error
     }
@@ -132,7 +132,7 @@ export class InterpreterPool {
     return spare ?? this.#start()
   }
 
-  /** Started while the policy thinks. Where that fails, the call that needs it is told. */
+  /** Starts an interpreter while the policy generates. If that fails, the call that needs it gets the error. */
   #prepareSpare(): void {
     this.#spare = this.#start()
     this.#spare.catch(() => {})

@@ -1,5 +1,5 @@
-// One interpreter in a process of its own, seen from outside: a cell in, its output out, killed at a limit. What it
-// sends is not trusted: it may be any bytes, any number of them, or nothing.
+// One interpreter in a process of its own, seen from outside: a cell of code goes in, its output comes out, and the process is
+// killed at a limit. Its messages are not trusted: they may be any bytes, any number of them, or none.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { HdpoError } from '../../core/errors.js'
@@ -10,7 +10,7 @@ import { processUsage } from './process-usage.js'
 
 export interface CellResult {
   output: string
-  /** Written in all: more than `output` has where it was cut. */
+  /** All characters that the code wrote: more than `output` holds where that was cut. */
   characters: number
 }
 
@@ -25,9 +25,9 @@ interface Message {
 const startTime = 60_000
 const watchInterval = 50
 const lost = 'what it had defined is lost'
-// JSON needs up to six bytes for a character, and a surrogate pair twice that.
+// In JSON a character takes up to six bytes, a surrogate pair twice that.
 const bytesPerCharacter = 12
-// A process may have this much more than its heap's limit says: compiled code, V8's own heap, fragments.
+// A process's resident memory may exceed the heap's limit by this much: compiled code, V8's own heap, fragmentation.
 const residentSlack = 160 * 2 ** 20
 
 export class InterpreterProcess {
@@ -44,7 +44,7 @@ export class InterpreterProcess {
   private constructor(command: Command, limits: SandboxLimits, snapshot: number | undefined) {
     this.#limits = limits
     this.#child = spawn(command.file, command.arguments, {
-      // Nothing of ours, so no keys: and the same time zone everywhere.
+      // The environment has nothing of ours, so no keys; the time zone is the same everywhere.
       env: { TZ: 'UTC' },
       cwd: '/',
       stdio: ['pipe', 'ignore', 'pipe', 'pipe', snapshot ?? 'ignore'],
@@ -53,7 +53,7 @@ export class InterpreterProcess {
     this.#listen()
   }
 
-  /** `snapshot`: descriptor of an open file that the program reads at its start. */
+  /** Starts a process. `snapshot` is the descriptor of an open file that the program reads at its start. */
   static async start(
     command: Command,
     limits: SandboxLimits,
@@ -88,7 +88,7 @@ export class InterpreterProcess {
     return this.#end === undefined
   }
 
-  /** One at a time. Rejects where the process is lost: a limit, a crash, `signal`. */
+  /** Runs one cell; cells must not overlap. Rejects where the process is lost: to a limit, a crash, or `signal`. */
   async run(code: string, signal: AbortSignal): Promise<CellResult> {
     signal.throwIfAborted()
     if (this.#end) throw this.#end
@@ -142,10 +142,10 @@ export class InterpreterProcess {
     complaints.setEncoding('utf8')
     complaints.on('data', (text: string) => this.#complain(text))
     answers.on('data', (chunk: Buffer) => this.#receive(chunk))
-    // Written to after it died: its end is reported by 'close'.
+    // Writes to a dead process fail here; 'close' reports its end.
     for (const stream of [this.#requests, complaints, answers]) stream.on('error', () => {})
     this.#child.on('error', (error) => this.#kill(error))
-    // Not 'exit', which may come before its last words: an answer, or why it ended.
+    // 'exit' may come before the process's last output (an answer, or why it ended); 'close' comes after it.
     this.#child.on('close', (code, signal) => this.#exited(code, signal))
   }
 
@@ -154,7 +154,7 @@ export class InterpreterProcess {
       this.#kill(new ToolTimeoutError(`used up the CPU time of its rollout; ${lost}`))
       return
     }
-    // V8 aborts where its heap is full, and the allocator where the kernel gives no more.
+    // V8 aborts when its heap is full, the allocator when the kernel gives no more memory.
     if (signal === 'SIGABRT' || /out of memory|allocation failed/i.test(this.#complaints)) {
       this.#kill(this.#tooMuchMemory())
       return
@@ -163,7 +163,7 @@ export class InterpreterProcess {
     this.#kill(new HdpoError('ERR_SANDBOX_ENDED', `the code ended the interpreter (${how}); ${lost}`))
   }
 
-  /** The last words only, without the line of source that Node quotes: of a bundle it is a megabyte. */
+  /** Keeps only the last 2,000 characters, without the line of source that Node quotes: in a bundle that line is a megabyte long. */
   #complain(text: string): void {
     this.#complaints = (this.#complaints + text).replace(/[^\n]{400,}/g, '[...]').slice(-2000)
   }
@@ -190,7 +190,7 @@ export class InterpreterProcess {
     }
   }
 
-  /** Kills at a limit. CPU time is what the process used since now. */
+  /** Kills the process at a limit. CPU time counts from the call of #watch. */
   #watch(): { stop(): void } {
     const { cpuTime, wallTime } = this.#limits
     const pid = this.#child.pid as number
@@ -230,7 +230,7 @@ export class InterpreterProcess {
     return new HdpoError('ERR_SANDBOX_MEMORY', `used more than ${this.#limits.memory} MiB of memory; ${lost}`)
   }
 
-  /** Whether it keeps our own process from ending. */
+  /** Whether this process keeps our own from ending. */
   #setReferenced(referenced: boolean): void {
     const method = referenced ? 'ref' : 'unref'
     this.#child[method]()

@@ -16,9 +16,9 @@ import type { SandboxLimits } from './options.js'
 export interface InterpreterProgram {
   /** The file that Node runs. */
   entry: string
-  /** What it is told as JSON, besides the limits. */
+  /** Passed to the program as JSON, together with the limits. */
   settings: Record<string, unknown>
-  /** Folders it may read, besides this one. */
+  /** Folders that the program may read, besides the sandbox's own. */
   folders: readonly string[]
 }
 
@@ -27,10 +27,10 @@ export interface Command {
   arguments: string[]
 }
 
-/** Where the programs are, for them and for what they share. */
+/** The folder of the interpreters' programs and of the modules that they share. */
 export const sandboxFolder = fileURLToPath(new URL('.', import.meta.url))
 const shell = '/bin/sh'
-// For both the V8 heap and what lies outside it; the interpreter's own memory comes on top.
+// Covers V8's heap and its memory outside of the heap; the interpreter's own memory is added.
 const nodeHeapMebibytes = 256
 const nodeDataMebibytes = 1024
 
@@ -50,7 +50,7 @@ export async function launchCommand(
     ...[sandboxFolder, ...folders].map((folder) => `--allow-fs-read=${folder}`),
     '--disallow-code-generation-from-strings',
     `--max-old-space-size=${nodeHeapMebibytes}`,
-    // One of these stands beside another: little memory and few threads each.
+    // Many of these processes run side by side, so each gets little memory and few threads.
     '--max-semi-space-size=1',
     '--v8-pool-size=1',
     entry,
@@ -61,8 +61,8 @@ export async function launchCommand(
 }
 
 /**
- * CPU seconds are for the life of the process: the pool ends a call long before, this ends one that nobody watches
- * any more. 'set -e': a limit that cannot be set is an error, not a sandbox without it.
+ * CPU seconds limit the whole life of the process: the pool ends a call long before, so this ends only a process that nobody
+ * watches any more. With 'set -e' a limit that cannot be set is an error, rather than a sandbox without it.
  */
 function underLimits({ cpuTime, memory }: SandboxLimits): string {
   const cpuSeconds = 60 + Math.ceil(cpuTime / 1000) * 20
@@ -70,13 +70,13 @@ function underLimits({ cpuTime, memory }: SandboxLimits): string {
   return `set -e; ulimit -c 0; ulimit -f 0; ulimit -n 128; ulimit -S -t ${cpuSeconds}; ulimit -d ${dataKibibytes}; exec "$@"`
 }
 
-/** The words before a command that give it a network namespace with nothing in it; none where that is not allowed. */
+/** The command prefix that runs a program in an empty network namespace; empty where the kernel does not allow one. */
 export function isolatedNetwork(): Promise<string[]> {
   isolation ??= findIsolation()
   return isolation
 }
 let isolation: Promise<string[]> | undefined
-// Takes milliseconds; a busy machine must not be taken for one without namespaces.
+// The trial takes milliseconds; a busy machine must not be mistaken for one without namespaces.
 const longestTrial = 60_000
 
 async function findIsolation(): Promise<string[]> {

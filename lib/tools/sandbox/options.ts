@@ -1,4 +1,4 @@
-// The limits of sandboxed code.
+// Limits of sandboxed code.
 import { availableParallelism, totalmem } from 'node:os'
 import { z } from 'zod'
 import { count, milliseconds } from '../../core/option-kinds.js'
@@ -15,23 +15,26 @@ const memoryOf = {
 }
 
 export const sandboxShape = {
-  /** What the policy calls it. Default: the language. */
+  /** The name that the policy calls the tool by. Default: the language. */
   name: toolName.optional(),
-  /** What the policy reads about it. Default: the language, and what is not there. */
+  /** The description that the policy reads. Default: the language, and what the sandbox lacks. */
   description: toolDescription.optional(),
-  /** CPU milliseconds of one call. Default 5,000. */
+  /** CPU milliseconds per call. Default 5,000. */
   cpuTime: milliseconds.min(shortestTime).default(5000),
-  /** Milliseconds of one call from its start, sleeping included, queueing not. Default 30,000. */
+  /** Wall-clock milliseconds per call, from its start: sleeping counts, queueing does not. Default 30,000. */
   wallTime: milliseconds.min(shortestTime).default(30_000),
-  /** MiB of the interpreter's heap; Python itself takes 30 of them, QuickJS 16. At least 64 and 32, default 256 and 64. */
+  /**
+   * MiB of the interpreter's heap, of which Python itself takes 30, QuickJS 16. At least 64 for Python, 32 for JavaScript.
+   * Default 256 and 64.
+   */
   memory: z.int().min(1).max(mostMemory).optional(),
-  /** Characters of a result; longer ones are cut and say so. Default 8,000. */
+  /** Characters per result; a longer one is cut and says so. Default 8,000. */
   output: count.max(1_000_000).default(8000),
-  /** Calls that run at once; others wait their turn. Default: the cores. */
+  /** Calls that run at once; others wait. Default: the number of cores. */
   concurrency: count.optional(),
   /**
-   * Interpreters kept at once, one a rollout. Beyond it the one unused for longest is given up: the next call of
-   * its rollout finds a new one and is told so. At least `concurrency`. Default 64, fewer where memory is short.
+   * Interpreters kept at once, one per rollout. Beyond this the least recently used one is ended: the next call of its rollout
+   * gets a new one and is told so. At least `concurrency`. Default 64, fewer where memory is short.
    */
   interpreters: count.optional(),
 }
@@ -46,7 +49,7 @@ export interface SandboxLimits {
   interpreters: number
 }
 
-/** Throws InvalidOptionError. */
+/** Fills in the defaults. Throws InvalidOptionError. */
 export function resolveSandboxOptions(options: SandboxOptions, language: SandboxLanguage): SandboxLimits {
   const schema = z
     .strictObject({
@@ -71,7 +74,7 @@ export function resolveSandboxOptions(options: SandboxOptions, language: Sandbox
   return { ...limits, interpreters: interpreters ?? defaultInterpreters(limits) }
 }
 
-/** Half of what memory there is, were all interpreters to fill half of theirs. */
+/** So many interpreters that they take half of the memory when each fills half of its heap. */
 function defaultInterpreters({ memory, concurrency }: Pick<SandboxLimits, 'memory' | 'concurrency'>): number {
   const available = (process.constrainedMemory() || totalmem()) / 2 ** 20
   const fitting = Math.floor(available / 2 / Math.max(memory / 2, 64))

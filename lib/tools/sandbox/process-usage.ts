@@ -1,4 +1,4 @@
-// What a process has used so far, as the kernel counts it.
+// CPU time and memory of a process, as the kernel counts them.
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 
@@ -12,7 +12,7 @@ export function processUsage(pid: number): Promise<ProcessUsage | undefined> {
   return process.platform === 'linux' ? fromProc(pid) : fromPs(pid)
 }
 
-// Linux counts in hundredths of a second for user space, whatever its own tick.
+// Linux reports CPU time to user space in hundredths of a second, whatever its own tick.
 const tickMilliseconds = 10
 
 async function fromProc(pid: number): Promise<ProcessUsage | undefined> {
@@ -28,10 +28,10 @@ async function fromProc(pid: number): Promise<ProcessUsage | undefined> {
     if (code === 'ENOENT' || code === 'ESRCH') return undefined
     throw error
   }
-  // The second field, the command's name, is in parentheses and may hold anything.
+  // The second field is the command's name, in parentheses, which may contain anything.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const resident = /^VmRSS:\s+(\d+) kB$/m.exec(status)
-  // A process that has ended but was not waited for has no memory left.
+  // A zombie process has no memory left.
   if (!resident) return undefined
   return {
     cpuMilliseconds: (Number(fields[11]) + Number(fields[12])) * tickMilliseconds,
@@ -47,7 +47,7 @@ function fromPs(pid: number): Promise<ProcessUsage | undefined> {
   })
 }
 
-/** KiB and [[days-]hours:]minutes:seconds[.hundredths], as both BSD and procps write them. */
+/** Parses KiB and [[days-]hours:]minutes:seconds[.hundredths], as both BSD and procps print them. */
 export function parsePs(text: string): ProcessUsage | undefined {
   const match = /^\s*(\d+)\s+(?:(\d+)-)?([\d:.]+)\s*$/.exec(text)
   if (!match) return undefined

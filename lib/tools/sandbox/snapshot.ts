@@ -1,5 +1,5 @@
-// The memory of a Python interpreter that has just booted, made once and read by each that starts: 0.2 s instead of
-// 1.5. It lives in a file that has no name any more, so nothing is left behind however the process ends.
+// The memory of a Python interpreter that has just booted. It is made once and read by each interpreter at its start, which then
+// takes 0.2 s instead of 1.5. The file is unlinked while it is open, so nothing is left behind however the process ends.
 import { spawn } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

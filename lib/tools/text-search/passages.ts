@@ -1,4 +1,4 @@
-// Documents cut into passages: what a search finds, and short enough to be read as its result.
+// Cuts documents into passages, the units of search, short enough to be read as results.
 import type { TextDocument } from './read-documents.js'
 
 export interface Passage {
@@ -8,12 +8,15 @@ export interface Passage {
 }
 
 interface Section {
-  /** Headings from the outermost in. */
+  /** The headings above the passage, the outermost first. */
   headings: string[]
   text: string
 }
 
-/** At most `characters` each: sections first, then paragraphs, then sentences, words only where one is longer still. */
+/**
+ * Cuts a document into passages of at most `characters`: at sections, then paragraphs, then sentences; at words only where a
+ * sentence is longer still.
+ */
 export function toPassages(document: TextDocument, characters: number): Passage[] {
   const sections = document.markdown
     ? markdownSections(document.text)
@@ -27,7 +30,7 @@ export function toPassages(document: TextDocument, characters: number): Passage[
   )
 }
 
-/** By its headings of the # kind, those inside fenced code not being any. */
+/** Splits Markdown at its # headings; lines inside fenced code are no headings. */
 function markdownSections(text: string): Section[] {
   const sections: Section[] = [{ headings: [], text: '' }]
   let fence: string | undefined
@@ -48,7 +51,7 @@ function markdownSections(text: string): Section[] {
 const boundaries = [/\n\s*\n/, /(?<=[.!?])\s+/, /\s+/]
 const joiners = ['\n\n', ' ', ' ']
 
-/** Pieces between the boundaries of a level, as many together as fit; what does not fit goes a level deeper. */
+/** Packs neighbouring pieces of a level together as long as they fit; a piece that is too long is split at the next level. */
 function pack(text: string, characters: number, level = 0): string[] {
   const whole = text.trim()
   if (whole.length <= characters) return whole === '' ? [] : [whole]
@@ -64,7 +67,7 @@ function pack(text: string, characters: number, level = 0): string[] {
   return packed
 }
 
-/** By characters, not by halves of surrogate pairs. */
+/** Cuts by characters, so that no surrogate pair is split. */
 function slices(text: string, characters: number): string[] {
   const parts: string[] = []
   for (let start = 0; start < text.length; ) {

@@ -1,4 +1,4 @@
-// Documents from files: Markdown and text a document each, JSONL a document a line.
+// Reads documents from files: one document per Markdown or text file, one per line of JSONL.
 
 import { createReadStream } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
@@ -11,21 +11,21 @@ import type { OptionsOf } from '../../core/options.js'
 import { reasonOf } from '../../core/system-error.js'
 
 export interface TextDocument {
-  /** Unique; what a result is cited by. */
+  /** Unique; results are cited by it. */
   id: string
   text: string
   title?: string
-  /** Whether '# ' begins a heading. Default false. */
+  /** Whether lines that begin with '# ' are headings. Default false. */
   markdown?: boolean
 }
 
 /** Names of the fields in a line of JSONL. */
 export const documentFieldShape = {
-  /** Where the text is. Default: the first of text, contents, content, body, passage that there is. */
+  /** The text's field. Default: the first of text, contents, content, body, passage that exists. */
   text: text.optional(),
-  /** Where the title is. Default: title. */
+  /** The title's field. Default: title. */
   title: text.default('title'),
-  /** Where the id is. Default: id; a line without one is cited by file and line. */
+  /** The id's field; a line without an id is cited by file and line. Default: id. */
   id: text.default('id'),
 }
 export const documentFields = z.strictObject(documentFieldShape)
@@ -38,7 +38,7 @@ const lines = ['.jsonl', '.ndjson']
 const readable = [...markdown, ...plain, ...lines]
 const usualTextFields = ['text', 'contents', 'content', 'body', 'passage']
 
-/** All readable files of folders, in order of their names; a file that is named itself has to be readable. */
+/** Reads all supported files of folders, in the order of their names. A file that is named itself has to be of a supported kind. */
 export async function* readDocuments(
   paths: readonly string[],
   fields: ResolvedFields,

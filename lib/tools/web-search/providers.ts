@@ -1,5 +1,5 @@
-// The web search services, each as a request and what its answer means. Documented at serper.dev, serpapi.com and
-// api-dashboard.search.brave.com.
+// One adapter per web search service: how it is asked, and how its answer is read. The APIs are documented at serper.dev,
+// serpapi.com and api-dashboard.search.brave.com.
 import { isRecord } from '../../core/is-record.js'
 import { AttemptError } from '../../http/fetch-with-retries.js'
 
@@ -10,14 +10,14 @@ interface WebResult {
 }
 
 export interface WebAnswer {
-  /** What the service itself takes for the answer, where it does. */
+  /** The service's own direct answer, where it gives one. */
   direct?: string
   results: WebResult[]
 }
 
 interface WebQuery {
   query: string
-  /** At most. */
+  /** The most results to return. */
   results: number
   /** Two letters, ISO 3166. */
   country?: string
@@ -26,11 +26,11 @@ interface WebQuery {
 }
 
 interface WebSearchService {
-  /** The environment variable of its key. */
+  /** The environment variable that holds the API key. */
   keyVariable: string
   url: string
   request(url: string, query: WebQuery, key: string): { url: string; init: RequestInit }
-  /** Throws an AttemptError for what is no answer. */
+  /** Reads a response body. Throws an AttemptError for a body that is no answer. */
   read(body: unknown): WebAnswer
 }
 
@@ -72,7 +72,7 @@ const serpapi: WebSearchService = {
   },
   read(body) {
     const { organic_results: organic, answer_box: answerBox, error } = fieldsOf(body)
-    // How it says that nothing was found.
+    // SerpApi reports an empty result as an error.
     if (typeof error === 'string' && /hasn't returned any results/i.test(error)) return { results: [] }
     if (error !== undefined) throw new AttemptError(String(error), true)
     return {
@@ -86,7 +86,7 @@ const brave: WebSearchService = {
   keyVariable: 'BRAVE_API_KEY',
   url: 'https://api.search.brave.com/res/v1/web/search',
   request(url, { query, results, country, language }, key) {
-    // Its own limits.
+    // Brave refuses longer queries and more results.
     const parameters = {
       q: query.slice(0, 400),
       count: String(Math.min(results, 20)),
@@ -100,7 +100,7 @@ const brave: WebSearchService = {
   },
   read(body) {
     const { web } = fieldsOf(body)
-    // Left out where nothing was found.
+    // Brave leaves `web` out where it found nothing.
     if (web === undefined) return { results: [] }
     return { results: listOf(fieldsOf(web).results, 'web.results').map(toResult('url', 'description')) }
   },
@@ -140,7 +140,7 @@ const entities: Record<string, string> = {
   nbsp: ' ',
 }
 
-/** Brave marks what matched with <strong>, and what comes from pages may hold entities. */
+/** Removes the <strong> with which Brave marks matches, and decodes the HTML entities of page text. */
 function plain(text: unknown): string {
   return String(text ?? '')
     .replaceAll(/<\/?[a-z][^<>]*>/gi, '')

@@ -1,4 +1,4 @@
-// The page: what the address asks for, rendered whenever something has changed.
+// The page: renders what the address asks for, whenever something has changed.
 
 import { curveNames } from '/curves.js'
 import { keys, listenForKeys, toggledTheme } from '/keys.js'
@@ -10,7 +10,7 @@ import { ask, chosenRuns, place, runOf, state } from '/state.js'
 const themeKey = 'hdpo-theme'
 let planned = false
 
-/** Once a frame, however often it is called. */
+/** Renders at most once per frame, however often it is called. */
 function rerender() {
   if (planned) return
   planned = true
@@ -77,7 +77,7 @@ function toggleTheme() {
   rerender()
 }
 
-/** Series of the chosen runs: all at first, afterwards the steps since. A run that was resumed is read anew. */
+/** Loads the series of the chosen runs: all steps at first, later only new ones. A resumed run is loaded again from its beginning. */
 async function loadSeries() {
   await Promise.all(
     chosenRuns().map(async (run) => {
@@ -101,7 +101,7 @@ async function loadSeries() {
 
 let loading = Promise.resolve()
 
-/** One after the other: two that overlap would add the same steps twice. */
+/** Loads run one after the other: two that overlap would add the same steps twice. */
 function load() {
   loading = loading.then(loadShown)
   return loading

@@ -1,4 +1,4 @@
-// One uPlot chart a curve, kept while its series stay the same: new steps are handed to it, not drawn from nothing.
+// One uPlot chart per curve. A chart is kept while its series stay the same: new steps are added to it, and it is not built anew.
 
 import { percent, short } from '/format.js'
 import uPlot from '/library/uplot.js'
@@ -8,7 +8,7 @@ const dashes = [[], [5, 4], [1.5, 3], [8, 3, 2, 3]]
 const sync = uPlot.sync('steps')
 const drawn = new Map()
 
-/** The lines of a curve for the chosen runs: colour, dash, data. Empty where no run has any of it. */
+/** The lines of a curve for the chosen runs: colour, dash, data. Empty where no run has data for it. */
 export function linesOf(curve, runs) {
   const lines = runs.flatMap((run) =>
     definitions(curve, run).map((series, index) => lineOf(series, index, run, runs)),
@@ -29,7 +29,7 @@ function lineOf({ name, per, label, channel, sparse }, index, run, runs) {
   const divisors = per
     ? new Map(data[per].steps.map((step, place) => [step, data[per].values[place]]))
     : undefined
-  // A step of which nothing could be graded has 0 of both.
+  // The divisor is 0 for a step in which nothing could be graded; the value is 0 too.
   const shown = divisors ? values.map((value, place) => value / (divisors.get(steps[place]) || 1)) : values
   const alone = runs.length === 1
   return {
@@ -40,13 +40,13 @@ function lineOf({ name, per, label, channel, sparse }, index, run, runs) {
     steps,
     values: sparse ? shown : smooth(shown, state.smoothing),
     raw: shown,
-    // One run: a channel's accent. Several: the run's colour, and the series by its dash.
+    // With one run a line has its channel's accent; with several it has its run's colour, and the dash tells the series apart.
     colour: alone ? (channel ? `--${channel}` : index === 0 ? '--ink' : '--muted') : `--run-${colourOf(run)}`,
     dash: dashes[alone && channel ? 0 : index % dashes.length],
   }
 }
 
-/** Exponential moving average, unbiased at its beginning. */
+/** Exponential moving average with bias correction for its first values. */
 function smooth(values, weight) {
   let mean = 0
   let total = 0
@@ -57,7 +57,7 @@ function smooth(values, weight) {
   })
 }
 
-/** Draws into `element`, and tells `onCursor` the index under the cursor in `steps` (undefined: none). */
+/** Draws into `element`, and calls `onCursor` with the index in `steps` under the cursor (undefined: none). */
 export function draw(element, curve, lines, onCursor) {
   const key = JSON.stringify([theme(), lines.map(({ label, run, colour }) => [label, run, colour])])
   const data = align(lines)
@@ -76,7 +76,7 @@ export function draw(element, curve, lines, onCursor) {
   drawn.set(element, { key, plot, observer })
 }
 
-/** Charts of elements that have left the page. */
+/** Destroys the charts of elements that have left the page. */
 export function forgetGone() {
   for (const [element, { plot, observer }] of drawn) {
     if (element.isConnected) continue
@@ -87,7 +87,7 @@ export function forgetGone() {
 }
 
 function align(lines) {
-  // Raw values first: they lie below.
+  // Raw values come first, so that they are drawn below the smoothed ones.
   const all = [
     ...lines.map(({ steps, raw }) => [steps, raw]),
     ...lines.map(({ steps, values }) => [steps, values]),
@@ -156,7 +156,7 @@ function yRange(low, high, share) {
   return [bottom, share ? Math.min(high + room, Math.max(1, high)) : high + room]
 }
 
-/** A canvas knows no CSS variables. */
+/** Resolves a CSS variable, which a canvas does not know. */
 function resolved(name) {
   const probe = document.createElement('i')
   probe.style.color = `var(${name})`

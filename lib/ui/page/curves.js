@@ -1,4 +1,4 @@
-// What is plotted. `channel` gives a series its accent; `share`: 0 to 1, shown in per cent.
+// The curves to plot. `channel` selects a series' accent colour; `share` marks values from 0 to 1, shown in per cent.
 
 export const curves = [
   {

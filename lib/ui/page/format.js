@@ -1,6 +1,6 @@
-// Numbers as people read them.
+// Formats numbers for people.
 
-/** Three significant digits, thousands in short. */
+/** Three significant digits; thousands are abbreviated. */
 export function short(value) {
   if (value === undefined || value === null || Number.isNaN(value)) return '–'
   const size = Math.abs(value)
@@ -22,7 +22,7 @@ export function percent(value) {
   return `${size < 10 ? shown.toFixed(1) : shown.toFixed(0)}%`
 }
 
-/** With its sign: +0.62, −1.10, 0. */
+/** A number with its sign: +0.62, −1.10, 0. */
 export function signed(value, digits = 2) {
   if (value === undefined || value === null) return '–'
   const text = Math.abs(value).toFixed(digits)

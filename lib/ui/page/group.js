@@ -43,7 +43,7 @@ function line(other, row, group, open) {
     <td>${signed(other.efficiency_advantage)}</td><td>${bar(other.efficiency_advantage, widest('efficiency_advantage'), 'efficiency')}</td></tr>`
 }
 
-/** To the right of the middle where it is positive. */
+/** A bar that extends to the right of the middle for positive values, to the left for negative ones. */
 function bar(value, widest, channel) {
   if (value === null || value === undefined) return nothing
   const width = (Math.abs(value) / widest) * 25

@@ -1,4 +1,4 @@
-// The keyboard. Letters do nothing while somebody types.
+// Keyboard shortcuts. They are off while somebody types.
 import { move, moveInGroup } from '/rollouts.js'
 import { go, place, state, theme } from '/state.js'
 

@@ -1,4 +1,4 @@
-// Curves of the chosen runs, and where each stands.
+// The curves of the chosen runs, and where each run stands.
 
 import { draw, forgetGone, linesOf } from '/charts.js'
 import { curves } from '/curves.js'
@@ -21,7 +21,7 @@ export function overview(rerender) {
   </main>`
 }
 
-/** After the page has its boxes. */
+/** Draws the curves; the page must have been rendered before. */
 export function drawCurves() {
   const chosen = chosenRuns()
   for (const curve of curves) {
@@ -81,7 +81,7 @@ const tileMetrics = [
   { label: 'Tokens / second', names: ['tokensPerSecond'], format: short },
 ]
 
-/** Of the first chosen run: the mean of its last steps, and of its first. */
+/** Tiles of the first chosen run: the mean of its last steps beside that of its first. */
 function tiles([id, ...others]) {
   const data = state.series.get(id)
   if (!data?.accuracy?.values.length) return nothing
@@ -118,7 +118,7 @@ function mark({ colour, dash }) {
 
 const value = (curve, number) => (curve.share ? percent(number) : short(number))
 
-/** Called for every move of the cursor: it writes texts, and renders nothing. */
+/** Called on every move of the cursor, so it only writes texts and renders nothing. */
 function legend(element, curve, lines, index, data) {
   for (const field of element.parentElement.querySelectorAll('[data-line]')) {
     const line = Number(field.dataset.line)

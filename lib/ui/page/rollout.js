@@ -1,4 +1,4 @@
-// One rollout: the conversation as people read it, and the tokens as the policy was trained on them.
+// One rollout: the conversation as people read it, and the tokens that the policy was trained on.
 
 import { plural, signed } from '/format.js'
 import { html, nothing } from '/library/lit-html.js'
@@ -74,7 +74,7 @@ function tokenBox(tokens, sequence, { sequences }, rerender) {
     )}</div>`
 }
 
-/** 0 to 6. A logprob of -3 (5%) or a weight of 2 is as strong as it gets. */
+/** Shade of a token, 0 to 6; a logprob of -3 (5%) or a weight of 2 has the strongest. */
 function strength(token) {
   const value =
     state.tint === 'doubt'

@@ -1,4 +1,4 @@
-// The rollout browser: what was found, one rollout to read, and why it was pushed where it was.
+// The rollout browser: the list that was found, one open rollout, and why it was pushed up or down.
 
 import { count, plural, signed } from '/format.js'
 import { why } from '/group.js'
@@ -23,7 +23,7 @@ export function open(id) {
   go('rollouts', { id }, { replace: true })
 }
 
-/** What the address asks for, when it has changed. Answers that come after a newer question are dropped. */
+/** Loads what the address asks for, if it has changed. Answers to an older request are dropped. */
 export async function loadRollouts(rerender) {
   const { query } = place()
   const run = runOf(query)
@@ -52,19 +52,19 @@ export async function loadRollouts(rerender) {
   document.querySelector('.items [aria-current="true"]')?.scrollIntoView({ block: 'nearest' })
 }
 
-/** The list again from the server: the run has gone on. */
+/** Marks the list as out of date, because the run has gone on. */
 export function staleList() {
   state.list = { ...state.list, key: '' }
 }
 
-/** The rollout before or after the open one in the list. */
+/** Opens the rollout before or after the open one in the list. */
 export function move(by) {
   const at = state.list.rows.findIndex(({ id }) => id === state.rollout?.row.id)
   const next = state.list.rows[Math.max(0, at + by)]
   if (next) open(next.id)
 }
 
-/** The same in its group. */
+/** Opens the rollout before or after the open one in its group. */
 export function moveInGroup(by) {
   const group = state.rollout?.group ?? []
   const at = group.findIndex(({ id }) => id === state.rollout?.row.id)

@@ -1,11 +1,11 @@
-// What the page knows, and how it asks the server. The address holds what is looked at, so that it can be shared and reloaded.
+// The page's state, and its requests to the server. The address holds what is looked at, so that it can be shared and reloaded.
 
 export const runColours = 6
 
 export const state = {
   root: '',
   runs: [],
-  /** Of each run: name -> { steps, values }. */
+  /** Run -> name -> { steps, values }. */
   series: new Map(),
   error: undefined,
   loaded: false,
@@ -22,7 +22,7 @@ export function place() {
   return { page: path === 'rollouts' ? 'rollouts' : 'overview', query: new URLSearchParams(query) }
 }
 
-/** Changes some of the address; an undefined or empty value leaves the name out. */
+/** Changes parts of the address; an undefined or empty value removes the name. */
 export function go(page, changes, { replace = false } = {}) {
   const query = page === place().page ? place().query : new URLSearchParams()
   for (const [name, value] of Object.entries(changes)) {
@@ -44,7 +44,7 @@ export async function ask(path, parameters = {}) {
   return body
 }
 
-/** Ids of the runs that are compared: those in the address, or the first. */
+/** Ids of the runs to compare: those in the address, or the first run. */
 export function chosenRuns() {
   const wanted = place().query.get('runs')
   const known = new Set(state.runs.map(({ id }) => id))
@@ -62,7 +62,7 @@ export function runOf(query) {
   return state.runs.some((run) => run.id === id) ? id : (chosenRuns()[0] ?? state.runs[0]?.id)
 }
 
-/** A run keeps its colour whichever others are chosen. */
+/** A run keeps its colour, whichever others are chosen. */
 export function colourOf(id) {
   return state.runs.findIndex((run) => run.id === id) % runColours
 }
