@@ -63,7 +63,7 @@ export const policyDefinitionShape = {
   tokenizer: tokenizerFiles,
   /** The chat template. */
   template: chatTemplateOptions,
-  /** Of the initial weights, and of what dropout leaves out. Default 0. */
+  /** Seed of the initial weights and of the dropout masks. Default 0. */
   seed: seed.default(0),
 }
 export const policyDefinition = z.strictObject(policyDefinitionShape)
@@ -72,7 +72,7 @@ export type ResolvedPolicyDefinition = ResolvedOptions<typeof policyDefinitionSh
 
 export const logprobShape = {
   temperature: lossShape.temperature,
-  /** Of the frozen reference instead of the policy. Default false. */
+  /** Compute the logprobs under the frozen reference instead of the policy. Default false. */
   reference: z.boolean().default(false),
 }
 export const logprobOptions = z.strictObject(logprobShape)
@@ -83,7 +83,7 @@ export function resolvePolicyOptions(options: PolicyOptions): ResolvedPolicyOpti
   return readOptions(policyOptions, options)
 }
 
-/** `adapter`: the LoRA options of an adapter that is loaded, which those given must be. */
+/** `adapter`: the LoRA options of an adapter that is loaded, which the given ones must equal. */
 export function loraOf(options: ResolvedPolicyOptions, adapter?: LoraOptions): LoraOptions | undefined {
   const given = options.lora && resolveLora(options.lora)
   if (!adapter) return given
