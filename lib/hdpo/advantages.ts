@@ -48,7 +48,7 @@ async function gdpo(rollouts: RolloutArrays, options: ResolvedAlgorithm): Promis
       options.accuracyWeight * advantage +
       options.efficiencyWeight * (efficiency.accuracyAdvantages[index] as number),
   )
-  // The batch is one group to the kernel. It is scaled whatever scaleByStd says of the groups.
+  // The kernel takes the batch as one group. It is always scaled: scaleByStd is about the groups alone.
   const batch = { ...rollouts, groupIds: new Int32Array(sums.length), accuracyRewards: sums }
   const { accuracyAdvantages } = await normalise(batch, { ...options, scaleByStd: true })
   return accuracyAlone(accuracyAdvantages)

@@ -25,8 +25,8 @@ export const algorithmShape = {
   /** grpo-coupled: share of the efficiency reward in the one reward. Default 0.15. */
   alpha: notNegative.optional(),
   /**
-   * grpo-coupled: what each call takes off the one reward, of right and wrong rollouts alike, instead of `alpha`. A call that has
-   * a cost takes as many times as much.
+   * grpo-coupled: what each call takes off the one reward, of right and wrong rollouts alike, instead of `alpha`. A call with a
+   * cost takes that many times as much.
    */
   callPenalty: notNegative.optional(),
   ...normalisationShape,

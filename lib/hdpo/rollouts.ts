@@ -1,8 +1,8 @@
 // What the algorithms need of a rollout: its rewards and its calls. Whatever else it carries comes back with both advantages.
 
 /**
- * As the trainer's scored rollouts are; `toolCalls` has an element for every call that the policy attempted. A call that has
- * a `cost` counts as much, others count 1.
+ * The trainer's scored rollouts have this shape. `toolCalls` has an element for every call that the policy attempted; a call
+ * counts its `cost`, or 1 without one.
  */
 export interface RewardedRollout {
   /** 0 to 1; the answer is right where it is 1. */

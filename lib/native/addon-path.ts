@@ -1,5 +1,5 @@
 // Where the native addon lies: built here, or installed by npm for this system, in a package of its own (scripts/prebuild.mjs makes
-// it) with one build a generation of processors, of which the newest that this one can run is taken.
+// it). That package has one build per generation of processors; the newest that this processor can run is taken.
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -10,9 +10,9 @@ import { HdpoError } from '../core/errors.js'
 export const buildCommand = import.meta.url.endsWith('.ts') ? 'npm run build' : 'npx hdpo build'
 
 interface Processor {
-  /** As g++ -march takes it. */
+  /** The name that g++ -march takes. */
   name: string
-  /** What /proc/cpuinfo has to list. */
+  /** Flags that /proc/cpuinfo has to list. */
   flags: string[]
 }
 
@@ -22,7 +22,7 @@ interface PrebuiltList {
   processors: Processor[]
 }
 
-/** Of the one that was built here, which suits this machine best, or of the one that npm has installed. */
+/** Path of the addon that was built here, which suits this machine best, else of the one that npm has installed. */
 export function addonPath(): string {
   const root = packageRoot()
   const built = join(root, 'build', 'Release', 'hdpo.node')
@@ -43,7 +43,7 @@ function packageRoot(): string {
 /** Where the addon is, or why there is none, as the end of a sentence. */
 type Prebuilt = { path: string } | { missing: string }
 
-/** `root`: the folder of package.json, from where the other package is looked for as node looks for it. */
+/** `root`: the folder of package.json; the addon's package is resolved from there, as node resolves packages. */
 export function findPrebuilt(root: string, flags: () => Set<string> = processorFlags): Prebuilt {
   const list = JSON.parse(readFileSync(join(root, 'native', 'prebuilt.json'), 'utf8')) as PrebuiltList
   const folder = folderOf(list.package, root)
@@ -69,7 +69,7 @@ function platform(): string {
   return `it is for Linux on x86-64 with glibc; this is ${process.platform} on ${process.arch}`
 }
 
-/** Empty where the system has no /proc: nothing can be run there. */
+/** Empty where the system has no /proc: no installed build is for such a system. */
 export function processorFlags(): Set<string> {
   const path = '/proc/cpuinfo'
   if (!existsSync(path)) return new Set()

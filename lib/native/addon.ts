@@ -45,21 +45,21 @@ export interface NativeEngine {
   /** Copies the present weights as the KL reference. */
   freezeReference(): Promise<void>
   /**
-   * Writes the (base) weights as safetensors: to `path`, or where they take more than `maxShardBytes` to numbered shards beside
-   * it and an index, `path`.index.json. With an adapter its product is in them exactly after mergeAdapter. Default dtype:
-   * the stored precision; masters in float32 where there are.
+   * Writes the (base) weights as safetensors: to `path`, or, where they take more than `maxShardBytes`, to numbered shards beside
+   * it with an index, `path`.index.json. They include an adapter's product only while it is merged. Default dtype: the stored
+   * precision; float32 where there are masters.
    */
   saveWeights(path: string, dtype?: Precision, maxShardBytes?: number): Promise<void>
-  /** From one file or every shard of a model; each tensor in exactly one of them. */
+  /** Reads one file, or all shards of a model; each tensor has to be in exactly one of them. */
   loadWeights(paths: string | string[]): Promise<void>
-  /** PEFT's adapter_model.safetensors. Rejects with ERR_STATE without `lora`, as the next three do. */
+  /** Writes PEFT's adapter_model.safetensors. Rejects with ERR_STATE without `lora`, as the next three do. */
   saveAdapter(path: string): Promise<void>
   loadAdapter(path: string): Promise<void>
   /** Adds the adapter's product to the base weights; training and reference logprobs reject until unmergeAdapter. */
   mergeAdapter(): Promise<void>
   /** Brings back the base weights bit for bit. */
   unmergeAdapter(): Promise<void>
-  /** At micro-batches of `microBatchTokens`, of which every token is trained. Default 2048; 8192 on a GPU. */
+  /** The plan for micro-batches of `microBatchTokens`, all of them trained. Default 2048; 8192 on a GPU. */
   memoryPlan(microBatchTokens?: number): Promise<MemoryPlan>
   saveOptimizer(path: string): Promise<void>
   loadOptimizer(path: string): Promise<void>
@@ -89,7 +89,7 @@ export interface NativeKernels {
     accuracyRewards: Float32Array
     correct: Uint8Array
     toolCalls?: Int32Array
-    /** Counts instead of toolCalls. */
+    /** Used instead of toolCalls. */
     toolCosts?: Float32Array
     epsilon: number
     scaleByStd: boolean
@@ -157,7 +157,7 @@ export interface SelfTestOp {
   /** The largest over results and shapes: Euclidean length of the difference over that of the reference. */
   error: number
   allowed: number
-  /** Of a timed test: one call at `shape`. */
+  /** Timed tests have this and what follows: the time of one call at `shape`. */
   shape?: string
   seconds?: number
   bytesPerSecond?: number
@@ -166,7 +166,7 @@ export interface SelfTestOp {
   shareOfCeiling?: number
 }
 
-/** A small model and a batch for it, of which a row of the self-test takes what it needs. */
+/** Sizes of a small model and of a batch for it; each row of the self-test uses those it needs. */
 export interface SelfTestShape {
   tokens: number
   sequences: number
@@ -189,19 +189,19 @@ interface NativeAddon {
   kernels: NativeKernels
   cudaStatus(): CudaStatus
   /**
-   * Every op beside a reference: float64 loops for 'cpu', the CPU's kernels for 'cuda'. The rules of HDPO are beside float64 on both.
+   * Compares every op with a reference: float64 loops for 'cpu', the CPU's kernels for 'cuda'; the rules of HDPO with float64 on both.
    */
   selfTest(device: 'cpu' | 'cuda', timed: boolean): Promise<SelfTestReport>
-  /** The rules of HDPO alone, on the CPU. */
+  /** Checks the rules of HDPO alone, on the CPU. */
   checkRules(): Promise<SelfTestReport>
-  /** The time of one row of the self-test at a shape of the caller's: what benchmarks ask for. */
+  /** Times one row of the self-test at a shape that the caller chooses, for benchmarks. */
   measureOp(
     device: 'cpu' | 'cuda',
     name: string,
     shape: SelfTestShape,
   ): Promise<SelfTestOp & { ceilings: NonNullable<SelfTestReport['ceilings']> }>
   /**
-   * Bytes of a weight matrix as generation on this machine's CPU has it packed: the layout follows the instruction set that the addon
+   * Bytes of a weight matrix packed for generation on this machine's CPU: the layout depends on the instruction set that the addon
    * was built for.
    */
   packedBytes(outputs: number, inputs: number, precision: GenerationPrecision): number
@@ -234,9 +234,9 @@ export function loadAddon(): NativeAddon {
 }
 
 /**
- * Whether threads wait as the machine allows, spinning where it is idle and asleep where it is not (native/cpu/thread_waiting.h):
- * unless the environment says how. GNU OpenMP reads its number of turns once, when the addon loads it; 20,000 are some tenths of a
- * millisecond, which bridges what lies between two ops. In a worker thread, whose process.env is a copy, it keeps its default.
+ * Whether threads adapt how they wait to the machine: spinning while it is idle, asleep while it is busy (native/cpu/thread_waiting.h),
+ * unless the environment says how. GNU OpenMP reads its spin count once, when the addon loads it; 20,000 turns take some tenths of a
+ * millisecond, which bridges the gap between two ops. In a worker thread, whose process.env is a copy, OpenMP keeps its default.
  */
 function threadsAdapt(): boolean {
   const { OMP_WAIT_POLICY, GOMP_SPINCOUNT } = process.env
@@ -254,7 +254,7 @@ export async function fromNative<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** An error of the native core, whose codes are those of HdpoError (test/house.test.ts), as one; others stay as they are. */
+/** Turns an error of the native core into an HdpoError, which has the same codes (test/house.test.ts); others stay as they are. */
 export function toHdpoError(error: unknown): unknown {
   const { code, message } = error as Error & { code?: string }
   return code?.startsWith('ERR_') ? new HdpoError(code as ErrorCode, message, { cause: error }) : error

@@ -3,7 +3,7 @@
 // are, so neither change nor transfer them before the promise settles. Other arrays are copied.
 //
 // Arguments that cannot be right, unknown ones too, reject with an InvalidOptionError that names them. Numbers that a model computes (logits,
-// logprobs, hidden states, weights) are taken as they come: what is not finite among them shows as a loss that is not finite.
+// logprobs, hidden states, weights) are taken as they come: values that are not finite show as a loss that is not finite.
 // One exception has a meaning: a logit of -Infinity is a token that cannot be drawn.
 //
 // All of them run on a GPU with `device: 'cuda'`, and reject with ERR_DEVICE where there is none.
@@ -44,7 +44,7 @@ export const groupAdvantagesShape = {
   correct: flags,
   /** Integers from 0. Give these or toolCosts. */
   toolCalls: numbers.optional(),
-  /** What the calls of a rollout cost together, at least 0: the efficiency reward is 1 / (1 + cost) then. */
+  /** Total cost of each rollout's calls, at least 0: the efficiency reward is then 1 / (1 + cost). */
   toolCosts: numbers.optional(),
   ...normalisationShape,
   ...deviceShape,
@@ -69,15 +69,15 @@ export interface GroupAdvantages {
 const lossTokensShape = {
   /** Tokens of the vocabulary. */
   vocabSize: dimension,
-  /** [N] the token that row i of the logits is the distribution of. */
+  /** [N] the token that row i of the logits predicts. */
   targets: numbers,
   /** [N] 1 where the token is trained: sampled by the policy. */
   lossMask: flags,
   /** [S] lengths, which add up to N. */
   sequenceLengths: numbers,
-  /** [N] under the policy that sampled the tokens. Of tokens that are not trained, any value. */
+  /** [N] logprobs under the policy that sampled the tokens; any value for tokens that are not trained. */
   oldLogprobs: numbers,
-  /** [N] needed for klCoefficient. */
+  /** [N] logprobs under the reference, needed for klCoefficient. */
   referenceLogprobs: numbers.nullable().optional(),
   /** [S] */
   accuracyAdvantages: numbers,

@@ -30,7 +30,7 @@ export interface RopeScaling {
 /** How matrices are stored. Norms, biases, activations, gradients, adapters and optimiser state are always float32. */
 export type Precision = (typeof precisions)[number]
 export const precisions = ['float32', 'bfloat16'] as const
-/** How generation reads the weights; int8: one scale a row and group of inputs, for rollouts alone. */
+/** How generation reads the weights; int8: one scale per row and group of inputs, for rollouts alone. */
 export type GenerationPrecision = (typeof generationPrecisions)[number]
 export const generationPrecisions = [...precisions, 'int8'] as const
 
@@ -78,13 +78,13 @@ export interface PolicyBatch extends PackedSequences {
   accuracyAdvantages: Float32Array
   efficiencyAdvantages: Float32Array
   /**
-   * A factor of every token's loss in both channels, for rollouts sampled by another model than the one that is trained (int8
+   * A factor on each token's loss in both channels, for rollouts sampled by another model than the one that is trained (int8
    * weights): truncated importance weights min(cap, exp(logprob before training - logprob while sampling)). Absent: 1.
    */
   importanceWeights?: Float32Array
 }
 
-/** Bytes that an engine needs, what it holds already included. Weights counts masters of bfloat16 full fine-tuning too. */
+/** Bytes that an engine needs, including those it already holds. `weights` counts masters of bfloat16 full fine-tuning too. */
 export interface MemoryPlan {
   weights: number
   /** Weights laid out once more for generation; 0 where it reads them as they lie. */
@@ -92,10 +92,10 @@ export interface MemoryPlan {
   adapters: number
   gradients: number
   optimizer: number
-  /** Of a training step at the given tokens of one micro-batch. */
+  /** For a training step at the given number of tokens per micro-batch. */
   activations: number
   kvCache: number
-  /** Of a generation step with as many rows as `maxBatchRows` lets it have. */
+  /** For a generation step of as many rows as `maxBatchRows` allows. */
   generationWorkspace: number
   total: number
   /** What the process holds now and what the system has free, for comparison. */
@@ -109,7 +109,7 @@ export interface StepResult {
   efficiencyLoss: number
   kl: number
   supervisedLoss: number
-  /** Mean over pushed tokens, nats; 0 of none. */
+  /** Mean over pushed tokens, in nats; 0 without any. */
   entropy: number
   /** Largest |logprob while training - logprob while sampling| over pushed tokens, before this update. */
   logprobDifference: number
@@ -162,7 +162,7 @@ interface PolicyLossNumbers {
   accuracyLoss: number
   efficiencyLoss: number
   kl: number
-  /** Of the targets, at the temperature; of tokens that are not trained too. */
+  /** [N] of the targets at the temperature, including tokens that are not trained. */
   logprobs: Float32Array
   entropy: Float32Array
   /** Largest |logprob - old logprob| over trained tokens. */

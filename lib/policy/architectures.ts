@@ -1,4 +1,4 @@
-// The architectures of config.json that the native model computes, and the keys of each that it does not.
+// The architectures of config.json that the native model computes, and the keys by which it would have to compute something else.
 import { HdpoError } from '../core/errors.js'
 
 export type Json = Record<string, unknown>
@@ -65,7 +65,7 @@ export function architectureOf(json: Json, refuse: Refuse): Architecture {
 
 /**
  * Keys by which models of these families, or forks of them, compute something else, each with the values that change nothing.
- * Absent and null always do not.
+ * An absent or null key never changes anything.
  */
 const neutralValues: Record<string, readonly unknown[]> = {
   hidden_act: ['silu'],
@@ -103,7 +103,7 @@ const neutralValues: Record<string, readonly unknown[]> = {
   moe_intermediate_size: [],
   quantization_config: [],
   compression_config: [],
-  // Code of the folder's own, which may compute anything.
+  // Names code in the model's folder, which may compute anything.
   auto_map: [],
 }
 
@@ -119,7 +119,7 @@ export function refuseOtherMaths(json: Json, refuse: Refuse): void {
   refuseSlidingWindow(json, refuse)
 }
 
-/** As transformers decides it: which models have a window, and whether it is shorter than the longest sequence. */
+/** Decides as transformers does which models have a window; one that is shorter than the longest sequence is refused. */
 function refuseSlidingWindow(json: Json, refuse: Refuse): void {
   const layerTypes = json.layer_types
   if (Array.isArray(layerTypes)) {

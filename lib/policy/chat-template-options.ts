@@ -7,11 +7,11 @@ import { toolFormats } from './calls/formats.js'
 export const chatTemplateShape = {
   /** Jinja source, as in tokenizer_config.json's chat_template. */
   template: z.string(),
-  /** Instead of `template` for conversations with tools. */
+  /** Used instead of `template` for conversations with tools. */
   toolTemplate: z.string().optional(),
   /** The token that ends a turn, e.g. '<|im_end|>'. Default: the one that the template writes after an assistant's content. */
   endOfTurn: text.optional(),
-  /** What the template reads as eos_token, and where the template writes no token after a turn, what ends one. Default: endOfTurn. */
+  /** What the template reads as eos_token; it ends turns where the template writes no token after one. Default: endOfTurn. */
   endOfText: z.string().optional(),
   /** What the template reads as bos_token. Default: empty. */
   beginOfText: z.string().optional(),

@@ -18,7 +18,7 @@ export function createChatTemplate(source: ChatTemplateSource, tokenizer: Tokeni
   return new JinjaChatTemplate(readOptions(chatTemplateOptions, source, 'template'), tokenizer)
 }
 
-/** The tokens that end a turn, the one that templates write first. */
+/** The tokens that end a turn, beginning with the one that the template writes. */
 export function endTokensOf({ endOfTurn, endTokens = [endOfTurn] }: ChatTemplate): readonly number[] {
   return endTokens
 }

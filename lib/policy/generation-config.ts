@@ -5,8 +5,8 @@ import { formatJson } from './python-json.js'
 import type { ChatTemplate } from './types.js'
 
 /**
- * The file that the policy was loaded with, byte for byte where it names every token that ended a turn in training. A base model's
- * names the end of a text alone: readers would generate past the turns that the policy has learned to end.
+ * The file that the policy was loaded with, byte for byte if it names every token that ended a turn in training. A base model's file
+ * names only the end of a text: readers would generate past the turns that the policy has learned to end.
  */
 export function generationConfigOf(file: Buffer | undefined, chat: ChatTemplate): Buffer | string {
   const ends = endTokensOf(chat)
@@ -17,7 +17,7 @@ export function generationConfigOf(file: Buffer | undefined, chat: ChatTemplate)
   return missing.length === 0 ? file : formatJson({ ...json, eos_token_id: [...named, ...missing] })
 }
 
-/** As transformers writes it. */
+/** One token as a number, several as a list, as transformers writes them. */
 export function oneOrMore(tokens: readonly number[]): number | readonly number[] {
   const [first, ...others] = tokens
   return first !== undefined && others.length === 0 ? first : tokens

@@ -15,7 +15,7 @@ export interface PolicyDescription {
   architecture: string
   config: ModelConfig
   parameters: number
-  /** How many parameters are stored as what. */
+  /** Number of parameters by stored data type. */
   storedAs: Record<string, number>
   weightFiles: number
   weightBytes: number

@@ -35,7 +35,7 @@ export interface LoraSettings extends OptionsOf<typeof loraShape> {}
 /** Throws InvalidOptionError. */
 export function resolveLora(settings: LoraSettings): LoraOptions {
   const { alpha = 2 * settings.rank, ...lora } = readOptions(loraOptions, settings, 'lora')
-  // In the order of the layer, whatever the caller's.
+  // In the order of the layer, whatever the order that the caller gave.
   return {
     ...lora,
     alpha,

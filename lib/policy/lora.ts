@@ -65,7 +65,7 @@ function loraOf(json: Record<string, unknown>, refuse: (message: string) => neve
   }
 }
 
-/** What LoRA's variants set, each with the JSON of the values that change nothing. */
+/** Keys that LoRA's variants set, each with the JSON of the values that change nothing. */
 const neutralKeys: Record<string, readonly string[]> = {
   bias: ['"none"'],
   use_dora: ['false'],
@@ -82,7 +82,7 @@ const neutralKeys: Record<string, readonly string[]> = {
   target_parameters: ['[]'],
 }
 
-/** Relative to the adapter, or to where the process runs. */
+/** Looks for the folder relative to the adapter, then to the working directory. */
 function localFolder(name: string, adapterFolder: string): string | undefined {
   if (name === '') return undefined
   const candidates = isAbsolute(name) ? [name] : [resolve(adapterFolder, name), resolve(name)]
@@ -100,7 +100,7 @@ export function baseOf(adapter: AdapterFolder, options: { base?: string | undefi
   )
 }
 
-/** As PEFT writes it; it has null where a base has no name. */
+/** adapter_config.json as PEFT writes it, with null for a base that has no name. */
 export function formatAdapterConfig(lora: LoraOptions, base: string | undefined): Record<string, unknown> {
   return {
     peft_type: 'LORA',

@@ -45,9 +45,9 @@ export function estimateMemory(question: MemoryQuestion): MemoryEstimate {
   const trained = lora ? countAdapter(config, lora) : all
   const generationWeights =
     packedMatrices(config, generationPrecision) +
-    // Float32 weights are merged for generation; beside narrower ones the adapter has its own, in bfloat16.
+    // Float32 weights are merged with the adapter for generation; beside narrower weights it is packed separately, in bfloat16.
     (lora && generationPrecision !== 'float32' ? packedAdapter(config, lora) : 0)
-  // A float32 value each: gradient and two moments; an adapter's own besides.
+  // Float32 gradient and two moments per trained parameter; for an adapter its weights too.
   const training = (lora ? 4 * trained : 0) + (trainable ? 12 * trained : 0)
   const activations = trainable ? activationBytes(question, microBatchTokens) : 0
   const generationWorkspace = stepBytes(question)
@@ -63,7 +63,7 @@ export function estimateMemory(question: MemoryQuestion): MemoryEstimate {
   }
 }
 
-/** A generation step of 256 rows on a CPU, the logits of as many of them as 16 MiB hold. */
+/** Bytes of a generation step of 256 rows on a CPU, with the logits of as many rows as fit into 16 MiB. */
 function stepBytes({ config, lora, generationPrecision, precision }: MemoryQuestion): number {
   const { hiddenSize, heads, kvHeads, headDim, intermediateSize, vocabSize } = config
   const rows = 256
@@ -123,7 +123,7 @@ interface FusedAdapter {
   width: number
 }
 
-/** The adapters of projections that are computed as one: their ranks side by side. */
+/** The adapters of projections that are computed together, with their ranks side by side. */
 function fusedAdapters(config: ModelConfig, { rank, targetModules }: LoraOptions): FusedAdapter[] {
   const shapes = projectionShapes(config)
   const groups: readonly (readonly [LoraTargetModule, ...LoraTargetModule[]])[] = [
@@ -140,7 +140,7 @@ function fusedAdapters(config: ModelConfig, { rank, targetModules }: LoraOptions
   return fused.filter(({ width }) => width > 0)
 }
 
-/** Bytes of a weight as generation has it packed, at a cache line of its own. */
+/** Bytes of a weight packed for generation, in whole cache lines. */
 function packed(outputs: number, inputs: number, precision: GenerationPrecision): number {
   return Math.ceil(loadAddon().packedBytes(outputs, inputs, precision) / 64) * 64
 }
@@ -156,7 +156,7 @@ function packedMatrices(config: ModelConfig, precision: GenerationPrecision): nu
   return layers * layer + packed(vocabSize, hiddenSize, precision)
 }
 
-/** In bfloat16 beside weights of any precision. */
+/** Bytes of the packed adapter: bfloat16, whatever the precision of the weights. */
 function packedAdapter(config: ModelConfig, lora: LoraOptions): number {
   const ofLayer = fusedAdapters(config, lora).map(
     ({ inputs, outputs, width }) => packed(width, inputs, 'bfloat16') + packed(outputs, width, 'bfloat16'),
@@ -164,7 +164,7 @@ function packedAdapter(config: ModelConfig, lora: LoraOptions): number {
   return config.layers * ofLayer.reduce((sum, count) => sum + count, 0)
 }
 
-/** Float32 values of a step's scratch for adapters, at so many tokens. */
+/** Float32 values of a step's scratch for adapters, at `tokens` tokens. */
 function adapterScratch(config: ModelConfig, lora: LoraOptions, tokens: number): number {
   const fused = fusedAdapters(config, lora)
   const largest = (of: (adapter: FusedAdapter) => number) => Math.max(...fused.map(of))
@@ -173,7 +173,7 @@ function adapterScratch(config: ModelConfig, lora: LoraOptions, tokens: number):
   return tokens * (2 * largest(({ width }) => width) + dropped) + 2 * spread
 }
 
-/** What a step keeps for backward (native/model/transformer.cpp), its scratch, and the loss. */
+/** Bytes that a step keeps for backward (native/model/transformer.cpp), of its scratch, and of the loss. */
 function activationBytes({ config, lora, precision, recompute }: MemoryQuestion, tokens: number): number {
   const { hiddenSize, intermediateSize, layers, heads, kvHeads, headDim, qkNorm, vocabSize } = config
   const queries = heads * headDim
@@ -189,7 +189,7 @@ function activationBytes({ config, lora, precision, recompute }: MemoryQuestion,
   )
 }
 
-/** Values of two bytes a token: what several products with bfloat16 weights take, rounded once. */
+/** Two-byte values per token: inputs that are rounded once for several products with bfloat16 weights. */
 function roundedOperands(config: ModelConfig, lora: LoraOptions | undefined): number {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim } = config
   const gradient = Math.max(2 * intermediateSize, (heads + 2 * kvHeads) * headDim)

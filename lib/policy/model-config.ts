@@ -74,8 +74,8 @@ interface Rope {
 }
 
 /**
- * transformers 5 writes all of it into "rope_parameters"; before it was "rope_theta" and "rope_scaling". A file for both has each
- * thing twice, and what wins where they differ depends on the reader: that is refused.
+ * transformers 5 writes all of it into "rope_parameters", older versions into "rope_theta" and "rope_scaling". A file for both has
+ * everything twice; where the two differ, it depends on the reader which one wins, so that is refused.
  */
 function ropeOf(json: Json, refuse: Refuse): Rope {
   const keys = ['rope_parameters', 'rope_scaling'].filter((key) => json[key])
@@ -89,7 +89,7 @@ function ropeOf(json: Json, refuse: Refuse): Rope {
   return { ...rope, ...(theta !== undefined && { theta }) }
 }
 
-/** One of the two mappings; in the order of its keys here, so that two compare as text. */
+/** Reads one of the two mappings, with its keys in a fixed order, so that two can be compared as text. */
 function readRope(rope: Json, key: string, refuse: Refuse): Rope {
   const type = rope.rope_type ?? rope.type ?? 'default'
   const theta = rope.rope_theta === undefined ? {} : { theta: rope.rope_theta as number }
@@ -123,8 +123,8 @@ function readRope(rope: Json, key: string, refuse: Refuse): Rope {
 }
 
 /**
- * What is written beside weights of `dtype`: `original`, the config.json that the policy was loaded from, with every key that it
- * had, or without one a config.json of the architecture that has these biases and norms.
+ * The config.json to write beside weights of `dtype`: `original`, which the policy was loaded from, with every key that it had;
+ * without one, a config.json of the architecture that has these biases and norms.
  */
 export function formatModelConfig(config: ModelConfig, dtype: Precision = 'float32', original?: Json): Json {
   if (!original) return { ...freshConfig(config), torch_dtype: dtype }

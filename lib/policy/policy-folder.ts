@@ -1,4 +1,4 @@
-// A Hugging Face model folder: what is in it, and where it does not suffice. Nothing here reads weights.
+// A Hugging Face model folder: what is in it, and errors about what is missing. Nothing here reads weights.
 
 import { existsSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
@@ -27,7 +27,7 @@ export interface PolicyFolder {
   files: Map<string, Buffer>
 }
 
-/** What a tokenizer, a template and its makers' sampling settings may be kept in; tokenizer.model is what llama.cpp converts. */
+/** Files that may hold a tokenizer, a template and its makers' sampling settings; llama.cpp converts tokenizer.model. */
 export const copiedNames: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',
@@ -52,13 +52,13 @@ export async function readPolicyFolder(path: string): Promise<PolicyFolder> {
 
 type TextParts = Pick<PolicyFolder, 'tokenizer' | 'template' | 'files'>
 
-/** Tokenizer and template of a folder whose model is `source`: those of an adapter's own, where it has a tokenizer, or its base's. */
+/** Tokenizer and template of a folder whose model is `source`: an adapter's own if it has a tokenizer, else those of its base. */
 export async function textPartsOf(path: string, source: PolicyFolder): Promise<TextParts> {
   const hasOwn = path !== source.path && existsSync(join(path, 'tokenizer.json'))
   return hasOwn ? readTextParts(path, source.path) : source
 }
 
-/** PEFT writes no generation_config.json, which names tokens that end a turn: then it is that of `base`. */
+/** PEFT writes no generation_config.json, which names the tokens that end a turn: an adapter takes that of `base`. */
 async function readTextParts(path: string, base = path): Promise<TextParts> {
   if (!existsSync(join(path, 'tokenizer.json'))) {
     const slow = ['tokenizer.model', 'vocab.json'].filter((name) => existsSync(join(path, name)))
@@ -88,7 +88,7 @@ async function namedTemplateFiles(path: string): Promise<string[]> {
   return names.sort().map((name) => join(namedTemplatesFolder, name))
 }
 
-/** As transformers looks for them: one file, or the shards that an index names. */
+/** Looks for weights as transformers does: one file, or the shards that an index names. */
 async function findWeights(folder: string): Promise<string[]> {
   const single = join(folder, 'model.safetensors')
   if (existsSync(single)) return [single]

@@ -55,7 +55,7 @@ export function resolvePolicyOptions(options: PolicyOptions): ResolvedPolicyOpti
   return readOptions(policyOptions, options)
 }
 
-/** `adapter`: the LoRA options of an adapter that is loaded, which those given must be. */
+/** `adapter`: the LoRA options of an adapter that is loaded, which the given ones must equal. */
 export function loraOf(options: ResolvedPolicyOptions, adapter?: LoraOptions): LoraOptions | undefined {
   const given = options.lora && resolveLora(options.lora)
   if (!adapter) return given

@@ -56,7 +56,7 @@ import { writeFolder } from './write-folder.js'
 
 export type { PolicyDefinition, PolicyOptions, SaveOptions }
 
-/** What was read of a folder besides what a definition has. */
+/** What was read from a folder beyond what a definition has. */
 type Origin = Pick<PolicyParts, 'configJson' | 'files' | 'base' | 'weights'>
 
 export class Policy implements RolloutPolicy {
@@ -65,7 +65,7 @@ export class Policy implements RolloutPolicy {
   readonly template: ChatTemplate
   /** How matrices are stored. */
   readonly precision: Precision
-  /** How rollouts read them. */
+  /** How rollouts read the weights. */
   readonly generationPrecision: GenerationPrecision
   /** The adapter that is trained while the weights are frozen; undefined where all weights are trained. */
   readonly lora: LoraOptions | undefined
@@ -207,7 +207,7 @@ export class Policy implements RolloutPolicy {
     )
   }
 
-  /** The adapter of a folder that saveAdapter or PEFT wrote, instead of the present one. */
+  /** Replaces the present adapter by that of a folder that saveAdapter or PEFT wrote. */
   async loadAdapter(folder: string): Promise<void> {
     this.#requireLora()
     await fromNative(this.#engine.loadAdapter(join(folder, adapterWeightsName)))
@@ -240,7 +240,7 @@ export class Policy implements RolloutPolicy {
     await this.saveWeights(join(folder, 'model.safetensors'))
   }
 
-  /** What makes the numbers of a run that trains this policy and is in no checkpoint of it. */
+  /** What determines the numbers of a run that trains this policy, but is in none of its checkpoints. */
   async identity(): Promise<Record<string, unknown>> {
     const { precision, generationPrecision, lora } = this
     const precisions = { precision, generationPrecision, kvPrecision: this.#kvPrecision }
@@ -266,12 +266,12 @@ export class Policy implements RolloutPolicy {
     return this.#engine.parameterCount
   }
 
-  /** Those that training changes: all, those of the adapter, or none. */
+  /** Number of parameters that training changes: all, those of the adapter, or none. */
   get trainableParameterCount(): number {
     return this.#engine.trainableParameterCount
   }
 
-  /** Bytes that the policy needs, training with micro-batches of that many tokens included. Default 2048. */
+  /** Bytes that the policy needs, including training with micro-batches of that many tokens. Default 2048. */
   memoryPlan(microBatchTokens?: number): Promise<MemoryPlan> {
     return fromNative(this.#engine.memoryPlan(microBatchTokens))
   }
@@ -307,7 +307,7 @@ export class Policy implements RolloutPolicy {
   saveWeights(path: string): Promise<void> {
     return fromNative(this.#engine.saveWeights(path))
   }
-  /** From one safetensors file, or every shard of a model. */
+  /** Reads one safetensors file, or all shards of a model. */
   loadWeights(paths: string | string[]): Promise<void> {
     return fromNative(this.#engine.loadWeights(paths))
   }

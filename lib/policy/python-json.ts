@@ -1,7 +1,7 @@
 // JSON for readers in Python, which tell 8.0 from 8. JavaScript has one kind of number and writes both as 8.
 
 /**
- * Keys whose whole numbers need their point: transformers before version 5 warns of rope factors that are none (float), and its
+ * Keys whose whole numbers need a decimal point: transformers before version 5 warns of rope factors that are no floats, and its
  * generate() refuses such a temperature.
  */
 const floatKeys = [

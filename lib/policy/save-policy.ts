@@ -22,7 +22,7 @@ export const saveShape = {
   dtype: z.enum(precisions).optional(),
   /** How the policy was trained, for the model card. */
   training: instance<TrainingRecord>('a record of the training').optional(),
-  /** Weights beyond so many bytes are split into numbered files and an index. Default 5 GB, as transformers does it. */
+  /** Weights that take more bytes are split into numbered files with an index. Default 5 GB, as transformers does it. */
   maxShardBytes: count.default(5e9),
 }
 export const saveOptions = z.strictObject(saveShape)
@@ -42,11 +42,11 @@ export interface PolicyParts {
   chat: ChatTemplate
   /** Tokenizer and template files of that folder. */
   files?: ReadonlyMap<string, Buffer>
-  /** That folder; for an adapter the one of its base. */
+  /** That folder; for an adapter, the folder of its base. */
   base?: string
   /** The files of weights in it. */
   weights?: readonly string[]
-  /** What random weights were drawn from, where there is no such folder. */
+  /** The seed that random weights were drawn from, where there is no such folder. */
   seed?: number
   lora?: LoraOptions
   parameters: number
@@ -61,15 +61,15 @@ const policyFiles = new Set([
 ])
 
 /**
- * What a newly saved folder must not have of an older policy beside its own: weights (llama.cpp's converter reads every
- * model*.safetensors, vLLM a consolidated.safetensors too), and a tokenizer or template, which would go before the new one
- * (in transformers chat_template.jinja before tokenizer_config.json's, in llama.cpp tokenizer.model before tokenizer.json).
+ * Files of an older policy that must not stay in a newly saved folder: weights (llama.cpp's converter reads every
+ * model*.safetensors, vLLM a consolidated.safetensors too), and a tokenizer or template that readers would prefer to the new one
+ * (transformers prefers chat_template.jinja to tokenizer_config.json's, llama.cpp tokenizer.model to tokenizer.json).
  */
 export function isPolicyFile(name: string): boolean {
   return /^(model|consolidated)\b.*\.safetensors$|\.index\.json$/.test(name) || policyFiles.has(name)
 }
 
-/** Saving replaces what is in a folder, and an adapter without its base is worth nothing. */
+/** Saving replaces what is in a folder: here the base, without which the adapter is worth nothing. */
 export function refuseBaseFolder(folder: string, { base }: PolicyParts): void {
   if (base === undefined || resolve(folder) !== base) return
   throw new HdpoError(
@@ -85,7 +85,7 @@ export async function writeModelFiles(folder: string, parts: PolicyParts, dtype:
   await writeTextFiles(folder, parts)
 }
 
-/** Of a config.json that is new: where these keys are absent, transformers takes other models' (of Llama 1 and 2). */
+/** Token ids for a new config.json: where these keys are absent, transformers takes those of other models (Llama 1 and 2). */
 function textTokens({ template, chat, tokenizer }: PolicyParts): Json {
   const begin = template.beginOfText === undefined ? undefined : tokenizer.tokenId(template.beginOfText)
   return { bos_token_id: begin ?? null, eos_token_id: oneOrMore(endTokensOf(chat)) }
@@ -115,7 +115,7 @@ export function writeModelCard(
   return writeFile(join(folder, 'README.md'), card)
 }
 
-/** As they were, byte for byte, where the policy was loaded; of a policy made from parts, as transformers would name them. */
+/** A loaded policy's files stay byte for byte as they were; those of a policy made from parts are named as in transformers. */
 async function writeTextFiles(
   folder: string,
   { tokenizer, tokenizerFiles, template, chat, files }: PolicyParts,

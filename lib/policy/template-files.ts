@@ -1,5 +1,5 @@
 // The chat template of a Hugging Face folder. Newer ones keep it in chat_template.jinja, older ones in tokenizer_config.json: as
-// one text, or as a list of named ones of which "tool_use" is for conversations with tools.
+// one text, or as a list of named templates, in which "tool_use" is for conversations with tools.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
@@ -34,7 +34,7 @@ export function readTemplateSource(folder: TemplateFolder): ChatTemplateSource {
   }
 }
 
-/** As transformers writes a special token: its text, or a mapping with it as "content". */
+/** The text of a special token, which transformers writes as text or as a mapping with the text as "content". */
 function tokenText(token: unknown): string | undefined {
   const text = typeof token === 'object' && token !== null ? (token as Json).content : token
   return typeof text === 'string' ? text : undefined

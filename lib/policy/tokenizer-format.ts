@@ -14,7 +14,7 @@ const spaceMark = '\u2581'
 type TokenizerKind = 'byte-level' | 'byte-fallback'
 
 /**
- * Where a space that the text does not have is put in front: nowhere, at the beginning of all, or after every added token too.
+ * Where the tokenizer puts a space that the text does not have: nowhere, at the beginning, or after every added token too.
  */
 type PrefixScheme = 'never' | 'first' | 'always'
 
@@ -101,7 +101,7 @@ function marksSpaces({ type, pattern, content, replacement }: Component): boolea
 }
 
 function prefixScheme(parts: readonly Component[]): PrefixScheme {
-  // Of a decoder the same settings say what is taken off again, so that the parts agree.
+  // The same settings of a decoder say which spaces are taken off again, so that the parts agree.
   if (parts.some(({ type }) => type === 'Prepend')) return 'always'
   const metaspace = parts.find(({ type }) => type === 'Metaspace')
   if (metaspace)

@@ -71,7 +71,7 @@ export interface ChatTemplate {
 
 /** A handle on native state. Methods without a promise take effect in order on the engine's thread. */
 export interface Sequence {
-  /** Shares the cached prefix. */
+  /** A second sequence that shares the cached prefix. */
   fork(): Sequence
   append(tokens: ArrayLike<number>): void
   prefill(): Promise<void>

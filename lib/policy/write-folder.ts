@@ -7,8 +7,8 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { syncPath } from '../core/sync-path.js'
 
 /**
- * `write` fills a fresh folder, which then takes the name `folder`. What an existing folder has beside the new files is kept, but
- * for what `isReplaced` names: files of the old contents that the new ones would be mixed up with.
+ * `write` fills a fresh folder, which then takes the name `folder`. Other files of an existing folder are kept, except those that
+ * `isReplaced` names: old files that would be mixed up with the new ones.
  */
 export async function writeFolder(
   folder: string,

@@ -1,4 +1,4 @@
-// What normalises a group's rewards (docs/algorithm.md, "Two advantages").
+// How a group's rewards are normalised (docs/algorithm.md, "Two advantages").
 import { z } from 'zod'
 import { notNegative } from '../../core/option-kinds.js'
 

@@ -1,5 +1,5 @@
-// What callers of the kernels pass as arrays: checked, and as the typed array that the native side reads. A typed array of the right
-// kind is passed on as it is, anything else is copied.
+// Checks the arrays that callers of the kernels pass, and makes them the typed arrays that the native side reads. A typed array of
+// the right kind is passed on as it is, anything else is copied.
 import { Described, InvalidOptionError } from '../../core/option-error.js'
 
 /** A typed array or a plain array of numbers. */
@@ -7,7 +7,7 @@ export type Numbers = ArrayLike<number>
 /** 0 or 1, or false or true. */
 export type Flags = ArrayLike<number | boolean>
 
-/** `length`: what it has to have, and the name of what decides that. */
+/** The length that an array must have, and the name of the input that decides it. */
 interface Length {
   count: number
   of: string

@@ -1,19 +1,19 @@
-// How a policy writes its calls: all that anybody has to know of one format. A format's file says how calls are written in what
-// is said; that nothing inside a thought is a call holds for every format, and is added here.
+// How a policy writes its calls: all that anybody has to know about one format. A format's file says how calls are written in the
+// text after the thought; that nothing inside a thought is a call holds for every format, and is added here.
 import { type CallStream, content, contentOf } from './call-stream.js'
 import type { ParsedToolCall } from './parsed-call.js'
 import { forcedToSay, type SplitTurn, splitThought, streamThought } from './thoughts.js'
 
 interface CallMarks<Name extends string> {
-  /** What the option `toolFormat` calls it. */
+  /** The format's name in the option `toolFormat`. */
   name: Name
-  /** What tells the format in a rendered call of a tool `probe_name` (detect-format.ts). */
+  /** Recognises the format in a rendered call of a tool `probe_name` (detect-format.ts). */
   rendered: RegExp
-  /** What tells it in the source of a chat template. */
+  /** Recognises the format in the source of a chat template. */
   mentioned: RegExp
   /** The token that begins a call and nothing else. Never sampled with tool choice 'none'. */
   opening: string
-  /** Whether every call begins with it, so that there is no call without it. */
+  /** Whether every call begins with `opening`, so that there is no call without it. */
   beginsAll: boolean
   /** The token that ends a call, after which others may follow; undefined where calls end with the turn. */
   closing?: string
@@ -21,7 +21,7 @@ interface CallMarks<Name extends string> {
   namesCalls: boolean
 }
 
-/** `inThought`, everywhere: the prompt opened a thought, which the turn begins inside. Default: false. */
+/** `inThought`, in every method: the prompt opened a thought, so that the turn begins inside it. Default: false. */
 export interface CallFormat<Name extends string = string> extends Readonly<CallMarks<Name>> {
   /** The calls of a whole turn in the order of the text, those that cannot be read among them. */
   parse(text: string, inThought?: boolean): ParsedToolCall[]
@@ -31,15 +31,15 @@ export interface CallFormat<Name extends string = string> extends Readonly<CallM
    */
   strip(text: string, inThought?: boolean): string
   /**
-   * Reads a turn while it is written. A call is given out once its closing mark is there, or at the end in the formats in which
-   * calls end a turn; those are given out together, or stay in the content where one cannot be read.
+   * Reads a turn while it is written. A call is given out once its closing mark is there. In formats whose calls end a turn, all
+   * calls are given out together at the end, or stay in the content where one cannot be read.
    */
   stream(inThought?: boolean): CallStream
-  /** What a turn is made to begin with so that it calls: the tool that is named, else any. Ends a thought that the prompt opened. */
+  /** A beginning of a turn that makes it call `tool`, or any tool without one. Ends a thought that the prompt opened. */
   forced(inThought?: boolean, tool?: string): string
 }
 
-/** What a format's file says. Texts are what follows the thought. */
+/** What a format's file defines. The texts it reads are those after the thought. */
 export interface CallFormatDefinition<Name extends string> extends CallMarks<Name> {
   parse(said: string): ParsedToolCall[]
   stream(): CallStream
@@ -69,7 +69,7 @@ export function callFormat<const Name extends string>({
   }
 }
 
-/** `calls` reads what is said; what is thought is content as it comes. */
+/** `calls` reads the text after the thought; the thought is content as it comes. */
 function afterThought(calls: CallStream, inThought: boolean): CallStream {
   const thoughts = streamThought(inThought)
   const read = ({ thought, said }: SplitTurn) => [

@@ -1,5 +1,5 @@
-// Ids by which a tool's result names the call that it is of. Templates that write them (Mistral's) want nine letters and digits,
-// and a policy that was trained on one reads its results by them; others write none.
+// Ids by which a tool's result names its call. Templates that write them (Mistral's) want nine letters and digits, and a policy
+// that was trained on such a template matches results to calls by them; other templates write none.
 import { createHash } from 'node:crypto'
 import type { Message } from '../types.js'
 
@@ -7,8 +7,8 @@ const length = 9
 const valid = /^[A-Za-z0-9]{9}$/
 
 /**
- * The id as it stands in the sequence: the given one where it is valid; of another one always the same; without one that of a
- * conversation's call number `place`, from 0.
+ * The id as it stands in the sequence: the given one where it is valid, else one derived from it; without a given one, an id for
+ * the conversation's call number `place`, counted from 0.
  */
 export function callId(given: string | undefined, place: number): string {
   if (given === undefined) return `call${String(place).padStart(5, '0')}`

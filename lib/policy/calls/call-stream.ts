@@ -7,9 +7,9 @@ export type ReplyPart = { kind: 'content'; text: string } | { kind: 'call'; call
 
 /** However a text is cut into pieces, the parts hold the same calls and together the same content. */
 export interface CallStream {
-  /** What has become certain with this piece. */
+  /** The parts that have become certain with this piece. */
   feed(text: string): ReplyPart[]
-  /** What was held back: the text has ended. */
+  /** The text has ended: the parts that were held back. */
   end(): ReplyPart[]
 }
 
@@ -26,7 +26,7 @@ export function callsIn(parts: readonly ReplyPart[]): ToolCall[] {
   return parts.flatMap((part) => (part.kind === 'call' ? [part.call] : []))
 }
 
-/** Where calls are off nothing is one. */
+/** For turns that may not call: all text is content. */
 export function contentStream(): CallStream {
   return { feed: content, end: () => [] }
 }
@@ -38,7 +38,7 @@ export function undecided(text: string, mark: string): number {
   return text.length - solid.trimEnd().length
 }
 
-/** What a format whose calls end a turn has held until then: calls where each of them can be read, else content. */
+/** The text that a format whose calls end a turn has held until then: calls if all of them can be read, else content. */
 export function endOfTurn(held: string, parse: (said: string) => ParsedToolCall[]): ReplyPart[] {
   const calls = allRead(parse(held))
   return calls ? calls.map((call) => ({ kind: 'call', call })) : content(held)

@@ -15,7 +15,7 @@ export function callsAtEnd(
     stream() {
       let held = ''
       return {
-        // What stands before the calls is content at once, they are held until the end.
+        // Text before the calls is content at once; the calls are held until the end.
         feed(said) {
           held += said
           const open = held.indexOf(mark)

@@ -2,7 +2,7 @@
 import type { Message } from '../types.js'
 import { callFormats, type ToolFormat } from './formats.js'
 
-/** Formats know it by its name in what a template makes of it. */
+/** Formats recognise this call by its name in the text that a template renders. */
 const probe: Message = {
   role: 'assistant',
   content: '',
@@ -22,7 +22,7 @@ export function detectToolFormat(
   try {
     text = render([question, probe])
   } catch {
-    // Such templates check more of a call than hdpo knows about it; what they say to the policy shows the format.
+    // Such templates expect more of a call than the probe has; the instructions in their source show the format.
     return callFormats.find(({ mentioned }) => mentioned.test(source))?.name ?? 'none'
   }
   const at = text.indexOf('probe_name')

@@ -6,7 +6,7 @@ import { llama3Json } from './llama3-json.js'
 import { mistral } from './mistral.js'
 import { mistralArgs } from './mistral-args.js'
 
-/** In the order in which a template is searched for them, the one that says most of itself first. */
+/** In the order in which a template is searched for them, the one with the most specific marks first. */
 export const callFormats = [hermes, mistralArgs, mistral, llama3Json] as const
 
 /**
@@ -20,10 +20,10 @@ export type ToolFormat = (typeof callFormats)[number]['name']
 /** The names, sorted. */
 export const toolFormats: readonly ToolFormat[] = callFormats.map(({ name }) => name).sort()
 
-/** Templates that say nothing of calls are of policies that learn to write these. */
+/** Policies whose templates do not mention calls learn to write this format. */
 export const defaultFormat = hermes
 
-/** Throws InvalidOptionError where the name, which a template of somebody's own may give, is none. */
+/** Throws InvalidOptionError for an unknown name, which a caller's own template may give. */
 export function formatNamed(name: ToolFormat): CallFormat<ToolFormat> {
   const found = callFormats.find((format) => format.name === name)
   if (found) return found

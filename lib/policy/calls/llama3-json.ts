@@ -1,5 +1,5 @@
 // Llama 3.x's calls: {"name": "search", "parameters": {...}}, JSON objects that are the whole of a turn, several separated by ";".
-// Only <|python_tag|> says for certain that a call is meant; without it a turn is one where it is an object with "name" and
+// Only <|python_tag|> says for certain that a call is meant; without it a turn is a call if it is an object with "name" and
 // "parameters", or begins like one and breaks off.
 import { callFormat } from './call-format.js'
 import { type CallStream, content, endOfTurn } from './call-stream.js'
@@ -38,7 +38,7 @@ function parse(said: string): ParsedToolCall[] {
     : calls
 }
 
-/** The JSON objects of a text that has nothing else but ";" and white space between them; undefined where it has. */
+/** The JSON objects of a text that has only ";" and white space between them; undefined for any other text. */
 function splitObjects(text: string): string[] | undefined {
   const objects: string[] = []
   let rest = text
@@ -51,7 +51,7 @@ function splitObjects(text: string): string[] | undefined {
   return objects
 }
 
-/** Behind the brace that closes the one that the text begins with. */
+/** Index after the brace that closes the text's first one. */
 function objectEnd(text: string): number | undefined {
   if (!text.startsWith('{')) return undefined
   let depth = 0
@@ -77,7 +77,7 @@ function readCall(text: string): ParsedToolCall {
   return { kind: 'call', name, arguments: input }
 }
 
-/** What begins like a call is held until the end, everything else is content at once. */
+/** Text that begins like a call is held until the end, everything else is content at once. */
 function stream(): CallStream {
   let held = ''
   let plain = false

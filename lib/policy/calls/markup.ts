@@ -1,7 +1,7 @@
 // The tags that a policy writes: <tool_call>, <reason> and <answer>.
 
 const anyTag = /<(\/?)(tool_call|reason|answer)>/g
-// The innermost of nested ones.
+// Of nested answers, the innermost matches.
 const answers = /<answer>((?:(?!<answer>)[\s\S])*?)<\/answer>/g
 
 /** Whether the policy begins an answer in tags, well-formed or not. */
@@ -9,7 +9,7 @@ export function hasAnswerTag(text: string): boolean {
   return text.includes('<answer>')
 }
 
-/** An answer as a policy is to write it. */
+/** An answer in the form in which a policy has to write it. */
 export function tagAnswer(answer: string): string {
   return `<answer>${answer}</answer>`
 }

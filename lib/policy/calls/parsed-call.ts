@@ -1,4 +1,4 @@
-// A call as it could be read from what a policy wrote.
+// A call as read from the text that a policy wrote.
 import type { ToolCall } from './tool-call.js'
 
 /** A malformed one says why, for the policy to read, and keeps its text. */
@@ -32,7 +32,7 @@ export function callOf(value: unknown, text: string): ParsedToolCall {
   return { kind: 'call', name, arguments: input, ...(typeof id === 'string' && { id }) }
 }
 
-/** The calls where there are some and each of them could be read, else undefined. */
+/** The calls if there are any and all of them could be read, else undefined. */
 export function allRead(parsed: readonly ParsedToolCall[]): ToolCall[] | undefined {
   const read = parsed.flatMap((call): ToolCall[] => {
     if (call.kind === 'malformed') return []

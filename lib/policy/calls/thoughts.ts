@@ -6,14 +6,14 @@ const open = '<think>'
 const close = '</think>'
 
 /**
- * Whether the prompt opened a thought. 'unknown' is for text from elsewhere (endpoints, agents, judges, logs), of which nobody
- * here saw the prompt: the prompt did where the text closes a thought that it did not begin with.
+ * Whether the prompt opened a thought. 'unknown' is for text from elsewhere (endpoints, agents, judges, logs), whose prompt was
+ * not seen here: it is taken to have opened one if the text closes a thought that it does not begin with.
  */
 export type InThought = boolean | 'unknown'
 
 /** What a turn consists of: the two together are the text. */
 export interface SplitTurn {
-  /** With its tags; empty where the turn begins with none. */
+  /** With its tags; empty if the turn does not begin with a thought. */
   thought: string
   /** All that follows the thought; empty where the thought does not end. */
   said: string
@@ -31,11 +31,11 @@ export function splitThought(text: string, inThought: InThought = false): SplitT
 
 export interface ThoughtStream {
   feed(text: string): SplitTurn
-  /** The text has ended. */
+  /** To be called when the text has ended: the whole turn. */
   end(): SplitTurn
 }
 
-/** As splitThought, while the turn is written: both parts grow piece by piece, and nothing is thought once something is said. */
+/** Splits like splitThought, while the turn is written: both parts grow piece by piece, the thought only until something is said. */
 export function streamThought(inThought = false): ThoughtStream {
   let place: 'beginning' | 'thinking' | 'said' = inThought ? 'thinking' : 'beginning'
   // Text that may be half a tag.
@@ -67,7 +67,7 @@ function placeAfter(begun: string): 'beginning' | 'thinking' | 'said' {
   return open.startsWith(begun) ? 'beginning' : 'said'
 }
 
-/** More tokens than the tag and the white space behind it can be. */
+/** More tokens than the tag and the white space after it can take. */
 export const tokensOfOpening = 16
 
 interface Decoder {
@@ -80,10 +80,10 @@ export function endsInThought(tokenizer: Decoder, tokens: readonly number[]): bo
   return end.trimEnd().endsWith(open)
 }
 
-// Ends a thought that the prompt opened, with nothing thought, as templates render an empty one.
+// Ends a thought that the prompt opened without a word in it, in the form in which templates render an empty thought.
 const emptyThought = `\n${close}\n\n`
 
-/** What a turn is made to begin with so that `said` is said and not thought. */
+/** A beginning of a turn that puts `said` after the thought, not into it. */
 export function forcedToSay(said: string, inThought: boolean): string {
   return inThought ? emptyThought + said : said
 }

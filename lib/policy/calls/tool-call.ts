@@ -1,8 +1,8 @@
-// A call of a tool. It stands alone, below the policy's other types, so that those may name the formats.
+// A call of a tool. It has a file of its own, so that the policy's other types may name the formats without a circle of imports.
 
 export interface ToolCall {
   name: string
   arguments: unknown
-  /** By which its result names it, where the policy or the client gave one. */
+  /** The id by which its result names it, where the policy or the client gave one. */
   id?: string
 }
