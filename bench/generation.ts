@@ -1,5 +1,6 @@
 // Measures sampling in tokens per second: all sequences at once, through the public sequence handles, after prefill.
 import { fromNative, loadAddon } from '../lib/native/addon.js'
+import { resolveEngine } from '../lib/native/engine-options.js'
 import { NativeSequence } from '../lib/policy/sequence.js'
 import { prompt, type Shape } from './shapes.js'
 import { median } from './training.js'
@@ -9,7 +10,7 @@ const runs = 5
 
 export async function measureGeneration(shape: Shape, batch: number, threads: number): Promise<number> {
   const { Engine } = loadAddon()
-  const engine = new Engine({ config: shape.config, threads })
+  const engine = new Engine(resolveEngine({ config: shape.config, threads }))
   await fromNative(engine.ready())
   const seconds: number[] = []
   try {

@@ -1,5 +1,8 @@
 // Measures the fused last projection and loss at the size of a real vocabulary: time, and memory beyond inputs and gradients.
 import { fromNative, loadAddon } from '../lib/native/addon.js'
+import { resolveEngine } from '../lib/native/engine-options.js'
+import { resolveLoss } from '../lib/native/loss-options.js'
+import { resolveOptimizer } from '../lib/native/optimizer-options.js'
 
 const tokens = 1024
 const hiddenSize = 256
@@ -30,7 +33,7 @@ export async function measureLinearLoss(threads: number): Promise<LinearLossFigu
     qkNorm: false,
   }
   const { Engine } = loadAddon()
-  const engine = new Engine({ config, threads })
+  const engine = new Engine(resolveEngine({ config, threads }))
   await fromNative(engine.ready())
   try {
     const length = 128
@@ -44,9 +47,11 @@ export async function measureLinearLoss(threads: number): Promise<LinearLossFigu
       accuracyAdvantages: new Float32Array(sequences).fill(1),
       efficiencyAdvantages: new Float32Array(sequences).fill(1),
     }
-    await fromNative(engine.policyStep(batch, {}, { learningRate: 1e-5 }))
+    const step = () =>
+      fromNative(engine.policyStep(batch, resolveLoss({}), resolveOptimizer({ learningRate: 1e-5 })))
+    await step()
     await fromNative(engine.enableProfile(true))
-    const { workspaceBytes } = await fromNative(engine.policyStep(batch, {}, { learningRate: 1e-5 }))
+    const { workspaceBytes } = await step()
     const profile = new Map((await fromNative(engine.profile())).map((entry) => [entry.name, entry]))
     const loss = profile.get('linearLoss')
     const products = profile.get('linearLoss/matmul')

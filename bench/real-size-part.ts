@@ -1,6 +1,9 @@
 // Takes one measurement at the size of a real model, in a process of its own, so that the peak memory is that of this measurement.
 // Arguments come as JSON and figures leave as JSON. bench/real-size.ts starts it.
 import { fromNative, loadAddon, type NativeEngine } from '../lib/native/addon.js'
+import { resolveEngine } from '../lib/native/engine-options.js'
+import { resolveLoss } from '../lib/native/loss-options.js'
+import { resolveOptimizer } from '../lib/native/optimizer-options.js'
 import type { LoraOptions, ProfileEntry } from '../lib/native/types.js'
 import { NativeSequence } from '../lib/policy/sequence.js'
 import type { Shape } from './shapes.js'
@@ -44,15 +47,17 @@ const promptTokens = 32
 
 export async function measurePart(given: PartArguments): Promise<PartFigures> {
   const { Engine } = loadAddon()
-  const engine = new Engine({
-    config: given.shape.config,
-    threads: given.threads,
-    precision: given.precision,
-    generationPrecision: given.generationPrecision,
-    trainable: given.train !== undefined,
-    initialize: given.weights === undefined,
-    ...(given.train === 'lora' ? { lora } : {}),
-  })
+  const engine = new Engine(
+    resolveEngine({
+      config: given.shape.config,
+      threads: given.threads,
+      precision: given.precision,
+      generationPrecision: given.generationPrecision,
+      trainable: given.train !== undefined,
+      initialize: given.weights === undefined,
+      lora: given.train === 'lora' ? lora : undefined,
+    }),
+  )
   const figures: PartFigures = { decodeTokensPerSecond: {}, profile: [], peakResidentBytes: 0 }
   try {
     await fromNative(engine.ready())
@@ -134,11 +139,10 @@ async function measureDrift(
 
 async function trainingSpeed(engine: NativeEngine, { shape }: PartArguments): Promise<number> {
   const batch = randomBatch(shape)
+  const optimizer = resolveOptimizer({ learningRate: 1e-5, microBatchTokens: batch.tokens.length })
   return medianSpeed(engine, shape.batch * shape.sequence, async () => {
     const start = performance.now()
-    const result = await fromNative(
-      engine.policyStep(batch, {}, { learningRate: 1e-5, microBatchTokens: batch.tokens.length }),
-    )
+    const result = await fromNative(engine.policyStep(batch, resolveLoss({}), optimizer))
     if (result.skipped) throw new Error('the step was skipped: its loss or gradient was not finite')
     return performance.now() - start
   })

@@ -1,5 +1,8 @@
 // Measures one optimiser step in tokens per second: forward, HDPO loss, backward, clipping, AdamW.
 import { fromNative, loadAddon, type NativeEngine } from '../lib/native/addon.js'
+import { resolveEngine } from '../lib/native/engine-options.js'
+import { resolveLoss } from '../lib/native/loss-options.js'
+import { resolveOptimizer } from '../lib/native/optimizer-options.js'
 import type { PolicyBatch, ProfileEntry } from '../lib/native/types.js'
 import type { Shape } from './shapes.js'
 
@@ -14,7 +17,7 @@ export interface TrainingFigures {
 
 export async function measureTraining(shape: Shape, threads: number): Promise<TrainingFigures> {
   const { Engine } = loadAddon()
-  const engine = new Engine({ config: shape.config, threads })
+  const engine = new Engine(resolveEngine({ config: shape.config, threads }))
   await fromNative(engine.ready())
   try {
     const batch = randomBatch(shape)
@@ -36,7 +39,8 @@ export async function measureTraining(shape: Shape, threads: number): Promise<Tr
 }
 
 async function takeStep(engine: NativeEngine, batch: PolicyBatch): Promise<void> {
-  const result = await fromNative(engine.policyStep(batch, {}, { learningRate: 1e-5 }))
+  const optimizer = resolveOptimizer({ learningRate: 1e-5 })
+  const result = await fromNative(engine.policyStep(batch, resolveLoss({}), optimizer))
   if (result.skipped) throw new Error('the step was skipped: its loss or gradient was not finite')
 }
 

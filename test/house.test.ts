@@ -3,6 +3,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, parse } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { lossShape } from '../lib/native/loss-options.js'
+import { optimizerShape } from '../lib/native/optimizer-options.js'
 
 const root = join(import.meta.dirname, '..')
 
@@ -194,6 +196,14 @@ describe('native/', () => {
     expect(ops.map((op) => `${op}: ${cuda.get(op)} on CUDA`)).toEqual(
       ops.map((op) => `${op}: ${cpu.get(op) ?? 'no file of the CPU'} on CUDA`),
     )
+  })
+
+  it('reads the options of loss and optimiser that lib/native has, by their names', () => {
+    const binding = filesUnder('native/binding', /\.cpp$/)
+    const readAs = (name: string) =>
+      binding.flatMap((file) => matches(file, new RegExp(`\\(\\w+, "${name}\\.(\\w+)"`, 'g'))).sort()
+    expect(readAs('loss')).toEqual(Object.keys(lossShape).sort())
+    expect(readAs('optimizer')).toEqual(Object.keys(optimizerShape).sort())
   })
 
   it('is listed, file by file, for both builds', () => {

@@ -3,7 +3,11 @@
 import { parseArgs } from 'node:util'
 import { formatTable } from '../../lib/cli/terminal/table.js'
 import { fromNative, loadAddon, type SelfTestShape } from '../../lib/native/addon.js'
+import { type EngineDefinition, resolveEngine } from '../../lib/native/engine-options.js'
+import { resolveLoss } from '../../lib/native/loss-options.js'
+import { resolveOptimizer } from '../../lib/native/optimizer-options.js'
 import type { ModelConfig } from '../../lib/native/types.js'
+import { NativeSequence } from '../../lib/policy/sequence.js'
 import { randomBatch } from '../training.js'
 import { type GpuPeer, runTorchGpuPeer } from './torch-gpu-peer.js'
 
@@ -161,10 +165,10 @@ async function attention(peer: GpuPeer | undefined): Promise<Line[]> {
 }
 
 async function withEngine<T>(
-  options: object,
+  options: Partial<EngineDefinition>,
   use: (engine: InstanceType<typeof addon.Engine>) => Promise<T>,
 ): Promise<T> {
-  const engine = new addon.Engine({ config: model, device, precision: 'bfloat16', ...options })
+  const engine = new addon.Engine(resolveEngine({ config: model, device, precision: 'bfloat16', ...options }))
   await fromNative(engine.ready())
   try {
     return await use(engine)
@@ -178,8 +182,8 @@ async function training(peer: GpuPeer | undefined, productRate: number): Promise
   return withEngine({ recompute: false }, async (engine) => {
     const shape = { name: 'bench', config: model, batch: 16, sequence: 1024 / scale - 1, generated: 0 }
     const batch = randomBatch(shape)
-    const step = () =>
-      fromNative(engine.policyStep(batch, {}, { learningRate: 1e-6, microBatchTokens: 16_384 }))
+    const optimizer = resolveOptimizer({ learningRate: 1e-6, microBatchTokens: 16_384 })
+    const step = () => fromNative(engine.policyStep(batch, resolveLoss({}), optimizer))
     for (let warmUp = 0; warmUp < 2; warmUp++) await step()
     const start = performance.now()
     const steps = 4
@@ -245,12 +249,12 @@ async function generation(
     },
     async (engine) => {
       const run = async () => {
-        const first = engine.createSequence(prompt)
-        const ids = [first, ...Array.from({ length: batch - 1 }, () => engine.forkSequence(first))]
+        const first = NativeSequence.create(engine, prompt)
+        const sequences = [first, ...Array.from({ length: batch - 1 }, () => first.fork())]
         await Promise.all(
-          ids.map((id, index) => fromNative(engine.sample(id, { maxTokens: generated, seed: index }))),
+          sequences.map((sequence, index) => sequence.sample({ maxTokens: generated, seed: index })),
         )
-        for (const id of ids) engine.releaseSequence(id)
+        for (const sequence of sequences) sequence.release()
       }
       await run()
       const start = performance.now()

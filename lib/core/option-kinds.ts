@@ -8,6 +8,8 @@ export const notNegative = z.number().min(0)
 /** 0 to 1. */
 export const share = z.number().min(0).max(1)
 export const seed = z.int().min(0)
+/** The largest number that the native core, which computes in float32, takes as an option. */
+export const largestFloat = 3.4028234663852886e38
 export const text = z.string().min(1)
 
 // setTimeout takes no more.

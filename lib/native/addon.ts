@@ -4,68 +4,34 @@ import { createRequire } from 'node:module'
 import type { ErrorCode } from '../core/error-codes.js'
 import { HdpoError } from '../core/errors.js'
 import { addonPath, buildCommand } from './addon-path.js'
+import type { EngineOptions } from './engine-options.js'
+import type { ResolvedLossOptions } from './loss-options.js'
+import type { ResolvedOptimizer } from './optimizer-options.js'
+import type { ResolvedSampling } from './sampling-options.js'
 import type {
   Device,
   GenerationPrecision,
   GenerationStats,
   LinearPolicyLossResult,
-  LoraOptions,
   MemoryPlan,
-  ModelConfig,
-  OptimizerOptions,
   PackedSequences,
   PolicyBatch,
-  PolicyLossOptions,
   PolicyLossResult,
   Precision,
   ProfileEntry,
   Sample,
-  SamplingOptions,
   StepResult,
 } from './types.js'
 
-export interface EngineOptions {
-  config: ModelConfig
-  /** Default 'cpu'. */
-  device?: Device
-  /** Storage of matrices; full fine-tuning in bfloat16 keeps float32 masters. Default float32. */
-  precision?: Precision
-  /** The base weights are frozen and only adapters are trained. Absent: full fine-tuning. */
-  lora?: LoraOptions
-  /** Default: as `precision`. */
-  generationPrecision?: GenerationPrecision
-  /** false: no memory for gradients and optimiser state; training steps reject. Default true. */
-  trainable?: boolean
-  /** CPU threads; 0 or absent: every core of this process. */
-  threads?: number
-  /** Initial weights, an adapter's too, and dropout masks are drawn from this seed. Default 0. */
-  seed?: number
-  /**
-   * false: the weights are 0 until loadWeights, which drawing hundreds of millions of them first would delay by a minute; an
-   * adapter is drawn all the same. Default true.
-   */
-  initialize?: boolean
-  /** Bytes for cached keys and values. Default 128 MiB; a fifth of a GPU's memory. */
-  kvBudgetBytes?: number
-  /** How they are stored. Default float32. */
-  kvPrecision?: Precision
-  /** Rows of one generation step. Default 256; 2048 on a GPU. */
-  maxBatchRows?: number
-  /** Bytes that each token decodes to (empty for special tokens), for stop strings. */
-  tokenBytes?: Uint8Array[]
-  /** Run each layer again in backward instead of keeping its activations. Default false. */
-  recompute?: boolean
-}
-
-/** What native/binding/engine.cpp exports as `Engine`. Arguments have been checked by lib/ before they come here. */
+/** What native/binding/engine.cpp exports as `Engine`. Arguments have been checked and defaults filled in before they come here. */
 export interface NativeEngine {
   readonly parameterCount: number
   /** Parameters that training changes: all of them, those of the adapter, or none. */
   readonly trainableParameterCount: number
   /** Resolves when the weights are drawn; rejects with what went wrong in making the engine. */
   ready(): Promise<void>
-  policyStep(batch: PolicyBatch, loss: PolicyLossOptions, optimizer: OptimizerOptions): Promise<StepResult>
-  supervisedStep(batch: PackedSequences, optimizer: OptimizerOptions): Promise<StepResult>
+  policyStep(batch: PolicyBatch, loss: ResolvedLossOptions, optimizer: ResolvedOptimizer): Promise<StepResult>
+  supervisedStep(batch: PackedSequences, optimizer: ResolvedOptimizer): Promise<StepResult>
   /**
    * Logprob of every token given those before it; `reference`: under the frozen reference weights, which with LoRA are the base
    * weights with the adapter off (no freezeReference needed).
@@ -105,7 +71,7 @@ export interface NativeEngine {
   prefill(id: number): Promise<void>
   sample(
     id: number,
-    options: Omit<SamplingOptions, 'signal' | 'logitBias'> & { logitBias?: [number, number][] },
+    options: Omit<ResolvedSampling, 'signal' | 'logitBias'> & { logitBias?: [number, number][] },
   ): Promise<Sample>
   abortSample(id: number): void
   releaseSequence(id: number): void
@@ -118,8 +84,7 @@ export interface NativeEngine {
 
 export interface NativeKernels {
   groupAdvantages(input: {
-    /** Default 'cpu'. */
-    device?: Device
+    device: Device
     groupIds: Int32Array
     accuracyRewards: Float32Array
     correct: Uint8Array
@@ -134,7 +99,7 @@ export interface NativeKernels {
     efficiencyAdvantages: Float32Array
   }>
   policyLoss(input: {
-    device?: Device
+    device: Device
     logits: Float32Array
     vocabSize: number
     targets: Int32Array
@@ -144,10 +109,10 @@ export interface NativeKernels {
     referenceLogprobs?: Float32Array
     accuracyAdvantages: Float32Array
     efficiencyAdvantages: Float32Array
-    options: Required<PolicyLossOptions>
+    options: ResolvedLossOptions
   }): Promise<PolicyLossResult>
   linearPolicyLoss(input: {
-    device?: Device
+    device: Device
     hidden: Float32Array
     weight: Float32Array
     hiddenSize: number
@@ -159,7 +124,7 @@ export interface NativeKernels {
     referenceLogprobs?: Float32Array
     accuracyAdvantages: Float32Array
     efficiencyAdvantages: Float32Array
-    options: Required<PolicyLossOptions>
+    options: ResolvedLossOptions
   }): Promise<LinearPolicyLossResult>
 }
 

@@ -1,13 +1,11 @@
 // The options of the policy loss (docs/algorithm.md, "Loss"), with their defaults and bounds: the one place that has them.
 import { z } from 'zod'
-import { kind, notNegative } from '../core/option-kinds.js'
-import type { OptionsOf, ResolvedOptions } from '../core/options.js'
+import { kind, largestFloat, notNegative } from '../core/option-kinds.js'
+import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 
 export const aggregations = ['token-mean', 'seq-mean-token-mean', 'seq-mean-token-sum'] as const
 export type Aggregation = (typeof aggregations)[number]
 
-// The native core computes with float32 options. A dualClip that large never acts.
-const largestFloat = 3.4028234663852886e38
 const float = notNegative.max(largestFloat)
 
 export const lossShape = {
@@ -21,6 +19,7 @@ export const lossShape = {
   clipHigh: float.default(0.2),
   /** Where the advantage is negative, ratios above it no longer push. At least 1; Infinity turns it off. Default 3. */
   dualClip: kind<number>('a number of at least 1', (value) => typeof value === 'number' && value >= 1)
+    // One that large never acts.
     .transform((value) => Math.min(value, largestFloat))
     .default(3),
   /** Weight of the accuracy channel. Default 1. */
@@ -32,6 +31,11 @@ export const lossShape = {
   /** Weight of the entropy, which is added to what is maximised. Default 0. */
   entropyCoefficient: z.number().min(-largestFloat).max(largestFloat).default(0),
 }
-export const lossOptions = z.strictObject(lossShape)
+const lossOptions = z.strictObject(lossShape)
 export interface PolicyLossOptions extends OptionsOf<typeof lossShape> {}
 export type ResolvedLossOptions = ResolvedOptions<typeof lossShape>
+
+/** Throws InvalidOptionError. */
+export function resolveLoss(options: PolicyLossOptions): ResolvedLossOptions {
+  return readOptions(lossOptions, options, 'loss')
+}

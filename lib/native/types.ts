@@ -59,6 +59,7 @@ export const devices = ['auto', 'cpu', 'cuda'] as const
 
 export type { Aggregation, PolicyLossOptions } from './loss-options.js'
 export type { OptimizerOptions } from './optimizer-options.js'
+export type { SamplingOptions } from './sampling-options.js'
 
 /**
  * Sequences laid end to end: sequence s is tokens [offsets[s], offsets[s + 1]); mask 1 marks trained tokens, 2 (supervised
@@ -125,20 +126,6 @@ export interface StepResult {
   /** Loss or gradient was not finite: nothing was changed. */
   skipped: boolean
   workspaceBytes: number
-}
-
-export interface SamplingOptions {
-  maxTokens?: number
-  temperature?: number
-  topP?: number
-  topK?: number
-  minP?: number
-  /** Integer below 2^53. */
-  seed?: number
-  stopTokens?: number[]
-  stop?: string[]
-  logitBias?: ReadonlyMap<number, number>
-  signal?: AbortSignal
 }
 
 export interface Sample {

@@ -2,43 +2,15 @@
 import { inspect } from 'node:util'
 import { z } from 'zod'
 import { InvalidOptionError } from '../core/option-error.js'
-import { count, instance, seed, text } from '../core/option-kinds.js'
+import { instance, seed, text } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
-import type { EngineOptions } from '../native/addon.js'
+import { engineShape } from '../native/engine-options.js'
 import { lossShape } from '../native/loss-options.js'
-import {
-  devices,
-  generationPrecisions,
-  type LoraOptions,
-  type ModelConfig,
-  precisions,
-} from '../native/types.js'
+import type { LoraOptions, ModelConfig } from '../native/types.js'
 import { toolFormats } from './calls/formats.js'
 import { chatTemplateOptions } from './chat-template-options.js'
 import { loraOptions, resolveLora } from './lora-options.js'
 import { tokenizerFiles } from './tokenizer.js'
-
-/** How the engine holds a policy. */
-const engineShape = {
-  /** 'auto' takes a GPU where there is one. Default 'cpu'. */
-  device: z.enum(devices).default('cpu'),
-  /** How matrices are stored. 'bfloat16' halves them; trained in full they keep float32 masters. Default 'float32'. */
-  precision: z.enum(precisions).default('float32'),
-  /** How rollouts read the weights. Default: as `precision`. */
-  generationPrecision: z.enum(generationPrecisions).optional(),
-  /** false: the policy will not be trained, and holds nothing for it. Default true. */
-  trainable: z.boolean().default(true),
-  /** CPU threads; 0: one for every core of this process. Default 0. */
-  threads: z.int().min(0).max(1024).default(0),
-  /** Memory for cached keys and values in bytes. Sequences beyond it wait. Default 128 MiB; on a GPU a fifth of its memory. */
-  kvBudgetBytes: count.optional(),
-  /** How keys and values are cached. 'bfloat16': the budget holds twice as many tokens. Default 'float32'. */
-  kvPrecision: z.enum(precisions).default('float32'),
-  /** Tokens of one generation step. Default 256; 2048 on a GPU. */
-  maxBatchRows: count.max(2 ** 20).optional(),
-  /** Run layers again in backward instead of keeping their activations: less memory, about a third more time. Default false. */
-  recompute: z.boolean().default(false),
-}
 
 export const policyShape = {
   ...engineShape,
@@ -101,9 +73,8 @@ export function loraOf(options: ResolvedPolicyOptions, adapter?: LoraOptions): L
   )
 }
 
-export function engineOptions(
-  options: ResolvedPolicyOptions,
-): Omit<EngineOptions, 'config' | 'tokenBytes' | 'seed' | 'lora'> {
+/** The options of the engine among those of a policy. */
+export function engineOptions(options: ResolvedPolicyOptions): OptionsOf<typeof engineShape> {
   const entries = Object.entries(options).filter(([name]) => Object.hasOwn(engineShape, name))
   return Object.fromEntries(entries)
 }

@@ -5,7 +5,8 @@ import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { readOptions } from '../core/options.js'
 import { fromNative, loadAddon, type NativeEngine, toHdpoError } from '../native/addon.js'
-import { lossOptions } from '../native/loss-options.js'
+import { type EngineOptions, resolveEngine } from '../native/engine-options.js'
+import { resolveLoss } from '../native/loss-options.js'
 import { resolveOptimizer } from '../native/optimizer-options.js'
 import type {
   GenerationPrecision,
@@ -75,7 +76,7 @@ export class Policy implements RolloutPolicy {
 
   private constructor(
     engine: NativeEngine,
-    { precision, generationPrecision = precision, kvPrecision }: ResolvedPolicyDefinition,
+    { precision, generationPrecision, kvPrecision }: EngineOptions,
     parts: PolicyParts,
   ) {
     this.config = parts.config
@@ -114,21 +115,22 @@ export class Policy implements RolloutPolicy {
     const chat = createChatTemplate(template, tokenizer)
     const { Engine } = loadAddon()
     try {
-      const engine = new Engine({
+      const options = resolveEngine({
+        ...engineOptions(definition),
         config,
         tokenBytes: tokenizer.tokenBytes(),
         seed,
-        ...(lora && { lora }),
+        lora,
         // What will be loaded need not be drawn first: half a minute for each billion of weights.
-        ...(origin.base !== undefined && { initialize: false }),
-        ...engineOptions(definition),
+        initialize: origin.base === undefined,
       })
+      const engine = new Engine(options)
       await fromNative(engine.ready())
       const parameters = engine.parameterCount
       const tokenizerFiles = definition.tokenizer
-      const drawn = origin.base === undefined && { seed: seed ?? 0 }
+      const drawn = origin.base === undefined && { seed }
       const parts = { config, tokenizer, tokenizerFiles, template, chat, parameters, ...origin, ...drawn }
-      return new Policy(engine, definition, { ...parts, ...(lora && { lora }) })
+      return new Policy(engine, options, { ...parts, ...(lora && { lora }) })
     } catch (error) {
       throw toHdpoError(error)
     }
@@ -280,8 +282,7 @@ export class Policy implements RolloutPolicy {
 
   /** One optimiser step with the HDPO loss. */
   policyStep(batch: PolicyBatch, loss: PolicyLossOptions, optimizer: OptimizerOptions): Promise<StepResult> {
-    const resolved = readOptions(lossOptions, loss, 'loss')
-    return fromNative(this.#engine.policyStep(batch, resolved, resolveOptimizer(optimizer)))
+    return fromNative(this.#engine.policyStep(batch, resolveLoss(loss), resolveOptimizer(optimizer)))
   }
 
   /** One optimiser step on the mean negative logprob of the masked tokens. */

@@ -1,6 +1,7 @@
 // A sequence handle over the native generator. The state is freed by release(), or by the garbage collector when a handle is lost.
 import { HdpoError } from '../core/errors.js'
 import { fromNative, type NativeEngine } from '../native/addon.js'
+import { resolveSampling } from '../native/sampling-options.js'
 import type { Sample, SamplingOptions } from '../native/types.js'
 import type { Sequence } from './types.js'
 
@@ -38,8 +39,9 @@ export class NativeSequence implements Sequence {
   }
 
   /** With an aborted `signal` the sample resolves at once with what it has, finishReason 'aborted'. */
-  async sample({ signal, logitBias, ...options }: SamplingOptions): Promise<Sample> {
+  async sample(given: SamplingOptions): Promise<Sample> {
     this.#check()
+    const { signal, logitBias, ...options } = resolveSampling(given)
     const onAbort = () => this.engine.abortSample(this.id)
     const pending = this.engine.sample(this.id, {
       ...options,

@@ -1,21 +1,10 @@
 // What a rollout may do, with the defaults and bounds: the one place that has them.
 import { z } from 'zod'
-import { count, milliseconds, notNegative, share } from '../core/option-kinds.js'
+import { count, milliseconds } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
+import { samplingShape } from '../native/sampling-options.js'
 
 export const toolChoices = ['auto', 'none', 'required'] as const
-
-/** How tokens are drawn: a rollout's own options, and what requests to a server may say. */
-export const samplingShape = {
-  /** Logits are divided by it; 0 takes the likeliest token. Default 1. */
-  temperature: notNegative.default(1),
-  /** Share of the probability that the tokens drawn from must have together. Default: all tokens. */
-  topP: z.number().gt(0).max(1).optional(),
-  /** How many of the likeliest tokens are drawn from; 0: all. Default 0. */
-  topK: z.int().min(0).optional(),
-  /** Share of the likeliest token's probability that a token must have to be drawn. Default 0. */
-  minP: share.optional(),
-}
 
 export const rolloutShape = {
   /** Assistant turns of a rollout. Default 10. */

@@ -13,6 +13,7 @@ import { untilAborted } from '../core/until-aborted.js'
 import { findAnswers } from '../policy/calls/markup.js'
 import { type Agent, readAgentResult, type TrainingContext } from '../rollout/agent.js'
 import type { GroupOptions, RunGroup } from '../rollout/group.js'
+import { resolveRolloutOptions } from '../rollout/options.js'
 import type { Outcome, Rollout, Task } from '../rollout/types.js'
 import type { AgentServer, RolloutHandle } from './create-server.js'
 import type { RolloutLimits } from './server-options.js'
@@ -129,7 +130,8 @@ function outcomeOf(result: unknown): Outcome {
 
 /** What of the trainer's rollout options holds for an agent. Turns, tools and their time-outs are the agent's own. */
 function rolloutLimits(rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>): RolloutLimits {
-  const { temperature = 1, topP, topK, minP, maxTokens, maxTurnTokens, toolChoice = 'auto', stop } = rollout
+  const { temperature, topP, topK, minP, maxTokens, maxTurnTokens, toolChoice, stop } =
+    resolveRolloutOptions(rollout)
   if (toolChoice === 'required') {
     const expected = "auto or none (an agent's requests say whether a call is required)"
     throw new InvalidOptionError('rollout.toolChoice', expected, toolChoice)
@@ -143,7 +145,7 @@ function rolloutLimits(rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>):
     ...(maxTokens !== undefined && { maxTokens }),
     ...(maxTurnTokens !== undefined && { maxTurnTokens }),
     // Set where the trainer sets nothing too, so that no agent narrows what is explored, each in its own way.
-    sampling: { temperature, topP: topP ?? 1, topK: topK ?? 0, minP: minP ?? 0 },
+    sampling: { temperature, topP, topK, minP },
   }
 }
 

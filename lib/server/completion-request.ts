@@ -4,8 +4,8 @@ import { inspect } from 'node:util'
 import { z } from 'zod'
 import { isRecord } from '../core/is-record.js'
 import { ApiError, invalid } from '../http/api-error.js'
-import type { SamplingOptions, ToolDescription } from '../policy/types.js'
-import { samplingShape } from '../rollout/options.js'
+import { askedSamplingShape, type ResolvedSampling } from '../native/sampling-options.js'
+import type { ToolDescription } from '../policy/types.js'
 import { type ChatMessage, canonical, parseMessages } from './chat-message.js'
 
 export interface CompletionRequest {
@@ -30,9 +30,8 @@ export interface CompletionRequest {
 }
 
 type ToolChoice = 'auto' | 'none' | 'required' | { name: string }
-export type RequestedSampling = Pick<
-  SamplingOptions,
-  'maxTokens' | 'temperature' | 'topP' | 'topK' | 'minP' | 'seed' | 'logitBias'
+export type RequestedSampling = Partial<
+  Pick<ResolvedSampling, 'maxTokens' | 'temperature' | 'topP' | 'topK' | 'minP' | 'seed' | 'logitBias'>
 >
 
 const count = z.int().min(1)
@@ -43,10 +42,10 @@ const schema = z.strictObject({
   tools: z.array(anything).nullish(),
   tool_choice: anything.optional(),
   parallel_tool_calls: z.boolean().nullish(),
-  temperature: samplingShape.temperature.unwrap().max(100).nullish(),
-  top_p: samplingShape.topP.unwrap().nullish(),
+  temperature: askedSamplingShape.temperature.unwrap().max(100).nullish(),
+  top_p: askedSamplingShape.topP.nullable(),
   top_k: z.int().min(-1).nullish(),
-  min_p: samplingShape.minP.unwrap().nullish(),
+  min_p: askedSamplingShape.minP.nullable(),
   max_tokens: count.nullish(),
   max_completion_tokens: count.nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]).nullish(),

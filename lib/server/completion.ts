@@ -18,18 +18,19 @@ import { endTokensOf } from '../policy/chat-template.js'
 import type { Message, RolloutPolicy, ToolCall } from '../policy/types.js'
 import type { SamplingRecord } from '../rollout/types.js'
 import { assistantKey } from './chat-message.js'
-import type { CompletionRequest, RequestedSampling } from './completion-request.js'
+import type { CompletionRequest } from './completion-request.js'
 import type { PromptCache } from './prompt-cache.js'
 import { RolloutHistory } from './rollout-history.js'
 import { RolloutTurn } from './rollout-turn.js'
 import { type SampledTurn, sampleTurn } from './sample-turn.js'
 import type { ServedRollout } from './served-rollout.js'
+import type { ServerSampling } from './server-options.js'
 
 interface CompletionSettings {
   policy: RolloutPolicy
   prompts: PromptCache
   /** Of requests that say nothing. */
-  sampling: RequestedSampling
+  sampling: ServerSampling
   rollout: ServedRollout | undefined
   /** Aborted when nobody waits for the answer any more. */
   signal: AbortSignal
@@ -168,9 +169,9 @@ export class Completion {
   }
 
   /** The server's defaults, the request's wishes, what the rollout fixes: later ones win. */
-  get #wishes(): RequestedSampling & { temperature: number } {
+  get #wishes(): ServerSampling {
     const { rollout, sampling } = this.settings
-    return { temperature: 1, ...sampling, ...this.#request.sampling, ...rollout?.definition.sampling }
+    return { ...sampling, ...this.#request.sampling, ...rollout?.definition.sampling }
   }
 
   #samplingRecord(): SamplingRecord {

@@ -12,8 +12,9 @@ import {
   text,
 } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
+import { askedSamplingShape, samplingShape } from '../native/sampling-options.js'
 import type { RolloutPolicy } from '../policy/types.js'
-import { rolloutShape, samplingShape, toolChoices } from '../rollout/options.js'
+import { rolloutShape, toolChoices } from '../rollout/options.js'
 import type { Rollout, Task } from '../rollout/types.js'
 import type { RequestedSampling } from './completion-request.js'
 
@@ -27,7 +28,7 @@ export const serverShape = {
   /** Requests need it as their API key, unless they come with a rollout's key. Default: none, which only loopback allows. */
   token: secret.min(16).optional(),
   /** Sampling of requests that say nothing. */
-  sampling: z.strictObject(samplingShape).prefault({}),
+  sampling: z.strictObject({ ...askedSamplingShape, temperature: samplingShape.temperature }).prefault({}),
   /** Bytes of a request's body. Default 4 MiB. */
   maxBodyBytes: count.default(4 * 2 ** 20),
   /** Rollouts under way at once. Default 1,024; more are refused with status 429. */
@@ -47,9 +48,11 @@ export const serverShape = {
 }
 const serverOptions = z.strictObject(serverShape)
 export interface ServerOptions extends OptionsOf<typeof serverShape> {}
+/** What a request that says nothing is sampled with. */
+export type ServerSampling = RequestedSampling & { temperature: number }
 type Sampling = Pick<RequestedSampling, 'temperature' | 'topP' | 'topK' | 'minP' | 'seed'>
 export type ResolvedServerOptions = Omit<ResolvedOptions<typeof serverShape>, 'sampling'> & {
-  sampling: Sampling
+  sampling: ServerSampling
 }
 
 /** Throws InvalidOptionError. */
@@ -59,12 +62,13 @@ export function resolveServerOptions(options: ServerOptions): ResolvedServerOpti
 
 /** What holds for a rollout whatever its agent asks for. */
 export const rolloutLimitsShape = {
-  /** Wins over the requests': all rollouts that are trained must be sampled as the trainer takes them to be. */
+  /**
+   * Wins over the requests': all rollouts that are trained must be sampled as the trainer takes them to be. Default: as the
+   * requests say.
+   */
   sampling: z
     .strictObject({
-      ...samplingShape,
-      /** Logits are divided by it; 0 takes the likeliest token. Default: as the requests say. */
-      temperature: samplingShape.temperature.unwrap().optional(),
+      ...askedSamplingShape,
       /** The rollout's random numbers follow from it. Default: as the requests say. */
       seed: z.int().optional(),
     })

@@ -9,8 +9,8 @@ export type ScheduleName = (typeof scheduleNames)[number]
 
 export const trainerOptimizerShape = {
   ...optimizerShape,
-  /** Of the peak. */
-  learningRate: positive,
+  /** Of the peak; at most 1. */
+  learningRate: positive.max(1),
   /** How the learning rate goes on after the warm-up. Default 'constant'. */
   schedule: z.enum(scheduleNames).default('constant'),
   /** Steps until the peak; step 1 takes 1 / warmupSteps of it. Default 0. */

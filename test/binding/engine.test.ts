@@ -3,8 +3,13 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type EngineOptions, loadAddon, type NativeEngine } from '../../lib/native/addon.js'
+import { loadAddon, type NativeEngine } from '../../lib/native/addon.js'
+import { type EngineDefinition, resolveEngine } from '../../lib/native/engine-options.js'
+import { resolveLoss } from '../../lib/native/loss-options.js'
+import { resolveOptimizer } from '../../lib/native/optimizer-options.js'
+import { resolveSampling } from '../../lib/native/sampling-options.js'
 import type { LoraOptions, ModelConfig } from '../../lib/native/types.js'
+import { NativeSequence } from '../../lib/policy/sequence.js'
 
 const config: ModelConfig = {
   vocabSize: 40,
@@ -31,7 +36,7 @@ const lora: LoraOptions = {
 const tokens = Int32Array.from({ length: 30 }, (_, i) => (i * 7) % 40)
 const offsets = Int32Array.of(0, 14, 30)
 const mask = Uint8Array.from(tokens, (_, i) => Number(i !== 0 && i !== 14))
-const optimizer = { learningRate: 0.01 }
+const optimizer = resolveOptimizer({ learningRate: 0.01 })
 
 let folder: string
 const engines: NativeEngine[] = []
@@ -44,8 +49,8 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function engineOf(options: Partial<EngineOptions> = {}): Promise<NativeEngine> {
-  const engine = new (loadAddon().Engine)({ config, threads: 1, seed: 5, ...options })
+async function engineOf(options: Partial<EngineDefinition> = {}): Promise<NativeEngine> {
+  const engine = new (loadAddon().Engine)(resolveEngine({ config, threads: 1, seed: 5, ...options }))
   engines.push(engine)
   await engine.ready()
   return engine
@@ -64,8 +69,8 @@ const largest = (a: Float32Array, b: Float32Array) =>
   Math.max(...a.map((x, i) => Math.abs(x - (b[i] as number))))
 
 async function sampleOf(engine: NativeEngine) {
-  const id = engine.createSequence(tokens.slice(0, 10))
-  const sample = await engine.sample(id, { maxTokens: 40, temperature: 1, seed: 3 })
+  const sequence = NativeSequence.create(engine, tokens.slice(0, 10))
+  const sample = await sequence.sample({ maxTokens: 40, temperature: 1, seed: 3 })
   const whole = Int32Array.from([...tokens.slice(0, 10), ...sample.tokens])
   const trained = await engine.logprobs(whole, Int32Array.of(0, whole.length), 1, false)
   return { drift: largest(sample.logprobs, trained.logprobs.slice(10)) }
@@ -129,8 +134,9 @@ describe('an engine with an adapter', () => {
 
   it('refuses wrong options by name', () => {
     const uneven = { ...config, kvHeads: 3 }
-    expect(() => new (loadAddon().Engine)({ config: uneven })).toThrow(/multiple of kvHeads/)
-    const make = (given: object) => () => new (loadAddon().Engine)({ config, lora: { ...lora, ...given } })
+    expect(() => new (loadAddon().Engine)(resolveEngine({ config: uneven }))).toThrow(/multiple of kvHeads/)
+    const make = (given: object) => () =>
+      new (loadAddon().Engine)(resolveEngine({ config, lora: { ...lora, ...given } }))
     expect(make({ rank: 0 })).toThrow(/rank/)
     expect(make({ dropout: 1 })).toThrow(/dropout/)
     expect(make({ targetModules: [] })).toThrow(/targetModules/)
@@ -182,7 +188,7 @@ describe('precision', () => {
   })
 
   it('refuses unknown ones', () => {
-    const make = (given: object) => () => new (loadAddon().Engine)({ config, ...given } as EngineOptions)
+    const make = (given: object) => () => new (loadAddon().Engine)({ ...resolveEngine({ config }), ...given })
     expect(make({ precision: 'float16' })).toThrow(/precision must be one of 'float32', 'bfloat16'/)
     expect(make({ generationPrecision: 'int4' })).toThrow(/'int8'/)
     expect(make({ kvPrecision: 'int8' })).toThrow(/kvPrecision must be one of 'float32', 'bfloat16'/)
@@ -239,9 +245,9 @@ describe('the memory plan', () => {
   })
 
   it('is what a step is refused by before it starts', async () => {
-    const engine = new (loadAddon().Engine)({
-      config: { ...config, intermediateSize: 2 ** 20, hiddenSize: 2 ** 20, layers: 64 },
-    })
+    const engine = new (loadAddon().Engine)(
+      resolveEngine({ config: { ...config, intermediateSize: 2 ** 20, hiddenSize: 2 ** 20, layers: 64 } }),
+    )
     await expect(engine.ready()).rejects.toMatchObject({ code: 'ERR_MEMORY' })
     await engine.close().catch(() => undefined)
   })
@@ -258,20 +264,89 @@ describe('importance weights', () => {
       accuracyAdvantages: Float32Array.of(1, -0.5),
       efficiencyAdvantages: Float32Array.of(0, 0),
     }
-    const still = { learningRate: 0 }
-    const plain = await engine.policyStep(batch, {}, still)
+    const still = resolveOptimizer({ learningRate: 0 })
+    const loss = resolveLoss({})
+    const plain = await engine.policyStep(batch, loss, still)
     const halved = await engine.policyStep(
       { ...batch, importanceWeights: new Float32Array(30).fill(0.5) },
-      {},
+      loss,
       still,
     )
     expect(halved.loss).toBeCloseTo(plain.loss / 2, 6)
     expect(halved.gradientNorm).toBeCloseTo(plain.gradientNorm / 2, 5)
     await expect(
-      engine.policyStep({ ...batch, importanceWeights: new Float32Array(30).fill(-1) }, {}, still),
+      engine.policyStep({ ...batch, importanceWeights: new Float32Array(30).fill(-1) }, loss, still),
     ).rejects.toThrow(/importanceWeights\[1\]/)
-    expect(() => engine.policyStep({ ...batch, importanceWeights: new Float32Array(3) }, {}, still)).toThrow(
-      /importanceWeights must have 30 elements/,
+    expect(() =>
+      engine.policyStep({ ...batch, importanceWeights: new Float32Array(3) }, loss, still),
+    ).toThrow(/importanceWeights must have 30 elements/)
+  })
+})
+
+/** Every way to leave one key out, with its name. */
+function withoutOne(options: object): [string, never][] {
+  return Object.keys(options).map((name) => {
+    const { [name as keyof typeof options]: _, ...rest } = options
+    return [name, rest as never]
+  })
+}
+
+describe('an option that is missing is refused by name', () => {
+  const engine = resolveEngine({ config, lora })
+  const batch = {
+    tokens,
+    offsets,
+    mask,
+    oldLogprobs: new Float32Array(30),
+    accuracyAdvantages: new Float32Array(2),
+    efficiencyAdvantages: new Float32Array(2),
+  }
+  const loss = resolveLoss({})
+
+  it.each(withoutOne(engine).filter(([name]) => name !== 'lora'))('%s of an engine', (name, rest) => {
+    expect(() => new (loadAddon().Engine)(rest)).toThrow(new RegExp(`^${name} must be`))
+  })
+
+  it.each(withoutOne(config))('config.%s', (name, rest) => {
+    expect(() => new (loadAddon().Engine)({ ...engine, config: rest })).toThrow(
+      new RegExp(`^config\\.${name} must be`),
     )
+  })
+
+  it.each(withoutOne(lora))('lora.%s', (name, rest) => {
+    expect(() => new (loadAddon().Engine)({ ...engine, lora: rest })).toThrow(
+      new RegExp(`^lora\\.${name} must be`),
+    )
+  })
+
+  it.each(withoutOne(loss))('loss.%s', async (name, rest) => {
+    const trained = await engineOf()
+    expect(() => trained.policyStep(batch, rest, optimizer)).toThrow(new RegExp(`^loss\\.${name} must be`))
+  })
+
+  it.each(withoutOne(optimizer))('optimizer.%s', async (name, rest) => {
+    const trained = await engineOf()
+    expect(() => trained.supervisedStep({ tokens, offsets, mask }, rest)).toThrow(
+      new RegExp(`^optimizer\\.${name} must be`),
+    )
+  })
+
+  it.each(withoutOne(resolveSampling({})))('sampling.%s', async (name, rest) => {
+    const sampled = await engineOf()
+    const id = sampled.createSequence(tokens)
+    expect(() => sampled.sample(id, rest)).toThrow(new RegExp(`^sampling\\.${name} must be`))
+  })
+
+  const advantages = {
+    device: 'cpu',
+    groupIds: Int32Array.of(1),
+    accuracyRewards: Float32Array.of(1),
+    correct: Uint8Array.of(1),
+    toolCalls: Int32Array.of(1),
+    epsilon: 1e-6,
+    scaleByStd: true,
+  }
+  it.each(withoutOne(advantages))('%s of grouped advantages', (name, rest) => {
+    expect(() => loadAddon().kernels.groupAdvantages(rest)).toThrow(new RegExp(`^${name} must be`))
   })
 })

@@ -4,20 +4,40 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { resolveEngine } from '../../lib/native/engine-options.js'
+import { resolveOptimizer } from '../../lib/native/optimizer-options.js'
+import { resolveSampling } from '../../lib/native/sampling-options.js'
 
 const addon = join(import.meta.dirname, '..', '..', 'build', 'Release', 'hdpo.node')
+const sizes = {
+  layers: 1,
+  heads: 2,
+  kvHeads: 1,
+  headDim: 16,
+  hiddenSize: 32,
+  intermediateSize: 64,
+  vocabSize: 64,
+}
+const rest = { ropeTheta: 1e4, rmsNormEpsilon: 1e-6, tieEmbeddings: true, qkvBias: false, qkNorm: true }
+const options = {
+  engine: resolveEngine({ config: { ...sizes, ...rest, maxPositions: 2 ** 17 }, threads: 1 }),
+  optimizer: resolveOptimizer({ learningRate: 1e-3 }),
+  sampling: resolveSampling({}),
+}
 
 const prelude = `
 const { Engine, kernels } = require(${JSON.stringify(addon)})
-const sizes = { layers: 1, heads: 2, kvHeads: 1, headDim: 16, hiddenSize: 32, intermediateSize: 64, vocabSize: 64 }
-const rest = { maxPositions: 2 ** 17, ropeTheta: 1e4, rmsNormEpsilon: 1e-6, tieEmbeddings: true, qkvBias: false, qkNorm: true }
-const create = () => new Engine({ config: { ...sizes, ...rest }, threads: 1 })
+const options = ${JSON.stringify(options)}
+const create = () => new Engine(options.engine)
 const step = (engine, length) => engine.supervisedStep(
   { tokens: new Int32Array(length), offsets: Int32Array.of(0, length), mask: new Uint8Array(length).fill(1, 1) },
-  { learningRate: 1e-3 },
+  options.optimizer,
 )
-const sample = (engine, maxTokens = 4000) => engine.sample(engine.createSequence(Int32Array.of(1, 2)), { maxTokens })
+const sample = (engine, maxTokens = 4000) => engine.sample(
+  engine.createSequence(Int32Array.of(1, 2)), { ...options.sampling, maxTokens },
+)
 const advantages = (rollouts) => kernels.groupAdvantages({
+  device: 'cpu',
   groupIds: new Int32Array(rollouts), accuracyRewards: new Float32Array(rollouts), correct: new Uint8Array(rollouts),
   toolCalls: new Int32Array(rollouts), epsilon: 1e-6, scaleByStd: true,
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { describeCuda } from '../../lib/cli/commands/doctor.js'
 import { formatSelfTest, passed } from '../../lib/cli/commands/self-test.js'
 import { fromNative, loadAddon, type SelfTestReport } from '../../lib/native/addon.js'
+import { resolveEngine } from '../../lib/native/engine-options.js'
 import type { ModelConfig } from '../../lib/native/types.js'
 
 const addon = loadAddon()
@@ -122,7 +123,7 @@ describe('the self-test', () => {
 
 describe('an engine', () => {
   it.skipIf(status.usable)('on a GPU that is not there rejects with what is missing', async () => {
-    const engine = new addon.Engine({ config, device: 'cuda' })
+    const engine = new addon.Engine(resolveEngine({ config, device: 'cuda' }))
     await expect(fromNative(engine.ready())).rejects.toMatchObject({
       code: 'ERR_DEVICE',
       message: `device 'cuda': ${status.missing}`,
@@ -131,13 +132,13 @@ describe('an engine', () => {
   })
 
   it("runs wherever 'auto' finds it a place", async () => {
-    const engine = new addon.Engine({ config, device: 'auto' })
+    const engine = new addon.Engine(resolveEngine({ config, device: 'auto' }))
     await fromNative(engine.ready())
     await fromNative(engine.close())
   })
 
   it('refuses other devices', () => {
-    expect(() => new addon.Engine({ config, device: 'tpu' as 'cpu' })).toThrow(
+    expect(() => new addon.Engine({ ...resolveEngine({ config }), device: 'tpu' as 'cpu' })).toThrow(
       /device must be one of 'cpu', 'cuda', 'auto'/,
     )
   })

@@ -189,6 +189,9 @@ describe('policyLoss', () => {
       accuracyRewards: Float32Array.of(1, 0),
       correct: Uint8Array.of(1, 0),
       toolCalls: Int32Array.of(0, 0),
+      device: 'cpu' as const,
+      epsilon: 1e-6,
+      scaleByStd: true,
     }
     const expected = (await kernels.groupAdvantages(input)).accuracyAdvantages
     const answers = [1, 2, 3].map(

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadAddon, type NativeEngine } from '../../lib/native/addon.js'
+import { resolveEngine } from '../../lib/native/engine-options.js'
 import { parseModelConfig } from '../../lib/policy/model-config.js'
 import { readFloats } from '../policy/read-safetensors.js'
 
@@ -27,7 +28,7 @@ describe.each(['qwen2', 'qwen3', 'llama2', 'llama3.1', 'smollm2', 'mistral'])('%
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'hdpo-parity-'))
-    engine = new (loadAddon().Engine)({ config, threads: 1 })
+    engine = new (loadAddon().Engine)(resolveEngine({ config, threads: 1 }))
     await engine.loadWeights(join(fixtures, name, 'model.safetensors'))
   })
   afterAll(async () => {
@@ -83,7 +84,7 @@ it('the fixture of Llama 3.1 tells whether its rope scaling is computed', async 
     'config.json',
   )
   const { tokens, logprobs } = JSON.parse(readFileSync(join(folder, 'expected.json'), 'utf8')) as Expected
-  const engine = new (loadAddon().Engine)({ config, threads: 1 })
+  const engine = new (loadAddon().Engine)(resolveEngine({ config, threads: 1 }))
   await engine.loadWeights(join(folder, 'model.safetensors'))
   const packed = pack(tokens)
   const result = await engine.logprobs(packed.tokens, packed.offsets, 1, false)

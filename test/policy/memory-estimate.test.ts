@@ -1,6 +1,7 @@
 // The estimate from sizes alone against what an engine of those sizes says it needs.
 import { describe, expect, it } from 'vitest'
 import { loadAddon } from '../../lib/native/addon.js'
+import { resolveEngine } from '../../lib/native/engine-options.js'
 import type { ModelConfig } from '../../lib/native/types.js'
 import { resolveLora } from '../../lib/policy/lora-options.js'
 import { countParameters, estimateMemory, type MemoryQuestion } from '../../lib/policy/memory-estimate.js'
@@ -33,14 +34,10 @@ describe('estimateMemory', () => {
     ['no training', { config: qwen3, precision: 'bfloat16', trainable: false }],
   ])('%s is what the engine plans, to 5%', async (_, question) => {
     const { config, precision, generationPrecision = precision, recompute = false, trainable } = question
-    const engine = new (loadAddon().Engine)({
-      config,
-      precision,
-      generationPrecision,
-      recompute,
-      trainable,
-      ...(question.lora && { lora: question.lora }),
-    })
+    const { lora } = question
+    const engine = new (loadAddon().Engine)(
+      resolveEngine({ config, precision, generationPrecision, recompute, trainable, lora }),
+    )
     await engine.ready()
     const plan = await engine.memoryPlan(2048)
     const { parameterCount } = engine

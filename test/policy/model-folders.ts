@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { taskTemplate } from '../../lib/families/chat-template.js'
 import { loadAddon } from '../../lib/native/addon.js'
+import { resolveEngine } from '../../lib/native/engine-options.js'
 import { parseModelConfig } from '../../lib/policy/model-config.js'
 import { type PublishedTokenizer, publishedTokenizerFolder } from './published-tokenizer.js'
 
@@ -51,7 +52,9 @@ export async function writeModelFolder(folder: string, options: ModelFolderOptio
   }
   if (tokenizer !== 'none') writeTokenizer(folder, tokenizer)
   const { Engine } = loadAddon()
-  const engine = new Engine({ config: parseModelConfig(config, 'config.json'), seed, threads: 1 })
+  const engine = new Engine(
+    resolveEngine({ config: parseModelConfig(config, 'config.json'), seed, threads: 1 }),
+  )
   await engine.ready()
   await engine.saveWeights(join(folder, 'model.safetensors'), dtype, maxShardBytes)
   await engine.close()

@@ -401,7 +401,7 @@ describe('sampling options', () => {
       [{ maxTokens: 1.5 }, `rollout.maxTokens: ${atLeastOne}, got 1.5`],
       [{ temperature: -1 }, 'rollout.temperature: must be at least 0, got -1'],
       [{ temperature: Number.NaN }, 'rollout.temperature: must be at least 0, got NaN'],
-      [{ topP: 0 }, 'rollout.topP: must be greater than 0 and at most 1, got 0'],
+      [{ topP: 0 }, 'rollout.topP: must be 0.000001 to 1, got 0'],
       [{ toolChoice: 'always' }, "rollout.toolChoice: must be one of auto, none, required, got 'always'"],
       [{ stop: [''] }, "rollout.stop[0]: must be text that is not empty, got ''"],
       [{ stop: '#' }, "rollout.stop: must be a list, got '#'"],

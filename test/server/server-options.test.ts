@@ -20,7 +20,7 @@ describe('createServer refuses', () => {
         'createServer.tokens: must be left out (there is no such option; did you mean token?), got 5 characters',
       ],
       [{ sampling: { temperature: -1 } }, 'createServer.sampling.temperature: must be at least 0, got -1'],
-      [{ sampling: { topP: 0 } }, 'createServer.sampling.topP: must be greater than 0 and at most 1, got 0'],
+      [{ sampling: { topP: 0 } }, 'createServer.sampling.topP: must be 0.000001 to 1, got 0'],
       [{ maxRollouts: 0 }, 'createServer.maxRollouts: must be a whole number of at least 1, got 0'],
       [{ idleTimeout: 0 }, 'createServer.idleTimeout: must be greater than 0 and at most 2147483647, got 0'],
       [

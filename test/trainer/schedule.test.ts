@@ -26,20 +26,20 @@ describe('learningRateAt', () => {
     expect(at(200, options)).toBeCloseTo(0.1, 12)
   })
   it('manages a run of one step', () => {
-    expect(learningRateAt(1, 1, resolved({ learningRate: 2, schedule: 'cosine' }))).toBe(2)
+    expect(learningRateAt(1, 1, resolved({ learningRate: 0.5, schedule: 'cosine' }))).toBe(0.5)
   })
 })
 
 it('hands the native optimiser its own options only', () => {
   const options = {
-    learningRate: 2,
+    learningRate: 0.5,
     schedule: 'constant' as const,
     warmupSteps: 4,
     beta2: 0.9,
     microBatchTokens: 64,
   }
   expect(optimizerAt(1, 10, resolved(options))).toEqual({
-    ...{ learningRate: 0.5, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
+    ...{ learningRate: 0.125, beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
     microBatchTokens: 64,
   })
 })

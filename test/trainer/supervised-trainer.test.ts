@@ -163,10 +163,17 @@ describe('SupervisedTrainer', () => {
         [{ steps: 3 }, 'steps: must be left out where epochs is given, got 3'],
         [{ conversations: [] }, 'conversations: must be a list of at least one conversation, got []'],
         [{ tokensPerStep: 1.5 }, 'tokensPerStep: must be a whole number of at least 1, got 1.5'],
-        [{ optimizer: { learningRate: -1 } }, 'optimizer.learningRate: must be greater than 0, got -1'],
+        [
+          { optimizer: { learningRate: -1 } },
+          'optimizer.learningRate: must be greater than 0 and at most 1, got -1',
+        ],
+        [
+          { optimizer: { learningRate: 2 } },
+          'optimizer.learningRate: must be greater than 0 and at most 1, got 2',
+        ],
         [
           { optimizer: { warmupSteps: 3 } },
-          'optimizer.learningRate: must be a number greater than 0, got undefined',
+          'optimizer.learningRate: must be a number greater than 0 and at most 1, got undefined',
         ],
         [
           { tokensPerSteps: 3 },

@@ -247,11 +247,14 @@ describe('the constructor of Trainer refuses', () => {
         'rollout.turns: must be left out (there is no such option; ' +
           `known: ${Object.keys(rolloutShape).join(', ')}), got 3`,
       ],
-      [{ optimizer: {} }, 'optimizer.learningRate: must be a number greater than 0, got undefined'],
+      [
+        { optimizer: {} },
+        'optimizer.learningRate: must be a number greater than 0 and at most 1, got undefined',
+      ],
       [{ optimizer: undefined }, 'optimizer: must be an object, got undefined'],
       [
         { optimizer: { learningRate: '1e-4' } },
-        "optimizer.learningRate: must be a number greater than 0, got '1e-4'",
+        "optimizer.learningRate: must be a number greater than 0 and at most 1, got '1e-4'",
       ],
       [{ evaluate: { tasks: [], every: 0 } }, `evaluate.every: ${atLeastOne}, got 0`],
       [
