@@ -23,6 +23,7 @@ import { tensorBoardShape } from '../lib/loggers/tensorboard.js'
 import { groupAdvantagesShape, linearPolicyLossShape, policyLossShape } from '../lib/native/kernels.js'
 import { lossShape } from '../lib/native/loss-options.js'
 import { optimizerShape } from '../lib/native/optimizer-options.js'
+import { sampleShape } from '../lib/native/sampling-options.js'
 import { chatTemplateShape } from '../lib/policy/chat-template-options.js'
 import { loraShape } from '../lib/policy/lora-options.js'
 import { logprobShape, policyDefinitionShape, policyShape } from '../lib/policy/policy-options.js'
@@ -84,6 +85,7 @@ export const groups: { title: string; sections: Section[] }[] = [
       { title: 'policy.save(folder, options)', shape: saveShape },
       { title: 'policy.saveAdapter(folder, options)', shape: adapterSaveShape },
       { title: 'policy.logprobs(tokens, offsets, options)', shape: logprobShape },
+      { title: 'sequence.sample(options)', shape: sampleShape },
     ],
   },
   {
