@@ -1,7 +1,7 @@
 // How a model is held, with the defaults and bounds: the one place that has them.
 import { z } from 'zod'
 import { count, instance, list, seed } from '../core/option-kinds.js'
-import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
+import { readOptions } from '../core/options.js'
 import {
   devices,
   type GenerationPrecision,
@@ -33,7 +33,7 @@ export const engineShape = {
   recompute: z.boolean().default(false),
 }
 
-const engineDefinitionOptions = {
+const engineDefinition = z.strictObject({
   ...engineShape,
   /** The sizes of the model. */
   config: instance<ModelConfig>('the sizes of a model'),
@@ -48,16 +48,19 @@ const engineDefinitionOptions = {
   initialize: z.boolean().default(true),
   /** Bytes that each token decodes to (empty for special tokens), for stop strings. Default: none, and no stop strings. */
   tokenBytes: list<Uint8Array>().optional(),
-}
-const engineDefinition = z.strictObject(engineDefinitionOptions)
-export interface EngineDefinition extends OptionsOf<typeof engineDefinitionOptions> {}
+})
+export type EngineDefinition = z.input<typeof engineDefinition>
 /** What the native engine takes. It has no defaults but those that depend on the device. */
-export type EngineOptions = ResolvedOptions<typeof engineDefinitionOptions> & {
+export type EngineOptions = ReturnType<typeof readDefinition> & {
   generationPrecision: GenerationPrecision
 }
 
 /** Throws InvalidOptionError. */
 export function resolveEngine(definition: EngineDefinition): EngineOptions {
-  const resolved = readOptions(engineDefinition, definition, 'engine')
+  const resolved = readDefinition(definition)
   return { ...resolved, generationPrecision: resolved.generationPrecision ?? resolved.precision }
+}
+
+function readDefinition(definition: EngineDefinition) {
+  return readOptions(engineDefinition, definition, 'engine')
 }

@@ -31,7 +31,7 @@ export const lossShape = {
   /** Weight of the entropy, which is added to what is maximised. Default 0. */
   entropyCoefficient: z.number().min(-largestFloat).max(largestFloat).default(0),
 }
-export const lossOptions = z.strictObject(lossShape)
+const lossOptions = z.strictObject(lossShape)
 export interface PolicyLossOptions extends OptionsOf<typeof lossShape> {}
 export type ResolvedLossOptions = ResolvedOptions<typeof lossShape>
 

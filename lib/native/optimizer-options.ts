@@ -4,7 +4,7 @@ import { count, largestFloat, notNegative, positive } from '../core/option-kinds
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 
 export const optimizerShape = {
-  /** At most 1. A step with 0 changes nothing but the optimiser's state. */
+  /** A step with 0 changes nothing but the optimiser's state. */
   learningRate: notNegative.max(1),
   /** Decay of the mean of gradients. Default 0.9. */
   beta1: z.number().min(0).lt(1).default(0.9),

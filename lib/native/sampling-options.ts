@@ -7,7 +7,7 @@ import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/optio
 export const samplingShape = {
   /** Logits are divided by it; 0 takes the likeliest token. Default 1. */
   temperature: notNegative.max(largestFloat).default(1),
-  /** Share of the probability that the tokens drawn from must have together; 1: all tokens. At least 1e-6. Default 1. */
+  /** Share of the probability that the tokens drawn from must have together; 1: all tokens. Default 1. */
   topP: z.number().min(1e-6).max(1).default(1),
   /** How many of the likeliest tokens are drawn from; 0: all. Default 0. */
   topK: z
@@ -19,15 +19,15 @@ export const samplingShape = {
   minP: share.default(0),
 }
 
-/** The same for what may leave it to others, as a request leaves it to its server. */
+/** The same where what is left open is for others to say, as a request leaves it to its server. */
 export const askedSamplingShape = {
-  /** Logits are divided by it; 0 takes the likeliest token. */
+  /** Logits are divided by it; 0 takes the likeliest token. Default: left open. */
   temperature: samplingShape.temperature.unwrap().optional(),
-  /** Share of the probability that the tokens drawn from must have together; 1: all tokens. */
+  /** Share of the probability that the tokens drawn from must have together; 1: all tokens. Default: left open. */
   topP: samplingShape.topP.unwrap().optional(),
-  /** How many of the likeliest tokens are drawn from; 0: all. */
+  /** How many of the likeliest tokens are drawn from; 0: all. Default: left open. */
   topK: samplingShape.topK.unwrap().optional(),
-  /** Share of the likeliest token's probability that a token must have to be drawn. */
+  /** Share of the likeliest token's probability that a token must have to be drawn. Default: left open. */
   minP: samplingShape.minP.unwrap().optional(),
 }
 

@@ -27,7 +27,7 @@ export const serverShape = {
   aliases: z.array(text).readonly().default([]),
   /** The API key that requests need, unless they use a rollout's key. Default: none, which only loopback allows. */
   token: secret.min(16).optional(),
-  /** Sampling of requests that say nothing. */
+  /** Sampling of requests that say nothing. What it leaves open is as in a rollout's options. */
   sampling: z.strictObject({ ...askedSamplingShape, temperature: samplingShape.temperature }).prefault({}),
   /** Bytes of a request's body. Default 4 MiB. */
   maxBodyBytes: count.default(4 * 2 ** 20),
@@ -69,8 +69,8 @@ export function resolveServerOptions(options: ServerOptions): ResolvedServerOpti
 /** Limits that hold for a rollout whatever its agent asks for. */
 export const rolloutLimitsShape = {
   /**
-   * Wins over the requests': all rollouts that are trained must be sampled as the trainer takes them to be. Default: as the
-   * requests say.
+   * Wins over the requests', which decide what it leaves open: all rollouts that are trained must be sampled as the trainer takes
+   * them to be. Default: as the requests say.
    */
   sampling: z
     .strictObject({
