@@ -2,11 +2,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse as parseYaml } from 'yaml'
-import { readOptions } from '../../core/options.js'
 import { lossWeights } from '../../hdpo/algorithms.js'
 import { type AlgorithmOptions, algorithmNames } from '../../hdpo/options.js'
 import type { ClipRange } from '../../hdpo/token-weight.js'
-import { lossOptions, type PolicyLossOptions } from '../../native/loss-options.js'
+import { type PolicyLossOptions, resolveLoss } from '../../native/loss-options.js'
 
 interface RunLoss {
   /** 'none' for a supervised run. */
@@ -24,7 +23,7 @@ export function loadRunLoss(runPath: string): RunLoss {
   const { algorithm } = config
   const known = algorithm !== undefined && algorithmNames.includes(algorithm.name)
   const weights = known ? lossWeights(algorithm) : { accuracyWeight: 1, efficiencyWeight: 1 }
-  const clip = readOptions(lossOptions, known ? (config.loss ?? {}) : {}, 'loss')
+  const clip = resolveLoss(known ? (config.loss ?? {}) : {})
   return { algorithm: algorithm?.name ?? 'none', ...weights, clip }
 }
 
