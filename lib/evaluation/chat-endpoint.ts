@@ -1,4 +1,4 @@
-// A model behind an OpenAI-compatible chat API: one request a turn.
+// A model behind an OpenAI-compatible chat API: one request per turn.
 import { z } from 'zod'
 import { secret, text, webAddress } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'

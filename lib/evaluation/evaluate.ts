@@ -65,9 +65,9 @@ export interface EvaluationSummary extends Omit<GradedMetrics, 'qualifyingGroups
   questions: number
   /** Mean seconds that a rollout's calls took. Measured by the clock: not in the metrics of a training step. */
   toolSecondsPerRollout?: number
-  /** Of rollouts on known questions: share that calls a tool; undefined where none was asked. */
+  /** Share of rollouts on known questions that call a tool; undefined where none was asked. */
   redundantCallRate?: number
-  /** Of rollouts on needed questions: share that calls a tool. */
+  /** Share of rollouts on needed questions that call a tool. */
   neededCallRate?: number
   knownQuestions?: number
   neededQuestions?: number
@@ -77,7 +77,7 @@ export interface EvaluationSummary extends Omit<GradedMetrics, 'qualifyingGroups
 
 export interface Evaluation {
   summary: EvaluationSummary
-  /** One list a task, in order of the tasks, of the rollouts that were graded. */
+  /** The graded rollouts: one list per task, in the order of the tasks. */
   groups: ScoredRollout[][]
   ungraded: UngradedRollout[]
 }

@@ -7,7 +7,7 @@ import { type Interval, type QuestionSums, ratioInterval } from './intervals.js'
 import type { Knowledge } from './knowledge.js'
 import type { PlayedRollout } from './played-rollout.js'
 
-/** Of a million tokens, in whatever currency. */
+/** What a million tokens cost, in any currency. */
 interface TokenPrices {
   prompt: number
   completion: number
@@ -22,13 +22,13 @@ export interface EvaluationMeasures {
   /** In the unit of the tools' costs. */
   toolCostPerRollout?: Interval
   toolSecondsPerRollout?: Interval
-  /** Of rollouts on known questions, those that call a tool. */
+  /** Rollouts on known questions that call a tool. */
   redundantCallRate?: Interval
-  /** Of rollouts on needed questions, those that call a tool. */
+  /** Rollouts on needed questions that call a tool. */
   neededCallRate?: Interval
   knownAccuracy?: Interval
   neededAccuracy?: Interval
-  /** Of endpoints and agents: wall clock of a rollout. */
+  /** Only for endpoints and agents: how long a rollout took by the clock. */
   latencySeconds?: Interval
   /** Tokens of a rollout, as the endpoint or agent reports them. */
   promptTokensPerRollout?: Interval

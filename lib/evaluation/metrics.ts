@@ -4,7 +4,7 @@ import { isCorrect } from '../rewards/score.js'
 import { type RolloutMetrics, rolloutMetrics } from '../rollout/metrics.js'
 import type { ScoredRollout, UngradedRollout } from '../rollout/types.js'
 
-/** Of all rollouts of a step: what they did of all, rewards and accuracy of those that were graded. */
+/** What all rollouts of a step did, and the rewards and accuracy of those that were graded. */
 export interface GradedMetrics extends RolloutMetrics {
   /** Rollouts that the reward could not grade; in no group. */
   ungradedRollouts: number

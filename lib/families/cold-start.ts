@@ -165,7 +165,7 @@ function direct(
   return { messages: [ask(random.pick(question.phrasings)), reply], kind: 'direct', questionId: question.id }
 }
 
-/** Of the right type: the answer to another question of the family. */
+/** A wrong answer of the right type: that of another question of the family. */
 function wrongAnswer(
   question: CurriculumQuestion,
   others: readonly CurriculumQuestion[],

@@ -9,7 +9,7 @@ import type { BuiltInFamily } from './built-in-families.js'
 export interface ShippedColdStart {
   environment: BuiltInFamily
   seed: number
-  /** Of the weights, hexadecimal. */
+  /** SHA-256 of the weights, hexadecimal. */
   sha256: string
   /** Hash of everything that the training follows from (lib/experiment/quickstart/cold-start-recipe.ts). */
   recipe: string

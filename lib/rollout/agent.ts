@@ -43,7 +43,7 @@ export interface AgentResult extends Outcome {
    * it not, and takes nothing from it: there calls are counted in the tokens that the policy sampled.
    */
   toolCalls?: AgentToolCall[]
-  /** Of all completions of the rollout together. Training counts its tokens itself. */
+  /** Tokens of all completions of the rollout together. Training counts its tokens itself. */
   usage?: { promptTokens: number; completionTokens: number }
 }
 

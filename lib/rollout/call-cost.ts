@@ -3,7 +3,7 @@ import { InvalidOptionError } from '../core/option-error.js'
 import type { Tool } from '../tools/types.js'
 import type { ToolCallRecord } from './types.js'
 
-/** Of a call of a tool without `cost`: T calls then cost T, and 1 / (1 + sum of costs) is HDPO's 1 / (T + 1). */
+/** The cost of a call of a tool without `cost`: T calls then cost T, and 1 / (1 + sum of costs) is HDPO's 1 / (T + 1). */
 const plainCallCost = 1
 
 /**
@@ -26,12 +26,12 @@ function dearest(tools: readonly Tool[]): number {
   return fixed.length === 0 ? plainCallCost : Math.max(...fixed)
 }
 
-/** Of all calls of a rollout. */
+/** The cost of all calls of a rollout. */
 export function toolCost({ toolCalls }: { toolCalls: readonly Pick<ToolCallRecord, 'cost'>[] }): number {
   return toolCalls.reduce((sum, { cost = plainCallCost }) => sum + cost, 0)
 }
 
-/** Of all calls of a rollout, one after the other. */
+/** The seconds of all calls of a rollout, one after the other. */
 export function toolSeconds({
   toolCalls,
 }: {

@@ -29,12 +29,12 @@ export const rolloutEnds = ['answer', 'turns', 'tokens', 'aborted'] as const
 export interface ToolCallRecord {
   /** Empty where a malformed call has none. */
   name: string
-  /** Of a malformed call: the text between its tags. */
+  /** For a malformed call, the text between its tags. */
   arguments: unknown
   outcome: ToolCallOutcome
   /** What the policy reads (or would, had the rollout gone on), truncation included. */
   observation: string
-  /** Of the call itself, without its wait for a free place. */
+  /** How long the call itself took, without its wait for a free place. */
   milliseconds: number
   /** What the efficiency reward 1 / (1 + sum of costs) counts: the tool's `cost`, 1 where it has none. Default 1. */
   cost?: number
@@ -70,13 +70,13 @@ export interface Rollout extends TokenSequence {
   taskId: string
   promptTokens: number
   /**
-   * Of a rollout that is more than one token sequence (an agent branched, or rewrote its history): the others.
+   * The other token sequences of a rollout that is more than one (an agent branched, or rewrote its history).
    * No sampled token is in two of them with mask 1, and all are trained with the rollout's advantages.
    */
   moreSequences?: TokenSequence[]
-  /** Of rollouts that an agent ran. */
+  /** What became of the rollout, as the agent that ran it said. */
   outcome?: Outcome
-  /** Of those too: how their tokens were sampled, each way once. */
+  /** Where an agent ran the rollout: how its tokens were sampled, each way once. */
   sampling?: SamplingRecord[]
   /** What went wrong outside the policy, so that the rollout says nothing about it: it is left ungraded. */
   failure?: string

@@ -29,7 +29,7 @@ import type { ServerSampling } from './server-options.js'
 interface CompletionSettings {
   policy: RolloutPolicy
   prompts: PromptCache
-  /** Of requests that say nothing. */
+  /** What holds where a request says nothing. */
   sampling: ServerSampling
   rollout: ServedRollout | undefined
   /** Aborted when nobody waits for the answer any more. */

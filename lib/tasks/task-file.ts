@@ -1,4 +1,4 @@
-// Tasks on disk, read back by position: 8 bytes a task in memory, whatever the tasks hold.
+// Tasks on disk, read back by position: 8 bytes per task in memory, whatever the tasks hold.
 import { createHash, randomUUID } from 'node:crypto'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -118,7 +118,7 @@ function longestOnly(found: readonly SpanConversation[]): SpanConversation[] {
       if (place === index || other.trace !== one.trace) return false
       const longer = texts[place] as string[]
       const begins = text.length <= longer.length && text.every((line, at) => line === longer[at])
-      // Of two that are the same, the first stays.
+      // Where two are the same, the first stays.
       return begins && (text.length < longer.length || place < index)
     })
   })

@@ -13,7 +13,7 @@ interface PromptCheck {
   tasks: TaskList
   tools: readonly Tool[]
   rollout: RolloutOptions
-  /** Of the tasks that the run comes to. */
+  /** Which tasks the run comes to. */
   indices: Iterable<number>
   signal?: AbortSignal | undefined
 }

@@ -13,7 +13,7 @@ export class EngineClock {
     return new EngineClock(policy, (await policy.generationStats()).seconds)
   }
 
-  /** Of the `wallSeconds` since the start, 0 to 1. */
+  /** The share of the `wallSeconds` since the start in which the engine had nothing to do, 0 to 1. */
   async idleShare(wallSeconds: number): Promise<number> {
     const busy = (await this.policy.generationStats()).seconds - this.startSeconds
     // The two clocks need not agree to the last microsecond.

@@ -26,7 +26,7 @@ export function weighByImportance(batch: PolicyBatch, trained: Float32Array, cap
   return { ...batch, oldLogprobs: trained, importanceWeights }
 }
 
-/** Of a step's batches as they were sampled and as weighByImportance made them, in the same order. */
+/** Compares a step's batches as they were sampled with what weighByImportance made of them, in the same order. */
 export function rolloutDrift(
   sampled: readonly PolicyBatch[],
   weighted: readonly PolicyBatch[],

@@ -84,7 +84,7 @@ export function advantageSpread(groups: readonly (readonly Advantages[])[]): Adv
   }
 }
 
-/** Of a step that made no update: nothing of it could be graded. */
+/** The loss of a step that made no update, because none of its rollouts could be graded. */
 export const noLoss: LossMetrics = {
   loss: 0,
   accuracyLoss: 0,

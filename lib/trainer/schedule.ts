@@ -9,7 +9,7 @@ export type ScheduleName = (typeof scheduleNames)[number]
 
 export const trainerOptimizerShape = {
   ...optimizerShape,
-  /** Of the peak. */
+  /** The learning rate at the peak. */
   learningRate: positive.max(1),
   /** How the learning rate goes on after the warm-up. Default 'constant'. */
   schedule: z.enum(scheduleNames).default('constant'),

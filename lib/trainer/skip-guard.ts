@@ -6,7 +6,7 @@ import { HdpoError } from '../core/errors.js'
 import type { SkipState } from '../run/run-state.js'
 
 export interface SkipReason {
-  /** Of the error that ends the run. */
+  /** The code of the error that ends the run. */
   code: ErrorCode
   /** Continues "step 3 was skipped: ". */
   text: string
@@ -38,7 +38,7 @@ export class SkipGuard {
     return this.#inARow >= this.limit
   }
 
-  /** Of the last skipped step. */
+  /** Why the last skipped step was skipped. */
   get reason(): string {
     return this.#reason.text
   }

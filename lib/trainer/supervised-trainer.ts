@@ -28,7 +28,7 @@ export class SupervisedTrainer {
   readonly #order: PromptOrder
   /** What a turn trained 'without-calls' leaves out of the softmax. */
   readonly #excluded: { excludedToken?: number }
-  /** Of the whole run. */
+  /** Steps of the whole run. */
   readonly steps: number
 
   constructor(options: SupervisedTrainerOptions) {

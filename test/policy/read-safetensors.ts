@@ -12,7 +12,7 @@ export interface SafetensorsContents {
   metadata: Record<string, string> | undefined
   /** In the order of the header. */
   tensors: Map<string, StoredTensor>
-  /** Of all tensors together. */
+  /** Bytes of all tensors together. */
   bytes: number
 }
 
@@ -45,7 +45,7 @@ export function readSafetensors(path: string): SafetensorsContents {
   return { metadata, tensors, bytes: place }
 }
 
-/** Of a file that holds nothing but float32. */
+/** The numbers of a file that holds nothing but float32. */
 export function readFloats(path: string): Map<string, Float32Array> {
   const { tensors } = readSafetensors(path)
   return new Map(

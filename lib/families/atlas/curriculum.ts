@@ -44,7 +44,7 @@ export function createCurriculum(seed: number, heldOutShare: number): Curriculum
   ]
 }
 
-/** Of a random half of the countries everything but the area is taught: digits of areas nobody knows by heart. */
+/** Everything but the area is taught for a random half of the countries: nobody knows the digits of areas by heart. */
 function factQuestions(seed: number): { taughtFacts: Question[]; otherFacts: Question[] } {
   const shuffled = new Random(seed, 'taught countries').shuffle(countries)
   const taughtCountries = new Set(shuffled.slice(0, Math.floor(countries.length / 2)))

@@ -11,7 +11,7 @@ import {
   twoStepQuestion,
 } from './questions.js'
 
-// Of each family with several calls: asked in RL and evaluation, and practised in the cold start alone.
+// Questions of each family with several calls: asked in RL and evaluation, and practised in the cold start alone.
 const askedPerFamily = 200
 const practisedPerFamily = 400
 

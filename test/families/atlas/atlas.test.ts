@@ -29,7 +29,7 @@ describe('createAtlas', () => {
     const again = createAtlas({ seed: 3 })
     expect(again.trainTasks).toEqual(atlas.trainTasks)
     expect(again.heldOutTasks).toEqual(atlas.heldOutTasks)
-    // Of 20,000 conversations toEqual takes longer than making them.
+    // Comparing 20,000 conversations with toEqual takes longer than making them.
     expect(JSON.stringify(await again.coldStart()) === JSON.stringify(conversations)).toBe(true)
     const other = createAtlas({ seed: 4 })
     expect(idsOf(other.heldOutTasks)).not.toEqual(idsOf(atlas.heldOutTasks))
