@@ -121,7 +121,7 @@ export class Policy implements RolloutPolicy {
         tokenBytes: tokenizer.tokenBytes(),
         seed,
         lora,
-        // What will be loaded need not be drawn first: half a minute for each billion of weights.
+        // Weights that will be loaded need not be drawn first, which takes half a minute per billion.
         initialize: origin.base === undefined,
       })
       const engine = new Engine(options)
