@@ -11,21 +11,21 @@ export interface AgentContext {
   task: Task
   /** The task's messages, as a copy that the agent may change. */
   messages: Message[]
-  /** 'none': answer without calling a tool, which is how it is found out what is known by heart. */
+  /** 'none': answer without calling a tool; this is how an evaluation finds out what is known by heart. */
   toolChoice: 'auto' | 'none'
-  /** The rollout's place in the group of its task ends it: 'capital-of-peru#3'. */
+  /** The task's id and the rollout's place in its group: 'capital-of-peru#3'. */
   rolloutId: string
   /** Aborted when the time is up or the run stops. */
   signal: AbortSignal
   /**
-   * In training alone, together with `apiKey` and `model`: where the policy that is trained is served, for an OpenAI client. Every
-   * completion that is asked for there, with this key, is recorded in this rollout. An evaluation gives none of the three: the
+   * Only in training, together with `apiKey` and `model`: where the policy in training is served, for an OpenAI client. Every
+   * completion that is requested there with this key is recorded in this rollout. An evaluation gives none of the three: the
    * agent asks the model that it has in production.
    */
   baseURL?: string
-  /** In training alone. */
+  /** Only in training. */
   apiKey?: string
-  /** In training alone: the name that the server knows the policy by. */
+  /** Only in training: the server's name for the policy. */
   model?: string
 }
 
@@ -39,8 +39,8 @@ export interface TrainingContext extends AgentContext {
 /** What an agent says that it did: at least one of `answer`, `correct` and `reward`. */
 export interface AgentResult extends Outcome {
   /**
-   * Every call that it made, in order, failed ones included. An evaluation needs it, empty where there was none. Training needs
-   * it not, and takes nothing from it: there calls are counted in the tokens that the policy sampled.
+   * Every call that it made, in order, failed ones included. An evaluation needs the list, empty if there was no call. Training
+   * does not use it: there calls are counted in the tokens that the policy sampled.
    */
   toolCalls?: AgentToolCall[]
   /** Tokens of all completions of the rollout together. Training counts its tokens itself. */
@@ -59,8 +59,8 @@ export interface AgentToolCall {
 }
 
 /**
- * Plays one rollout and says what became of it. What it throws leaves the rollout ungraded: it is no fault of the policy.
- * One that is written for training alone may be an Agent<TrainingContext>, whose `baseURL`, `apiKey` and `model` are always there.
+ * Plays one rollout and reports its outcome. If it throws, the rollout is left ungraded, since that is no fault of the policy.
+ * An agent only for training may be an Agent<TrainingContext>, whose `baseURL`, `apiKey` and `model` are always there.
  */
 export type Agent<Context extends AgentContext = AgentContext> = (
   context: Context,
@@ -87,7 +87,7 @@ const usageShape = {
 export const agentResult = z
   .strictObject({
     ...outcomeShape,
-    // An agent may say more of a call, and of its tokens, than is used here.
+    // An agent may report more about a call, and about its tokens, than is used here.
     /** Every call that it made, in order, failed ones included. An evaluation needs it; training takes nothing from it. */
     toolCalls: z.array(z.object(agentCallShape)).optional(),
     /** Tokens of the whole rollout. Training counts its tokens itself. */

@@ -13,17 +13,17 @@ import { createSetting } from './setting.js'
 import type { Rollout, Task } from './types.js'
 
 export const groupShape = {
-  /** Rollouts. */
+  /** Number of rollouts. */
   size: count,
   /** Rollout i draws from deriveSeed(seed, 'rollout', i). Default 0. */
   seed: seedOption.default(0),
-  /** Ends all rollouts, which have end 'aborted' then. */
+  /** Aborting it ends all rollouts, with end 'aborted'. */
   signal: signalOption.optional(),
 }
 const groupOptions = z.strictObject(groupShape)
 export interface GroupOptions extends RolloutOptions, OptionsOf<typeof groupShape> {}
 
-/** How the rollouts of one task come about: runGroup, or an agent of the user's own (lib/server/agent-rollouts.ts). */
+/** Makes the rollouts of one task: runGroup, or a function that runs the user's own agent (lib/server/agent-rollouts.ts). */
 export type RunGroup = (
   policy: RolloutPolicy,
   task: Task,
@@ -32,8 +32,8 @@ export type RunGroup = (
 ) => Promise<Rollout[]>
 
 /**
- * In order of their seeds. Where one rejects, the others are stopped and every sequence is released before
- * this rejects.
+ * The rollouts in order of their seeds. If one rejects, the others are stopped and every sequence is released
+ * before this rejects.
  */
 export async function runGroup(
   policy: RolloutPolicy,

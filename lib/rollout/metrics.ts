@@ -1,5 +1,4 @@
-// What a list of rollouts says about itself, before anybody scores it. Means and shares of an empty list
-// are 0.
+// Metrics of a list of rollouts that need no scores. Means and shares of an empty list are 0.
 import { toolCost } from './call-cost.js'
 import { tokenSequences } from './token-sequences.js'
 import { type Rollout, rolloutEnds, type ToolCallOutcome, toolCallOutcomes } from './types.js'
@@ -13,15 +12,15 @@ export interface RolloutMetrics {
   costPerRollout: number
   /** Calls by outcome. */
   calls: Record<ToolCallOutcome, number>
-  /** Rollouts by why they ended. */
+  /** Rollouts by the reason why they ended. */
   ends: Record<Rollout['end'], number>
-  /** Mean. */
+  /** Mean number of turns. */
   turns: number
-  /** Sum: the tokens that may be trained. */
+  /** Sum of sampled tokens: those that may be trained. */
   sampledTokens: number
-  /** Token sequences: more than `rollouts` where agents branched or rewrote their history. */
+  /** Number of token sequences: more than `rollouts` where agents branched or rewrote their history. */
   segments: number
-  /** Rollouts of more than one. */
+  /** Rollouts with more than one token sequence. */
   splitRollouts: number
 }
 

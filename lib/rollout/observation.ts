@@ -2,8 +2,8 @@
 import { ToolOutput } from '../tools/tool-output.js'
 
 /**
- * Strings as they are, a ToolOutput as its text, everything else as JSON (undefined as null). Throws where JSON
- * has no form of it, and for images without text.
+ * Strings stay as they are, a ToolOutput becomes its text, everything else JSON (undefined: null). Throws for
+ * values that JSON cannot hold, and for images without text.
  */
 export function formatResult(result: unknown): string {
   if (typeof result === 'string') return result
@@ -14,7 +14,7 @@ export function formatResult(result: unknown): string {
 /** At most `limit` characters of the text, with a note of how much there was. */
 export function truncate(text: string, limit: number): string {
   if (text.length <= limit) return text
-  // Half a surrogate pair is no character.
+  // The cut must not leave half a surrogate pair, which is no character.
   const end = /[\uD800-\uDBFF]/.test(text.charAt(limit - 1)) ? limit - 1 : limit
   return `${text.slice(0, end)}\n[truncated: the first ${end} of ${text.length} characters]`
 }

@@ -17,10 +17,10 @@ export const rolloutShape = {
   /** Text that ends a turn, besides the end-of-turn token. */
   stop: z.array(z.string().min(1)).optional(),
   /**
-   * Default 'auto'. 'none': <tool_call> (Mistral: [TOOL_CALLS]) is never sampled, and what looks like a call is not run; the
-   * prompt stays the same. 'required': the first turn begins with it (after an empty thought where the template opens one), which
-   * is not trained, for the policy did not choose it. Both need it to be one token of the vocabulary. Llama 3's JSON calls begin
-   * with no token of their own: there 'none' leaves the tools out of the prompt, and 'required' begins with {"name": ".
+   * Default 'auto'. 'none': <tool_call> (Mistral: [TOOL_CALLS]) is never sampled, and text that looks like a call is not run; the
+   * prompt stays the same. 'required': the first turn begins with that token (after an empty thought if the template opens one); it
+   * is not trained, because the policy did not choose it. Both need it to be one token of the vocabulary. Llama 3's JSON calls have
+   * no such token: there 'none' leaves the tools out of the prompt, and 'required' begins with {"name": ".
    */
   toolChoice: z.enum(toolChoices).default('auto'),
   /** Milliseconds for a call of a tool that sets no timeout of its own. Default 30,000. */

@@ -1,4 +1,4 @@
-// What became of a rollout, as its agent says it.
+// The outcome of a rollout, as its agent reports it.
 import { z } from 'zod'
 import { share } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
@@ -14,7 +14,7 @@ export const outcomeShape = {
 }
 const outcomeOptions = z.strictObject(outcomeShape).superRefine(saysOneThing)
 
-/** Something has to be said, and it must not contradict itself: an answer is correct where its reward is 1. */
+/** At least one of the three has to be given, and they must not contradict each other: correct means a reward of 1. */
 export function saysOneThing(
   { correct, reward, answer }: OptionsOf<typeof outcomeShape>,
   { addIssue }: z.RefinementCtx,

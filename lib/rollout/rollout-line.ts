@@ -2,8 +2,8 @@
 import { containsSecret, redactValue } from '../core/secrets.js'
 
 /**
- * Where a text of the rollout holds a secret, so do its tokens: they are left out then, and `redacted` says so. Tools' results
- * are redacted before the policy reads them, so that takes a secret in a task, or one that the policy made up.
+ * If a text of the rollout holds a secret, so do its tokens: they are left out, and `redacted` says so. Tools' results are
+ * redacted before the policy reads them, so this happens only if a task holds a secret, or the policy made one up.
  */
 export function rolloutLine(rollout: object): string {
   if (!containsSecret(rollout)) return toLine(rollout)

@@ -26,11 +26,11 @@ import type { Rollout, Task, ToolCallRecord } from './types.js'
 export type { RolloutOptions }
 
 export const runRolloutShape = {
-  /** Draws follow from it and the place of a token, so one seed serves all turns. Default 0. */
+  /** Draws depend on the seed and a token's place alone, so one seed serves all turns. Default 0. */
   seed: seedOption.default(0),
   /** Default: the task's id. */
   id: z.string().optional(),
-  /** Ends the rollout, which has end 'aborted' then. */
+  /** Aborting it ends the rollout, with end 'aborted'. */
   signal: signalOption.optional(),
 }
 const runRolloutOptions = z.strictObject(runRolloutShape)
@@ -43,7 +43,8 @@ interface RolloutIdentity {
 }
 
 /**
- * A rollout that shares no prompt. Rejects only for what no policy and no tool did: options, or the engine.
+ * A rollout that shares no prompt. Rejects only for wrong options and errors of the engine, not for anything that the
+ * policy or a tool does.
  */
 export async function runRollout(
   policy: RolloutPolicy,
@@ -113,7 +114,7 @@ class RunningRollout {
     }
   }
 
-  /** Undefined where the rollout goes on. */
+  /** Why the rollout has ended; undefined while it goes on. */
   async #playTurn(): Promise<Rollout['end'] | undefined> {
     if (this.#aborted) return 'aborted'
     const turn = await this.#sampleTurn()
@@ -141,7 +142,7 @@ class RunningRollout {
     return { text, calls, ended, finishReason: sample.finishReason }
   }
 
-  /** Calls apart from the content where all could be read, else the text as it was written. */
+  /** The calls separate from the content if all could be read, else the text as it was written. */
   #message(text: string, calls: readonly ParsedToolCall[]): Message {
     const toolCalls = allRead(calls)
     if (!toolCalls) return { role: 'assistant', content: text }
@@ -167,7 +168,7 @@ class RunningRollout {
     }
   }
 
-  /** What was given at the start of the present turn. */
+  /** The text that the present turn was made to begin with. */
   #forcedText(): string {
     return this.#texts.length === 0 ? (this.setting.forced?.text ?? '') : ''
   }
@@ -188,7 +189,7 @@ class RunningRollout {
     })
   }
 
-  /** False, with nothing appended, where the results leave no room for another turn. */
+  /** False, with nothing appended, if the results leave no room for another turn. */
   #observe(records: readonly ToolCallRecord[], turnEnded: boolean): boolean {
     const messages = records.map(
       ({ name, observation }): Message => ({

@@ -1,4 +1,4 @@
-// One call of a tool, whatever becomes of it, as a record. Nothing that a policy or a tool does wrong throws
+// Runs one call of a tool and records its outcome, whatever it is. No mistake of a policy or a tool throws
 // here.
 
 import { redact } from '../core/secrets.js'
@@ -21,7 +21,7 @@ export interface ToolCallSettings {
   maxObservationCharacters: number
   rolloutId: string
   rolloutEnded: AbortSignal
-  /** Before the turn that holds the call. */
+  /** The messages before the turn that holds the call. */
   messages?: readonly Message[]
   signal: AbortSignal
 }
@@ -66,8 +66,8 @@ async function resultOf(call: ParsedToolCall, settings: ToolCallSettings): Promi
 }
 
 /**
- * Ends with its time, or with the run's, whether or not the tool heeds its signal; the tool's place is free
- * then.
+ * Ends at the call's timeout or when the run is aborted, whether or not the tool heeds its signal; the tool's
+ * place is then free.
  */
 async function runInTime(tool: Tool, input: unknown, settings: ToolCallSettings): Promise<Result> {
   const timeout = tool.timeout ?? settings.toolTimeout
@@ -118,7 +118,7 @@ function invalid(tool: Tool, error: ToolInputError): string {
   return `Invalid arguments for ${tool.name}: ${error.message}`
 }
 
-/** Tools may throw anything. */
+/** The message of whatever a tool has thrown, which may be anything. */
 function failure(tool: Tool, error: unknown): string {
   return `${tool.name} failed: ${messageOf(error)}`
 }

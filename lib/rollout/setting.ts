@@ -14,11 +14,11 @@ export interface Setting {
   tools: readonly Tool[]
   options: ResolvedRolloutOptions
   prompt: readonly number[]
-  /** Longest sequence: the policy's, or prompt and maxTokens. */
+  /** Longest sequence: the policy's limit, or the prompt plus maxTokens. */
   tokenLimit: number
-  /** A token that is never sampled: with tool choice 'none' the one that begins a call. */
+  /** A token that is never sampled: with tool choice 'none', the one that begins a call. */
   bannedToken: number | undefined
-  /** What the first turn begins with, which the policy did not choose: with tool choice 'required' the beginning of a call. */
+  /** A beginning of the first turn that the policy did not choose: with tool choice 'required', that of a call. */
   forced: { tokens: readonly number[]; text: string } | undefined
 }
 
@@ -57,8 +57,8 @@ function toDescription({ name, description, parameters }: Tool): ToolDescription
 }
 
 /**
- * Calls that begin with a token of their own turn on and off by it. Llama 3's JSON calls begin like any text: with 'none' the
- * prompt is that of a conversation without tools.
+ * Calls that begin with a token of their own are turned off by banning it. Llama 3's JSON calls begin like any text: with 'none'
+ * the prompt is that of a conversation without tools.
  */
 function hidesTools({ template }: RolloutPolicy, { toolChoice }: ResolvedRolloutOptions): boolean {
   return toolChoice === 'none' && !formatOf(template).beginsAll

@@ -1,5 +1,5 @@
-// OpenTelemetry spans of rollouts and tool calls, in the names of its GenAI conventions. They go where the process that hdpo is
-// embedded in has registered its tracing, and nowhere else. What was asked, called and answered stays out of them: rollouts/ has it.
+// OpenTelemetry spans of rollouts and tool calls, named by its GenAI conventions. They go only to the tracing that the process
+// around hdpo has registered. Questions, calls and answers are not in them: those are in rollouts/.
 import { type Span, SpanStatusCode, trace } from '@opentelemetry/api'
 import type { Rollout, ToolCallRecord } from './types.js'
 

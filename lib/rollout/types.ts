@@ -36,7 +36,7 @@ export interface ToolCallRecord {
   observation: string
   /** How long the call itself took, without its wait for a free place. */
   milliseconds: number
-  /** What the efficiency reward 1 / (1 + sum of costs) counts: the tool's `cost`, 1 where it has none. Default 1. */
+  /** The cost in the efficiency reward 1 / (1 + sum of costs): the tool's `cost`, 1 if it has none. Default 1. */
   cost?: number
 }
 
@@ -47,7 +47,7 @@ export interface TokenSequence {
   logprobs: Float32Array
 }
 
-/** What the owner of an agent says became of a rollout that the agent ran (lib/server). */
+/** The outcome of a rollout that an agent ran, as the agent's owner reports it (lib/server). */
 export interface Outcome {
   /** Same as reward 1 or 0. */
   correct?: boolean
@@ -57,7 +57,7 @@ export interface Outcome {
   answer?: string
 }
 
-/** What shapes the distribution that a token is drawn from; absent: not set. */
+/** The sampling options that tokens were drawn with; absent: not set. */
 export interface SamplingRecord {
   temperature: number
   topP?: number
@@ -78,11 +78,11 @@ export interface Rollout extends TokenSequence {
   outcome?: Outcome
   /** Where an agent ran the rollout: how its tokens were sampled, each way once. */
   sampling?: SamplingRecord[]
-  /** What went wrong outside the policy, so that the rollout says nothing about it: it is left ungraded. */
+  /** An error outside the policy: the rollout says nothing about the policy and is left ungraded. */
   failure?: string
   /**
-   * The task's messages, then those of the rollout. A last turn's calls have been run, their results are in
-   * no message.
+   * The task's messages, then those of the rollout. The calls of the last turn have been run, but their results
+   * are in no message.
    */
   messages: Message[]
   /** Every call that the policy attempted, in order: T of the efficiency reward is its length. */
@@ -95,7 +95,7 @@ export interface Rollout extends TokenSequence {
   finalAnswer: string | undefined
   /** Markup tags balance and there is exactly one final answer. */
   wellFormed: boolean
-  /** The task's. */
+  /** The task's metadata. */
   metadata?: Record<string, unknown>
 }
 
@@ -111,10 +111,10 @@ export interface ScoredRollout extends Rollout {
   ungraded?: never
 }
 
-/** A rollout that the reward could not grade. It has no reward and is in no group, so nothing is learnt from it. */
+/** A rollout that the reward could not grade. It has no reward and is in no group, so that nothing is learnt from it. */
 export interface UngradedRollout extends Rollout {
-  /** 0 or 1: known without grading the answer. */
+  /** 0 or 1; it does not depend on the answer's grade. */
   formatReward: number
-  /** Why. */
+  /** Why the reward could not grade it. */
   ungraded: string
 }
