@@ -1,4 +1,4 @@
-// A grader that errs: for measuring how a method holds where accuracy varies within groups for reasons of its own.
+// A grader that errs, to measure how a method fares where accuracy varies within groups for reasons other than calls.
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { seed, share } from '../core/option-kinds.js'
@@ -8,17 +8,17 @@ import { answerIdentity, identified } from './reward-identity.js'
 import type { AnswerReward } from './types.js'
 
 export const answerNoiseShape = {
-  /** Share of rollouts whose score is turned round: 1 becomes 0, 0 becomes 1. 0 to 1. */
+  /** Share of rollouts whose score is flipped: 1 becomes 0, 0 becomes 1. 0 to 1. */
   probability: share,
-  /** Which rollouts are graded wrongly. Default 0. */
+  /** Decides which rollouts are graded wrongly. Default 0. */
   seed: seed.default(0),
 }
 const answerNoiseOptions = z.strictObject(answerNoiseShape)
 export interface AnswerNoiseOptions extends OptionsOf<typeof answerNoiseShape> {}
 
 /**
- * `answer` with errors. Whether one is graded wrongly follows from the seed and the rollout alone (its place in the group and what
- * was sampled), so that a resumed run repeats the errors and no two steps share them.
+ * `answer` with errors. Whether a rollout is graded wrongly depends only on the seed and the rollout (its place in the group and
+ * its tokens), so that a resumed run repeats the errors and no two steps share them.
  */
 export function noisyAnswer(answer: AnswerReward, options: AnswerNoiseOptions): AnswerReward {
   const { probability, seed } = readOptions(answerNoiseOptions, options, 'noisyAnswer')
@@ -32,7 +32,7 @@ export function noisyAnswer(answer: AnswerReward, options: AnswerNoiseOptions): 
   return answer.report ? Object.assign(noisy, { report: answer.report.bind(answer) }) : noisy
 }
 
-/** In [0, 1). The logprobs tell rollouts of different steps apart that sampled the same tokens. */
+/** A number in [0, 1). The logprobs tell apart rollouts of different steps that sampled the same tokens. */
 function uniform({ id, tokens, logprobs }: Rollout, seed: number): number {
   const digest = createHash('sha256')
     .update(JSON.stringify([seed, id]))

@@ -8,8 +8,8 @@ import type { AnswerReward } from './types.js'
 
 export const exactMatchShape = {
   /**
-   * What both sides go through first. Default: Unicode NFC, lower case, white space trimmed and each run of
-   * it one space.
+   * Applied to both sides before they are compared. Default: Unicode NFC, lower case, white space trimmed and
+   * each run of it one space.
    */
   normalize: callbackOr<(text: string) => string>(normalizeText),
 }
@@ -17,8 +17,7 @@ const exactMatchOptions = z.strictObject(exactMatchShape)
 export interface ExactMatchOptions extends OptionsOf<typeof exactMatchShape> {}
 
 /**
- * Right where the final answer is the task's `answer`: text, a number or a boolean, or a list of which any is
- * right.
+ * Right if the final answer is the task's `answer`: text, a number, a boolean, or any element of a list of these.
  */
 export function exactMatch(options: ExactMatchOptions = {}): AnswerReward {
   const { normalize } = readOptions(exactMatchOptions, options, 'exactMatch')

@@ -10,7 +10,7 @@ import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
 export const jsonSchemaMatchShape = {
-  /** JSON Schema (2020-12) of every right answer. Default: each task's `answer` is the schema of its own. */
+  /** JSON Schema (2020-12) of every right answer. Default: each task's `answer` is its schema. */
   schema: instance<Record<string, unknown>>('a JSON Schema').optional(),
   /** With `schema`: also the value has to equal the task's `answer`. Default false. */
   equal: z.boolean().default(false),
@@ -23,7 +23,7 @@ const jsonSchemaMatchOptions = z
   })
 export interface JsonSchemaMatchOptions extends OptionsOf<typeof jsonSchemaMatchShape> {}
 
-/** Right where the final answer is JSON that fits a schema; a code fence around it is allowed. */
+/** Right if the final answer is JSON that fits a schema; a code fence around it is allowed. */
 export function jsonSchemaMatch(options: JsonSchemaMatchOptions = {}): AnswerReward {
   const { schema, equal } = readOptions(jsonSchemaMatchOptions, options, 'jsonSchemaMatch')
   const fixed = schema === undefined ? undefined : compile(schema, 'jsonSchemaMatch.schema')
@@ -48,7 +48,7 @@ function ofTask(task: Task, compiled: WeakMap<object, ValidateFunction>): Valida
 
 function compile(schema: Record<string, unknown>, option: string): ValidateFunction {
   try {
-    // A schema's $id may come twice, in two rewards or tasks: each has an Ajv of its own.
+    // Two rewards or tasks may have schemas with the same $id, so each schema has its own Ajv.
     return new Ajv2020({ strictTypes: false, validateFormats: false }).compile(schema)
   } catch (error) {
     const given = new Described(`one that is none: ${(error as Error).message}`)

@@ -19,8 +19,8 @@ const defaultRubric =
   'fine, a different fact, a missing part, or a hedge between several answers is not. With several references any one will do.'
 
 /**
- * A language model grades the final answer against the task's `answer` and a rubric. No answer is wrong without asking. When
- * the judge fails, or its votes are split, the rollout is left ungraded: it takes no part in its group.
+ * A language model grades the final answer against the task's `answer` and a rubric. A rollout without an answer is wrong, and the
+ * judge is not asked. If the judge fails, or its votes are split, the rollout is left ungraded: it takes no part in its group.
  */
 export function llmJudge(options: LlmJudgeOptions): LlmJudge {
   const { rubric = defaultRubric, ...judging } = readOptions(rubricOptions, options, 'judge')
@@ -39,7 +39,7 @@ export function llmJudge(options: LlmJudgeOptions): LlmJudge {
   ) as LlmJudge
 }
 
-/** The answer is data in JSON: what a policy writes in it cannot pass for an instruction's place in the conversation. */
+/** The answer is data in JSON, so that nothing a policy writes in it can pass for another message of the conversation. */
 function gradingMessages(rubric: string, { messages, answer }: Task, finalAnswer: string) {
   const system =
     `You grade the answer of an assistant.\n\n${rubric}\n\nThe user message is a JSON object. "candidate" is the answer to be ` +

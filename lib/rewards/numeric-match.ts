@@ -19,8 +19,8 @@ export interface NumericMatchOptions extends OptionsOf<typeof numericMatchShape>
 const decimal = /^[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.|\.\d+)?(?:e[+-]?\d+)?$/i
 
 /**
- * Right where |given - right| <= max(absoluteTolerance, relativeTolerance * |right|). An answer that is no
- * number is wrong.
+ * Right if |given - right| <= max(absoluteTolerance, relativeTolerance * |right|). An answer that is no number
+ * is wrong.
  */
 export function numericMatch(options: NumericMatchOptions = {}): AnswerReward {
   const { relativeTolerance, absoluteTolerance } = readOptions(numericMatchOptions, options, 'numericMatch')

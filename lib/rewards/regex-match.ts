@@ -8,19 +8,19 @@ import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
 export const regexMatchShape = {
-  /** The same for all tasks. Default: each task's `answer` is the source of its own. */
+  /** One pattern for all tasks. Default: each task's `answer` is the source of its pattern. */
   pattern: z
     .union([z.string(), kind<RegExp>('a regular expression', (value) => value instanceof RegExp)])
     .optional(),
   /** Flags of patterns that are given as text. Default 'i'. */
   flags: z.string().default('i'),
-  /** Whether the whole answer has to match, white space around it apart. Default true. */
+  /** Whether the whole answer has to match, apart from white space around it. Default true. */
   whole: z.boolean().default(true),
 }
 const regexMatchOptions = z.strictObject(regexMatchShape)
 export interface RegexMatchOptions extends OptionsOf<typeof regexMatchShape> {}
 
-/** Right where the final answer matches a regular expression. A task whose pattern does not compile is an error, not wrong. */
+/** Right if the final answer matches a regular expression. A task whose pattern does not compile is an error, not a wrong answer. */
 export function regexMatch(options: RegexMatchOptions = {}): AnswerReward {
   const { pattern, flags, whole } = readOptions(regexMatchOptions, options, 'regexMatch')
   const fixed = pattern === undefined ? undefined : compile(pattern, flags, whole, 'regexMatch.pattern')
@@ -39,7 +39,7 @@ function patternOf(task: Task): string {
 function compile(pattern: RegExp | string, flags: string, whole: boolean, option: string): RegExp {
   const [source, given] = typeof pattern === 'string' ? [pattern, flags] : [pattern.source, pattern.flags]
   try {
-    // 'g' and 'y' would make one answer's match depend on the one before.
+    // With the flags 'g' and 'y' one answer's match would depend on the one before.
     return new RegExp(whole ? `^(?:${source})$` : source, given.replace(/[gy]/g, ''))
   } catch (error) {
     throw new InvalidOptionError(option, 'a regular expression that compiles', source, { cause: error })

@@ -1,4 +1,4 @@
-// What a run remembers of how it is graded, so that a resumed one is graded by the same.
+// What a run remembers about its rewards, so that a resumed run is graded by the same.
 import { createHash } from 'node:crypto'
 import { readOptions } from '../core/options.js'
 import { type RewardOptions, rewardOptions } from './reward-options.js'
@@ -13,7 +13,7 @@ export function answerIdentity(answer: AnswerReward): Record<string, unknown> {
   return answer.identity ?? functionIdentity(answer)
 }
 
-/** A function of the user's own is known by its name and its text. */
+/** A user's own function is identified by its name and its text. */
 export function functionIdentity(given: { name: string; toString(): string }): Record<string, unknown> {
   const text = createHash('sha256').update(given.toString()).digest('hex').slice(0, 16)
   return { function: given.name, text }

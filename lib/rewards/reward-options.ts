@@ -9,7 +9,7 @@ export const rewardShape = {
   answer: callback<AnswerReward>(),
   /** Weight of the answer in the accuracy reward. Default 0.9. */
   answerWeight: notNegative.default(0.9),
-  /** Weight of whole markup and exactly one answer in it. Default 0.1. */
+  /** Weight of well-formed markup with exactly one answer in the accuracy reward. Default 0.1. */
   formatWeight: notNegative.default(0.1),
 }
 export const rewardOptions = z.strictObject(rewardShape)

@@ -9,8 +9,8 @@ import { Ungraded } from './ungraded.js'
 
 /**
  * Rollouts of one task, in order, with their rewards: accuracyReward = answerWeight * answerReward + formatWeight *
- * formatReward. One that the reward could not grade has none, only the reason. A reward function that throws, or returns anything
- * but a score, makes this reject with ERR_REWARD, naming task and rollout.
+ * formatReward. A rollout that could not be graded has the reason in their place. A reward function that throws, or returns
+ * anything but a score, makes this reject with ERR_REWARD, naming task and rollout.
  */
 export async function scoreRollouts(
   rollouts: readonly Rollout[],
@@ -33,7 +33,7 @@ export async function scoreRollouts(
   )
 }
 
-/** Those with rewards, and those without, each in order. */
+/** Separates rollouts with rewards from those without, each in order. */
 export function partitionGraded(rollouts: readonly (ScoredRollout | UngradedRollout)[]): {
   graded: ScoredRollout[]
   ungraded: UngradedRollout[]

@@ -1,4 +1,4 @@
-// What a rule cannot compare with: a task whose `answer` is of another kind than the rule reads.
+// The error for a task whose `answer` is of another kind than a rule can compare with.
 import { InvalidOptionError } from '../core/option-error.js'
 import type { Task } from '../rollout/types.js'
 

@@ -2,17 +2,17 @@ import type { Rollout, Task } from '../rollout/types.js'
 import type { Ungraded } from './ungraded.js'
 
 /**
- * How right a rollout's answer is: true or 1 for correct, false or 0 for wrong, or anything between. `ungraded(reason)` where
- * that could not be found out: the rollout is left out of its group. A function may have a `report` of what it did so far.
+ * How right a rollout's answer is: true or 1 for correct, false or 0 for wrong, or anything between. `ungraded(reason)` if that
+ * could not be found out: the rollout is left out of its group. A function may have a `report` on its work so far.
  */
 export interface AnswerReward {
   (rollout: Rollout, task: Task): AnswerScore | Promise<AnswerScore>
   /**
-   * What it grades by, as JSON can hold it, for runs that are resumed: its name and options. Default: its name and a hash of its
-   * text.
+   * What it grades by, as JSON, for the comparison when a run is resumed: its name and options. Default: its name and a hash of
+   * its text.
    */
   readonly identity?: Record<string, unknown>
-  /** Numbers about its own work since it was made, for the metrics of a run. */
+  /** Numbers about its work since it was made, for the metrics of a run. */
   report?(): Record<string, number>
 }
 export type AnswerScore = number | boolean | Ungraded

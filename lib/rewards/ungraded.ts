@@ -1,9 +1,9 @@
 import { InvalidOptionError } from '../core/option-error.js'
 
-/** The answer of a reward that cannot tell right from wrong: a judge that fails, say. Never the same as wrong. */
+/** What a reward returns if it cannot tell right from wrong, for example because a judge failed. It never counts as wrong. */
 export class Ungraded {
   constructor(
-    /** For people: what kept the reward from grading. */
+    /** What kept the reward from grading, for people to read. */
     readonly reason: string,
   ) {
     if (typeof reason !== 'string' || reason.trim() === '')

@@ -21,15 +21,15 @@ export const verifierShape = {
   /** Milliseconds a check may take. Default 60,000. */
   timeout: milliseconds.default(60_000),
   /**
-   * What a check that throws, or takes too long, means. Default 'throw': the run ends, for a verifier is code and its error a
-   * bug. 'ungraded': the rollout is left out, right for checks that talk to something which may fail.
+   * What happens if a check throws or takes too long. Default 'throw': the run ends, because a verifier is code and its error a
+   * bug. 'ungraded': the rollout is left out, which suits checks that talk to a service that may fail.
    */
   onError: z.enum(['throw', 'ungraded']).default('throw'),
 }
 const verifierOptions = z.strictObject(verifierShape)
 export interface VerifierOptions extends OptionsOf<typeof verifierShape> {}
 
-/** A check of the final answer's text as a reward: runs the tests, compares with a database. No answer is wrong, unchecked. */
+/** A check of the final answer's text as a reward, such as running tests. A rollout without an answer is wrong, unchecked. */
 export function verifier(check: Check, options: VerifierOptions = {}): AnswerReward {
   if (typeof check !== 'function') throw new InvalidOptionError('verifier.check', 'a function', check)
   const { timeout, onError } = readOptions(verifierOptions, options, 'verifier')

@@ -1,13 +1,13 @@
-// How far a judge agrees with itself when the same thing is put to it several times.
+// How far a judge agrees with itself when it is asked the same thing several times.
 
 export interface Agreement {
   /** Things that got two votes or more. */
   judged: number
-  /** Mean share of pairs of votes that agree; 1 where nothing was asked twice. */
+  /** Mean share of pairs of votes that agree; 1 if nothing was asked twice. */
   pairwise: number
   /** Share on which all votes agree. */
   unanimous: number
-  /** Fleiss' kappa: pairwise agreement beyond chance, 1 at most, 0 for chance; 1 where all votes were the same. */
+  /** Fleiss' kappa: pairwise agreement beyond chance, at most 1, 0 for chance; 1 if all votes were the same. */
   kappa: number
 }
 
@@ -18,7 +18,7 @@ export class AgreementCount {
   #votes = 0
   #yes = 0
 
-  /** The votes on one thing. */
+  /** Adds the votes on one thing. */
   add(votes: readonly boolean[]): void {
     const count = votes.length
     if (count < 2) return

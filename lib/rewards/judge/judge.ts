@@ -28,10 +28,10 @@ export interface JudgeStatistics {
   requests: number
   /** Attempts that failed and were made again. */
   retries: number
-  /** Votes that never came. */
+  /** Votes that never arrived. */
   failedVotes: number
   cachedVotes: number
-  /** As the endpoint reports them. */
+  /** Tokens as the endpoint reports them. */
   promptTokens: number
   completionTokens: number
   agreement: Agreement
@@ -41,7 +41,7 @@ export class Judge {
   readonly #options: ResolvedJudgeOptions
   readonly #limit: LimitFunction
   readonly #agreement = new AgreementCount()
-  /** Votes being asked for: the same question at the same time is one request. */
+  /** Votes under way: the same question at the same time is one request. */
   readonly #underWay = new Map<string, Promise<Verdict>>()
   readonly #counts = {
     asked: 0,
@@ -60,7 +60,7 @@ export class Judge {
     this.#limit = pLimit(this.#options.concurrency)
   }
 
-  /** Decided once more than half of all votes, those that never came included, say the same. */
+  /** Decided once more than half of all votes agree; those that never arrived count among all. */
   async decide(messages: readonly ChatMessage[]): Promise<Decision> {
     const { votes: wanted } = this.#options
     const results = await Promise.allSettled(

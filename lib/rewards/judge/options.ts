@@ -15,9 +15,9 @@ export const judgeShape = {
   model: text,
   /** The environment variable that holds the key. Default 'OPENAI_API_KEY'; an endpoint of your own may need none. */
   apiKeyVariable: text.optional(),
-  /** The key itself, where it is in no environment variable. */
+  /** The key itself, if it is in no environment variable. */
   apiKey: secret.optional(),
-  /** How often each thing is put to the judge; more than half of the votes have to agree. Default 1. */
+  /** How often the judge is asked about each thing; more than half of the votes have to agree. Default 1. */
   votes: count.default(1),
   /** How freely the judge samples; null sends none, for models that refuse it. Default 0 for one vote, 1 for several. */
   temperature: notNegative.nullable().optional(),
@@ -36,10 +36,10 @@ export const judgeShape = {
 export const judgeOptions = z.strictObject(judgeShape)
 export interface JudgeOptions extends OptionsOf<typeof judgeShape> {}
 
-/** A judge with what it is to go by. */
+/** A judge with the rubric that it judges by. */
 export const rubricShape = {
   ...judgeShape,
-  /** What is right, in words. Default: an answer means the same as the reference answer; of tool use: every call was needed. */
+  /** What is right, in words. Default: an answer means the same as the reference answer; for tool use: every call was needed. */
   rubric: textOf('text that is not empty', (rubric) => rubric.trim() !== '').optional(),
 }
 export const rubricOptions = z.strictObject(rubricShape)
@@ -89,7 +89,7 @@ function completionsUrl(baseURL: string): string {
   return url.href
 }
 
-/** Undefined only where nobody asked for one: a variable that is named has to be set. */
+/** Undefined only if no key was asked for: a variable that is named has to be set. */
 function apiKey({
   apiKey: given,
   apiKeyVariable,
@@ -99,7 +99,7 @@ function apiKey({
     const expected = 'the name of a variable that the environment has'
     throw new InvalidOptionError('judge.apiKeyVariable', expected, apiKeyVariable)
   }
-  // Placeholders that local servers are given ("none") are no secrets.
+  // Short placeholders for local servers ("none") are no secrets.
   if (key !== undefined && key.length >= 8) addSecret(key, 'judge.apiKey')
   return key
 }

@@ -1,4 +1,4 @@
-// Verdicts by what was asked, in memory, and in a folder where one is given.
+// Verdicts by question, in memory, and in a folder if one is given.
 import { FolderCache } from '../../core/folder-cache.js'
 import { isRecord } from '../../core/is-record.js'
 import { redactValue } from '../../core/secrets.js'
@@ -9,7 +9,7 @@ export interface VerdictCache {
   write(key: string, verdict: Verdict): Promise<void>
 }
 
-/** The newest `limit` verdicts. */
+/** Keeps the newest `limit` verdicts. */
 export class MemoryVerdictCache implements VerdictCache {
   readonly #verdicts = new Map<string, Verdict>()
 

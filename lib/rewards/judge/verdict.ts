@@ -1,6 +1,6 @@
 import { splitThought } from '../../policy/calls/thoughts.js'
 
-/** What a judge says: whether the thing holds that it was asked about, and why. */
+/** What a judge says: whether what it was asked about holds, and why. */
 export interface Verdict {
   correct: boolean
   reason: string
@@ -11,9 +11,9 @@ export const verdictInstruction =
   'Reply with one JSON object and nothing else: {"reason": "<one sentence>", "correct": true or false}'
 
 /**
- * The verdict of a reply, undefined where it is none. The whole reply has to be the object (a thought before it and a code fence
- * around it apart): an object somewhere inside could be one that the judge quotes from the text it judges. A verdict whose reason
- * quotes the end of a thought is one as it stands.
+ * The verdict of a reply, undefined if it has none. Apart from a thought before it and a code fence around it, the whole reply has
+ * to be the object: an object inside other text could be one that the judge quotes from the text it judges. A verdict whose reason
+ * quotes the end of a thought is read as it stands.
  */
 export function parseVerdict(reply: string): Verdict | undefined {
   return readVerdict(reply) ?? readVerdict(splitThought(reply, 'unknown').said)
