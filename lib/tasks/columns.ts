@@ -1,4 +1,4 @@
-// Which column of a row is what. Data sets name theirs as they like; a task has question or messages, answer, id, metadata.
+// Maps the columns of a row, which data sets name as they like, to a task's question or messages, answer, id and metadata.
 import { z } from 'zod'
 import { text, textOf } from '../core/option-kinds.js'
 import type { OptionsOf } from '../core/options.js'
@@ -85,7 +85,7 @@ function readAnswer(
   return (match[1] ?? match[0]).trim()
 }
 
-/** The column of that very name, else the value that a path with dots leads to. */
+/** The column of exactly this name, else the value that a path with dots leads to. */
 function valueAt(row: Record<string, unknown>, path: string): unknown {
   if (path in row) return row[path]
   let value: unknown = row

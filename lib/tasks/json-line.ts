@@ -1,7 +1,7 @@
-// A line of JSON as a value, with errors that say where it stands.
+// Parses a line of JSON, with errors that say where the line is.
 import { HdpoError } from '../core/errors.js'
 
-/** The value of one line; ERR_TASKS naming the line where it is not JSON. */
+/** The value of one line; throws ERR_TASKS, naming the line, if it is not JSON. */
 export function parseJsonLine(text: string, where: string): unknown {
   try {
     return JSON.parse(text)

@@ -1,4 +1,4 @@
-// Tasks from a JSONL file, all in memory. openTasks reads larger ones, and other kinds.
+// Tasks from a JSONL file, all in memory. openTasks reads larger files, and other kinds.
 
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
@@ -19,9 +19,9 @@ const jsonlOptions = z.strictObject(jsonlShape)
 export interface JsonlOptions extends OptionsOf<typeof jsonlShape> {}
 
 /**
- * A line { "question" | "prompt" | "messages", "answer", "id"?, "metadata"? } a task, or what `columns` maps to it. Without an
- * id a task is named after its line: 'line-1'. The file is read in pieces, between which the event loop goes on. Rejects with
- * ERR_TASKS, naming file and line, where a line is no task, an id comes twice, or there are no tasks at all.
+ * One line { "question" | "prompt" | "messages", "answer", "id"?, "metadata"? } per task, or what `columns` maps to it. Without
+ * an id a task is named after its line: 'line-1'. The file is read in pieces, between which the event loop goes on. Rejects with
+ * ERR_TASKS, naming file and line, if a line is no task, an id comes twice, or there are no tasks at all.
  */
 export async function jsonl(path: string, given: JsonlOptions = {}): Promise<Task[]> {
   const { signal, ...options } = readOptions(jsonlOptions, given, 'jsonl')

@@ -1,5 +1,5 @@
-// Any data set as a task list of any size: every row is read once, checked, mapped, and kept in a temporary file from which
-// tasks are read back by position. Memory stays small, an order over all tasks is possible, a resumed run sees the same ones.
+// A task list of any size from any data set: every row is read once, checked, mapped, and kept in a temporary file, from which
+// tasks are read back by position. Memory stays small, all tasks can be shuffled, and a resumed run sees the same tasks.
 import { tmpdir } from 'node:os'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
@@ -16,11 +16,11 @@ import { UniqueIds } from './unique-ids.js'
 
 export const openTasksShape = {
   ...rowShape,
-  /** Only the tasks of one part. */
+  /** Read only the tasks of one part. */
   split: splitOptions.optional(),
-  /** Stop after so many tasks (of the part): an iterable need not end. */
+  /** Stop after this many tasks (of the part); with it an iterable need not end. */
   limit: count.optional(),
-  /** Where the temporary file is. Default: the system's folder for them. */
+  /** Folder of the temporary file. Default: the system's folder for such files. */
   temporaryFolder: text.optional(),
   /** Aborting ends the reading: the promise rejects with the signal's reason. */
   signal: signalOption.optional(),
@@ -36,8 +36,9 @@ export interface OpenTasks extends TaskList {
 }
 
 /**
- * Rejects with InvalidOptionError for wrong options; with ERR_TASKS, naming file and line or row, where one is no task, an id comes twice, or there are no tasks at all.
- * Without `columns`, a key that no task has is refused; with them, and in Parquet files, what is not mapped is left out.
+ * Rejects with InvalidOptionError for wrong options; with ERR_TASKS, naming file and line or row, if one is no task, an id comes
+ * twice, or there are no tasks at all. Without `columns`, a key that no task has is refused; with them, and in Parquet files,
+ * columns that are not mapped are left out.
  */
 export async function openTasks(source: RowSource, given: OpenTasksOptions = {}): Promise<OpenTasks> {
   const options = readOptions(openTasksOptions, given, 'openTasks')

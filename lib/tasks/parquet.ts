@@ -1,11 +1,11 @@
-// Rows of a Parquet file (what Hugging Face data sets are), a slice of a row group in memory at a time.
+// Rows of a Parquet file (the format of Hugging Face data sets), with one slice of a row group in memory at a time.
 
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
 import { HdpoError } from '../core/errors.js'
 import { reasonOf } from '../core/system-error.js'
 
-// hyparquet decodes the pages that a slice touches; more at a time is no faster.
+// hyparquet decodes the pages that a slice touches; larger slices are no faster.
 const rowsAtOnce = 1024
 
 export async function* parquetRows(path: string): AsyncGenerator<Record<string, unknown>, void, void> {
@@ -27,7 +27,7 @@ export async function* parquetRows(path: string): AsyncGenerator<Record<string, 
   }
 }
 
-/** As JSON has it: what a task holds is written to run folders. */
+/** The value in a form that JSON can hold, because tasks are written to run folders. */
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') {
     return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER

@@ -26,17 +26,17 @@ interface PlacedRow {
   value: unknown
   /** For error messages: 'data.jsonl:7'. */
   where: string
-  /** The id of a row that has none. Unique over all files of a source. */
+  /** The id that the row gets if it has none, unique over all files of a source. */
   defaultId: string
   /** Short: 'line 7'. */
   place: string
-  /** Parquet: a data set made elsewhere, whose further columns are nobody's typing mistake. */
+  /** Whether further columns are allowed. Parquet files are made elsewhere: their further columns are no typing mistakes. */
   mayHaveMore?: boolean
 }
 
 const lineExtensions = ['.jsonl', '.ndjson']
 
-/** Where the signal is aborted, the next row that is asked for rejects with its reason. */
+/** Once the signal is aborted, asking for the next row rejects with its reason. */
 export async function* readRows(
   source: RowSource,
   signal?: AbortSignal,
@@ -64,7 +64,7 @@ async function* rowsOf(source: RowSource): AsyncGenerator<PlacedRow, void, void>
 
 async function* readFiles(paths: readonly string[]): AsyncGenerator<PlacedRow, void, void> {
   for (const [index, path] of paths.entries()) {
-    // 'line-7' of one file, as jsonl() names it; of several, 'file-2-line-7'.
+    // With one file 'line-7', as jsonl() names it; with several 'file-2-line-7'.
     const prefix = paths.length === 1 ? '' : `file-${index + 1}-`
     const inFile = paths.length === 1 ? '' : ` of ${path}`
     if (extname(path) === '.parquet') {

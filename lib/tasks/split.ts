@@ -1,4 +1,4 @@
-// A split that depends on each task alone: it stays the same when tasks are added, removed or reordered.
+// A split that looks at each task alone, so that it stays the same when tasks are added, removed or reordered.
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { seed } from '../core/option-kinds.js'
@@ -10,9 +10,9 @@ export const splitShape = {
   part: z.enum(['train', 'held-out']),
   /** Share of tasks that is held out, between 0 and 1. */
   heldOutShare: z.number().gt(0).lt(1),
-  /** Another seed, another split. Default 0. */
+  /** Another seed gives another split. Default 0. */
   seed: seed.default(0),
-  /** What is hashed. Default 'question': the same question is never in both parts. */
+  /** What decides the part of a task. Default 'question': the same question is never in both parts. */
   by: z.enum(['question', 'id']).default('question'),
 }
 export const splitOptions = z.strictObject(splitShape)

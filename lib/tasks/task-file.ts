@@ -9,7 +9,7 @@ import type { Task } from '../rollout/types.js'
 const writeBytes = 1 << 20
 
 export class TaskFile {
-  /** Where task i begins; one more entry for the end. */
+  /** Offset where task i begins, and one more entry for the end. */
   readonly #offsets: number[] = [0]
   readonly #hash = createHash('sha256')
   #pending: Buffer[] = []
@@ -21,11 +21,11 @@ export class TaskFile {
     private readonly path: string | undefined,
   ) {}
 
-  /** In `folder`; gone once it is closed, or this process ends. */
+  /** Makes a file in `folder` that is gone once it is closed or this process ends. */
   static async create(folder: string): Promise<TaskFile> {
     const path = join(folder, `hdpo-tasks-${randomUUID()}.jsonl`)
     const handle = await open(path, 'wx+', 0o600)
-    // Windows keeps the name of an open file.
+    // Windows cannot remove the name of a file that is open.
     if (process.platform === 'win32') return new TaskFile(handle, path)
     await unlink(path)
     return new TaskFile(handle, undefined)
@@ -69,7 +69,7 @@ export class TaskFile {
     return JSON.parse(bytes.toString('utf8')) as Task
   }
 
-  /** As trainer/run-state.ts has it of an array with the same tasks. */
+  /** The same as run/run-state.ts computes for an array with the same tasks. */
   get fingerprint(): string {
     this.#fingerprint ??= this.#hash.digest('hex').slice(0, 16)
     return this.#fingerprint

@@ -3,27 +3,27 @@ import { kind } from '../core/option-kinds.js'
 import type { Task } from '../rollout/types.js'
 
 /**
- * Tasks by position, as many as a trainer needs at a time. An array of tasks is one; openTasks makes one that keeps its tasks
- * on disk. The same position gives the same task for as long as it is open, so a resumed run sees what the unbroken one saw.
+ * Tasks by position, so that a trainer reads only those it needs. An array of tasks is a task list; openTasks makes one that keeps
+ * its tasks on disk. While it is open, the same position gives the same task, so that a resumed run sees what the unbroken one saw.
  */
 export interface TaskList {
   readonly length: number
   /** From 0 to length - 1. */
   at(index: number): Task | undefined | Promise<Task | undefined>
-  /** Tells two data sets apart; of an array it is computed from the tasks. */
+  /** Tells two data sets apart; for an array it is computed from the tasks. */
   readonly fingerprint?: string
-  /** Lets go of what is behind it. */
+  /** Releases what the list holds. */
   close?(): Promise<void>
 }
 
-/** As an option: an array, or what openTasks returns. */
+/** The type of options that take tasks: an array, or what openTasks returns. */
 export const taskList = kind<TaskList>(
   'a list of tasks',
   (value) => typeof (value as TaskList | null | undefined)?.length === 'number' && typeof value === 'object',
 )
 
 export async function closeTasks(...lists: (TaskList | undefined)[]): Promise<void> {
-  // The same list may stand in two places.
+  // The same list may be given twice.
   for (const list of new Set(lists)) await list?.close?.()
 }
 
@@ -34,7 +34,7 @@ export async function takeTasks(tasks: TaskList, limit = tasks.length): Promise<
   return taken
 }
 
-/** Rejects with ERR_TASKS where there is none. */
+/** The task at a position; rejects with ERR_TASKS if there is none. */
 export async function taskAt(tasks: TaskList, index: number): Promise<Task> {
   const task = await tasks.at(index)
   if (!task) throw new HdpoError('ERR_TASKS', `there is no task ${index}; there are ${tasks.length}`)

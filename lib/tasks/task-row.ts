@@ -11,7 +11,7 @@ const questionKeys = ['question', 'prompt', 'messages'] as const
 const knownKeys: readonly string[] = [...questionKeys, 'answer', 'id', 'metadata']
 
 export const rowShape = {
-  /** Which column is what. Without it a row has the names above, and others are refused. */
+  /** Which columns hold the parts of a task. Default: those with the names above; others are refused. */
   columns: columnsOptions.optional(),
   /** A system message before every question. */
   system: z.string().optional(),
@@ -19,7 +19,7 @@ export const rowShape = {
 export const rowOptions = z.strictObject(rowShape)
 export interface RowOptions extends OptionsOf<typeof rowShape> {}
 
-/** `fail` throws, naming where the row is from. */
+/** `fail` throws an error that names where the row is from. */
 export function toTask(
   value: unknown,
   defaultId: string,

@@ -1,6 +1,6 @@
 import { HdpoError } from '../core/errors.js'
 
-/** Refuses an id that comes twice: rollouts, knowledge and metrics go by it. */
+/** Refuses an id that comes twice, because rollouts, knowledge and metrics are kept by id. */
 export class UniqueIds {
   readonly #places = new Map<string, string>()
 
