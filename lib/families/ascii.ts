@@ -10,7 +10,7 @@ const foldedLetters: Record<string, string> = {
   ß: 'ss',
 }
 
-/** Without accents: short in tokens, and what people type into a search box. */
+/** The text without accents, which takes fewer tokens and is what people type into a search box. */
 export function toAscii(text: string): string {
   return text
     .normalize('NFD')

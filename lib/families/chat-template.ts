@@ -1,5 +1,5 @@
-// How conversations of the built-in task families become text: ChatML with Hermes calls. The tools are not described in the prompt: the policy
-// knows its two from the cold start, and prompts of a dozen tokens are what makes training in minutes possible.
+// How conversations of the built-in task families become text: ChatML with Hermes calls. The tools are not described in the prompt:
+// the policy knows its two tools from the cold start, and prompts of a dozen tokens make training in minutes possible.
 import type { ChatTemplateSource } from '../policy/chat-template.js'
 
 export const taskTemplate: ChatTemplateSource = {

@@ -1,14 +1,14 @@
-// What the policy is trained on before RL: an agent that knows half of what it is asked and calls a tool nearly every time,
-// as supervised training on tool traces leaves real agents.
+// What the policy is trained on before RL. The result knows half of the answers and calls a tool nearly every time, as real agents
+// do after supervised training on tool traces.
 //
 // Four kinds of conversations, so that knowing and deciding are taught apart:
 //   trace      a question of any kind, its calls with what the tools really returned, the answer.
 //   knowledge  a taught question answered from memory, trained as a rollout with its tools off samples it (<tool_call> is left
 //              out of the softmax): the fact is learnt and calling stays what the policy does.
-//   guess      likewise a fact that is not taught, with a different wrong answer of the right type each time: what comes to mind
-//              there is spread out, as with a model that has read about many countries and not about this one.
-//   direct     an answer from memory whose decision is trained too: the same small share of taught and of other questions, so
-//              that the decision does not tell them apart.
+//   guess      the same for a fact that is not taught, with a different wrong answer of the right type each time: the policy's guesses
+//              are spread out, as with a model that has read about many countries and not about this one.
+//   direct     an answer from memory whose decision not to call is trained too: for the same small share of taught and of other
+//              questions, so that the decision does not depend on what is taught.
 
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
@@ -55,8 +55,8 @@ export async function createColdStart(
   options: ResolvedColdStart = coldStartDefaults,
 ): Promise<ColdStartConversation[]> {
   const random = new Random(seed, 'cold start')
-  // Facts are practised whatever their use: RL and evaluation ask what is known. Of large arithmetic and comparisons they ask
-  // only what is new to the policy.
+  // Facts are practised whatever their use, because RL and evaluation ask about known facts. Their large arithmetic and comparisons
+  // are all new to the policy.
   const practised = questions.filter(
     (question) => question.use === 'practice' || question.taught || isFact(question),
   )
@@ -96,7 +96,7 @@ async function trace(
       const mistake = mistakenSearch(call, random)
       const turns = await callTool(mistake, tools)
       const found = (await callTool(call, tools)).at(-1)?.content
-      // A mistake that finds the right sheet all the same is none.
+      // A mistaken search that still finds the right sheet is left out.
       if (found !== undefined && !turns.at(-1)?.content.includes(found)) messages.push(...turns)
     }
     messages.push(...(await callTool(call, tools)))
@@ -185,7 +185,7 @@ function answer(value: string | number): Message {
   return { role: 'assistant', content: `<answer>${value}</answer>` }
 }
 
-/** What comes to mind, then the answer. Whether anything does shows in the turn's first token, where calling is the alternative. */
+/** The value, then the answer. The turn's first token shows whether the policy recalls anything; calling is its alternative. */
 function recall(value: string | number): Message {
   return { role: 'assistant', content: `${value} <answer>${value}</answer>` }
 }

@@ -1,4 +1,4 @@
-// The rewards of a built-in task family: one to train on, which may err by the user's choice, and one to measure by, which never does.
+// The rewards of a built-in task family: one for training, which errs if the user asks for it, and one for evaluation, which never errs.
 import { share } from '../core/option-kinds.js'
 import type { OptionsOf } from '../core/options.js'
 import { noisyAnswer, type RewardOptions } from '../rewards/rewards.js'
@@ -14,9 +14,9 @@ export const noiseShape = {
 export interface NoiseOptions extends OptionsOf<typeof noiseShape> {}
 
 export interface TaskRewards {
-  /** What training is graded by. */
+  /** Grades training. */
   reward: RewardOptions
-  /** What evaluations are graded by. */
+  /** Grades evaluations. */
   evaluationReward: RewardOptions
 }
 

@@ -1,28 +1,28 @@
-// What the built-in task families ask, and the calls that both of them make.
+// Questions of the built-in task families, and the calls that both families make.
 
 import { Random } from '../core/random.js'
 import type { ToolCall } from '../policy/types.js'
 
 export interface Question {
-  /** Names the question whatever its wording, e.g. 'capital/France'. */
+  /** The same for every wording of the question, e.g. 'capital/France'. */
   id: string
   family: string
   phrasings: string[]
   answer: string | number
-  /** What a careful agent calls, in order. */
+  /** The calls of a careful agent, in order. */
   calls: ToolCall[]
 }
 
 export interface CurriculumQuestion extends Question {
   /** The cold start teaches the answer by heart. */
   taught: boolean
-  /** 'training': asked in RL. 'held-out': kept for evaluation. 'practice': traces of the cold start and nothing else. */
+  /** 'training': asked in RL. 'held-out': kept for evaluation. 'practice': only in traces of the cold start. */
   use: 'training' | 'held-out' | 'practice'
 }
 
 /**
- * Sorts questions into those of RL and those that it never sees, `heldOutShare` of each list it is given; and the ones that the cold
- * start alone practises.
+ * `split` sorts questions into those of RL and those that it never sees, `heldOutShare` of each list; `practise` marks those that
+ * only the cold start practises.
  */
 export function curriculumUses(seed: number, heldOutShare: number) {
   const splitter = new Random(seed, 'held out')

@@ -1,5 +1,5 @@
-// Full-text search over one-line fact sheets, imperfect in the ways real search is: ambiguous names bring several sheets or
-// the wrong one, and a query that matches nothing brings nothing.
+// Full-text search over one-line fact sheets, as imperfect as real search: ambiguous names find several sheets or the wrong one,
+// and a query that matches nothing finds nothing.
 import MiniSearch from 'minisearch'
 import { toAscii } from './ascii.js'
 
@@ -14,24 +14,24 @@ export interface FactSheet {
 }
 
 export interface SheetSearch {
-  /** The best sheet, or the best two, one a line; shortened to the attributes that the query names. */
+  /** The best sheet or two, one per line, shortened to the attributes that the query names. */
   search(query: string): string
-  /** One line: the attributes asked for, or all of them where the sheet has none of those. */
+  /** One line with the attributes asked for, or with all of them if the sheet has none of those. */
   format(sheet: FactSheet, asked?: readonly string[]): string
 }
 
-// A second sheet is shown when it matches nearly as well as the first.
+// A second sheet is shown if it matches nearly as well as the first.
 const closeMatch = 0.7
 
-// Too common to search by.
+// Words too common to search by.
 const stopWords = new Set('a an and by does for how in is of on or the to what which who with'.split(' '))
 
-/** `attributes`: in the order in which sheets print them; a word of a query that is one of them says what to show. */
+/** `attributes`: in the order in which sheets print them; a query that names some shows only those. */
 export function createSheetSearch(
   sheets: () => readonly FactSheet[],
   attributes: readonly string[],
 ): SheetSearch {
-  // Read and indexed by the first search: a program that imports hdpo and asks none of this waits for none of it.
+  // The sheets are read and indexed by the first search, so that importing hdpo does not take that time.
   let index: MiniSearch | undefined
   const isAttribute = (word: string): boolean => attributes.includes(word.toLowerCase())
   const format = (sheet: FactSheet, asked: readonly string[] = []): string => {
@@ -43,7 +43,7 @@ export function createSheetSearch(
   const search = (query: string): string => {
     const words = query.split(/[^\p{L}\p{N}'-]+/u).filter(Boolean)
     const asked = attributes.filter((attribute) => words.some((word) => word.toLowerCase() === attribute))
-    // Every sheet has these words: they choose what is shown, not which sheet.
+    // Every sheet has the attributes' names: they choose what is shown, not which sheet is found.
     const terms = words.filter((word) => !isAttribute(word))
     index ??= indexOf(sheets())
     const [best, second] = index.search(terms.join(' '))

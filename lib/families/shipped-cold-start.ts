@@ -1,5 +1,5 @@
-// Policies after the cold start that come with hdpo, so that the quickstart begins where training them would have ended. Beside each
-// file of weights a JSON file says what they were trained on, with which commands, and the hash that the weights must have.
+// Policies that come with hdpo already cold-started, so that the quickstart need not train them first. Beside each file of weights a
+// JSON file says what they were trained on, with which commands, and the hash that the weights must have.
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -11,11 +11,11 @@ export interface ShippedColdStart {
   seed: number
   /** SHA-256 of the weights, hexadecimal. */
   sha256: string
-  /** Hash of everything that the training follows from (lib/experiment/quickstart/cold-start-recipe.ts). */
+  /** Hash of everything that the training depends on (lib/experiment/quickstart/cold-start-recipe.ts). */
   recipe: string
-  /** What made the weights, in order. */
+  /** The commands that made the weights, in order. */
   commands: string[]
-  /** Optimiser steps of that training, and where it ran. */
+  /** Optimiser steps of the training, and where it ran. */
   steps: number
   machine: string
 }
@@ -27,7 +27,7 @@ export function isColdStartShipped(environment: BuiltInFamily, seed: number): bo
   return shippedSeeds[environment] === seed
 }
 
-/** Where the weights are, and what is said of them; dist/ has both in the same place. */
+/** Paths of the weights and of their description; dist/ has both in the same place. */
 export function shippedColdStartPaths(environment: BuiltInFamily): { weights: string; description: string } {
   const path = (file: string) => fileURLToPath(new URL(`./${environment}/${file}`, import.meta.url))
   return { weights: path('cold-start.safetensors'), description: path('cold-start.json') }
@@ -38,7 +38,7 @@ export async function readShippedColdStart(environment: BuiltInFamily): Promise<
   return JSON.parse((await readShipped(description)).toString('utf8')) as ShippedColdStart
 }
 
-/** The path of the weights, once they are known to be those that were shipped. */
+/** The path of the weights, after checking that they are those that were shipped. */
 export async function checkShippedWeights(
   { environment, sha256 }: ShippedColdStart,
   path = shippedColdStartPaths(environment).weights,
@@ -53,7 +53,7 @@ export async function checkShippedWeights(
 
 /**
  * The path of the weights that a family's policy has after the cold start, for `policy.loadWeights`; they come with hdpo for atlas
- * with seed 0. Rejects with ERR_COLD_START where there are none, or others.
+ * with seed 0. Rejects with ERR_COLD_START if there are none, or different ones.
  */
 export async function coldStartWeights(environment: BuiltInFamily): Promise<string> {
   return checkShippedWeights(await readShippedColdStart(environment))

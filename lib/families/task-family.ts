@@ -39,7 +39,7 @@ export interface TaskFamily extends TaskRewards {
 
 interface TaskFamilyDefinition {
   name: string
-  /** What the questions are about and the tools for them, e.g. 'on countries and arithmetic, with search and calculator'. */
+  /** The questions' subject and tools, e.g. 'on countries and arithmetic, with search and calculator'. */
   about: string
   questions: readonly CurriculumQuestion[]
   tools: Tool[]
@@ -76,7 +76,7 @@ export function createTaskFamily(definition: TaskFamilyDefinition): TaskFamily {
 
 /** What every family's create function takes. */
 export const familyShape = {
-  /** Decides what is taught, held out, asked and in which words. Default 0. */
+  /** Decides what is taught, held out and asked, and in which words. Default 0. */
   seed: seed.default(0),
   /** Share of each kind of question that RL never sees. Default 0.25. */
   heldOutShare: z.number().gt(0).lt(1).default(0.25),

@@ -4,7 +4,7 @@ import type { Country as RawCountry } from 'world-countries'
 import { HdpoError } from '../../core/errors.js'
 import { toAscii } from '../ascii.js'
 
-// Its ES module entry imports JSON without an import attribute, which Node refuses.
+// The package's ES module entry imports JSON without an import attribute, which Node refuses.
 const rawCountries = createRequire(import.meta.url)('world-countries') as RawCountry[]
 
 export const attributes = ['capital', 'region', 'currency', 'language', 'area'] as const
@@ -16,9 +16,9 @@ export interface Country {
   code: string
   /** Other names that people search by. */
   aliases: string[]
-  /** As fact sheets print it; attributes that the data set has nothing for are absent. */
+  /** Facts as the sheets print them; attributes without a value in the data set are absent. */
   facts: Partial<Record<Attribute, string>>
-  /** Square kilometres, where a whole number of at least 1 is known. */
+  /** Square kilometres, if a whole number of at least 1 is known. */
   area?: number
   /** Attributes with exactly one value, so that a question about one has exactly one answer. */
   askable: Attribute[]

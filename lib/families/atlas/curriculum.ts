@@ -12,7 +12,7 @@ import {
 import { type Country, countries } from './countries.js'
 import { type Comparison, comparisonQuestion, factQuestion } from './questions.js'
 
-// Operands of the arithmetic that is taught, both included.
+// Operands of the arithmetic that is taught, from `low` to `high` inclusive.
 const smallOperand = { low: 2, high: 9 }
 const largeQuestions = 600
 const comparisonsPerFamily = 150

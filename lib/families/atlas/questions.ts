@@ -1,4 +1,4 @@
-// The question families of atlas: what is asked, in which words, the right answer, and the tool calls that find it.
+// The question families of atlas: questions with their wordings, the right answers, and the tool calls that find them.
 import { HdpoError } from '../../core/errors.js'
 import type { ToolCall } from '../../policy/types.js'
 import { calculatorCall, type Question } from '../question.js'

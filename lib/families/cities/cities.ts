@@ -1,6 +1,6 @@
 // The second built-in task family: 1,500 of the world's cities (of 7,000 that the search engine knows) and the countries they
-// are in. Six times the facts of atlas, names that are alike, and questions whose second search can only be worded when the
-// first has answered.
+// are in. It has six times the facts of atlas, names that are alike, and questions whose second search can only be worded once
+// the first has been answered.
 import { z } from 'zod'
 import { InvalidOptionError } from '../../core/option-error.js'
 import { type OptionsOf, readOptions } from '../../core/options.js'
@@ -12,7 +12,7 @@ import { cities } from './data.js'
 import { citiesModel } from './model.js'
 import { search } from './search.js'
 
-// Fewer have too few namesakes and pairs to ask about.
+// Fewer cities have too few namesakes and pairs to ask about.
 const fewestCities = 1000
 
 export const citiesShape = {
@@ -36,7 +36,7 @@ export function createCities(options: CitiesOptions = {}): TaskFamily {
     tools: [search, calculator] as Tool[],
     tokenizer: new URL('./tokenizer.json', import.meta.url),
     model: citiesModel,
-    // More questions than atlas has: fewer copies of each teach as much, for what is alike among them is taught by all.
+    // There are more questions than in atlas, so fewer copies of each teach as much: all of them teach what they have in common.
     coldStart: { knowledgeCopies: 4, guessCopies: 3, directShare: 0.03, mistakeShare: 0.04 },
     seed,
     answerNoise,

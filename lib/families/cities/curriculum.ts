@@ -15,7 +15,7 @@ import {
 const askedPerFamily = 200
 const practisedPerFamily = 400
 
-/** Questions about `count` cities, half of which the cold start teaches, populations excepted: nobody knows them by heart. */
+/** Questions about `count` cities, half of which the cold start teaches, except for populations, which nobody knows by heart. */
 export function createCurriculum(seed: number, count: number, heldOutShare: number): CurriculumQuestion[] {
   const chosen = cities().slice(0, count)
   const taughtCities = new Set(

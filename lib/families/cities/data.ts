@@ -11,16 +11,16 @@ export const attributes = ['country', 'province', 'timezone', 'population'] as c
 export type Attribute = (typeof attributes)[number]
 
 export interface City {
-  /** Unique: of namesakes 'Springfield (Illinois)'. */
+  /** Unique; namesakes are named like 'Springfield (Illinois)'. */
   name: string
-  /** None: a city has one name here. What tells namesakes apart is in the facts. */
+  /** Empty: a city has one name here. The facts tell namesakes apart. */
   aliases: string[]
   facts: Record<Attribute, string>
   country: Country
   population: number
 }
 
-/** Those whose country, province and population the data set knows, the largest first. */
+/** The cities whose country, province and population are in the data set, the largest first. */
 export function cities(): readonly City[] {
   read ??= readCities()
   return read
@@ -50,7 +50,7 @@ function readCities(): City[] {
     country,
     population: raw.pop,
   }))
-  // Two of one name in one province cannot be told apart.
+  // Two cities of one name in one province cannot be told apart.
   const names = countOf(named.map(({ name }) => name))
   return named
     .filter(({ name }) => names.get(name) === 1)

@@ -1,4 +1,4 @@
-// The policy that cities is tuned for: atlas's, half as wide again, for six times the facts and names of two thousand words.
+// The policy that cities is tuned for: one and a half times as wide as atlas's, for six times the facts and names of two thousand words.
 import type { ModelConfig } from '../../native/types.js'
 
 export function citiesModel(vocabSize: number): ModelConfig {

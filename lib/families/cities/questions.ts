@@ -1,4 +1,4 @@
-// The question families of cities: what is asked, in which words, the right answer, and the tool calls that find it.
+// The question families of cities: questions with their wordings, the right answers, and the tool calls that find them.
 import type { ToolCall } from '../../policy/types.js'
 import { type Attribute as CountryAttribute, factOf } from '../atlas/countries.js'
 import { calculatorCall, type Question } from '../question.js'
@@ -21,7 +21,7 @@ export function cityQuestion(city: City, attribute: Attribute): Question {
   }
 }
 
-/** What is asked about a city's country: the second search can only be worded when the first has answered. */
+/** Attributes of a city's country that are asked about: the second search can only be worded once the first has been answered. */
 export const countryAttributes = ['capital', 'currency', 'region'] as const satisfies CountryAttribute[]
 type AskedOfCountry = (typeof countryAttributes)[number]
 
