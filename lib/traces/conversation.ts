@@ -1,4 +1,4 @@
-// A conversation from somewhere else, made into what supervised training takes.
+// Makes a conversation from elsewhere one that supervised training takes.
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import type { OptionsOf } from '../core/options.js'
@@ -6,23 +6,23 @@ import { hasAnswerTag, tagAnswer } from '../policy/calls/markup.js'
 import { splitThought } from '../policy/calls/thoughts.js'
 import type { Message, ToolDescription } from '../policy/types.js'
 
-/** As in trainer/supervised-trainer.ts. */
+/** The form of conversations in trainer/supervised-trainer.ts. */
 export interface ImportedConversation {
   messages: Message[]
-  /** Those that the assistant had, where the trace says so. */
+  /** The tools that the assistant had, if the trace says so. */
   tools?: ToolDescription[]
 }
 
 export const importShape = {
   /**
-   * 'add': what the last assistant message says, its thought apart, is put into <answer> tags where it has none, for that is where
-   * the rewards look for an answer, and what the policy is to learn. 'keep': as it was written. Default 'add'.
+   * 'add': the last assistant message, apart from its thought, is put into <answer> tags if it has none, because the rewards look
+   * for an answer in them and the policy has to learn them. 'keep': it stays as it was written. Default 'add'.
    */
   answerTags: z.enum(['add', 'keep']).default('add'),
 }
 export interface ImportOptions extends OptionsOf<typeof importShape> {}
 
-/** A conversation that cannot be trained on, with why. */
+/** A conversation that cannot be trained on, with the reason. */
 export class UnusableTrace extends HdpoError {
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_TRACE', message, options)
@@ -31,8 +31,8 @@ export class UnusableTrace extends HdpoError {
 }
 
 /**
- * Assistant messages side by side become one; what comes after the last assistant message is cut off. Throws an UnusableTrace
- * where nothing is left to learn from.
+ * Assistant messages side by side become one; what follows the last assistant message is cut off. Throws an UnusableTrace if
+ * nothing is left to learn from.
  */
 export function finishConversation(
   messages: readonly Message[],
@@ -46,13 +46,13 @@ export function finishConversation(
     throw new UnusableTrace('begins with an assistant message')
   const used = merged.slice(0, last + 1)
   const final = used[last] as Message
-  // Cut off in the middle: the results of its calls, and the answer, are missing.
+  // The trace was cut off in the middle: the results of its calls, and the answer, are missing.
   if (final.toolCalls?.length) throw new UnusableTrace('ends with a tool call that nothing came of')
   if (answerTags === 'add') used[last] = { ...final, content: withAnswerTags(final.content) }
   return { messages: used, ...(tools && tools.length > 0 && { tools: [...tools] }) }
 }
 
-/** Nothing inside a thought is an answer: the tags stand behind it, where rollouts look for them. */
+/** Nothing inside a thought is an answer, so the tags stand after it, where rollouts look for them. */
 function withAnswerTags(content: string): string {
   const { thought, said } = splitThought(content, 'unknown')
   if (hasAnswerTag(said)) return content

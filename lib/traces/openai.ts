@@ -1,5 +1,5 @@
-// Conversations in OpenAI's chat format, as people log and fine-tune with: { messages, tools? }. Written by many programs, so
-// read with leave: further keys say nothing here, legacy function calls and missing call ids are understood.
+// Conversations in OpenAI's chat format, in which people log and fine-tune: { messages, tools? }. Many programs write it, so
+// it is read leniently: further keys are ignored, legacy function calls and missing call ids are understood.
 
 import { isRecord } from '../core/is-record.js'
 import type { Message, ToolCall, ToolDescription } from '../policy/types.js'
@@ -89,7 +89,7 @@ function textOf(content: unknown, where: string): string {
     .join('')
 }
 
-/** A list, or JSON text of one: { type: 'function', function: { name, description, parameters } } or the part inside; undefined where none are given. */
+/** Tools { type: 'function', function: { name, description, parameters } }, or the part inside, as a list or its JSON text; undefined without any. */
 export function readTools(value: unknown): ToolDescription[] | undefined {
   const tools = parseIfText(value)
   if (!Array.isArray(tools)) return undefined

@@ -1,5 +1,5 @@
-// Spans of the Vercel AI SDK (experimental_telemetry): ai.prompt.messages, ai.response.text, ai.response.toolCalls and ai.prompt.tools of
-// the calls of a model, ai.generateText.doGenerate and ai.streamText.doStream. Their messages are the SDK's own, of versions 4 to 6.
+// Spans of the Vercel AI SDK (experimental_telemetry): ai.prompt.messages, ai.response.text, ai.response.toolCalls and ai.prompt.tools on
+// calls of a model, ai.generateText.doGenerate and ai.streamText.doStream. Messages have the SDK's own form, in versions 4 to 6.
 
 import { isRecord } from '../core/is-record.js'
 import type { Message, ToolCall, ToolDescription } from '../policy/types.js'
@@ -8,7 +8,7 @@ import { describe, parseArguments } from './json-value.js'
 import { readTools } from './openai.js'
 import { type Attributes, parseIfText } from './otlp-values.js'
 
-/** Undefined where there are none: the spans around the model's calls repeat them, without results. */
+/** The messages, undefined if there are none: the spans around the model's calls repeat them, without results. */
 export function fromAiSdkSpan(attributes: Attributes): Message[] | undefined {
   const given = attributes['ai.prompt.messages']
   if (given === undefined) return undefined
@@ -69,7 +69,7 @@ function readMessage(value: unknown, where: string): Message[] {
   }
 }
 
-/** Reasoning is left out: what another model thought is not what it said. */
+/** Reasoning is left out: another model's thoughts are not part of what it said. */
 function partText(part: unknown): string {
   if (!isRecord(part)) return ''
   if (part.type === 'text') return String(part.text ?? '')
@@ -91,7 +91,7 @@ function readResult(part: unknown, where: string): Message {
   return { role: 'tool', content: resultText(part.output ?? part.result), name: part.toolName }
 }
 
-/** What the model read: { type: 'text' | 'json' | 'content' | ..., value }, or in version 4 the result itself. */
+/** The result as the model read it: { type: 'text' | 'json' | 'content' | ..., value }, or in version 4 the result itself. */
 function resultText(output: unknown): string {
   if (!isRecord(output) || typeof output.type !== 'string' || !('value' in output)) return asText(output)
   if (output.type !== 'content') return asText(output.value)

@@ -1,4 +1,4 @@
-// Messages as span events, one event a message: gen_ai.user.message { content } and its like, gen_ai.choice { message }.
+// Messages as span events, one event per message: gen_ai.user.message { content } and its like, gen_ai.choice { message }.
 
 import { isRecord } from '../core/is-record.js'
 import type { Message } from '../policy/types.js'
@@ -12,7 +12,7 @@ const roles: Record<string, string> = {
   'gen_ai.tool.message': 'tool',
 }
 
-/** Undefined where no event is one of these. */
+/** The messages, undefined if no event is one of these. */
 export function fromEvents(
   events: readonly { name: string; attributes: Attributes }[],
 ): Message[] | undefined {

@@ -5,7 +5,7 @@ import type { Message } from '../policy/types.js'
 import { fromOpenAiMessages } from './openai.js'
 import type { Attributes } from './otlp-values.js'
 
-/** Undefined where there are none. */
+/** The messages, undefined if there are none. */
 export function fromFlatAttributes(attributes: Attributes): Message[] | undefined {
   const prompt = numbered(attributes, 'gen_ai.prompt.')
   const completion = numbered(attributes, 'gen_ai.completion.').slice(0, 1)

@@ -47,7 +47,7 @@ function readMessage(value: unknown, where: string, nameOfCall: Map<string, stri
   }
 }
 
-/** Reasoning is left out: what another model thought is not what it said. */
+/** Reasoning is left out: another model's thoughts are not part of what it said. */
 function partText(part: unknown): string {
   if (!isRecord(part)) return ''
   if (part.type === 'text' || part.type === undefined) return String(part.content ?? part.text ?? '')

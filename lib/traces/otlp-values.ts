@@ -4,7 +4,7 @@ import { isRecord } from '../core/is-record.js'
 export type Attributes = Record<string, unknown>
 
 export function readAttributes(value: unknown): Attributes {
-  // Some exporters write a mapping at once.
+  // Some exporters write a plain mapping instead of the list.
   if (isRecord(value)) return value
   if (!Array.isArray(value)) return {}
   return Object.fromEntries(
@@ -32,13 +32,13 @@ function readValue(value: unknown): unknown {
   }
 }
 
-/** Attributes that hold JSON as text, or structured where the exporter can. */
+/** The value of an attribute that holds JSON as text, or structured if the exporter can. */
 export function parseIfText(value: unknown): unknown {
   if (typeof value !== 'string') return value
   try {
     return JSON.parse(value)
   } catch {
-    // Plain text, which is a value as well.
+    // Plain text is a value as well.
     return value
   }
 }

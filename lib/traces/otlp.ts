@@ -1,10 +1,10 @@
-// OpenTelemetry traces of GenAI calls, as a collector exports them (OTLP JSON), made into conversations. Read are, of a span:
+// OpenTelemetry traces of GenAI calls, as a collector exports them (OTLP JSON), made into conversations. From a span these are read:
 //   1. gen_ai.input.messages, gen_ai.output.messages, gen_ai.system_instructions and gen_ai.tool.definitions, as attributes
 //      of the span or of an event of it (the current semantic conventions),
-//   2. gen_ai.system.message, .user.message, .assistant.message, .tool.message and gen_ai.choice events (those before),
+//   2. gen_ai.system.message, .user.message, .assistant.message, .tool.message and gen_ai.choice events (the older conventions),
 //   3. gen_ai.prompt.0.role, gen_ai.completion.0.content and so on (OpenLLMetry),
 //   4. ai.prompt.messages, ai.response.text and so on (Vercel AI SDK).
-// An agent's spans repeat the conversation so far: only the longest of each is kept.
+// An agent's spans repeat the conversation so far: only the longest version of each conversation is kept.
 
 import { isRecord } from '../core/is-record.js'
 import type { Message, ToolDescription } from '../policy/types.js'
@@ -23,20 +23,20 @@ import { type Attributes, readAttributes } from './otlp-values.js'
 
 interface TraceImport {
   conversations: ImportedConversation[]
-  /** Spans that hold messages but no conversation to train on, with why. */
+  /** Spans that hold messages but no conversation to train on, with the reason. */
   skipped: { span: string; reason: string }[]
 }
 
 interface SpanConversation {
   span: string
   trace: string
-  /** Nanoseconds since 1970; text sorts as the number does, lengths being equal. */
+  /** Nanoseconds since 1970, as text: all have the same length, so that they sort as numbers do. */
   start: string
   messages: Message[]
   tools: ToolDescription[] | undefined
 }
 
-/** `exports`: what a collector wrote, each { resourceSpans: [...] }. */
+/** `exports`: the exports of a collector, each { resourceSpans: [...] }. */
 export function fromOtlp(exports: readonly unknown[], options: ImportOptions = {}): TraceImport {
   const skipped: TraceImport['skipped'] = []
   const found = exports.flatMap(spansOf).flatMap((span) => {
@@ -81,7 +81,7 @@ function readSpan(span: Record<string, unknown>): SpanConversation | undefined {
     name: String(event.name),
     attributes: readAttributes(event.attributes),
   }))
-  // Content may be on the span or, where spans are to stay small, on one event of it.
+  // Content may be on the span or, to keep spans small, on one of its events.
   const sources = [attributes, ...events.map((event) => event.attributes)]
   const messages =
     readParts(sources) ?? fromEvents(events) ?? fromFlatAttributes(attributes) ?? fromAiSdkSpan(attributes)
@@ -108,7 +108,7 @@ function readParts(sources: readonly Attributes[]): Message[] | undefined {
   ]
 }
 
-/** In order of their starts, without those that a later one of the same trace begins with. */
+/** Conversations in order of their starts, without those that another one of the same trace begins with. */
 function longestOnly(found: readonly SpanConversation[]): SpanConversation[] {
   const sorted = [...found].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0))
   const texts = sorted.map(({ messages }) => messages.map((message) => JSON.stringify(message)))

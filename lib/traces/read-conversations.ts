@@ -1,4 +1,4 @@
-// Conversations for supervised training out of files: hdpo's own, OpenAI's format, OpenTelemetry exports.
+// Reads conversations for supervised training from files: hdpo's own format, OpenAI's, OpenTelemetry exports.
 
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
@@ -21,7 +21,7 @@ export type ConversationFormat = (typeof conversationFormats)[number]
 export const readConversationsShape = {
   ...importShape,
   /**
-   * 'hdpo': { messages } as they are, with toolCalls. 'auto': OTLP where there are resourceSpans, OpenAI's where a message has
+   * 'hdpo': { messages } as they are, with toolCalls. 'auto': OTLP if there are resourceSpans, OpenAI's if a message has
    * tool_calls, a tool_call_id or content in parts, else hdpo's. Default 'auto'.
    */
   format: z.enum(conversationFormats).default('auto'),
@@ -33,11 +33,11 @@ export interface ReadConversationsOptions extends OptionsOf<typeof readConversat
 
 export interface ReadConversations {
   conversations: ImportedConversation[]
-  /** What was imported and cannot be trained on: where it is, and why. Conversations of hdpo's own format throw instead. */
+  /** Imported conversations that cannot be trained on: where they are, and why. Those in hdpo's own format throw instead. */
   skipped: { where: string; reason: string }[]
 }
 
-/** From a .jsonl, .ndjson, .parquet or .json file (an OTLP export, or a list), or a folder of the first three. */
+/** Reads a .jsonl, .ndjson, .parquet or .json file (an OTLP export, or a list), or a folder of the first three. */
 export async function readConversations(
   path: string,
   given: ReadConversationsOptions = {},
