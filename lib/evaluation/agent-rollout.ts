@@ -1,4 +1,4 @@
-// One rollout of somebody's own agent, with its own tools: a function that is asked and says what it did.
+// One rollout of a user's own agent, with its own tools: a function that answers a task and reports what it did.
 import { HdpoError } from '../core/errors.js'
 import { messageOf } from '../core/message-of.js'
 import { type Agent, type ReadAgentResult, readAgentResult } from '../rollout/agent.js'
@@ -6,8 +6,8 @@ import type { Task } from '../rollout/types.js'
 import { type PlayedRollout, playedRollout } from './played-rollout.js'
 
 /**
- * An agent that throws makes a rollout with `failure`, which is left ungraded. One whose result has another form, or that calls a
- * tool though it was told not to, rejects with ERR_AGENT: its numbers would mean nothing.
+ * If the agent throws, the rollout has `failure` and is left ungraded. If its result has the wrong form, or it calls a tool
+ * although it was told not to, this rejects with ERR_AGENT: its numbers would mean nothing.
  */
 export async function agentRollout(
   agent: Agent,

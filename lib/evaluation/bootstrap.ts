@@ -1,5 +1,5 @@
-// How far a statistic would spread over samples like the one at hand: it is taken of samples drawn again, with replacement, from
-// the sample's own items.
+// How far a statistic would spread over samples like the one at hand: it is computed on samples that are drawn, with replacement,
+// from the sample's own items.
 import { Random } from '../core/random.js'
 
 const resamples = 2000
@@ -16,7 +16,7 @@ export function bootstrapInterval<Item>(
   return { low: quantile(drawn, 0.025), high: quantile(drawn, 0.975) }
 }
 
-/** The nearest rank of sorted values, of which infinite ones may be some. */
+/** The nearest-rank quantile of sorted values, some of which may be infinite. */
 export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] as number
 }

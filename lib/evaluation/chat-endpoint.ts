@@ -8,11 +8,11 @@ import { retryShape } from '../http/retry-options.js'
 import type { ToolDescription } from '../policy/types.js'
 
 export const chatEndpointShape = {
-  /** 'https://api.openai.com/v1': what comes before /chat/completions. */
+  /** The address before /chat/completions: 'https://api.openai.com/v1'. */
   baseURL: webAddress,
   /** The name of the model, as the API knows it. */
   model: text,
-  /** Sent as the bearer token. Default: none is. */
+  /** Sent as the bearer token. Default: no token is sent. */
   key: secret.optional(),
   /** Fields of every request besides model, messages and tools, e.g. { temperature: 0, max_tokens: 500 }. */
   body: z.record(z.string(), z.unknown()).readonly().optional(),
@@ -22,7 +22,7 @@ export const chatEndpointShape = {
 const chatEndpointOptions = z.strictObject(chatEndpointShape)
 interface ChatEndpointOptions extends OptionsOf<typeof chatEndpointShape> {}
 
-/** As the API has them. */
+/** A message in the API's form. */
 export interface WireMessage {
   role: string
   content: string | null
@@ -39,7 +39,7 @@ export interface WireToolCall {
 export interface ChatReply {
   content: string
   toolCalls: WireToolCall[]
-  /** 'length' where the reply was cut off. */
+  /** 'length' if the reply was cut off. */
   finishReason: string
   promptTokens: number
   completionTokens: number

@@ -17,16 +17,16 @@ interface EndpointRolloutOptions {
   task: Task
   tools: readonly Tool[]
   id: string
-  /** maxTurns, toolChoice, toolTimeout, toolConcurrency, maxObservationCharacters; sampling is the endpoint's. */
+  /** maxTurns, toolChoice, toolTimeout, toolConcurrency and maxObservationCharacters; the endpoint decides how it samples. */
   rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>
-  /** Before the task's messages. */
+  /** A system message before the task's messages. */
   system?: string
   signal: AbortSignal
 }
 
 /**
- * A request that fails for good makes a rollout with `failure`: it says nothing about the model and is left ungraded. One that
- * no other request could survive either (a wrong key, model or address) rejects with ERR_ENDPOINT.
+ * If a request fails for good, the rollout has `failure`: it says nothing about the model and is left ungraded. If every other
+ * request would fail too (a wrong key, model or address), this rejects with ERR_ENDPOINT.
  */
 export async function endpointRollout(options: EndpointRolloutOptions): Promise<PlayedRollout> {
   return new EndpointRollout(options).play()
@@ -72,7 +72,7 @@ class EndpointRollout {
   async #playTurn(): Promise<PlayedRollout['end'] | undefined> {
     const { endpoint, tools, signal } = this.options
     const { toolChoice, maxTurns } = this.#settings
-    // 'required' is about the first turn, as in rollouts of a policy.
+    // 'required' holds for the first turn, as in rollouts of a policy.
     const choice = toolChoice === 'required' && this.#turns > 0 ? 'auto' : toolChoice
     const reply = await endpoint.complete(this.#wire, tools, choice, signal)
     this.#turns++
@@ -82,7 +82,7 @@ class EndpointRollout {
     if (reply.toolCalls.length === 0) return reply.finishReason === 'length' ? 'tokens' : 'answer'
     if (this.#turns === maxTurns) return 'turns'
     this.#observe(reply.toolCalls, records)
-    // Scripted endpoints answer at once: the rest of the process gets its turn.
+    // Scripted endpoints answer at once: this gives the rest of the process its turn.
     await sleep(0)
     return undefined
   }
@@ -146,7 +146,7 @@ function parseCall({ function: { name, arguments: text } }: WireToolCall): Parse
   return 'problem' in read ? malformed(text, read.problem) : { kind: 'call', name, arguments: read.value }
 }
 
-/** Calls that a task's messages hold have no ids of their own: results follow their calls in order. */
+/** Calls in a task's messages have no ids of their own: results follow their calls in order. */
 function toWire(messages: readonly Message[]): WireMessage[] {
   let calls = 0
   let results = 0

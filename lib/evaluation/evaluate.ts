@@ -1,4 +1,4 @@
-// Rollouts without training: accuracy and calls on a set of tasks, and what the policy knows without tools.
+// Rollouts without training: they measure accuracy and calls on a set of tasks, and what the policy knows without tools.
 import { z } from 'zod'
 import { mapConcurrent } from '../core/map-concurrent.js'
 import {
@@ -27,7 +27,7 @@ import { type GradedMetrics, gradedMetrics, mean } from './metrics.js'
 export const evaluateShape = {
   /** What is evaluated; this or `play` is given. */
   policy: instance<RolloutPolicy>('a policy').optional(),
-  /** Plays `size` rollouts of a task, in order: whatever is evaluated that is no policy of this process. */
+  /** Plays `size` rollouts of a task, in order, to evaluate anything but a policy of this process. */
   play: callback<(task: Task, options: GroupOptions) => Promise<Rollout[]>>().optional(),
   /** What is asked. */
   tasks: list<Task>(),
@@ -63,7 +63,7 @@ export interface EvaluateOptions extends OptionsOf<typeof evaluateShape> {}
 /** Rollouts are not grouped for training here, so nothing qualifies. */
 export interface EvaluationSummary extends Omit<GradedMetrics, 'qualifyingGroups' | 'qualifyingRatio'> {
   questions: number
-  /** Mean seconds that a rollout's calls took. Measured by the clock: not in the metrics of a training step. */
+  /** Mean seconds that a rollout's calls took. The clock differs from run to run, so the metrics of a training step leave it out. */
   toolSecondsPerRollout?: number
   /** Share of rollouts on known questions that call a tool; undefined where none was asked. */
   redundantCallRate?: number
@@ -120,7 +120,7 @@ function playerOf({
 }
 
 const { knowledge: _, ...unmeasured } = evaluateShape
-/** As evaluate's, but that a question is asked 8 times by default. */
+/** The options of evaluate, except that a question is asked 8 times by default. */
 export const measureKnownShape = {
   ...unmeasured,
   /** Rollouts of each task, with tools off. Default 8. */
@@ -141,7 +141,7 @@ export async function measureKnown(given: MeasureKnownOptions): Promise<Knowledg
   return toKnowledge({ samples, rightShare })
 }
 
-/** One list of graded rollouts a question. */
+/** `groups`: one list of graded rollouts per question. */
 export function summarize(
   groups: readonly (readonly ScoredRollout[])[],
   knowledge?: Knowledge,

@@ -1,4 +1,4 @@
-// Measures of an evaluation with confidence intervals. Rollouts of one question are alike, so questions are what is resampled.
+// Measures of an evaluation with confidence intervals. Rollouts of one question are alike, so questions are resampled, not rollouts.
 import { bootstrapInterval } from './bootstrap.js'
 
 /** A ratio of sums over questions: right rollouts to rollouts, calls to right answers ... */
@@ -9,7 +9,7 @@ export interface QuestionSums {
 
 export interface Interval {
   value: number
-  /** 95%. */
+  /** Bounds of the 95% interval. */
   low: number
   high: number
 }
@@ -17,8 +17,8 @@ export interface Interval {
 const z95 = 1.959964
 
 /**
- * `share`: the ratio is one of 0 to 1. Where all questions agree, resampling them shows no spread: then it is Wilson's interval for
- * as many independent draws as there are questions. Undefined where the denominator is 0.
+ * `share`: the ratio is from 0 to 1. If all questions agree, resampling them shows no spread: the interval is then Wilson's for as
+ * many independent draws as there are questions. Undefined if the denominator is 0.
  */
 export function ratioInterval(
   sums: readonly QuestionSums[],
@@ -28,12 +28,12 @@ export function ratioInterval(
   const value = ratio(counted)
   if (value === undefined) return undefined
   if (share && (value <= 0 || value >= 1)) return { value, ...wilson(value, counted.length) }
-  // No right answer in a resample: calls for each are without bound.
+  // Without a right answer in a resample, the calls per right answer are infinite.
   const ofSample = (drawn: readonly QuestionSums[]) => ratio(drawn) ?? Number.POSITIVE_INFINITY
   return { value, ...bootstrapInterval(counted, ofSample, 'bootstrap over questions') }
 }
 
-/** 95%, of a share seen in `draws` independent draws (Wilson 1927). */
+/** 95% interval of a share seen in `draws` independent draws (Wilson 1927). */
 export function wilson(share: number, draws: number): { low: number; high: number } {
   const square = z95 ** 2 / draws
   const middle = (share + square / 2) / (1 + square)

@@ -1,4 +1,4 @@
-// What a policy knows without tools, as a file keeps it, and the questions that curves over steps ask.
+// What a policy knows without tools, also in the form in which files keep it, and the questions for curves over steps.
 import type { Task } from '../rollout/types.js'
 
 /** Knowledge as JSON. */
@@ -25,8 +25,8 @@ export function curveTasks(tasks: readonly Task[], knowledge: Knowledge, limit: 
 }
 
 /**
- * What a policy knows without tools, by task id. Tasks answered right in some samples only are in neither
- * set; one that any rollout of was not graded is not in rightShare either.
+ * What a policy knows without tools, by task id. Tasks answered right only in some samples are in neither set;
+ * tasks with a rollout that was not graded are not in rightShare either.
  */
 export interface Knowledge {
   /** Right in every sample. */

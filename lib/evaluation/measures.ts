@@ -15,7 +15,7 @@ interface TokenPrices {
 
 export interface EvaluationMeasures {
   accuracy?: Interval
-  /** Rollouts that call a tool. */
+  /** Share of rollouts that call a tool. */
   callShare?: Interval
   callsPerRollout?: Interval
   callsPerRightAnswer?: Interval
@@ -33,13 +33,13 @@ export interface EvaluationMeasures {
   /** Tokens of a rollout, as the endpoint or agent reports them. */
   promptTokensPerRollout?: Interval
   completionTokensPerRollout?: Interval
-  /** With prices. */
+  /** Only if prices are given. */
   tokenCostPerRollout?: Interval
   tokenCostPerRightAnswer?: Interval
 }
 
 interface MeasureOptions {
-  /** One list a question. */
+  /** One list per question. */
   groups: readonly (readonly ScoredRollout[])[]
   knowledge?: Knowledge
   prices?: TokenPrices
@@ -65,7 +65,7 @@ export function measureEvaluation({ groups, knowledge, prices }: MeasureOptions)
   })
 }
 
-/** Seconds of the median and the slowest rollouts; undefined of a policy, whose rollouts run together. */
+/** Seconds of the median and the slowest rollouts; undefined for a policy, whose rollouts run together. */
 export function latencyQuantiles(
   groups: readonly (readonly ScoredRollout[])[],
 ): { median: number; percentile95: number } | undefined {

@@ -1,4 +1,4 @@
-// What rollouts did, as a line of metrics says it: rates and shares are 0 to 1.
+// Metrics of rollouts that have been graded; rates and shares are 0 to 1.
 
 import { isCorrect } from '../rewards/score.js'
 import { type RolloutMetrics, rolloutMetrics } from '../rollout/metrics.js'
@@ -6,20 +6,20 @@ import type { ScoredRollout, UngradedRollout } from '../rollout/types.js'
 
 /** What all rollouts of a step did, and the rewards and accuracy of those that were graded. */
 export interface GradedMetrics extends RolloutMetrics {
-  /** Rollouts that the reward could not grade; in no group. */
+  /** Rollouts that the reward could not grade; they are in no group. */
   ungradedRollouts: number
   /** Share of rollouts with the right answer. */
   accuracy: number
-  /** Share whose markup is whole and that answer exactly once. */
+  /** Share of rollouts with well-formed markup and exactly one answer. */
   format: number
   accuracyReward: number
-  /** Share of groups with two right rollouts or more: those that train efficiency. */
+  /** Share of groups with at least two right rollouts, which are those that train efficiency. */
   qualifyingGroups: number
-  /** Share of rollouts that are right in such a group: those that can have an efficiency advantage. */
+  /** Share of rollouts that are right in such a group, which are those that can have an efficiency advantage. */
   qualifyingRatio: number
 }
 
-/** 0 of nothing, so that an empty step stays readable. */
+/** The mean of an empty list is 0, so that an empty step stays readable. */
 export function mean<Item>(items: readonly Item[], value: (item: Item) => number): number {
   return items.length === 0 ? 0 : items.reduce((sum, item) => sum + value(item), 0) / items.length
 }
@@ -28,7 +28,7 @@ function rightRollouts(group: readonly ScoredRollout[]): number {
   return group.filter(isCorrect).length
 }
 
-/** Groups hold what was graded. */
+/** `groups` hold the rollouts that were graded. */
 export function gradedMetrics(
   groups: readonly (readonly ScoredRollout[])[],
   ungraded: readonly UngradedRollout[] = [],

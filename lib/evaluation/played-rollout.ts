@@ -1,4 +1,4 @@
-// Rollouts that were played by text, not by tokens: what an evaluation needs of them, and nothing that could be trained on.
+// Rollouts that are known as text, not as tokens: they have what an evaluation needs, and nothing that could be trained on.
 import { findAnswers, isWellFormed } from '../policy/calls/markup.js'
 import { splitThought } from '../policy/calls/thoughts.js'
 import type { Rollout } from '../rollout/types.js'
@@ -6,7 +6,7 @@ import type { Rollout } from '../rollout/types.js'
 export interface PlayedRollout extends Rollout {
   /** Wall clock from the question to the answer. */
   latencySeconds: number
-  /** As whoever answered reports them; 0 where nothing is reported. */
+  /** Tokens as the endpoint or agent reports them; 0 if it reports nothing. */
   usage: { promptTokens: number; completionTokens: number }
 }
 
@@ -26,8 +26,8 @@ type Played = Pick<
 >
 
 /**
- * `lastText` is the last turn's. The answer is inside the <answer> tags of what follows its thought, or all of that where it has
- * none; a thought that does not end has no answer.
+ * `lastText` is the text of the last turn. The answer is inside the <answer> tags after its thought, or all the text after the
+ * thought if there are no tags; a thought that does not end has no answer.
  */
 export function playedRollout(played: Played, lastText: string): PlayedRollout {
   const { said } = splitThought(lastText, 'unknown')
