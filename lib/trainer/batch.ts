@@ -1,4 +1,4 @@
-// Sequences laid end to end for one optimiser step (shapes: PackedSequences in native.ts).
+// Sequences laid end to end for one optimiser step (shapes: PackedSequences in native/types.ts).
 import { HdpoError } from '../core/errors.js'
 import type { PackedSequences, PolicyBatch } from '../native/types.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
@@ -15,8 +15,8 @@ export interface MaskedSequence {
 }
 
 /**
- * Sequences in the order given, those of one rollout side by side; referenceLogprobs are added by the trainer where
- * the KL term is on.
+ * Sequences in the order given, those of one rollout side by side; the trainer adds referenceLogprobs if the KL term
+ * is on.
  */
 export function packPolicyBatch(rollouts: readonly AdvantagedRollout[]): PolicyBatch {
   const sequences = rollouts.flatMap((rollout) =>

@@ -1,5 +1,5 @@
-// Every prompt of a run rendered before the first step: a template that fails on one, or one that leaves no room for a reply, is
-// said at once and not after hours.
+// Renders every prompt of a run before the first step: a template that fails on one, or a prompt that leaves no room for a reply,
+// is reported at once and not after hours.
 import { setImmediate } from 'node:timers/promises'
 import { HdpoError } from '../core/errors.js'
 import type { RolloutPolicy } from '../policy/types.js'
@@ -18,7 +18,7 @@ interface PromptCheck {
   signal?: AbortSignal | undefined
 }
 
-/** Prompts between two looks at what else the process has to do. */
+/** Prompts rendered before the event loop gets its turn. */
 const atOnce = 64
 
 export async function checkPrompts({

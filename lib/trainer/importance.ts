@@ -1,6 +1,6 @@
-// Rollouts that another model sampled than the one that is trained: the same weights read in int8 or bfloat16 (engine option
-// generationPrecision). Each token's loss is weighted with w = min(cap, exp(logprob of the trained model before the step - logprob
-// while sampling)), truncated importance sampling, and the policy ratio is taken against the trained model:
+// Corrects for rollouts that were sampled by another model than the trained one: the same weights read in int8 or bfloat16 (engine
+// option generationPrecision). By truncated importance sampling each token's loss is weighted with w = min(cap, exp(logprob of the
+// trained model before the step - logprob while sampling)), and the policy ratio is taken against the trained model:
 //   L = mean of w * l(exp(logprob - logprob of the trained model before the step), A)
 import type { PolicyBatch } from '../native/types.js'
 

@@ -1,4 +1,4 @@
-// What a step says about itself: one object a step, a line of metrics.jsonl. Rates and shares are 0 to 1.
+// The metrics of a step: one object per step, a line of metrics.jsonl. Rates and shares are 0 to 1.
 
 import { HdpoError } from '../core/errors.js'
 import type { EvaluationSummary } from '../evaluation/evaluate.js'
@@ -12,7 +12,7 @@ export interface LossMetrics {
   accuracyLoss: number
   efficiencyLoss: number
   kl: number
-  /** Over pushed tokens. */
+  /** Mean over pushed tokens. */
   entropy: number
   clippedLow: number
   clippedHigh: number
@@ -21,7 +21,7 @@ export interface LossMetrics {
   /** Largest |logprob while training - logprob while sampling| over pushed tokens before the step's first update. */
   logprobDifference: number
   trainedTokens: number
-  /** Trained tokens of rollouts whose loss has a gradient; the others' are not computed. */
+  /** Trained tokens of rollouts whose loss has a gradient; those of other rollouts are not computed. */
   pushedTokens: number
   tokens: number
 }
@@ -33,10 +33,10 @@ export interface PhaseSeconds {
   evaluate: number
 }
 
-/** Standard deviations over all graded rollouts: how much a channel finds to tell apart. */
+/** Standard deviations over all graded rollouts: how much a channel's advantages differ. */
 export interface AdvantageSpread {
   accuracyAdvantageSpread: number
-  /** 0 where no group has two right rollouts that cost differently. */
+  /** 0 if no group has two right rollouts that cost differently. */
   efficiencyAdvantageSpread: number
 }
 
@@ -53,11 +53,11 @@ export interface StepMetrics extends GradedMetrics, AdvantageSpread, LossMetrics
   /** Share of the rollout phase in which the engine had nothing to do: all rollouts waited on tools, an agent or the reward. */
   engineIdleShare: number
   seconds: PhaseSeconds
-  /** With importanceCap. */
+  /** Only with importanceCap. */
   drift?: RolloutDrift
-  /** On the steps that evaluate. */
+  /** Only on steps that evaluate. */
   evaluation?: EvaluationSummary
-  /** What the answer reward says about its own work in this process so far: a judge's requests, agreement. */
+  /** The answer reward's report on its work in this process so far: a judge's requests, agreement. */
   reward?: Record<string, number>
 }
 
@@ -102,8 +102,8 @@ export const noLoss: LossMetrics = {
 }
 
 /**
- * One step's numbers out of those of its updates: means weighted by trained tokens, entropy's by pushed ones, the first
- * update's logprobDifference.
+ * One step's numbers from those of its updates: means are weighted by trained tokens, that of entropy by pushed tokens;
+ * logprobDifference is the first update's.
  */
 export function lossMetrics(updates: readonly StepResult[]): LossMetrics {
   const [first] = updates

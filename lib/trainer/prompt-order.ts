@@ -27,7 +27,7 @@ export class PromptOrder {
     return Array.from({ length: size }, (_, offset) => this.at(start + offset))
   }
 
-  /** Epoch (from 0) that the last example of `step` belongs to. */
+  /** Epoch (counted from 0) of the last example of `step`. */
   epoch(step: number, size: number): number {
     return Math.floor((step * size - 1) / this.examples)
   }

@@ -1,8 +1,8 @@
 // Training on rollouts that were recorded earlier, by `hdpo serve --output` or in the rollouts/ of a run folder: off-policy, corrected
-// for what has changed since. The loss takes the ratio of each token against the logprob that it was recorded with,
+// for changes of the policy since then. The loss takes the ratio of each token against the logprob that it was recorded with,
 //   ratio = exp(logprob now - logprob recorded),
-// which is its importance weight, clipped as always. That holds near the policy that sampled: rollouts that it has moved too far
-// from are left ungraded, and say so.
+// which is its importance weight, clipped as always. That is valid near the policy that sampled: rollouts that the policy has moved
+// too far from are left ungraded, with the reason.
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { count, instance, positive } from '../core/option-kinds.js'
@@ -15,7 +15,7 @@ import { type TaskList, taskAt, taskList } from '../tasks/task-list.js'
 import { packSequences } from './batch.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
-/** What a config file may say too. */
+/** Options that a config file may set too. */
 export const recordedShape = {
   /** A rollouts.jsonl, a folder of JSONL files, or several. */
   path: z.union([z.string(), z.array(z.string()).min(1)]),
@@ -28,27 +28,27 @@ export const recordedRolloutsShape = {
   ...recordedShape,
   /** The policy that is trained. */
   policy: instance<TrainablePolicy>('a policy'),
-  /** What the rollouts are of, by id, for rewards that compare answers. Default: their ids and first messages, without answers. */
+  /** The tasks of the rollouts, by id, for rewards that compare answers. Default: their ids and first messages, without answers. */
   tasks: taskList.optional(),
-  /** Rollouts of one task that are compared with each other at most; more make another group. */
+  /** The most rollouts of one task that are compared with each other; further ones make another group. */
   groupSize: count,
 }
 const recordedOptions = z.strictObject(recordedRolloutsShape)
 export interface RecordedRolloutsOptions extends OptionsOf<typeof recordedRolloutsShape> {}
 
 export interface RecordedRollouts {
-  /** One for each group. */
+  /** One task per group. */
   tasks: Task[]
   runGroup: RunGroup
   /** Rollouts that are in a group. */
   count: number
-  /** Rollouts that are in none, by why. */
+  /** Number of rollouts in no group, by reason. */
   leftOut: { redacted: number; abandoned: number; alone: number }
 }
 
 const values = z.array(z.number())
 const sequence = { tokens: z.array(z.int().min(0)), mask: z.array(z.literal([0, 1])), logprobs: values }
-/** What a rollout has. Rewards and advantages of a run folder are left behind: they are made anew. */
+/** The fields of a rollout that are read. Rewards and advantages from a run folder are dropped: they are computed anew. */
 const lineSchema = z.object({
   id: z.string(),
   taskId: z.string(),
@@ -67,7 +67,7 @@ const lineSchema = z.object({
   sampling: z.array(z.looseObject({ temperature: z.number() })).exactOptional(),
 })
 
-/** Reads all of them into memory; rejects with ERR_RECORDED, naming file and line, where one is no rollout of this policy. */
+/** Reads all rollouts into memory; rejects with ERR_RECORDED, naming file and line, if one is no rollout of this policy. */
 export async function recordedRollouts(given: RecordedRolloutsOptions): Promise<RecordedRollouts> {
   const options = readOptions(recordedOptions, given)
   const { policy, staleness, groupSize } = options
@@ -78,7 +78,7 @@ export async function recordedRollouts(given: RecordedRolloutsOptions): Promise<
   for (const [taskId, rollouts] of byTask) {
     for (let start = 0; start < rollouts.length; start += groupSize) {
       const group = rollouts.slice(start, start + groupSize)
-      // Nothing to be compared with: its advantages would be 0.
+      // A rollout alone has nothing to be compared with: its advantages would be 0.
       if (group.length < 2) {
         leftOut.alone += group.length
         continue
@@ -163,7 +163,7 @@ function typedArrays(arrays: { tokens: number[]; mask: number[]; logprobs: numbe
   }
 }
 
-/** The rollout, or the reason why it must not be trained on as its `failure`. */
+/** The rollout; if it must not be trained on, with the reason as its `failure`. */
 async function checked(
   rollout: Rollout,
   policy: TrainablePolicy,

@@ -1,4 +1,4 @@
-// What both trainers share: take a step, record it, save when due, go on where an earlier process stopped.
+// What both trainers share: take steps, record them, save when due, go on where an earlier process stopped.
 import { basename, join, resolve } from 'node:path'
 import { redactValue } from '../core/secrets.js'
 import { LoggerQueue } from '../loggers/logger-queue.js'
@@ -13,20 +13,20 @@ import { SkipGuard } from './skip-guard.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface RunOptions {
-  /** Aborting finishes the running step, saves and ends the loop. */
+  /** Aborting it finishes the running step, saves and ends the loop. */
   signal?: AbortSignal
   /**
-   * Go on from the run folder's newest whole checkpoint. Default false: a folder that holds a run is refused.
+   * Go on from the run folder's newest complete checkpoint. Default false: a folder that holds a run is refused.
    */
   resume?: boolean
 }
 
-/** Where a run stands; a step moves `position` on. */
+/** Where a run stands; each step advances `position`. */
 export interface Progress {
   /** Supervised runs: examples taken so far. */
   position: number
   readonly skips: SkipGuard
-  /** Something worth knowing that does not stop the run. */
+  /** Reports something worth knowing that does not stop the run. */
   readonly warn: (message: string) => void
 }
 
@@ -41,9 +41,9 @@ interface LoopOptions<Step extends RecordedStep> {
   kind: RunState['kind']
   policy: TrainablePolicy
   steps: number
-  /** What a resumed run may not change, besides what the policy says of itself. */
+  /** What a resumed run may not change, besides the policy's own identity. */
   identity: RunIdentity
-  /** Kept as config.yaml. Absent: the identity. */
+  /** Kept as config.yaml. Default: the identity. */
   config?: unknown
   output: string
   checkpointEvery: number
@@ -51,16 +51,16 @@ interface LoopOptions<Step extends RecordedStep> {
   maxSkippedSteps: number
   onWarning: (message: string) => void
   loggers: readonly RunLogger[]
-  /** Keep run.sqlite up to date meanwhile. */
+  /** Keep run.sqlite up to date during the run. */
   index: boolean
-  /** Before the weights of a checkpoint are loaded. */
+  /** Called before the weights of a checkpoint are loaded. */
   prepare?: (folder: RunFolder) => Promise<void>
   takeStep: (step: number, progress: Progress) => Promise<Step>
   /** Lines of rollouts/step-<N>.jsonl. */
   describeRollouts?: (step: Step) => object[]
 }
 
-/** Where a step is written down. */
+/** Where steps are recorded. */
 interface Records {
   folder: RunFolder
   loggers: LoggerQueue
@@ -127,8 +127,8 @@ async function* takeSteps<Step extends RecordedStep>(
   let savedAt = step
   let lastGood = folder.resumedFrom?.folder
   const save = async () => {
-    // After a skipped step nobody knows yet whether the weights are sound; the next good step tells, and
-    // saves.
+    // After a skipped step it is not known whether the weights are sound; the next good step shows it, and is
+    // saved.
     if (skips.state.inARow > 0 || savedAt === step) return
     const checkpoint = await folder.saveCheckpoint(step, (path) =>
       writeCheckpoint(options, path, step, progress),
@@ -149,7 +149,7 @@ async function* takeSteps<Step extends RecordedStep>(
     if (step - savedAt >= checkpointEvery || step === steps || signal?.aborted) await save()
     yield savedAt === step && lastGood !== undefined ? { ...taken, checkpoint: lastGood } : taken
   }
-  // Interrupted while the caller held the last step.
+  // The run was interrupted while the caller held the last step.
   await save()
   return step
 }

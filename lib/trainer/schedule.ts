@@ -11,7 +11,7 @@ export const trainerOptimizerShape = {
   ...optimizerShape,
   /** The learning rate at the peak. */
   learningRate: positive.max(1),
-  /** How the learning rate goes on after the warm-up. Default 'constant'. */
+  /** The learning rate after the warm-up. Default 'constant'. */
   schedule: z.enum(scheduleNames).default('constant'),
   /** Steps until the peak; step 1 takes 1 / warmupSteps of it. Default 0. */
   warmupSteps: z.int().min(0).default(0),
@@ -34,7 +34,7 @@ export function learningRateAt(step: number, steps: number, options: ResolvedTra
   return learningRate * share
 }
 
-/** What the native optimiser takes at `step`. */
+/** The options of the native optimiser at `step`. */
 export function optimizerAt(
   step: number,
   steps: number,

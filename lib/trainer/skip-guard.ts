@@ -47,7 +47,7 @@ export class SkipGuard {
     return { inARow: this.#inARow, total: this.#total }
   }
 
-  /** What to throw once `exhausted`. */
+  /** The error to throw once `exhausted`. */
   error(step: number, lastGood: string | undefined): HdpoError {
     const kept = lastGood ? `the last good checkpoint is ${lastGood}` : 'there is no checkpoint yet'
     return new HdpoError(

@@ -1,4 +1,4 @@
-// What a SupervisedTrainer takes, with the defaults and the checks that are made before any work starts.
+// Options of a SupervisedTrainer, with their defaults and the checks that are made before any work starts.
 import { z } from 'zod'
 import { count, instance, list, positive } from '../core/option-kinds.js'
 import type { OptionsOf, ResolvedOptions } from '../core/options.js'
@@ -9,11 +9,11 @@ import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface Conversation {
   messages: Message[]
-  /** Those that the assistant had in it, instead of the trainer's `tools`. */
+  /** The tools that the assistant had in it, instead of the trainer's `tools`. */
   tools?: ToolDescription[]
 }
 
-/** What decides the numbers of a run, apart from policy, conversations and tools: what a config file may say too. */
+/** What decides the numbers of a run, apart from policy, conversations and tools; a config file may set these too. */
 export const supervisedTrainingShape = {
   /** Passes over the conversations; parts of one are allowed. Give this or `steps`. Default 1. */
   epochs: positive.optional(),
@@ -43,7 +43,7 @@ export const supervisedShape = {
   ...runShape,
 }
 
-/** Throws nothing: tells zod what two options together are not. */
+/** A check of two options together for zod; it reports and does not throw. */
 export function usesOneLength(
   { epochs, steps }: { epochs?: number | undefined; steps?: number | undefined },
   context: z.RefinementCtx,

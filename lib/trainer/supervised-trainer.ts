@@ -26,7 +26,7 @@ export class SupervisedTrainer {
   readonly #options: ResolvedSupervisedOptions
   readonly #sequences: MaskedSequence[]
   readonly #order: PromptOrder
-  /** What a turn trained 'without-calls' leaves out of the softmax. */
+  /** The token that a turn trained 'without-calls' leaves out of the softmax. */
   readonly #excluded: { excludedToken?: number }
   /** Steps of the whole run. */
   readonly steps: number
@@ -108,12 +108,12 @@ export class SupervisedTrainer {
       tokens += next.tokens.length
       if (batch.length > 0 && tokens > this.#options.tokensPerStep) return batch
       batch.push(next)
-      // One step never takes a conversation twice.
+      // A step never takes a conversation twice.
       if (batch.length === this.#sequences.length) return batch
     }
   }
 
-  /** Steps until `epochs` have been seen: walks the same batches that training will take. */
+  /** Steps until `epochs` have been seen, counted by walking the same batches that training will take. */
   #stepsOf(epochs: number): number {
     const end = Math.ceil(epochs * this.#sequences.length)
     let steps = 0

@@ -22,24 +22,24 @@ export interface TrainablePolicy extends RolloutPolicy {
     options?: { temperature?: number; reference?: boolean },
   ): Promise<{ logprobs: Float32Array; entropies: Float32Array }>
   freezeReference(): Promise<void>
-  /** How rollouts read the weights, where the policy says so. */
+  /** How rollouts read the weights, if the policy says so. */
   readonly generationPrecision?: GenerationPrecision
-  /** Present where an adapter alone is trained: then the weights without it are the KL reference. */
+  /** Present if only an adapter is trained: then the weights without it are the KL reference. */
   readonly lora?: LoraOptions | undefined
-  /** What of it makes the numbers of a run and is in no checkpoint: adapter options, the base's fingerprint, precisions. */
+  /** What determines the numbers of a run but is in no checkpoint: adapter options, the base's fingerprint, precisions. */
   identity?(): Promise<Record<string, unknown>>
-  /** Writes what training changes into a folder that is being filled, exactly; loadCheckpoint reads it back. */
+  /** Writes exactly what training changes into a folder that is being filled; loadCheckpoint reads it back. */
   saveCheckpoint(folder: string): Promise<void>
   loadCheckpoint(folder: string): Promise<void>
   saveWeights(path: string): Promise<void>
   loadWeights(path: string): Promise<void>
   saveOptimizer(path: string): Promise<void>
   loadOptimizer(path: string): Promise<void>
-  /** Since the policy was made. */
+  /** Counts since the policy was made. */
   generationStats(): Promise<GenerationStats>
 }
 
-/** Policies that can tell where their time goes. */
+/** A policy that can report where its time goes. */
 export interface ProfiledPolicy {
   enableProfile(on: boolean): Promise<void>
   profile(): Promise<ProfileEntry[]>

@@ -1,4 +1,4 @@
-// What a Trainer takes, with the defaults and the checks that are made before any work starts.
+// Options of a Trainer, with their defaults and the checks that are made before any work starts.
 import { z } from 'zod'
 import { callbackOr, count, instance, list, positive } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
@@ -25,12 +25,12 @@ export const trainerEvaluationShape = {
   samples: count.default(1),
   /** What measureKnown found: adds the redundant-call and needed-call rate. */
   knowledge: instance<Knowledge>('what measureKnown returns').optional(),
-  /** Grades the evaluations. Default: the trainer's own, which may be one that nobody would measure by (a noisy one, a judge). */
+  /** Grades the evaluations. Default: the trainer's reward, which may be unsuited to measure by (a noisy one, a judge). */
   reward: rewardOptions.optional(),
 }
 export interface TrainerEvaluation extends OptionsOf<typeof trainerEvaluationShape> {}
 
-/** What decides the numbers of a run, apart from policy, tasks, tools and reward: what a config file may say too. */
+/** What decides the numbers of a run, apart from policy, tasks, tools and reward; a config file may set these too. */
 export const trainingShape = {
   /** How rollouts get their advantages, and the weights of the loss's channels. */
   algorithm: algorithmOptions,
@@ -57,13 +57,13 @@ export const trainingShape = {
   /** Weight of KL(policy || policy at the start of the run). Default 0. */
   klCoefficient: lossShape.klCoefficient,
   /**
-   * Corrects for rollouts that are sampled less precisely than the policy is trained (generationPrecision: 'int8') by importance
-   * weights of at most this, and adds `drift` to the metrics. Default: 2 with int8 rollouts, no correction without.
+   * Largest importance weight in the correction for rollouts that are sampled less precisely than the policy is trained
+   * (generationPrecision: 'int8'); adds `drift` to the metrics. Default: 2 with int8 rollouts, no correction without.
    */
   importanceCap: positive.optional(),
   /**
-   * Keep in the run folder what each token was worth right before the last update on it, so that the dashboard shows the exact
-   * gradient of every token. Costs a forward pass of each batch. Default false: ratios are shown as 1.
+   * Keep in the run folder each token's logprob right before the last update on it, so that the dashboard shows the exact gradient
+   * of every token. Costs a forward pass of each batch. Default false: ratios are shown as 1.
    */
   recordTrainingLogprobs: z.boolean().default(false),
   /** How often a step trains on its rollouts. Default 1. */
@@ -93,7 +93,7 @@ export const trainerShape = {
   evaluate: z.strictObject(trainerEvaluationShape).optional(),
 }
 
-/** What several options of a run together are not; a config file is checked by it before a policy is loaded. */
+/** Refuses options of a run that do not fit together; it checks a config file before a policy is loaded. */
 export function refuseTogether(
   options: Pick<ResolvedOptions<typeof trainingShape>, 'miniBatches' | 'promptsPerStep'> & {
     importanceCap?: number | undefined

@@ -1,5 +1,5 @@
-// The reinforcement-learning loop: prompts -> groups of rollouts -> rewards -> advantages -> optimiser
-// updates, a step at a time.
+// The reinforcement-learning loop. Each step: prompts -> groups of rollouts -> rewards -> advantages ->
+// optimiser updates.
 import { join } from 'node:path'
 import { timed } from '../core/seconds.js'
 import { deriveSeed } from '../core/seed.js'
@@ -31,9 +31,9 @@ export type AssignedRollout = ScoredRollout & { accuracyAdvantage: number; effic
 
 export interface TrainerStep extends RecordedStep {
   metrics: StepMetrics
-  /** One list a prompt, in order of the step's prompts, of the rollouts that were graded. */
+  /** The graded rollouts, one list per prompt, in order of the step's prompts. */
   groups: AssignedRollout[][]
-  /** One list a prompt: all its rollouts in order, those that could not be graded among them. */
+  /** All rollouts, one list per prompt, in order, including those that could not be graded. */
   rollouts: (AssignedRollout | UngradedRollout)[][]
 }
 
@@ -75,7 +75,7 @@ export class Trainer {
     )
   }
 
-  /** Agents of the user's own make their prompts themselves. */
+  /** Checks the prompts, unless a user's own agent makes them. */
   async #checkPrompts(signal: AbortSignal | undefined): Promise<void> {
     const { policy, tasks, tools, rollout, steps, promptsPerStep } = this.#options
     if (this.#options.runGroup !== runGroup) return
@@ -84,7 +84,7 @@ export class Trainer {
     await checkPrompts({ policy, tasks, tools, rollout: rollout ?? {}, indices, signal })
   }
 
-  /** The reference of the KL term is the policy that the run began with, also after it was resumed. */
+  /** The KL term's reference is the policy that the run began with, also after the run was resumed. */
   async #freezeReference(folder: RunFolder): Promise<void> {
     const { policy, klCoefficient } = this.#options
     if (klCoefficient === 0) return
@@ -156,8 +156,8 @@ export class Trainer {
   }
 
   /**
-   * All groups at once: the native scheduler batches whatever is waiting, and holds back what the KV budget
-   * has no room for.
+   * Rolls out all groups at once: the native scheduler batches whatever is waiting, and holds back sequences
+   * that the KV budget has no room for.
    */
   #rollOut(step: number): Promise<ScoredGroup[]> {
     const { policy, tasks, tools, rollout, runGroup, reward, groupSize, promptsPerStep, seed } = this.#options
@@ -175,13 +175,13 @@ export class Trainer {
     )
   }
 
-  /** What could not be graded is in no group: it has no advantage, and none of the others' depends on it. */
+  /** Ungraded rollouts are in no group: they have no advantage, and no other advantage depends on them. */
   async #assign(scored: ScoredGroup[]): Promise<AssignedRollout[][]> {
     const groups = scored.map((group) => partitionGraded(group).graded)
     return assignAdvantages(groups, this.#options.algorithm)
   }
 
-  /** Empty where nothing was graded. */
+  /** Results of the updates, empty if nothing was graded. */
   async #update(
     groups: AssignedRollout[][],
     optimizer: ReturnType<typeof optimizerAt>,
@@ -207,7 +207,7 @@ export class Trainer {
     }
   }
 
-  /** Right before the last update that a batch is part of. */
+  /** To be called right before the last update that the batch is part of. */
   async #recordLogprobs(rollouts: readonly AssignedRollout[], batch: PolicyBatch): Promise<void> {
     const { policy, rollout, recordTrainingLogprobs } = this.#options
     if (!recordTrainingLogprobs) return
@@ -216,7 +216,7 @@ export class Trainer {
     attachTrainingLogprobs(rollouts, logprobs)
   }
 
-  /** Before any update: all weights are against the model that the step began with. */
+  /** Called before any update: all importance weights are against the model that the step began with. */
   async #weigh(batches: readonly PolicyBatch[], cap: number): Promise<PolicyBatch[]> {
     const { policy, rollout } = this.#options
     const weighted: PolicyBatch[] = []
@@ -258,13 +258,13 @@ export class Trainer {
       ...(samples !== undefined && { samples }),
       ...(knowledge && { knowledge }),
     })
-    // Metrics outside `seconds` are the same whenever the run is repeated.
+    // Metrics outside `seconds` stay the same when the run is repeated.
     const { toolSecondsPerRollout: _, ...summary } = evaluation.summary
     return summary
   }
 }
 
-/** `parts` slices in order, whose lengths differ by one at most. */
+/** `parts` slices in order, whose lengths differ by at most one. */
 function split<Item>(items: readonly Item[], parts: number): Item[][] {
   return Array.from({ length: parts }, (_, part) =>
     items.slice(Math.floor((part * items.length) / parts), Math.floor(((part + 1) * items.length) / parts)),
