@@ -1,4 +1,4 @@
-// The documentation points at what is there: pages, headings in them, files of the code.
+// The documentation's links lead to what exists: pages, headings in them, files of the code.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -13,10 +13,10 @@ const pages = ['.', 'docs', 'bench', 'examples/ai-sdk-agent', 'examples/mcp-tool
 
 const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
-/** What people read, without code blocks: a `#` in them is no heading, `[a](b)` no link. */
+/** A page without its code blocks, in which a `#` is no heading and `[a](b)` no link. */
 const prose = (page: string): string => read(page).replace(/^```[\s\S]*?^```/gm, '')
 
-/** As GitHub names the anchor of a heading: 'An agent of your own' -> 'an-agent-of-your-own'. */
+/** The anchor that GitHub gives a heading: 'An agent of your own' -> 'an-agent-of-your-own'. */
 function anchorOf(heading: string): string {
   return heading
     .toLowerCase()
@@ -28,7 +28,7 @@ function anchors(page: string): string[] {
   return [...prose(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading as string))
 }
 
-/** Targets of links and images that are not on the web, with where they lead from the root. */
+/** Targets of links and images that are not on the web, with their paths from the root. */
 function links(page: string): { target: string; path: string; anchor: string | undefined }[] {
   return [...prose(page).matchAll(/\]\(([^)\s]+)\)/g)]
     .map(([, target]) => target as string)

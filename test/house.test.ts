@@ -1,5 +1,5 @@
-// The house keeps its shape by itself: imports and includes run one way, every native source is in a list that both builds
-// read, no file grows without end.
+// Tests of the code's structure: imports and includes run one way, every native source is in a list that both builds read,
+// no file is too long.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, parse } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -20,7 +20,7 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 /** 'lib/policy/calls/hermes.ts' -> 'policy', 'lib/families.ts' -> 'families.ts', 'native/cuda/rope.cu' -> 'cuda'. */
 const partOf = (path: string): string => path.split('/')[1] as string
 
-// The rooms of lib/ and its entries, lowest floor first: each may import from the floors that stand above it here, never from
+// The rooms of lib/ and its entries, lowest floor first: each may import from the floors listed before its own, never from
 // another room of its own floor.
 const floors = [
   ['core'],
@@ -41,7 +41,7 @@ function importsOf(path: string): string[] {
   )
 }
 
-/** Files that import each other, types included, in the order of the circle: the first one found of each. */
+/** Circles of files that import each other, types included, in the order of the circle. */
 function circles(files: readonly string[]): string[] {
   const finished = new Set<string>()
   const found: string[] = []
@@ -136,7 +136,7 @@ describe('errors', () => {
   })
 })
 
-// What each folder of native/ may include beside itself. The core builds and tests without Node.
+// The folders that each folder of native/ may include besides itself. The core builds and tests without Node.
 const includes: Record<string, string[]> = {
   core: [],
   ops: ['core'],
@@ -163,7 +163,7 @@ describe('native/', () => {
       return (
         matches(file, /^#include "([^"]+)"/gm)
           .filter((path) => !allowed.includes(path.split('/')[0] as string))
-          // Kernels run in the tests' emulation as they are; this header stands in for CUDA's own there.
+          // Kernels run unchanged in the tests' emulation, where this header takes the place of CUDA's own.
           .filter((path) => file !== 'native/cuda/launch.h' || path !== 'cuda_emulation.h')
           .map((path) => `${file} includes ${path}`)
       )

@@ -13,7 +13,7 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
 })
 
-/** An installed hdpo with the platform's package, which has builds for these processors; undefined: without it. */
+/** Makes an installed hdpo with the platform's package, which has `builds` for these processors; undefined: without the package. */
 function installed(builds?: string[]): string {
   const folder = mkdtempSync(join(tmpdir(), 'hdpo-prebuilt-'))
   folders.push(folder)

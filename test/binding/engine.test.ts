@@ -1,4 +1,4 @@
-// The engine's ways of holding and training weights, on a small random model.
+// The ways in which the engine holds and trains weights, on a small random model.
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
 // How engines and kernels end: with their process, with a worker thread, by the garbage collector, in the middle of work. Each
-// case is a process of its own, because what goes wrong here is a crash.
+// case runs in a process of its own, because a failure here is a crash.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -43,7 +43,7 @@ const advantages = (rollouts) => kernels.groupAdvantages({
 })
 `
 
-/** Runs `body`, an async function's, to the end of the process; resolves with what it printed. */
+/** Runs `body`, that of an async function, in a process of its own until it ends; resolves with what it printed. */
 async function run(body: string): Promise<string> {
   const child = spawn(process.execPath, ['--expose-gc', '--eval', `${prelude}\n;(async () => {${body}})()`])
   let printed = ''

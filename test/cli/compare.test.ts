@@ -42,7 +42,7 @@ function hdpo(...args: string[]): Command {
   let printed = ''
   child.stdout.on('data', (data) => (printed += data))
   child.stderr.on('data', (data) => (printed += data))
-  // Not 'exit', which may come before the last of what was printed.
+  // 'exit' may come before the last of what was printed.
   const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)))
   return { child, printed: () => printed, ended }
 }
@@ -82,7 +82,7 @@ it('keeps what was finished when it was killed, finishes the rest, reports', asy
     expect(curve.map(({ step }: { step: number }) => step)).toEqual([0, 2, 3])
     expect(after.accuracy).toBeGreaterThanOrEqual(0)
   }
-  // The same prompts, graded otherwise: the first step's rollouts are the same, what is learnt from them is not.
+  // The prompts are the same, the grading differs: the first step's rollouts are equal, what is learnt from them is not.
   expect(results.cells[0].training[0].callsPerRollout).toBe(results.cells[1].training[0].callsPerRollout)
   for (const name of ['report.html', 'results.csv', 'ranges.svg', 'pareto-plain.svg']) {
     expect(existsSync(join(folder, 'out', name)), name).toBe(true)

@@ -108,7 +108,7 @@ describe('environmentSettings', () => {
     } as Rollout
     expect(await environment.reward.answer(rollout, task)).toBe(0)
     expect(await environment.evaluationReward?.answer(rollout, task)).toBe(true)
-    // A reward of the config's own grades both.
+    // A reward that the config names grades both.
     const own = await resolveEnvironment(
       { environment: 'atlas', environmentSettings: { answerNoise: 1 }, reward: { answer: 'exact-match' } },
       context(),

@@ -1,4 +1,4 @@
-// hdpo eval on a model behind an API (our own server over a scripted policy) and on an agent of one's own.
+// hdpo eval on a model behind an API (our own server over a scripted policy) and on a user's own agent.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { createProgram } from '../../lib/cli/program.js'
 import { call, serve } from '../server/conversations.js'
 import type { Script } from '../server/served-policy.js'
 
-// Knows 2 + 2 and calls for it all the same; needs the tool for the product; is wrong about the rest.
+// Knows 2 + 2 but calls for it anyway; needs the tool for the product; is wrong about the rest.
 const script: Script = (conversation, { logitBias }) => {
   const mayCall = ![...(logitBias?.values() ?? [])].includes(Number.NEGATIVE_INFINITY)
   const found = conversation.match(/tool: (.*)\n/)?.[1]

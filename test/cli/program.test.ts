@@ -124,7 +124,7 @@ describe('hdpo, run', () => {
   })
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-  /** What is printed on the way out. */
+  /** What a failing command prints. */
   const failure = async (...words: string[]): Promise<string> => {
     const error: unknown = await createProgram()
       .parseAsync(words, { from: 'user' })

@@ -51,7 +51,7 @@ it('serves a policy under the name of its folder, and appends rollouts to a file
     ['one', 'question', { reward: 0.25 }],
     ['two', 'question', { reward: 0.25 }],
   ])
-  // They spell the secret out.
+  // The tokens are left out, because they spell the secret.
   expect(rollouts[0]).toMatchObject({ redacted: true })
   expect(rollouts[0]).not.toHaveProperty('tokens')
   expect(rollouts[0].mask.filter((bit: number) => bit === 1)).toHaveLength(`the token is ${token}`.length + 1)

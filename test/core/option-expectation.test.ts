@@ -1,4 +1,4 @@
-// In which words an option's type is told.
+// The words that describe an option's type in errors.
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { describeMistake } from '../../lib/core/option-error.js'

@@ -1,4 +1,4 @@
-// How options are read, and in which words mistakes are told.
+// How options are read, and the messages of errors about them.
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { InvalidOptionError } from '../../lib/core/option-error.js'
 
-/** A test for each row: what `use` throws, or rejects with, for the value is an InvalidOptionError of exactly that message. */
+/** A test per row: `use` throws, or rejects with, an InvalidOptionError of exactly that message for the value. */
 export function refuses(use: (given: never) => unknown, rows: readonly (readonly [unknown, string])[]): void {
   it.each(rows)('%j: %s', async (given, message) => {
     const caught = await (async () => use(given as never))().then(

@@ -37,7 +37,7 @@ const lookup = defineTool({
   },
 }) as Tool
 
-/** Knows questions 0 and 1, gets 2 right half of the time. */
+/** A policy that knows questions 0 and 1 and gets 2 right half of the time. */
 function policy(): ScriptedPolicy {
   const scripted = new ScriptedPolicy()
   scripted.say = (conversation, draw) => {
@@ -208,7 +208,7 @@ describe('curate', () => {
     }
     await expect(run(stopAt('tasks', 100))).rejects.toThrow('stopped by the test')
     await expect(run({ ...many, output })).rejects.toMatchObject({ code: 'ERR_RUN_EXISTS' })
-    // As a kill in the middle of a write leaves it.
+    // The file as a kill in the middle of a write leaves it.
     await appendFile(join(output, 'progress.jsonl'), '{"from": 128, "rightSha')
     await expect(run({ ...stopAt('traces', 3), resume: true })).rejects.toThrow('stopped by the test')
     await expect(run({ ...many, output, resume: true, samples: 3 })).rejects.toThrow(/samples was 8/)
@@ -224,7 +224,7 @@ describe('curate', () => {
       expect(await readFile(join(output, name), 'utf8'), name).toBe(await readFile(join(whole, name), 'utf8'))
     }
     expect(await readdir(output)).not.toContain('progress.jsonl')
-    // A finished one only tells what became of it.
+    // A finished run only returns its summary again.
     expect(await run({ ...many, output, resume: true, policy: silent })).toEqual(summary)
   })
 

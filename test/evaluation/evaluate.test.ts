@@ -5,8 +5,8 @@ import { refuses } from '../core/wrong-options.js'
 import { lookup, rightIf42, tasks } from '../trainer/scripted-environment.js'
 import { ScriptedPolicy } from '../trainer/scripted-policy.js'
 
-// Knows the answers to questions 0 to 2 by heart, guesses 3 right half of the time; calls on every question
-// but 0 and 5.
+// A policy that knows the answers to questions 0 to 2 by heart, guesses 3 right half of the time, and calls on
+// every question but 0 and 5.
 function knowledgeablePolicy(): ScriptedPolicy {
   const policy = new ScriptedPolicy()
   policy.say = (conversation, draw, mayCall) => {

@@ -16,7 +16,7 @@ const groups = [
   [rollout('h', 1, 1, 1), rollout('i', 1, 1, 1)],
 ]
 
-/** (value - mean) / (unbiased deviation + 1e-6), 0 where all are equal. */
+/** (value - mean) / (unbiased deviation + 1e-6), 0 if all are equal. */
 function normalised(values: number[], scaleByStd = true): number[] {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length
   if (values.every((value) => value === values[0])) return values.map(() => 0)
@@ -50,7 +50,7 @@ describe('assignAdvantages', () => {
     )
     const [cheap, dear] = normalised([1, 0.25])
     expectClose(efficiency, [cheap as number, dear as number, 0, 0, 0, 0, 0, 0, 0])
-    // Half an answer is not a right one.
+    // A half right answer does not count as right.
     expect(efficiency[3]).toBe(0)
   })
 

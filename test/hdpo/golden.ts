@@ -35,7 +35,7 @@ function readCases<Case>(file: string): Case[] {
 export const advantagesCases = () => readCases<AdvantagesCase>('advantages.json')
 export const policyLossCases = () => readCases<PolicyLossCase>('policy_loss.json')
 
-/** linearPolicyLoss of a case by the identity matrix: hidden states are the logits, and gradHidden is gradLogits. */
+/** Input of linearPolicyLoss with the identity matrix as weight: hidden states are the logits, and gradHidden is gradLogits. */
 export function throughIdentity(input: PolicyLossCase) {
   const { name: _, expected: __, logits: hidden, ...rest } = input
   const { vocabSize } = rest
@@ -44,7 +44,7 @@ export function throughIdentity(input: PolicyLossCase) {
   return { ...rest, hidden, weight, hiddenSize: vocabSize }
 }
 
-/** Its gradWeight: gradLogits^T * hidden. */
+/** gradWeight of that input: gradLogits^T * hidden. */
 export function outerProduct({ vocabSize, targets, logits, expected }: PolicyLossCase): Float64Array {
   const sums = new Float64Array(vocabSize * vocabSize)
   for (let token = 0; token < targets.length; token++) {
@@ -61,12 +61,12 @@ export function outerProduct({ vocabSize, targets, logits, expected }: PolicyLos
   return sums
 }
 
-/** Largest |found - expected|; infinite where one is not finite or the lengths differ. */
+/** Largest |found - expected|; infinite if one is not finite or the lengths differ. */
 export function largestDifference(found: ArrayLike<number>, expected: ArrayLike<number>): number {
   return largest(found, expected, () => 1)
 }
 
-/** Largest |found - expected| / |expected|, of values below `floor` / `floor`. */
+/** Largest |found - expected| / max(|expected|, floor). */
 export function largestRelativeDifference(
   found: ArrayLike<number>,
   expected: ArrayLike<number>,

@@ -88,7 +88,7 @@ describe('groupAdvantages', () => {
       correct: new Uint8Array(size).fill(1),
       toolCalls: Int32Array.from({ length: size }, (_, index) => index % 3),
     }
-    /** What came first: the end of a kernel, or a turn of the event loop. */
+    /** Whichever came first: the end of a kernel, or a turn of the event loop. */
     const race = async () => {
       const order: string[] = []
       const calls = [1, 2, 3].map(async () => {
@@ -104,7 +104,7 @@ describe('groupAdvantages', () => {
       await new Promise(setImmediate)
       return order[0]
     }
-    // A busy machine may let the kernels win a race or several; on the event loop they would win each.
+    // On a busy machine the kernels may win some races; if they ran on the event loop, they would win all.
     let winner = await race()
     for (let races = 1; winner === 'kernel' && races < 100; races++) winner = await race()
     expect(winner).toBe('event loop')
@@ -158,7 +158,7 @@ describe('groupAdvantages', () => {
     ],
   )
 
-  // A BigInt has no JSON, which the titles of the rows are in.
+  // This is no row of the table, because JSON, which the rows' titles use, has no form of a BigInt.
   it('refuses 64-bit integers', async () => {
     const groupIds = BigInt64Array.of(1n, 1n, 1n, 1n) as unknown as Int32Array
     await expect(kernels.groupAdvantages({ ...rollouts, groupIds })).rejects.toThrow(

@@ -1,4 +1,4 @@
-// The kernels' option `device`. Where there is a GPU, the golden files hold on it too.
+// The kernels' option `device`. If there is a GPU, the golden files hold on it too.
 import { describe, expect, it } from 'vitest'
 import { loadAddon } from '../../lib/native/addon.js'
 import {
@@ -62,7 +62,7 @@ describe('device', () => {
     await expect(kernels.groupAdvantages({ ...rollouts, device: 'cuda' })).rejects.toMatchObject(refusal)
     await expect(kernels.policyLoss({ ...loss, device: 'cuda' })).rejects.toMatchObject(refusal)
     await expect(kernels.linearPolicyLoss({ ...linear, device: 'cuda' })).rejects.toMatchObject(refusal)
-    // The thread goes on.
+    // The thread still works after the error.
     expect((await kernels.groupAdvantages(rollouts)).efficiencyAdvantages[2]).toBeCloseTo(Math.SQRT1_2, 4)
   })
 

@@ -14,7 +14,7 @@ import {
 const cases = policyLossCases()
 const tolerance = 1e-5
 
-/** Two sequences of three and two tokens, all trained but the first. */
+/** Two sequences of three and two tokens; all but the first token are trained. */
 const small = {
   logits: [1, 2, 3, 0, 0, 0, -1, 0.5, 2, 3, 3, 1, 0, -2, 0.25],
   vocabSize: 3,
@@ -25,7 +25,7 @@ const small = {
   accuracyAdvantages: [1, -0.5],
   efficiencyAdvantages: [0.5, 0],
 }
-/** What linearPolicyLoss takes of it. */
+/** The part that linearPolicyLoss takes. */
 const { logits: _, ...tokens } = small
 
 describe('policyLoss', () => {

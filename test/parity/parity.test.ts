@@ -39,7 +39,7 @@ describe.each(['qwen2', 'qwen3', 'llama2', 'llama3.1', 'smollm2', 'mistral'])('%
   it(`has the logprobs of the reference to ${allowed}`, async () => {
     const packed = pack(tokens)
     const result = await engine.logprobs(packed.tokens, packed.offsets, 1, false)
-    // A sequence's first token has none.
+    // A sequence's first token has no logprob.
     expectClose(
       Array.from(result.logprobs),
       logprobs.flatMap((row) => [0, ...row]),
@@ -96,8 +96,8 @@ it('the fixture of Llama 3.1 tells whether its rope scaling is computed', async 
 })
 
 /**
- * Adam whose moments have no memory takes steps of learningRate * g / (|g| + epsilon), from which g is told. A small epsilon makes
- * them large, so that they are not lost in the rounding of the weights.
+ * Adam whose moments have no memory takes steps of learningRate * g / (|g| + epsilon), from which g can be computed. A small
+ * epsilon makes the steps large, so that they are not lost in the rounding of the weights.
  */
 const epsilon = 1 / 16
 const gradientDescent = {

@@ -1,5 +1,5 @@
-// Saved folders opened by a reader that shares no code with hdpo (read_folder.py): logprobs of models whole and in shards, of adapters
-// merged and beside their base. The reader itself is held against PyTorch through the fixtures of reference.py.
+// Saved folders opened by a reader that shares no code with hdpo (read_folder.py): logprobs of models in one file and in shards, of
+// adapters merged and beside their base. The reader itself is checked against PyTorch with the fixtures of reference.py.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -46,7 +46,7 @@ async function ownLogprobs(policy: Policy): Promise<number[]> {
   return Array.from(logprobs.subarray(1))
 }
 
-/** Norms, biases and B are nothing to tell apart by until they have moved from 1 and 0. */
+/** Moves norms, biases and B away from 1 and 0, where they could not be told apart. */
 async function train(policy: Policy): Promise<void> {
   for (let step = 0; step < 3; step++) await policy.supervisedStep(batch, { learningRate: 0.05 })
 }
@@ -108,7 +108,7 @@ describe.each(Object.entries(publishedConfigs))('%s', (_, config) => {
     expect(largestDifference(merged, own.adapted)).toBeLessThan(allowed)
     expect(largestDifference(adapted, own.adapted)).toBeLessThan(allowed)
     expect(largestDifference(stabilized, own.stabilized)).toBeLessThan(allowed)
-    // An adapter that is left out would show.
+    // If the adapter were left out, it would show.
     expect(largestDifference(whole, own.adapted)).toBeGreaterThan(100 * allowed)
     expect(largestDifference(whole, own.stabilized)).toBeGreaterThan(100 * allowed)
   })

@@ -10,7 +10,7 @@ const tokenizer = loadTokenizer({
   tokenizer: JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>,
 })
 
-// As Qwen3's template does: tools in the system turn, results in a user turn, an empty thought only before the last answer.
+// Like Qwen3's template: tools in the system turn, results in a user turn, an empty thought only before the last answer.
 const qwenLike = `
 {%- if tools %}{{- '<|im_start|>system\\n' }}{%- for tool in tools %}{{- tool | tojson }}{%- endfor %}{{- '<|im_end|>\\n' }}{%- endif %}
 {%- set state = namespace(question=0) %}

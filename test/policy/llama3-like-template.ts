@@ -1,4 +1,4 @@
-// A template that renders as Llama 3.1's does: headers, tools in the first question, results from "ipython", one JSON call a turn.
+// A template that renders like Llama 3.1's: headers, tools in the first question, results from "ipython", one JSON call per turn.
 export const llama3LikeTemplate = `{{- bos_token }}
 {%- if not date_string is defined %}{%- set date_string = strftime_now("%d %b %Y") %}{%- endif %}
 {%- macro header(role) %}{{- '<|start_header_id|>' + role + '<|end_header_id|>\\n\\n' }}{%- endmacro %}

@@ -1,4 +1,4 @@
-// The estimate from sizes alone against what an engine of those sizes says it needs.
+// The estimate from sizes alone, compared with what an engine of those sizes reports.
 import { describe, expect, it } from 'vitest'
 import { loadAddon } from '../../lib/native/addon.js'
 import { resolveEngine } from '../../lib/native/engine-options.js'

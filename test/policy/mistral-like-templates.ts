@@ -1,5 +1,5 @@
-// Templates that render as Mistral's do. From 7B v0.3 to Small 3.1 calls are a JSON list and carry ids of nine characters, which
-// their results repeat; tools stand before the last question, a system message only in it where it is the last message.
+// Templates that render like Mistral's. From 7B v0.3 to Small 3.1 calls are a JSON list and carry ids of nine characters, which
+// their results repeat; tools stand before the last question, and a system message in that question if it is the last message.
 export const mistralLikeTemplate = `{{- bos_token }}
 {%- set system = '' %}
 {%- if messages[0].role == 'system' %}{%- set system = messages[0].content + '\\n\\n' %}{%- set messages = messages[1:] %}{%- endif %}
@@ -23,7 +23,7 @@ export const mistralLikeTemplate = `{{- bos_token }}
 {%- else %}{{- ' ' + message.content + eos_token }}{%- endif %}
 {%- endfor %}`
 
-/** Later ones: each call after a mark of its own, results without JSON, text before the calls. */
+/** Renders like later models' templates: each call after a mark of its own, results without JSON, text before the calls. */
 export const mistralArgsLikeTemplate = `{{- bos_token }}
 {%- for message in messages %}
 {%- if message.role == 'user' %}
@@ -39,7 +39,7 @@ export const mistralArgsLikeTemplate = `{{- bos_token }}
 {%- endif %}
 {%- endfor %}`
 
-/** The tokens of these templates that Mistral's vocabularies have beside Llama 2's. */
+/** Tokens of these templates that Mistral's vocabularies have in addition to Llama 2's. */
 export const mistralControlTokens = [
   '[INST]',
   '[/INST]',

@@ -131,7 +131,7 @@ describe("a template like Mistral v0.3's", () => {
     expect(seen.map(({ callId: id }) => id)).toEqual(['call00000', 'a1B2c3D4e', 'call00002', 'call00003'])
     expect(messages[4]).toEqual({ role: 'assistant', content: '[TOOL_CALLS] [{"name": "search"' })
     expect(messages[6]).toMatchObject({ content: 'Once more.', toolCalls: [{ name: 'search' }] })
-    // Rendered again, the conversation names its calls alike.
+    // When the conversation is rendered again, its calls have the same ids.
     const again = withCallIds(messages)
     expect(again.filter(({ role }) => role === 'tool').map(({ callId: id }) => id)).toEqual(
       seen.map(({ callId: id }) => id),

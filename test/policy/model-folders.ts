@@ -31,7 +31,7 @@ export const tinyQwen3 = {
   transformers_version: '4.51.0',
 }
 
-/** The same with the small vocabulary of the task families' tokenizer, which loads in no time. */
+/** The same model with the small vocabulary of the task families' tokenizer, which loads quickly. */
 export const tinyAtlas = { ...tinyQwen3, vocab_size: 2048, max_position_embeddings: 256 }
 
 export interface ModelFolderOptions {

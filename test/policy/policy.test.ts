@@ -85,7 +85,7 @@ describe('a folder of Hugging Face', () => {
       new Set(shards),
     )
     expect(await withPolicy(sharded, {}, logprobs)).toEqual(before)
-    // One file again: the old shards and their index may not stay beside it.
+    // The policy is saved as one file again: the old shards and their index must not stay beside it.
     await withPolicy(sharded, {}, (policy) => policy.save(sharded))
     expect(readdirSync(sharded).filter((name) => /safetensors/.test(name))).toEqual(['model.safetensors'])
     rmSync(join(sharded, 'model.safetensors'))
@@ -188,7 +188,7 @@ describe('LoRA', () => {
           checkpointEvery: 1,
         }
         for await (const _ of new SupervisedTrainer({ ...settings, steps }).run({ resume })) {
-          // Steps are looked at through the weights they end in.
+          // Steps are compared by the weights that they end with.
         }
         return logprobs(policy)
       })
@@ -337,7 +337,7 @@ describe('refusals before anything is trained', () => {
   })
 })
 
-/** Four float32 zeros more at the end of a safetensors file. */
+/** Adds four float32 zeros at the end of a safetensors file. */
 function addTensor(path: string, name: string): void {
   const bytes = readFileSync(path)
   const start = 8 + Number(bytes.readBigUInt64LE(0))

@@ -1,4 +1,4 @@
-// config.json files with the keys that makers of models publish, of small models with the vocabulary of the atlas tokenizer.
+// config.json files of small models with the vocabulary of the atlas tokenizer, with the keys that makers of models publish.
 
 const small = { hidden_size: 16, intermediate_size: 24, num_attention_heads: 4, num_hidden_layers: 2 }
 
@@ -81,7 +81,7 @@ const llama = {
     factor: 8,
     low_freq_factor: 1,
     high_freq_factor: 4,
-    // Small, so that of the frequencies of a head some are kept, some divided and some between the two.
+    // Small, so that some of a head's frequencies are kept, some are divided, and some lie between the two.
     original_max_position_embeddings: 64,
     rope_type: 'llama3',
   },
@@ -151,7 +151,7 @@ export const publishedConfigs: Readonly<Record<string, Record<string, unknown>>>
   Mistral: mistral,
 }
 
-/** Parameters of the class, by name, as transformers names and shapes them. Every model here has heads of 4 or of 8. */
+/** Shapes of the class's parameters, by name, as in transformers. Every model here has heads of size 4 or 8. */
 export function publishedShapes(json: Record<string, unknown>): Map<string, number[]> {
   const headDim = (json.head_dim ?? 4) as number
   const [queries, keys] = [4 * headDim, 2 * headDim]

@@ -1,4 +1,4 @@
-// Real tokenizers against what Hugging Face's own library makes of the same texts (fixtures/reference-tokens.py).
+// Real tokenizers, compared with the tokens that Hugging Face's own library makes of the same texts (fixtures/reference-tokens.py).
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { loadTokenizer, type TokenizerFiles } from '../../lib/policy/tokenizer.js'

@@ -1,4 +1,4 @@
-// A safetensors file as its own library reads it, apart from hdpo's reader.
+// Reads a safetensors file as the format's own library does, without hdpo's reader.
 import { readFileSync } from 'node:fs'
 import { expect } from 'vitest'
 
@@ -19,8 +19,8 @@ export interface SafetensorsContents {
 const bytesOf: Readonly<Record<string, number>> = { F32: 4, BF16: 2 }
 
 /**
- * Expects what the library's deserialize refuses otherwise: a header within the file that begins with {, and tensors that follow one
- * another without hole, overlap or rest. Its readers map the file, so that data has to begin at a multiple of a number's width.
+ * Checks what the library's deserialize demands: a header within the file that begins with {, and tensors that follow one another
+ * without hole, overlap or rest. The library's readers map the file, so that data has to begin at a multiple of a number's width.
  */
 export function readSafetensors(path: string): SafetensorsContents {
   const file = readFileSync(path)

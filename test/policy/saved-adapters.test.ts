@@ -1,6 +1,6 @@
-// What policy.saveAdapter writes, against what readers ask of it. Read for it: PEFT 0.20 (config, tuners/lora, utils/save_and_load), vLLM
-// 0.11 (lora/peft_helper, lora_model, config/lora) and llama.cpp's convert_lora_to_gguf.py of 2026. test/parity/saved-folders.test.ts
-// computes logprobs from a base and an adapter with a reader of its own.
+// What policy.saveAdapter writes, compared with what its readers need, by their sources: PEFT 0.20 (config, tuners/lora,
+// utils/save_and_load), vLLM 0.11 (lora/peft_helper, lora_model, config/lora) and llama.cpp's convert_lora_to_gguf.py of 2026.
+// test/parity/saved-folders.test.ts computes logprobs from a base and an adapter with a reader of its own.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -37,7 +37,7 @@ describe.each(Object.entries(publishedConfigs))('%s', (name, config) => {
   })
 
   // PEFT makes a LoraConfig of these keys and warns of every one that it does not know; vLLM needs r, lora_alpha and target_modules and
-  // refuses use_dora and modules_to_save; AutoPeftModelForCausalLM goes by task_type and the base's path.
+  // refuses use_dora and modules_to_save; AutoPeftModelForCausalLM uses task_type and the base's path.
   it('adapter_config.json is one of PEFT', () => {
     const plain = {
       peft_type: 'LORA',
@@ -72,8 +72,8 @@ describe.each(Object.entries(publishedConfigs))('%s', (name, config) => {
     })
   })
 
-  // PEFT puts the adapter's name after lora_A and lora_B and finds the module by what is before; vLLM refuses modules that it does not
-  // expect; llama.cpp's converter refuses a tensor that is neither A nor B, and each A without its B.
+  // PEFT puts the adapter's name after lora_A and lora_B and finds the module by the part before; vLLM refuses modules that it does not
+  // expect; llama.cpp's converter refuses a tensor that is neither A nor B, and an A without its B.
   it.each([
     ['all seven modules', () => all, 4, /_proj$/],
     ['two modules', () => some, 2, /[qv]_proj$/],
@@ -91,7 +91,7 @@ describe.each(Object.entries(publishedConfigs))('%s', (name, config) => {
     expect(metadata).toEqual({ format: 'pt' })
     const shapes = [...tensors].map(([tensor, { shape }]) => [tensor, shape] as const)
     expect(new Map(shapes.sort())).toEqual(new Map(expected.sort()))
-    // As it is trained, beside weights of either kind. PEFT, vLLM and the converter cast it to what they compute in.
+    // The adapter is stored as it is trained, whatever the precision of the weights. PEFT, vLLM and the converter cast it to theirs.
     expect(new Set([...tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(['F32']))
   })
 
@@ -135,7 +135,7 @@ describe('where readers would be misled', () => {
     await expect(Policy.load(place('no base'))).rejects.toThrow(/adapter of "", which is no folder here/)
   })
 
-  // transformers' from_pretrained takes a folder with both for the adapter, hdpo refuses it.
+  // transformers' from_pretrained takes a folder with both as an adapter, hdpo refuses it.
   it('a model that was in the folder before does not stay beside the adapter, nor its base under it', async () => {
     await writeModelFolder(place('under'))
     await writeModelFolder(place('before'))

@@ -1,4 +1,4 @@
-// What policy.save writes, against what readers ask of each file. Read for it: transformers 4.43 to 5 (configuration_utils,
+// What policy.save writes, compared with what readers need of each file, by their sources: transformers 4.43 to 5 (configuration_utils,
 // modeling_utils, tokenization_auto), vLLM 0.11 (model_loader, registry) and llama.cpp's converter of 2026 (conversion/, gguf-py).
 // test/parity/saved-folders.test.ts computes logprobs from such folders with a reader of its own.
 import {
@@ -68,15 +68,15 @@ describe.each(Object.entries(publishedConfigs))('%s', (name, config) => {
   })
 
   // transformers takes the class from "model_type" and every size from here; vLLM and llama.cpp look up "architectures". Keys that hdpo
-  // does not know mean something to them.
+  // does not know may matter to them.
   it('config.json has every key that it had, and the type of the weights', () => {
     expect(json(saved, 'config.json')).toEqual({ ...config, [dtypeKey]: 'float32' })
     expect(json(sharded, 'config.json')).toEqual({ ...config, [dtypeKey]: 'bfloat16' })
     expect(Object.keys(json(saved, 'config.json'))).toEqual(Object.keys(config))
   })
 
-  // transformers' load_state_dict refuses other metadata, and before 4.48 none; a name that is missing is drawn at random with no
-  // more than a warning, so that all of them have to be there.
+  // transformers' load_state_dict refuses other metadata, and before 4.48 missing metadata too; a parameter that is missing is drawn
+  // at random with only a warning, so all of them have to be there.
   it('model.safetensors has the parameters of the class, by name and shape, and says that it is of PyTorch', () => {
     const { metadata, tensors } = readSafetensors(join(saved, 'model.safetensors'))
     expect(metadata).toEqual({ format: 'pt' })
@@ -85,7 +85,7 @@ describe.each(Object.entries(publishedConfigs))('%s', (name, config) => {
     expect(new Set([...tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(['F32']))
   })
 
-  // llama.cpp's converter refuses an index that differs from its shards in any name; vLLM reads the shards that it names alone.
+  // llama.cpp's converter refuses an index that differs from its shards in any name; vLLM reads only the shards that it names.
   it('shards are named and indexed as transformers does it', () => {
     const { metadata, weight_map: map } = json(sharded, 'model.safetensors.index.json')
     const files = readdirSync(sharded).filter((file) => file.endsWith('.safetensors'))
@@ -108,8 +108,8 @@ describe.each(Object.entries(publishedConfigs))('%s', (name, config) => {
     expect(metadata.total_size).toBe(total)
   })
 
-  // AutoTokenizer (of llama.cpp's converter too, which knows a pre-tokenizer by a hash of what the tokenizer makes of a text) reads
-  // all of these; a change of one is another tokenizer.
+  // AutoTokenizer reads all of these, and a change in one makes another tokenizer. llama.cpp's converter uses it too: it recognises a
+  // pre-tokenizer by a hash of the tokens of a text.
   it('tokenizer, templates and generation settings are those of the folder, byte for byte', () => {
     for (const file of ['tokenizer.json', 'tokenizer_config.json', ...Object.keys(carried)]) {
       expect(readFileSync(join(saved, file)).equals(readFileSync(join(source, file))), file).toBe(true)
@@ -155,7 +155,7 @@ describe('a policy that was made from parts', () => {
     ['qwen3', 'Qwen3ForCausalLM'],
   ])('has a whole config.json: %s', async (type, className) => {
     await create(type, place(`made ${type}`))
-    // Without the two token ids transformers takes 1 and 2, Llama's, for a llama.
+    // Without the two token ids transformers takes Llama's, 1 and 2, for the type "llama".
     expect(json(place(`made ${type}`), 'config.json')).toEqual({
       architectures: [className],
       model_type: type,
@@ -208,7 +208,7 @@ describe('where readers would be misled', () => {
     expect(json(place('named'), 'config.json')).toEqual({ ...tied, torch_dtype: 'float32' })
   })
 
-  // transformers before 5 warns of each: "`rope_scaling`'s factor field must be a float >= 1, got 8".
+  // transformers before 5 warns of each whole number: "`rope_scaling`'s factor field must be a float >= 1, got 8".
   it('whole factors of the rotary embedding keep the point that makes them floats in Python', async () => {
     const llama = publishedConfigs['Llama 3.1'] as Record<string, unknown>
     await writeModelFolder(place('points'), { config: llama })
@@ -221,7 +221,7 @@ describe('where readers would be misled', () => {
     expect(JSON.parse(written)).toEqual({ ...llama, torch_dtype: 'float32' })
   })
 
-  // generate() and vLLM stop at these tokens alone; a base model's names the end of a text.
+  // generate() and vLLM stop only at these tokens; a base model's file names just the end of a text.
   it('generation_config.json gets the token that ends a turn where it lacks it', async () => {
     await writeModelFolder(place('base'), {
       generationConfig: { eos_token_id: 2037, temperature: 2, top_k: 20 },
@@ -234,8 +234,8 @@ describe('where readers would be misled', () => {
     expect(written).toContain('"top_k": 20\n')
   })
 
-  // transformers reads chat_template.jinja before tokenizer_config.json's template, llama.cpp's converter tokenizer.model before
-  // tokenizer.json; vLLM reads every .safetensors file where there is no index.
+  // transformers prefers chat_template.jinja to tokenizer_config.json's template, llama.cpp's converter tokenizer.model to
+  // tokenizer.json; vLLM reads every .safetensors file if there is no index.
   it('nothing of the policy that a folder held before stays beside the new one', async () => {
     const [plain, rich, target] = [place('plain'), place('rich'), place('target')]
     await writeModelFolder(plain)

@@ -1,4 +1,4 @@
-// A policy for as long as a function uses it.
+// A policy that is closed once the function that uses it has ended.
 import { Policy, type PolicyOptions } from '../../lib/policy/policy.js'
 
 export async function withPolicy<T>(

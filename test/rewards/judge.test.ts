@@ -54,7 +54,7 @@ describe('a judge that answers', () => {
   })
 
   it('takes the majority of several votes and says how far they agree', async () => {
-    // Three votes a question: yes yes no, then yes yes yes.
+    // Three votes per question: yes yes no, then yes yes yes.
     endpoint.behave((response, { body }, index) =>
       say(response, body.messages[0]?.content !== 'split' || index !== 1),
     )
@@ -78,7 +78,7 @@ describe('a judge that answers', () => {
 
   it('has at most `concurrency` requests under way', async () => {
     endpoint.busiest = 0
-    // The first ones are answered when three are there, so that three have been; a moment later, so that a fourth would be.
+    // Requests are answered a moment after the third has arrived: three must arrive, and a fourth would have had the time to.
     let arrived = 0
     const three = new Promise<void>((resolve) => {
       endpoint.behave((response) => {
@@ -179,7 +179,7 @@ describe('a judge that fails', () => {
     endpoint.behave((response, _, index) =>
       index === 0 ? send(response, 429, '', { 'retry-after': '900' }) : say(response, true),
     )
-    // Else this test would take 15 minutes.
+    // Without the maximum this test would take 15 minutes.
     expect(await open({ maximumDelay: 50 }).decide(ask('hurried'))).toMatchObject({ kind: 'decided' })
   })
 

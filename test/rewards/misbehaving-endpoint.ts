@@ -12,7 +12,7 @@ export type Behaviour = (response: ServerResponse, request: ReceivedRequest, ind
 
 export class MisbehavingEndpoint {
   readonly requests: ReceivedRequest[] = []
-  /** Most requests under way at once. */
+  /** The most requests that were under way at once. */
   busiest = 0
   #busy = 0
   #behave: Behaviour = (response) => say(response, true)

@@ -265,7 +265,7 @@ describe('regexMatch', () => {
     [undefined, '1[0-9]', undefined, false],
   ])('pattern %s, answer %j, given %j: %s', (pattern, answer, given, right) => {
     const reward = regexMatch(pattern === undefined ? {} : { pattern })
-    // Twice: a pattern with "g" would remember where it was.
+    // The reward is asked twice, because a pattern with "g" would remember its position.
     for (let time = 0; time < 2; time++) expect(reward(rollout(given), task(answer))).toBe(right)
   })
 

@@ -5,7 +5,7 @@ import { refuses } from '../core/wrong-options.js'
 import { ScriptedPolicy, template, tokenizer } from './scripted-policy.js'
 import { add, call, never, task, tool } from './tools.js'
 
-/** Calls `add` with a number that follows from the seed, then answers with what it got. */
+/** A policy that calls `add` with a number that depends on the seed, then answers with the result. */
 const adding = () =>
   new ScriptedPolicy(async (conversation, { seed = 0 }) => {
     await new Promise((resolve) => setTimeout(resolve, seed % 5))

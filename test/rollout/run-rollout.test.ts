@@ -93,7 +93,7 @@ describe('runRollout', () => {
   })
 
   it('never encodes again what the policy sampled', async () => {
-    // The same call spelt in ordinary characters: encoding its text would give other tokens.
+    // The same call spelt in ordinary characters: encoding its text again would give other tokens.
     const spelt = Array.from(call('add', { a: 1, b: 1 }), (character) => character.codePointAt(0) as number)
     const policy = turns(answer)
     policy.tokenizer = { ...tokenizer, encode: () => expect.fail('encoded') }

@@ -52,8 +52,7 @@ export const template: ChatTemplate = {
 }
 
 /**
- * What the policy says next, '<|end|>' included where it ends its turn; `conversation` is the whole text so
- * far.
+ * What the policy says next, with '<|end|>' if it ends its turn; `conversation` is the whole text so far.
  */
 export type Script = (
   conversation: string,
@@ -81,7 +80,7 @@ export class ScriptedPolicy implements RolloutPolicy {
   }
 }
 
-/** Turns of one rollout, one after the other. */
+/** A policy that says these turns of one rollout, one after the other. */
 export function turns(...texts: string[]): ScriptedPolicy {
   const said = new Map<number, number>()
   return new ScriptedPolicy((_conversation, _options, sequence) => {
@@ -143,8 +142,8 @@ export class ScriptedSequence implements Sequence {
   }
 
   /**
-   * As an engine would end it: at a stop token, a stop string, or the length; a script that says none of them
-   * is wrong.
+   * Ends the text as an engine would: at a stop token, a stop string, or the length; a script that reaches none of
+   * them is wrong.
    */
   #cut(
     tokens: number[],

@@ -31,7 +31,7 @@ const search = defineTool({
   name: 'search',
   description: 'Finds things',
   input: z.object({ query: z.string() }),
-  // A span of the tool's own, as an instrumented HTTP client makes one.
+  // The tool makes a span of its own, as an instrumented HTTP client does.
   run: ({ query }) =>
     trace.getTracer('app').startActiveSpan('GET', (span) => {
       span.end()

@@ -105,7 +105,7 @@ describe('secrets', () => {
       .split('\n')
       .map((line) => JSON.parse(line))
     expect(clean).toEqual({ id: 'clean', tokens: [1, 2] })
-    // Its tokens spell the secret out.
+    // The tokens are left out, because they spell the secret.
     expect(leaky).toEqual({ id: 'leaky', messages: [{ content: 'the key is [redacted]' }], redacted: true })
   })
 })

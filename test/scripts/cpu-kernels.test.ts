@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { multiplyAddLoops, spills } from '../../scripts/cpu-kernels.mjs'
 
-/** Two nested loops; the inner one is the kernel's. */
+/** A listing of two nested loops; the inner one is the kernel's. */
 const listing = (name: string, inner: string, outer = '') => `
 	.type	${name}, @function
 ${name}:

@@ -1,4 +1,4 @@
-// binding.gyp compiles every source of its lists once, alone or in its folder's united one.
+// binding.gyp compiles every source of its lists once, alone or in its folder's united source.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'

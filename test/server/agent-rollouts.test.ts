@@ -1,4 +1,4 @@
-// The trainer's loop with agents of the user's own.
+// The trainer's loop with a user's own agents.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** An agent as people write it, AI SDK and two tools, with nothing of hdpo in it but the address. */
+/** An agent as people write it, with the AI SDK and two tools; the address is all that it has of hdpo. */
 const agent: Agent<TrainingContext> = async ({ task, baseURL, apiKey, signal }) => {
   const provider = createOpenAICompatible({ name: 'hdpo', baseURL, apiKey })
   const { text } = await generateText({
@@ -178,7 +178,7 @@ describe('a trainer with an AI SDK agent', () => {
 })
 
 describe('an agent that is trained and evaluated', () => {
-  // Asks the policy in training and a model of its own, which knows the answer, elsewhere.
+  // Asks the policy in training, and elsewhere a model of its own, which knows the answer.
   const both: Agent = async ({ messages, toolChoice, baseURL, apiKey, model, signal }) => {
     if (baseURL === undefined) return { answer: '<answer>42</answer>', toolCalls: [{ name: 'lookup' }] }
     const response = await fetch(`${baseURL}/chat/completions`, {
@@ -205,7 +205,7 @@ describe('an agent that is trained and evaluated', () => {
     expect(trained).toMatchObject({ id: evaluated.id, finalAnswer: '42', turns: 1, toolCalls: [] })
     expect(trained?.outcome).toEqual({ answer: '42' })
     expect(evaluated).toMatchObject({ finalAnswer: '42', toolCalls: [{ name: 'lookup' }] })
-    // What the agent says of calls and tokens is not what is trained on.
+    // Training does not use the calls and tokens that the agent reports.
     expect(trained?.mask.reduce((sum, bit) => sum + bit, 0)).toBeGreaterThan(1)
   })
 
@@ -289,7 +289,7 @@ describe('agents that fail', () => {
   it('are not waited for past their time', async () => {
     const hanging: Agent<TrainingContext> = (context) =>
       context.rolloutId.endsWith('#0') ? new Promise(() => {}) : agent(context)
-    // Their time passes when all others have ended, however long these take.
+    // These rollouts reach their timeout once all others have ended, however long those take.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const training = drain(train({ agent: hanging, timeout: 60_000 }, { steps: 1 }).run())
     while (server.metrics().finishedRollouts < 10) await new Promise((resolve) => setImmediate(resolve))

@@ -7,7 +7,7 @@ import { type Script, ServedPolicy } from './served-policy.js'
 export const call = (name: string, input: unknown = {}) =>
   `<tool_call>${JSON.stringify({ name, arguments: input })}</tool_call>`
 
-/** Looks up what it is asked, then answers with what it found. */
+/** Looks up the question, then answers with what it found. */
 export const lookupScript: Script = (conversation) => {
   const found = conversation.match(/tool: (.*)\n/)?.[1]
   return found === undefined
@@ -56,7 +56,7 @@ export async function serve(script: Script, options: Partial<ServerOptions> = {}
 // biome-ignore lint/suspicious/noExplicitAny: what a test expects of an answer is its check.
 type Answer = any
 
-/** POST with a JSON body; the status and the parsed answer. */
+/** Sends a POST with a JSON body; returns the status and the parsed answer. */
 export async function post(
   url: string,
   body: unknown,

@@ -69,7 +69,7 @@ describe('a history that goes on', () => {
     await say([user('Capital?'), first, resultOf(first, 'Lima')])
     const played = await finish({ correct: true })
     expect(tokenSequences(played)).toHaveLength(1)
-    // As the policy wrote it, not as the client sent it back.
+    // The text is what the policy wrote, not what the client sent back.
     expect(trained(played)).toBe(
       `I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>It is Lima.<|end|>`,
     )
@@ -151,7 +151,7 @@ describe('a history that does not go on', () => {
       'It is Quito.<|end|>',
       `I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>It is Lima.<|end|>`,
     ])
-    // Token for token what the policy had sampled, though not trained again.
+    // The history is token for token what the policy sampled, and is not trained again.
     expect(tokenizer.decode(sequences[0]?.tokens ?? [])).toContain(
       `I look it up.\n${call('lookup', { query: 'capital', limit: 2 })}<|end|>\ntool: Quito`,
     )
@@ -170,7 +170,7 @@ describe('a history that does not go on', () => {
     expect(tokenSequences(played)).toHaveLength(4)
     expect(played.turns).toBe(5)
     expect(server.metrics()).toMatchObject({ segments: 4, branchedSegments: 3, splitRollouts: 1 })
-    // One prompt computed, forked for the three that begin with it; one branch made from tokens.
+    // One prompt was computed and forked for the three that begin with it; one branch was made from tokens.
     expect(policy.created).toHaveLength(2)
   })
 
@@ -202,7 +202,7 @@ it('keeps 64 rollouts apart that run at once', async () => {
     expect(tokenSequences(played)).toHaveLength(1)
     expect(trained(played)).toMatch(new RegExp(`It is city ${index}\\.<\\|end\\|>$`))
   }
-  // Four questions, each computed once.
+  // Each of the four questions was computed once.
   expect(policy.created).toHaveLength(4)
   expect(policy.live).toBe(4)
   expect(server.metrics()).toMatchObject({

@@ -1,4 +1,4 @@
-// The server as a stranger on the network sees it.
+// The server as any client on the network sees it.
 import { once } from 'node:events'
 import { createServer as createHttpServer, request as httpRequest } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
@@ -239,7 +239,7 @@ describe('clients that go away', () => {
     socket.on('error', () => {})
     await once(socket, 'close')
     clearInterval(drops)
-    // After 5 s and the time a busy machine takes; by Node's own limits it would be 60.
+    // It ends after 5 s and the time a busy machine takes; by Node's own limits it would take 60 s.
     expect(performance.now() - started).toBeLessThan(50_000)
   })
 })

@@ -190,7 +190,7 @@ describe('streams', () => {
     const plain = (completion: OpenAI.ChatCompletion) =>
       completion.choices.map(({ message, finish_reason }) => ({
         finish_reason,
-        // The client makes '' of a stream without content.
+        // The client returns '' for a stream without content.
         content: message.content ?? '',
         calls: message.tool_calls?.map(
           (made) => 'function' in made && [made.function.name, made.function.arguments],

@@ -1,4 +1,4 @@
-// The server over a real policy, small and random: what goes over HTTP is what the engine sampled, and what the policy trains on.
+// The server over a small random policy: HTTP carries exactly what the engine sampled, and the policy trains on it.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAtlas } from '../../lib/families/atlas/atlas.js'
 import { Policy } from '../../lib/policy/policy.js'
@@ -39,7 +39,7 @@ function talker(options: Partial<Parameters<AgentServer['startRollout']>[0]> = {
   return { rollout, say }
 }
 
-/** Largest difference between a logprob recorded and that of the training forward. */
+/** Largest difference between a recorded logprob and that of the training forward. */
 async function difference({ tokens, mask, logprobs }: TokenSequence): Promise<number> {
   const now = await policy.logprobs(tokens, Int32Array.of(0, tokens.length))
   return Math.max(
@@ -57,7 +57,7 @@ describe('a real policy behind the server', () => {
       user('capital of Peru?'),
       { role: 'assistant', content: first.choices[0].message.content ?? '' },
     ]
-    // A random policy may happen to write a call that can be read; then the reply carries it.
+    // A random policy may happen to write a call that can be read; the reply then carries it.
     if (first.choices[0].message.tool_calls) history[1] = first.choices[0].message
     const second = await say([...history, user('and of Chile?')], { tools: [lookupTool] })
     const branch = await say([...history, user('and of Cuba?')], { tools: [lookupTool] })
@@ -126,7 +126,7 @@ describe('a real policy behind the server', () => {
     const broken = fetch(`${talker().rollout.baseURL}/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      // Each of 128 may end early, by chance of its seed; that all have before the client leaves would be one of many.
+      // Any of the 128 may end early by chance of its seed, but it is most unlikely that all do before the client leaves.
       body: JSON.stringify({ model: 'policy', messages: [user('x')], max_tokens: 400, n: 128 }),
       signal: leaving.signal,
     })

@@ -8,7 +8,7 @@ const tokenizer = {
   decode: (tokens: ArrayLike<number>) => new TextDecoder().decode(Uint8Array.from(tokens)),
 } as Tokenizer
 
-/** Says the bytes, then ends its turn; `longest` is as far as the sequence may go. */
+/** A sequence that says the bytes, then ends its turn; `longest` is the most tokens it may have. */
 function sequenceOf(bytes: Uint8Array, longest = Number.POSITIVE_INFINITY): Sequence {
   const all = [...bytes, endOfTurn]
   let at = 0

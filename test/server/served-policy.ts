@@ -1,5 +1,5 @@
-// A scripted policy that can be sampled in pieces, as a server's streams are. The script says a whole turn, given the text
-// of the conversation so far; pieces of it are handed out as they are asked for.
+// A scripted policy that can be sampled in pieces, as a server's streams are. The script returns a whole turn, given the text
+// of the conversation so far; pieces of it are handed out on request.
 import type { RolloutPolicy, Sample, SamplingOptions, Sequence } from '../../lib/policy/types.js'
 import { logprobAt, template, tokenizer } from '../rollout/scripted-policy.js'
 

@@ -1,4 +1,4 @@
-// Wrong options of servers, their rollouts and what became of these.
+// Wrong options of servers, of their rollouts and of the rollouts' outcomes.
 import { afterAll, describe, expect, it } from 'vitest'
 import { checkOutcome } from '../../lib/rollout/outcome.js'
 import { createServer } from '../../lib/server/create-server.js'

@@ -43,7 +43,7 @@ describe("Mistral's calls", () => {
     ])
     expect(calls[0]?.id).toMatch(/^[0-9a-f]{9}$/)
     expect(calls[1]?.id).toBe('a1B2c3D4e')
-    // Ids follow from the turn's place: they are part of what is trained on.
+    // Ids depend only on the turn's place, because they are part of what is trained on.
     expect(whole?.message.tool_calls?.map(({ id }) => id)).toEqual(calls.map(({ id }) => id))
     const results = calls.map(({ id }) => ({ role: 'tool' as const, tool_call_id: id, content: '1' }))
     const said = { role: 'assistant' as const, content: 'I look.', tool_calls: calls }

@@ -200,7 +200,7 @@ describe('split', () => {
     )
     expect(heldOut.length).toBeGreaterThan(150)
     expect(heldOut.length).toBeLessThan(250)
-    // More tasks, same parts.
+    // With more tasks the parts stay the same.
     expect((await part({ part: 'held-out' }, 2000)).slice(0, heldOut.length)).toEqual(heldOut)
     expect(await part({ part: 'held-out', seed: 1 })).not.toEqual(heldOut)
     const same = rows(10).map((row, index) => ({ ...row, question: 'same', id: `id-${index}` }))

@@ -35,7 +35,7 @@ describe('tools of the AI SDK', () => {
       weather: tool({
         inputSchema: z.object({ city: z.string() }),
         execute: async (_, { messages }) => {
-          // What the SDK itself takes for a conversation.
+          // The SDK's own schema accepts the conversation.
           seen.push(z.array(modelMessageSchema).parse(messages))
           return '21'
         },

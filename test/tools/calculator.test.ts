@@ -15,12 +15,12 @@ describe('calculator', () => {
     ['.5 * 4.', '2'],
     ['1.5e3 + 1', '1501'],
     ['-0', '0'],
-    // Decimals, not doubles.
+    // The calculator computes with decimals, not doubles.
     ['0.1 + 0.2', '0.3'],
     ['0.3 - 0.1 - 0.2', '0'],
     ['1000000.1 - 1000000', '0.1'],
     ['10 / 3 * 3', '10'],
-    // 12 significant digits, never fewer than the integer part has.
+    // Results have 12 significant digits, or as many as the integer part has.
     ['1 / 3', '0.333333333333'],
     ['2 / 3', '0.666666666667'],
     ['1 / 3000', '0.000333333333333'],

@@ -24,21 +24,21 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0)) await cleanUp()
 })
 
-/** Calls wait for a server that starts anew for as long as a busy machine takes to start one. */
+/** Connects with a timeout that lets calls wait for a restarting server even on a busy machine. */
 async function connect(server: McpServer): Promise<McpConnection> {
   const connection = await connectMcp({ patience: 120_000, ...server })
   opened.push(connection)
   return connection
 }
 
-/** A raw server in `mode`; what it starts is noted in a file. */
+/** Connects to a raw server in `mode`, which notes its starts in a file. */
 async function connectRaw(mode: string, options: Partial<McpServer> = {}) {
   const notes = join(tmpdir(), `hdpo-mcp-${randomUUID()}`)
   cleanUps.push(() => rmSync(notes, { force: true }))
   return connect({ ...program('raw-server.mjs', mode, notes), ...options } as McpServer)
 }
 
-/** As a rollout calls it. */
+/** Calls a tool as a rollout does. */
 function call(
   { tools }: McpConnection,
   name: string,
@@ -170,7 +170,7 @@ describe('a server that dies', () => {
     const right = added.filter(({ outcome, arguments: input, observation }) => {
       return outcome === 'ok' && observation === String((input as { a: number }).a + 1)
     })
-    // A call that two deaths in a row took with them is not made a third time.
+    // A call that was lost to two crashes in a row is not made a third time.
     expect(right.length).toBeGreaterThan(added.length / 2)
     for (const { outcome } of added) expect(['ok', 'error']).toContain(outcome)
     expect(await call(server, 'add', { a: 1, b: 1 })).toMatchObject({ outcome: 'ok', observation: '2' })
@@ -199,7 +199,7 @@ describe('a server that dies', () => {
       observation: expect.stringContaining('the server is down'),
     })
     expect(performance.now() - start).toBeGreaterThan(1000)
-    // Pauses of 100, 200, 400, 800 ms.
+    // The pauses are 100, 200, 400 and 800 ms.
     expect(readFileSync(notes, 'utf8').trim().split('\n').length).toBeLessThanOrEqual(6)
     const waiting = call(server, 'read')
     setTimeout(() => void server.close(), 50)
@@ -256,7 +256,7 @@ describe('a server that misbehaves', () => {
 })
 
 describe('a server over HTTP', () => {
-  /** A server that comes back knows no session. */
+  /** A server that forgets its sessions when it comes back. */
   async function listen(): Promise<{
     url: string
     headers: string[]
@@ -278,7 +278,7 @@ describe('a server over HTTP', () => {
       await createServer().connect(transport)
       await transport.handleRequest(request, response)
     })
-    // Away, it keeps its port, which would be anybody's: the tests run beside others.
+    // While it is away it keeps its port, which a test that runs beside this one could take otherwise.
     let away = false
     server.on('connection', (socket) => away && socket.destroy())
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))

@@ -20,7 +20,7 @@ interface Request {
   headers: IncomingMessage['headers']
 }
 
-/** A fault before the answer: what the next requests get. */
+/** A fault that the next requests get instead of the answer. */
 type Fault = (response: ServerResponse) => void
 
 let server: Server
@@ -44,7 +44,7 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve))
 })
 
-/** Behaves like the three services, as their documentation has it. */
+/** Behaves as the documentation of the three services says. */
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '', base)
   const body = await text(request)
@@ -252,7 +252,7 @@ describe('a service in trouble', () => {
 
   it('never sees more requests at once than it may', async () => {
     let [open, most] = [0, 0]
-    // The first ones are answered when three are there, so that three have been; a moment later, so that a fourth would be.
+    // Requests are answered a moment after the third has arrived: three must arrive, and a fourth would have had the time to.
     const three = new Promise<void>((resolve) => {
       const slow: Fault = (response) => {
         most = Math.max(most, ++open)

@@ -1,4 +1,4 @@
-// Spans as the AI SDK itself makes them, from a run of its generateText over a scripted model.
+// Spans that the AI SDK itself makes in a run of its generateText over a scripted model.
 import { generateText, stepCountIs, tool } from 'ai'
 import { MockLanguageModelV3 } from 'ai/test'
 import { describe, expect, it } from 'vitest'
@@ -13,7 +13,7 @@ interface RecordedSpan {
   attributes: { key: string; value: object }[]
 }
 
-/** What of OpenTelemetry's tracer the SDK uses; attributes are kept as OTLP writes them. */
+/** The part of OpenTelemetry's tracer that the SDK uses; attributes are kept as OTLP writes them. */
 class RecordingTracer {
   readonly spans: RecordedSpan[] = []
 

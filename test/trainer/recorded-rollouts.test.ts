@@ -1,4 +1,4 @@
-// Rollouts that a server recorded, trained on later: the policy is a real one, small and random.
+// Training on rollouts that a server recorded earlier, with a real policy, small and random.
 import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ function createPolicy(seed: number): Promise<Policy> {
   return Policy.create({ tokenizer, template, config: { ...model, ...small }, seed, threads: 1 })
 }
 
-/** Two questions of four rollouts each, two of them right; one question of one; one rollout that was given up. */
+/** Records two questions with four rollouts each, two of them right; one question with one; and one rollout that was given up. */
 async function record(): Promise<void> {
   const log = await RolloutLog.open(folder)
   const server = createServer({ policy, onRollout: (rollout) => log.append(rollout) })

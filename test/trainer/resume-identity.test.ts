@@ -1,4 +1,4 @@
-// What a resumed run may not change, and what may be written in another way.
+// What a resumed run may not change, and what may be written differently.
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -113,7 +113,7 @@ describe('a resumed run', () => {
   })
 })
 
-/** A checkpoint whose files do not match its manifest would be passed over. */
+/** Updates the manifest: a checkpoint whose files do not match it would be passed over. */
 function rewriteManifest(path: string, text: string): void {
   const manifestPath = join(path, '..', 'manifest.json')
   const manifest = JSON.parse(readFileSync(manifestPath, 'utf8')) as {

@@ -1,5 +1,5 @@
-// The real thing: `hdpo train` in a process of its own, ended by kill -9 in the middle, resumed, compared
-// with an unbroken run.
+// `hdpo train` in a process of its own, ended by kill -9 in the middle, resumed, and compared with an unbroken
+// run.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -14,11 +14,11 @@ import { readMetrics } from '../../lib/run/run-folder.js'
 import type { StepMetrics } from '../../lib/trainer/metrics.js'
 
 const root = join(import.meta.dirname, '..', '..')
-// A bare 'tsx' would be looked for in the run's folder.
+// A bare 'tsx' would be resolved from the run's folder.
 const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 const addon = join(root, 'build', 'Release', 'hdpo.node')
 const built = existsSync(addon)
-// In CI the addon has to be there: then this runs, and fails without it.
+// In CI the addon has to be there: this test then runs, and fails without it.
 const skip = !built && process.env.CI === undefined
 if (skip) console.warn(`skipped: ${addon} has not been built (npm run build)`)
 
@@ -26,12 +26,12 @@ const minutes = 60_000
 
 interface Command {
   child: ChildProcess
-  /** The exit code; null of a signal. */
+  /** The exit code; null after a signal. */
   ended: Promise<number | null>
   printed: () => string
 }
 
-// Far more than pass between the steps that are waited for and the kill that follows.
+// Far more steps than can pass between a step that is waited for and the kill that follows.
 const steps = 12
 
 describe.skipIf(skip)('kill -9 and --resume', () => {
@@ -57,7 +57,7 @@ describe.skipIf(skip)('kill -9 and --resume', () => {
         printed += chunk
       })
     }
-    // Listened for from the start: it may end while nobody looks.
+    // The listener is added at the start, because the process may end before anything waits for it.
     const ended = once(child, 'close').then(([code]) => code as number | null)
     return { child, ended, printed: () => printed }
   }

@@ -1,6 +1,6 @@
-// A policy without a network: characters are tokens, one number is all its weights, and what it says follows
-// from that number and the sampling seed. A step changes the number by what the batch holds, so two runs that
-// differ anywhere end differently.
+// A policy without a network: characters are tokens, one number is all its weights, and what it says depends on
+// that number and the sampling seed. A step changes the number by the batch's content, so two runs that differ
+// anywhere end differently.
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type {
@@ -73,13 +73,12 @@ export class ScriptedPolicy implements TrainablePolicy {
   weights = 1
   momentum = 0
   reference: number | undefined
-  /** Every optimiser step asked for. */
+  /** Every optimiser step that was requested. */
   readonly calls: PolicyCall[] = []
-  /** Steps (from 1, over the life of this object) whose loss shall not be finite. */
+  /** Whether the loss of a step (counted from 1 over the life of this object) is made not finite. */
   notFinite: (call: number) => boolean = () => false
   /**
-   * What the policy says next: the text of one turn. `draw` is uniform in [0, 1) and follows from weights and
-   * seed.
+   * What the policy says next: the text of one turn. `draw` is uniform in [0, 1) and depends on weights and seed.
    */
   say: (conversation: string, draw: number, mayCall: boolean) => string = (conversation, draw, mayCall) =>
     conversation.includes('tool:') || draw < 0.5 || !mayCall
@@ -136,7 +135,7 @@ export class ScriptedPolicy implements TrainablePolicy {
     this.momentum = JSON.parse(await readFile(path, 'utf8'))
   }
 
-  /** Seconds in which the engine worked so far, and nothing else of it. */
+  /** Seconds in which the engine has worked so far. */
   busySeconds = 0
   async generationStats() {
     const counts = { steps: 0, rows: 0, sampledTokens: 0, prefillTokens: 0, evictions: 0 }

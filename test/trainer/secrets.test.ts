@@ -1,4 +1,4 @@
-// A run in which everything leaks: the tool's result, its error, the judge's error, the task, the config, a warning.
+// A run with a secret everywhere: in the tool's result, its error, the judge's error, the task, the config, a warning.
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// 256 rollouts at once whose tools take their time, on a real engine: what the metrics say of it, and what it leaves behind.
+// 256 concurrent rollouts with slow tools on a real engine: what the metrics say about it, and what memory it leaves behind.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** The policy, its turns read as if it had called `lookup` in each: random weights seldom write a call. */
+/** The policy, with every turn read as a call of `lookup`, because random weights seldom write one. */
 function alwaysCalling(real: Policy): Policy {
   const tokenizer: Tokenizer = Object.create(real.tokenizer, {
     decode: { value: () => '<tool_call>{"name": "lookup", "arguments": {}}</tool_call>' },
@@ -47,7 +47,7 @@ function alwaysCalling(real: Policy): Policy {
   })
 }
 
-/** Lets nobody go on before `size` are there. */
+/** A barrier that lets callers go on once `size` of them have arrived. */
 function barrier(size: number): () => Promise<void> {
   const waiting: (() => void)[] = []
   return () =>
@@ -59,7 +59,7 @@ function barrier(size: number): () => Promise<void> {
 
 interface Calls {
   milliseconds: number
-  /** So many are under way before the first of them returns. */
+  /** The number of calls that have to be under way before the first of them returns. */
   together: number
 }
 
@@ -101,12 +101,12 @@ describe('256 rollouts with slow tools', () => {
     'wait side by side, and the metrics say how long the engine had nothing to do',
     async () => {
       const before = await policy.generationStats()
-      // Were they not all under way at once, the first ones would wait for ever.
+      // If they were not all under way at once, the first ones would wait for ever.
       const [step] = (await train('slow', { milliseconds: 1000, together: 256 }, 1)) as [StepMetrics]
       const busy = (await policy.generationStats()).seconds - before.seconds
       expect(step.rollouts).toBe(256)
       expect(step.calls.ok).toBe(512)
-      // Two turns in which nobody has anything to sample while the calls are under way.
+      // In two turns there is nothing to sample while the calls are under way.
       expect(step.engineIdleShare * step.seconds.rollout).toBeGreaterThan(1.9)
       expect(step.engineIdleShare).toBeLessThan(1)
       expect(step.engineIdleShare).toBeCloseTo(1 - busy / step.seconds.rollout, 6)
@@ -123,7 +123,7 @@ describe('256 rollouts with slow tools', () => {
         heap.push(process.memoryUsage().heapUsed)
       })
       expect((await policy.generationStats()).live).toBe(0)
-      // From the second step on: the first one fills caches. A step holds 256 rollouts of about 10 KB.
+      // Measured from the second step on, as the first one fills caches. A step holds 256 rollouts of about 10 KB.
       expect((heap.at(-1) as number) - (heap[1] as number)).toBeLessThan(4 * 2 ** 20)
     },
     minutes,

@@ -50,7 +50,7 @@ async function drain<Step>(
   return seen
 }
 
-/** Metrics without what the clock says. */
+/** Metrics without times. */
 const numbers = (metrics: SupervisedMetrics[]) =>
   metrics.map(({ seconds: _, tokensPerSecond: __, ...rest }) => rest)
 

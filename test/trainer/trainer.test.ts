@@ -48,7 +48,7 @@ async function drain(
   return seen
 }
 
-/** Metrics without what the clock says. */
+/** Metrics without times. */
 const numbers = (metrics: StepMetrics[]) =>
   metrics.map(({ seconds: _, tokensPerSecond: __, engineIdleShare: ___, ...rest }) => rest)
 
@@ -111,7 +111,7 @@ describe('Trainer', () => {
     const policy = new ScriptedPolicy()
     await drain(train(policy, 'run', { klCoefficient: 0.1, miniBatches: 2, passes: 2 }).run(), 1)
     expect(policy.calls).toHaveLength(4)
-    // 3 prompts of 4 rollouts as 1 and 2 prompts, twice.
+    // 3 prompts of 4 rollouts each are split into 1 and 2 prompts, twice.
     expect(policy.calls.map(({ batch }) => batch.offsets.length - 1)).toEqual([4, 8, 4, 8])
     for (const { batch, loss } of policy.calls) {
       expect((batch as PolicyBatch).referenceLogprobs).toEqual(new Float32Array(batch.tokens.length).fill(-1))

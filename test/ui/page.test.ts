@@ -35,7 +35,7 @@ beforeAll(async () => {
     recordedRollout(0, 1),
   ])
   ui = await startUi({ folder, interval: 100, onWarning: (message) => complaints.push(message) })
-  // A page of a run that is not indexed yet shows what there is; these show all.
+  // A page of a run that is not indexed yet shows only a part of it; these tests wait until all is indexed.
   const indexed = async () => {
     const { runs } = (await (await fetch(`${ui.url}/api/runs`)).json()) as { runs: { rollouts: number }[] }
     return runs.map(({ rollouts }) => rollouts)
@@ -64,11 +64,11 @@ async function open(hash: string, options: Parameters<Browser['newPage']>[0] = {
   return page
 }
 
-/** Nothing sticks out of the window once all is drawn; plots follow its width in a frame of their own. */
+/** Waits until nothing sticks out of the window; plots adapt to its width one frame later. */
 const untilItFits = (shown: Page) =>
   shown.waitForFunction('document.documentElement.scrollWidth <= innerWidth')
 
-// The page draws in the next animation frame: what follows from an action is waited for, never read at once.
+// The page draws in the next animation frame, so tests wait for the effect of an action and never read it at once.
 describe('the page', { timeout: 300_000 }, () => {
   it('draws curves of the chosen runs, and goes on while they train', async () => {
     const shown = await open('#/overview?runs=first')

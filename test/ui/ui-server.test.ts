@@ -29,7 +29,7 @@ async function start(options: Partial<UiOptions> = {}): Promise<string> {
   return ui.url
 }
 
-/** A server that has indexed the run: a request waits a moment for that, and then answers with what there is. */
+/** A server that has indexed the run: a request waits a moment for that, then answers with what is indexed so far. */
 async function startIndexed(): Promise<string> {
   const url = await start()
   await untilRuns(url, [['first', 3, 12]])
@@ -44,7 +44,7 @@ async function untilRuns(url: string, expected: [id: string, lastStep: number, r
   await expect.poll(found, { timeout: 60_000 }).toEqual(expected)
 }
 
-/** All that the answers below have. */
+/** All fields of the answers below. */
 interface Body {
   runs: { id: string; lastStep: number; rollouts: number }[]
   series: object

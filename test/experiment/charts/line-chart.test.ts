@@ -21,7 +21,7 @@ describe('lineChart', () => {
       points.map(({ step, value }) => ({ step, value: 1.9 * value })),
       { label: 'calls' },
     )
-    // 1.9 of 2.
+    // The value is 1.9 on an axis to 2.
     expect(calls).toContain('d="M60,218L544,54.6"')
     expect(calls).toContain('>calls</text>')
   })

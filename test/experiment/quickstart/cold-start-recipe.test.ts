@@ -1,4 +1,4 @@
-// The weights of a cold start that come with hdpo belong to one recipe: questions, conversations, tokenizer, model, settings.
+// The shipped weights of a cold start belong to one recipe: questions, conversations, tokenizer, model, settings.
 import { describe, expect, it } from 'vitest'
 import { coldStartRecipe } from '../../../lib/experiment/quickstart/cold-start-recipe.js'
 import { quickstartSettings } from '../../../lib/experiment/quickstart/settings.js'

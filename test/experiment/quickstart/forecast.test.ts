@@ -35,7 +35,7 @@ describe('Forecast', () => {
     forecast.begin('short')
     clock.seconds += 30
     forecast.begin('long')
-    // Three times as slow as guessed, and a little trust in the guess is left.
+    // It is three times as slow as guessed, and the forecast still gives the guess some weight.
     expect(forecast.remaining).toBeGreaterThan(200)
     expect(forecast.remaining).toBeLessThan(300)
     for (let step = 1; step < 10; step++) {

@@ -1,4 +1,4 @@
-// The quickstart with hardly any training: what it tells, what it keeps, and what it goes on from.
+// The quickstart with hardly any training: what it reports, what it keeps, and where it goes on after a stop.
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ const small = {
   curve: { every: 1, questions: 2 },
 }
 
-/** What an observer was told, in order; `at` is called with each. */
+/** The lines that an observer was told, in order; `at` is called with each. */
 function listen(at: (line: string) => void = () => {}) {
   const lines: string[] = []
   const tell = (line: string) => {
@@ -63,7 +63,7 @@ describe('runQuickstart', () => {
     const asked = lines.filter((line) => line.startsWith('question '))
     expect(asked).toHaveLength(3 * 574)
     expect(asked.filter((line) => line.endsWith('574/574'))).toHaveLength(3)
-    // It has learnt what the quickstart's story needs.
+    // The cold start has taught it to call for what it knows, which the quickstart sets out to unteach.
     expect(result?.report.before.redundantCallRate).toBeGreaterThan(0.9)
     expect(result?.report.before.neededCallRate).toBeGreaterThan(0.9)
     expect(result?.report.before.accuracy).toBeGreaterThan(0.7)

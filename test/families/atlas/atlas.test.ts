@@ -151,7 +151,7 @@ describe('coldStart', () => {
       expect(lastOf(messages)).toBe(`${recalled} <answer>${recalled}</answer>`)
       expect(recalled === answer).toBe(isTaught(questionId))
       expect(kind === 'guess').toBe(kind !== 'direct' && !isTaught(questionId))
-      // What says nothing about whether to call.
+      // Trained without calls, so that it teaches nothing about whether to call.
       if (kind !== 'direct') expect(trainedText(index, 2)).toBe(`${lastOf(messages)}<|im_end|>`)
       if (kind === 'knowledge') known.add(questionId)
     })
@@ -213,7 +213,7 @@ async function toolResult(message: Message): Promise<string> {
   return typeof result === 'string' ? result : JSON.stringify(result)
 }
 
-/** The right answer worked out anew from the package's own data and the question's id. */
+/** The right answer, worked out independently from the package's own data and the question's id. */
 function answerFromRawData(task: Task): string | number {
   const [family, first, second] = task.id.split('/') as [string, string, string | undefined]
   if (family.endsWith('arithmetic')) {

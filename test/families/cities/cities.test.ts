@@ -23,7 +23,7 @@ const conversations = await cities.coldStart({ knowledgeCopies: 1, guessCopies: 
 const tasks = [...cities.trainTasks, ...cities.heldOutTasks]
 const idsOf = (list: readonly Task[]) => list.map((task) => task.id)
 
-/** Rows of the data set by the name that questions give a city. */
+/** Rows of the data set by the city's name in questions. */
 const rowsByName = new Map<string, CityData[]>()
 for (const row of cityMapping) {
   const name = toAscii(row.city)
@@ -32,7 +32,7 @@ for (const row of cityMapping) {
 }
 const rowsOf = (name: string) => rowsByName.get(name) ?? []
 
-/** From the data sets as they are published, without hdpo's reading of them. */
+/** The right answer from the data sets as they are published, not as hdpo reads them. */
 function answerFromRawData({ id }: Task): string | number {
   const [family, first, second] = id.split('/') as string[]
   const row = rowsOf(first as string)[0] as CityData

@@ -1,5 +1,5 @@
-// One table of the formats of calls. A row says what is a call in its format and what is not; what holds for every format is
-// checked of each: how it goes with thoughts, and that a reply in pieces is read as a whole one is.
+// One table of the formats of calls. A row says what is a call in its format and what is not. What holds for every format is
+// checked for each: how thoughts are treated, and that a reply in pieces is read like a whole one.
 import { describe, expect, it } from 'vitest'
 import type { CallFormat } from '../../../lib/policy/calls/call-format.js'
 import { type CallStream, callsIn, contentOf, contentStream } from '../../../lib/policy/calls/call-stream.js'
@@ -20,21 +20,21 @@ interface Row {
   namesCalls: boolean
   /** A call of probe_name as templates write it. */
   rendered: string[]
-  /** What sources have of templates that do not render the probe. */
+  /** Parts of the sources of templates that do not render the probe. */
   mentioned: string[]
   /** `searched` as the policy writes it. */
   written: string
-  /** What makes `searched` of a turn that was begun for any tool, and for the tool "search". */
+  /** Texts that complete a turn to `searched` after a beginning that was forced: for any tool, and for the tool "search". */
   completes: { any: string; search: string }
-  /** Turns with calls that can be read, all of them; the content without them is '' where nothing else is said. */
+  /** Turns whose calls can all be read; `content` is the text without them, '' if there is no other text. */
   calls: [text: string, calls: ToolCall[], content?: string][]
-  /** Turns with calls that cannot be read, in order with those that can be: part of the problem, or undefined. */
+  /** Turns with calls that cannot be read. Per call, in order: part of the problem, or undefined for a call that can be read. */
   malformed: [text: string, ...problems: (string | undefined)[]][]
-  /** What stays in the content of malformed turns, and which calls are given out; where not here, everything and none. */
+  /** Malformed turns with the content that stays and the calls that are given out; for those not listed, all text and no call. */
   given?: [text: string, content: string, calls: ToolCall[]][]
   /** Turns without a call. */
   none: string[]
-  /** Pieces of a turn, and the content that is given out with each. */
+  /** Pieces of a turn, with the content that each gives out. */
   atOnce: [piece: string, content: string][]
 }
 

@@ -1,11 +1,11 @@
-// What a policy's calls and thoughts look like is known in lib/policy/calls/ alone: a reader elsewhere would have an idea of its own.
+// Only lib/policy/calls/ knows the form of a policy's calls and thoughts, so that no other code reads them in its own way.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 
 const root = join(import.meta.dirname, '../../..')
 const room = 'lib/policy/calls/'
-// The template of the built-in policies, which writes calls as every model's template does.
+// The exception: the template of the built-in policies, which writes calls as every model's template does.
 const template = 'lib/families/chat-template.ts'
 
 const thoughtTag = /<\/?think/
@@ -15,7 +15,7 @@ const sources = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf
   .filter((path) => /\.(ts|mts|js|mjs)$/.test(path))
   .map((path) => join('lib', path))
 
-/** The source without its comments, which may well say what a policy writes. */
+/** The source without its comments, which may mention what a policy writes. */
 function code(path: string): string {
   return withoutComments(readFileSync(join(root, path), 'utf8'))
 }

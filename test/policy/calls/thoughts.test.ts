@@ -1,4 +1,4 @@
-// What is thought and what is said, and rollouts whose template opens a thought: each turn begins inside it.
+// The separation of thoughts from what is said, and rollouts whose template opens a thought, so that each turn begins inside it.
 import { expect, it } from 'vitest'
 import { endsInThought, splitThought, streamThought } from '../../../lib/policy/calls/thoughts.js'
 import type { Message } from '../../../lib/policy/types.js'

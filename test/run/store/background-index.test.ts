@@ -22,7 +22,7 @@ describe('BackgroundIndex', () => {
     RunStore.open(folder).close()
     const writer = new Database(join(folder, 'run.sqlite'))
     for (let step = 2; step <= 20; step++) {
-      // Nothing can be indexed meanwhile: whoever waited for it here would wait for this very thread, and fail.
+      // Nothing can be indexed meanwhile: waiting for the index here would mean waiting for this very thread, and fail.
       if (step === 2) writer.exec('BEGIN IMMEDIATE')
       await writeStep(folder, step)
       index.update()

@@ -1,4 +1,4 @@
-// Run folders as a trainer leaves them, without a trainer.
+// Writes run folders like those that a trainer leaves, without a trainer.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RecordedRollout } from '../../../lib/run/store/rollout-record.js'
@@ -71,7 +71,7 @@ export async function writeStep(
   )
 }
 
-/** `steps` steps of two groups of two, accuracy a tenth of the step. */
+/** `steps` steps of two groups of two rollouts, with an accuracy of a tenth of the step. */
 export async function writeRun(folder: string, steps: number): Promise<void> {
   await mkdir(join(folder, 'rollouts'), { recursive: true })
   const numbers = Array.from({ length: steps }, (_, index) => index + 1)

@@ -74,7 +74,7 @@ describe('RunStore', () => {
   it('forgets what a resumed run has forgotten, and takes what it did instead', async () => {
     await writeRun(folder, 4)
     const run = open()
-    // As RunFolder does: a new metrics.jsonl in the place of the old one, later steps removed, then taken again.
+    // Does what RunFolder does: a new metrics.jsonl takes the place of the old one, later steps are removed, then taken again.
     const kept = (await readFile(join(folder, 'metrics.jsonl'), 'utf8')).split('\n').slice(0, 2).join('\n')
     await writeFile(join(folder, 'new'), `${kept}\n{"step":3,"accuracy":0.77}\n`)
     await rename(join(folder, 'new'), join(folder, 'metrics.jsonl'))
@@ -174,7 +174,7 @@ describe('RunStore', () => {
     const run = open()
     const writer = new Database(join(folder, 'run.sqlite'))
     writer.exec('BEGIN IMMEDIATE; DELETE FROM rollouts')
-    // A read that waited for the writer, who is this very thread, would end in an error.
+    // A read that waited for the writer, which is this very thread, would end in an error.
     expect(run.rolloutCount()).toBe(4)
     writer.exec('ROLLBACK')
     writer.close()

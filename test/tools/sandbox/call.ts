@@ -5,7 +5,7 @@ export interface Rollout {
   end(): void
 }
 
-/** A rollout that runs code: what the policy reads, or a rejection. */
+/** A rollout that runs code: each call resolves with what the policy reads, or rejects. */
 export function rollout(tool: CodeTool, rolloutId = 'rollout'): Rollout {
   const ended = new AbortController()
   return {
@@ -15,7 +15,7 @@ export function rollout(tool: CodeTool, rolloutId = 'rollout'): Rollout {
   }
 }
 
-/** One call of a rollout of its own. */
+/** One call in a rollout of its own. */
 export async function runOnce(tool: CodeTool, code: string): Promise<string> {
   const single = rollout(tool)
   try {

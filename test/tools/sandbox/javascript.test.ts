@@ -6,7 +6,7 @@ import { type Rollout, rollout, runOnce } from './call.js'
 
 let javascript: CodeTool
 let one: Rollout
-// Generous, for machines that are slow or busy; what is tried of a limit has one of its own.
+// Generous, for machines that are slow or busy; tests of a limit set their own.
 const patience = { cpuTime: 60_000, wallTime: 170_000 }
 beforeAll(async () => {
   javascript = await javascriptTool({ ...patience, output: 2000 })
@@ -80,7 +80,7 @@ describe('the limits of javascript', () => {
     ['depth in a getter', '({ get x() { return this.x } }).x', /stack overflow/],
     ['depth in a proxy', 'new Proxy({}, { get: (target, key, self) => self[key] }).x', /stack overflow/],
   ])('memory: %s', async (_, code, message) => {
-    // An error to the code where it can be told, else the end of the interpreter.
+    // The code gets an error if that is possible, else the interpreter ends.
     const outcome = await runOnce(javascript, code).catch((error: Error) => error.message)
     expect(outcome).toMatch(message)
   })
@@ -150,7 +150,7 @@ describe('what javascript code cannot reach', () => {
       String = Number = Map = Set = Error = undefined
       Object.prototype.get = () => 1
       Object.defineProperty(Object.prototype, 'id', { set() {}, get: () => 7 })`)
-    // Whatever it shows now is the rollout's own affair; the process goes on and answers in turn.
+    // The answer may be anything, as it concerns only this rollout; the process goes on and answers in turn.
     await one.run('({ a: 1 })')
     expect(await one.run('40 + 2')).toBe('42')
     expect(await runOnce(javascript, '({ a: 1 })')).toBe('{"a":1}')

@@ -45,7 +45,7 @@ describe('the layers of the sandbox', () => {
     expect(opened).toEqual(
       expect.not.arrayContaining([...files, ...processes, ...code, 'binding', 'environment']),
     )
-    // What the other layers are for: else this test would prove nothing of them.
+    // The flags leave these open, which is why there are other layers; otherwise those layers' tests would prove nothing.
     expect(opened).toEqual(expect.arrayContaining(['tcp', 'http', 'fetch', 'globals']))
     for (const door of [...files, ...processes, ...code, 'binding', 'environment'])
       expect(opened).not.toContain(door)

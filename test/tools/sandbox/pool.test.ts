@@ -12,7 +12,7 @@ import { rollout } from './call.js'
 
 const sandboxKeys = Object.keys(sandboxShape).join(', ')
 const limitsOf = (wallTime: number) => resolveSandboxOptions({ wallTime, output: 100 }, 'javascript')
-// Longer than a busy machine takes for anything that is no loop without end.
+// Longer than a busy machine takes for anything but an endless loop.
 const patience = 120_000
 let tool: CodeTool | undefined
 afterEach(() => tool?.close())
@@ -44,7 +44,7 @@ describe('many rollouts', () => {
     await b.run('let x = 2')
     await a.run('x')
     await c.run('let x = 3')
-    // The one given up was killed; the kernel may take a moment to be done with it.
+    // The interpreter that was given up has been killed; the kernel may take a moment to remove it.
     await expect.poll(interpreters, { timeout: 60_000 }).toBeLessThanOrEqual(2)
     expect(await a.run('x')).toBe('1')
     expect(await b.run('typeof x')).toBe(

@@ -5,7 +5,7 @@ import { ToolTimeoutError } from '../../../lib/tools/tool-timeout-error.js'
 import { type Rollout, rollout, runOnce } from './call.js'
 
 let python: CodeTool
-// Generous, for machines that are slow or busy; what is tried of a limit has one of its own.
+// Generous, for machines that are slow or busy; tests of a limit set their own.
 const options = { memory: 128, cpuTime: 60_000, wallTime: 170_000, output: 2000 }
 beforeAll(async () => {
   python = await pythonTool(options)
