@@ -104,7 +104,7 @@ class MistakeReader {
     const given = this.#at([...path, key])
     // The name of a secret may be misspelt beyond recognition, and a secret may stand where there is no place for any.
     const isHidden =
-      isSecretName(key) ||
+      (isSecretName(key) && typeof given !== 'number') ||
       this.#isWithinSecret([...path, key]) ||
       (!near && Object.values(known).some(isSecret))
     return {

@@ -57,7 +57,7 @@ describe('checkConfig', () => {
     [
       'nothing to learn with',
       { optimizer: { learningRate: 0 } },
-      'run.yaml: optimizer.learningRate: must be greater than 0, got 0',
+      'run.yaml: optimizer.learningRate: must be greater than 0 and at most 1, got 0',
     ],
     [
       'a misspelt key in one of several forms',
@@ -77,7 +77,7 @@ describe('checkConfig', () => {
     [
       'a missing key',
       { optimizer: {} },
-      'run.yaml: optimizer.learningRate: must be a number greater than 0, got undefined',
+      'run.yaml: optimizer.learningRate: must be a number greater than 0 and at most 1, got undefined',
     ],
   ]
   it.each(mistakes)('names %s', (_, change, message) => {

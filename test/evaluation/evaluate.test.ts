@@ -86,7 +86,7 @@ describe('evaluate', () => {
         [{ policy: undefined }, 'policy: must be a policy, where there is no play, got undefined'],
         [{ play: 'agent' }, "play: must be a function, got 'agent'"],
         [{ reward: { answer: 'exact-match' } }, "reward.answer: must be a function, got 'exact-match'"],
-        [{ rollout: { topP: 2 } }, 'rollout.topP: must be greater than 0 and at most 1, got 2'],
+        [{ rollout: { topP: 2 } }, 'rollout.topP: must be 0.000001 to 1, got 2'],
         [{ knowledge: 'known.json' }, "knowledge: must be what measureKnown returns, got 'known.json'"],
         [{ signal: 'stop' }, "signal: must be an AbortSignal, got 'stop'"],
         [{ sample: 2 }, 'sample: must be left out (there is no such option; did you mean samples?), got 2'],
