@@ -6,12 +6,12 @@ import type { Message } from '../policy/types.js'
 import { outcomeShape, saysOneThing } from './outcome.js'
 import { type Outcome, type Task, type ToolCallRecord, toolCallOutcomes } from './types.js'
 
-/** What an agent is told of one rollout. */
+/** What an agent is told about one rollout. */
 export interface AgentContext {
   task: Task
   /** The task's messages, as a copy that the agent may change. */
   messages: Message[]
-  /** 'none': answer without calling a tool; this is how an evaluation finds out what is known by heart. */
+  /** 'none': answer without calling a tool; an evaluation finds out in this way what the model knows by heart. */
   toolChoice: 'auto' | 'none'
   /** The task's id and the rollout's place in its group: 'capital-of-peru#3'. */
   rolloutId: string
@@ -20,7 +20,7 @@ export interface AgentContext {
   /**
    * Only in training, together with `apiKey` and `model`: where the policy in training is served, for an OpenAI client. Every
    * completion that is requested there with this key is recorded in this rollout. An evaluation gives none of the three: the
-   * agent asks the model that it has in production.
+   * agent calls the model that it uses in production.
    */
   baseURL?: string
   /** Only in training. */

@@ -1,4 +1,4 @@
-// What a finished call costs, in the unit that the tools' costs are in.
+// What a finished call costs, in the unit of the tools' `cost`.
 import { InvalidOptionError } from '../core/option-error.js'
 import type { Tool } from '../tools/types.js'
 import type { ToolCallRecord } from './types.js'
@@ -7,7 +7,7 @@ import type { ToolCallRecord } from './types.js'
 const plainCallCost = 1
 
 /**
- * A call that reached no tool (malformed, unknown) costs as much as the dearest tool with a fixed cost: never less than what
+ * A call that reached no tool (malformed, unknown) costs as much as the most expensive tool with a fixed cost: never less than what
  * the policy may have meant. Throws a RangeError where a cost function returns no cost: that is a bug, not the policy's doing.
  */
 export function costOfCall(record: Omit<ToolCallRecord, 'cost'>, tools: readonly Tool[]): number {
@@ -26,12 +26,12 @@ function dearest(tools: readonly Tool[]): number {
   return fixed.length === 0 ? plainCallCost : Math.max(...fixed)
 }
 
-/** The cost of all calls of a rollout. */
+/** Sum of the costs of a rollout's calls. */
 export function toolCost({ toolCalls }: { toolCalls: readonly Pick<ToolCallRecord, 'cost'>[] }): number {
   return toolCalls.reduce((sum, { cost = plainCallCost }) => sum + cost, 0)
 }
 
-/** The seconds of all calls of a rollout, one after the other. */
+/** Sum of the seconds that a rollout's calls took. */
 export function toolSeconds({
   toolCalls,
 }: {

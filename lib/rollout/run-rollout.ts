@@ -1,8 +1,8 @@
 // One rollout: sample a turn, run the calls in it, append what they returned, go on.
 //
 // Token in, token out: sampled tokens are decoded to find calls and answers, and never encoded again. Every
-// call that the policy attempts is run and counted, malformed ones and those of a turn that a cap cuts short
-// included: T leaves nothing out.
+// call that the policy attempts is run and counted in T, including malformed calls and those of a turn that a
+// cap cuts short.
 
 import { z } from 'zod'
 import { seed as seedOption, signal as signalOption } from '../core/option-kinds.js'
@@ -43,8 +43,8 @@ interface RolloutIdentity {
 }
 
 /**
- * A rollout that shares no prompt. Rejects only for wrong options and errors of the engine, not for anything that the
- * policy or a tool does.
+ * Plays one rollout, which shares its prompt with no other. Rejects only for wrong options and errors of the engine, not for
+ * anything that the policy or a tool does.
  */
 export async function runRollout(
   policy: RolloutPolicy,
@@ -65,7 +65,7 @@ export async function runRollout(
   }
 }
 
-/** Plays on `sequence`, which holds the prompt; the caller releases it. */
+/** Plays a rollout on `sequence`, which holds the prompt; the caller releases it. */
 export function playRollout(
   setting: Setting,
   sequence: Sequence,
@@ -79,7 +79,7 @@ export function playRollout(
 interface Turn {
   text: string
   calls: ParsedToolCall[]
-  /** The policy wrote its end-of-turn token. */
+  /** Whether the policy sampled its end-of-turn token. */
   ended: boolean
   finishReason: Sample['finishReason']
 }
@@ -90,7 +90,7 @@ class RunningRollout {
   readonly #messages: Message[] = []
   readonly #toolCalls: ToolCallRecord[] = []
   readonly #ended = new AbortController()
-  /** The next turn begins inside a thought that the template opened. */
+  /** Whether the next turn begins inside a thought that the template opened. */
   #inThought: boolean
 
   constructor(
@@ -168,7 +168,7 @@ class RunningRollout {
     }
   }
 
-  /** The text that the present turn was made to begin with. */
+  /** The text that the current turn was forced to begin with. */
   #forcedText(): string {
     return this.#texts.length === 0 ? (this.setting.forced?.text ?? '') : ''
   }

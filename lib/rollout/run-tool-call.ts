@@ -1,5 +1,4 @@
-// Runs one call of a tool and records its outcome, whatever it is. No mistake of a policy or a tool throws
-// here.
+// Runs one call of a tool and records its outcome. It never throws for a mistake of the policy or the tool.
 
 import { redact } from '../core/secrets.js'
 import { untilAborted } from '../core/until-aborted.js'
@@ -90,7 +89,7 @@ async function runInTime(tool: Tool, input: unknown, settings: ToolCallSettings)
   } catch (error) {
     if (settings.signal.aborted) return result('error', `${tool.name} was stopped`)
     if (ended.signal.aborted) return result('timeout', `${tool.name} timed out after ${timeout} ms`)
-    // Some tools can check their arguments only by asking someone.
+    // Some tools check their arguments only while they run, for example because a server does it.
     if (error instanceof ToolInputError) return result('bad-arguments', invalid(tool, error))
     return result(error instanceof ToolTimeoutError ? 'timeout' : 'error', failure(tool, error))
   } finally {
@@ -129,7 +128,7 @@ function messageOf(error: unknown): string {
   try {
     return formatResult(error)
   } catch {
-    // Circular, or a BigInt: its type is all that can be said.
+    // JSON cannot hold circular values and BigInts, so only the type is named.
     return Object.prototype.toString.call(error)
   }
 }

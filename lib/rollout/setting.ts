@@ -16,9 +16,9 @@ export interface Setting {
   prompt: readonly number[]
   /** Longest sequence: the policy's limit, or the prompt plus maxTokens. */
   tokenLimit: number
-  /** A token that is never sampled: with tool choice 'none', the one that begins a call. */
+  /** A token that is never sampled: the one that begins a call, with tool choice 'none'. */
   bannedToken: number | undefined
-  /** A beginning of the first turn that the policy did not choose: with tool choice 'required', that of a call. */
+  /** What the first turn is forced to begin with: the beginning of a call, with tool choice 'required'. */
   forced: { tokens: readonly number[]; text: string } | undefined
 }
 
@@ -57,8 +57,8 @@ function toDescription({ name, description, parameters }: Tool): ToolDescription
 }
 
 /**
- * Calls that begin with a token of their own are turned off by banning it. Llama 3's JSON calls begin like any text: with 'none'
- * the prompt is that of a conversation without tools.
+ * Calls that begin with a token of their own are turned off by banning it. Llama 3's JSON calls begin like any text, so with 'none'
+ * the tools are left out of the prompt.
  */
 function hidesTools({ template }: RolloutPolicy, { toolChoice }: ResolvedRolloutOptions): boolean {
   return toolChoice === 'none' && !formatOf(template).beginsAll

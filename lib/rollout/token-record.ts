@@ -1,5 +1,5 @@
-// The tokens of a rollout from prompt to end, each with whether the policy sampled it and the logprob it was
-// sampled with.
+// The tokens of a rollout from prompt to end. Each has a mask, which says whether the policy sampled it, and its
+// logprob from sampling.
 import { HdpoError } from '../core/errors.js'
 import type { Rollout } from './types.js'
 
@@ -35,7 +35,7 @@ export class TokenRecord {
     for (const [index, token] of tokens.entries()) this.#push(token, 1, logprobs[index] as number)
   }
 
-  /** Tokens that the policy did not choose. */
+  /** Appends tokens that the policy did not sample. */
   given(tokens: readonly number[]): void {
     for (const token of tokens) this.#push(token, 0, 0)
   }

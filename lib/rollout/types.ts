@@ -23,16 +23,16 @@ export const toolCallOutcomes = [
  */
 export type ToolCallOutcome = (typeof toolCallOutcomes)[number]
 
-/** 'answer': the policy ended its turn without a call. 'turns' and 'tokens': a cap. */
+/** 'answer': the policy ended its turn without a call. 'turns' and 'tokens': that cap was reached. */
 export const rolloutEnds = ['answer', 'turns', 'tokens', 'aborted'] as const
 
 export interface ToolCallRecord {
-  /** Empty where a malformed call has none. */
+  /** Empty if a malformed call has no name. */
   name: string
   /** For a malformed call, the text between its tags. */
   arguments: unknown
   outcome: ToolCallOutcome
-  /** What the policy reads (or would, had the rollout gone on), truncation included. */
+  /** The truncated result that the policy reads, or would read if the rollout went on. */
   observation: string
   /** How long the call itself took, without its wait for a free place. */
   milliseconds: number
@@ -57,7 +57,7 @@ export interface Outcome {
   answer?: string
 }
 
-/** The sampling options that tokens were drawn with; absent: not set. */
+/** The sampling options that tokens were drawn with; those that were not set are absent. */
 export interface SamplingRecord {
   temperature: number
   topP?: number
@@ -70,13 +70,13 @@ export interface Rollout extends TokenSequence {
   taskId: string
   promptTokens: number
   /**
-   * The other token sequences of a rollout that is more than one (an agent branched, or rewrote its history).
+   * The other token sequences of a rollout that has several (its agent branched, or rewrote its history).
    * No sampled token is in two of them with mask 1, and all are trained with the rollout's advantages.
    */
   moreSequences?: TokenSequence[]
   /** What became of the rollout, as the agent that ran it said. */
   outcome?: Outcome
-  /** Where an agent ran the rollout: how its tokens were sampled, each way once. */
+  /** If an agent ran the rollout: the different sampling options of its requests. */
   sampling?: SamplingRecord[]
   /** An error outside the policy: the rollout says nothing about the policy and is left ungraded. */
   failure?: string
@@ -85,15 +85,15 @@ export interface Rollout extends TokenSequence {
    * are in no message.
    */
   messages: Message[]
-  /** Every call that the policy attempted, in order: T of the efficiency reward is its length. */
+  /** Every call that the policy attempted, in order; the length is T of the efficiency reward. */
   toolCalls: ToolCallRecord[]
   /** Assistant turns. */
   turns: number
   /** Why it ended. */
   end: (typeof rolloutEnds)[number]
-  /** Text of the final answer (inside <answer> tags, the last turn's last), undefined without one. */
+  /** Text inside the last <answer> tags of the last turn; undefined without an answer. */
   finalAnswer: string | undefined
-  /** Markup tags balance and there is exactly one final answer. */
+  /** Whether the markup tags balance and there is exactly one final answer. */
   wellFormed: boolean
   /** The task's metadata. */
   metadata?: Record<string, unknown>
@@ -101,7 +101,7 @@ export interface Rollout extends TokenSequence {
 
 /** A rollout with its rewards; the trainer adds both advantages. */
 export interface ScoredRollout extends Rollout {
-  /** 0 to 1; the answer is correct (`answer` of the algorithm) where it is 1. */
+  /** 0 to 1; the answer counts as correct (`answer` of the algorithm) only at 1. */
   answerReward: number
   /** 0 or 1. */
   formatReward: number
