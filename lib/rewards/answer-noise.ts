@@ -1,4 +1,4 @@
-// A grader that errs, to measure how a method fares where accuracy varies within groups for reasons other than calls.
+// A grader that makes errors on purpose, to measure a method where accuracy varies within groups for reasons other than calls.
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { seed, share } from '../core/option-kinds.js'

@@ -19,7 +19,7 @@ export function functionIdentity(given: { name: string; toString(): string }): R
   return { function: given.name, text }
 }
 
-/** A rule of hdpo's is known by its name and its options. */
+/** One of hdpo's own rules is identified by its name and options. */
 export function identified<Reward extends AnswerReward>(
   rule: string,
   options: Record<string, unknown>,

@@ -9,7 +9,7 @@ import { Ungraded } from './ungraded.js'
 
 /**
  * Rollouts of one task, in order, with their rewards: accuracyReward = answerWeight * answerReward + formatWeight *
- * formatReward. A rollout that could not be graded has the reason in their place. A reward function that throws, or returns
+ * formatReward. A rollout that could not be graded has the reason instead of them. A reward function that throws, or returns
  * anything but a score, makes this reject with ERR_REWARD, naming task and rollout.
  */
 export async function scoreRollouts(

@@ -29,7 +29,7 @@ export const verifierShape = {
 const verifierOptions = z.strictObject(verifierShape)
 export interface VerifierOptions extends OptionsOf<typeof verifierShape> {}
 
-/** A check of the final answer's text as a reward, such as running tests. A rollout without an answer is wrong, unchecked. */
+/** A reward that checks the final answer's text, for example by running tests. Without an answer a rollout is wrong, unchecked. */
 export function verifier(check: Check, options: VerifierOptions = {}): AnswerReward {
   if (typeof check !== 'function') throw new InvalidOptionError('verifier.check', 'a function', check)
   const { timeout, onError } = readOptions(verifierOptions, options, 'verifier')

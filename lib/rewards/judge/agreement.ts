@@ -1,11 +1,11 @@
-// How far a judge agrees with itself when it is asked the same thing several times.
+// How far a judge agrees with itself when it is asked the same question several times.
 
 export interface Agreement {
-  /** Things that got two votes or more. */
+  /** Number of questions with at least two votes. */
   judged: number
-  /** Mean share of pairs of votes that agree; 1 if nothing was asked twice. */
+  /** Share of pairs of votes on a question that agree, mean over questions; 1 if nothing was asked twice. */
   pairwise: number
-  /** Share on which all votes agree. */
+  /** Share of questions on which all votes agree. */
   unanimous: number
   /** Fleiss' kappa: pairwise agreement beyond chance, at most 1, 0 for chance; 1 if all votes were the same. */
   kappa: number
@@ -18,7 +18,7 @@ export class AgreementCount {
   #votes = 0
   #yes = 0
 
-  /** Adds the votes on one thing. */
+  /** Adds the votes on one question. */
   add(votes: readonly boolean[]): void {
     const count = votes.length
     if (count < 2) return

@@ -20,15 +20,15 @@ type Decision =
   | { kind: 'undecided'; reason: string }
 
 export interface JudgeStatistics {
-  /** Things put to the judge. */
+  /** Questions put to the judge. */
   asked: number
   decided: number
   undecided: number
   /** HTTP requests that were answered with a verdict. */
   requests: number
-  /** Attempts that failed and were made again. */
+  /** Failed attempts that were repeated. */
   retries: number
-  /** Votes that never arrived. */
+  /** Votes whose requests failed for good. */
   failedVotes: number
   cachedVotes: number
   /** Tokens as the endpoint reports them. */
@@ -60,7 +60,7 @@ export class Judge {
     this.#limit = pLimit(this.#options.concurrency)
   }
 
-  /** Decided once more than half of all votes agree; those that never arrived count among all. */
+  /** Decided if more than half of all votes agree; failed votes count among all. */
   async decide(messages: readonly ChatMessage[]): Promise<Decision> {
     const { votes: wanted } = this.#options
     const results = await Promise.allSettled(
@@ -131,7 +131,7 @@ export class Judge {
   }
 }
 
-/** A reply that is no verdict is worth another attempt: the judge samples. */
+/** A reply without a verdict is tried again, because the judge samples and may answer differently. */
 async function readVerdict(
   response: Response,
 ): Promise<{ verdict: Verdict; usage: ChatCompletion['usage'] }> {

@@ -89,7 +89,7 @@ function completionsUrl(baseURL: string): string {
   return url.href
 }
 
-/** Undefined only if no key was asked for: a variable that is named has to be set. */
+/** A variable that is named has to be set; undefined if none is named and the default variable is not set. */
 function apiKey({
   apiKey: given,
   apiKeyVariable,
