@@ -18,7 +18,7 @@ export const openTasksShape = {
   ...rowShape,
   /** Read only the tasks of one part. */
   split: splitOptions.optional(),
-  /** Stop after this many tasks (of the part); with it an iterable need not end. */
+  /** Stop after this many tasks (of the part); then the iterable may be endless. */
   limit: count.optional(),
   /** Folder of the temporary file. Default: the system's folder for such files. */
   temporaryFolder: text.optional(),

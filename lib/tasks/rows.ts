@@ -28,9 +28,9 @@ interface PlacedRow {
   where: string
   /** The id that the row gets if it has none, unique over all files of a source. */
   defaultId: string
-  /** Short: 'line 7'. */
+  /** Where it is within its file: 'line 7'. */
   place: string
-  /** Whether further columns are allowed. Parquet files are made elsewhere: their further columns are no typing mistakes. */
+  /** Whether extra columns are allowed. In Parquet files, which other programs write, they are no typing mistakes. */
   mayHaveMore?: boolean
 }
 

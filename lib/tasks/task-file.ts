@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
 import type { Task } from '../rollout/types.js'
 
-// Small writes are gathered.
+// Lines are buffered and written in pieces of about this size.
 const writeBytes = 1 << 20
 
 export class TaskFile {
-  /** Offset where task i begins, and one more entry for the end. */
+  /** Byte offset where task i begins, then the end of the last task. */
   readonly #offsets: number[] = [0]
   readonly #hash = createHash('sha256')
   #pending: Buffer[] = []
@@ -44,7 +44,7 @@ export class TaskFile {
     if (this.#pendingBytes >= writeBytes) await this.flush()
   }
 
-  /** To be called after the last append, before the first read. */
+  /** Writes what is buffered; call it after the last append and before the first read. */
   async flush(): Promise<void> {
     const bytes = Buffer.concat(this.#pending)
     const position = (this.#offsets.at(-1) as number) - this.#pendingBytes

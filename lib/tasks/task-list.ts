@@ -23,7 +23,7 @@ export const taskList = kind<TaskList>(
 )
 
 export async function closeTasks(...lists: (TaskList | undefined)[]): Promise<void> {
-  // The same list may be given twice.
+  // The same list may be given twice, and is closed once.
   for (const list of new Set(lists)) await list?.close?.()
 }
 

@@ -4,7 +4,7 @@ import { HdpoError } from '../core/errors.js'
 export class UniqueIds {
   readonly #places = new Map<string, string>()
 
-  /** `place` is short ('line 3'), `where` names the file too. */
+  /** `place` is within the file ('line 3'); `where` names the file too. */
   add(id: string, place: string, where: string): void {
     const earlier = this.#places.get(id)
     if (earlier !== undefined)
