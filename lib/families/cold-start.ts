@@ -26,7 +26,7 @@ export interface ColdStartConversation {
   questionId: string
 }
 
-/** The defaults are each family's own. */
+/** Each family has defaults of its own. */
 export const coldStartShape = {
   /** Conversations that teach each taught answer. Default: 8; cities: 4. */
   knowledgeCopies: z.int().min(0).optional(),
@@ -55,8 +55,8 @@ export async function createColdStart(
   options: ResolvedColdStart = coldStartDefaults,
 ): Promise<ColdStartConversation[]> {
   const random = new Random(seed, 'cold start')
-  // Facts are practised whatever their use, because RL and evaluation ask about known facts. Their large arithmetic and comparisons
-  // are all new to the policy.
+  // Facts are practised even if RL or evaluation asks about them, because both ask about known facts. The comparisons and large
+  // arithmetic that they ask are not practised, so these are new to the policy.
   const practised = questions.filter(
     (question) => question.use === 'practice' || question.taught || isFact(question),
   )
@@ -165,7 +165,7 @@ function direct(
   return { messages: [ask(random.pick(question.phrasings)), reply], kind: 'direct', questionId: question.id }
 }
 
-/** A wrong answer of the right type: that of another question of the family. */
+/** A wrong answer of the right type: the answer to another question of the family. */
 function wrongAnswer(
   question: CurriculumQuestion,
   others: readonly CurriculumQuestion[],
@@ -185,7 +185,7 @@ function answer(value: string | number): Message {
   return { role: 'assistant', content: `<answer>${value}</answer>` }
 }
 
-/** The value, then the answer. The turn's first token shows whether the policy recalls anything; calling is its alternative. */
+/** The value, then the answer: the turn's first token decides between recalling a value and calling a tool. */
 function recall(value: string | number): Message {
   return { role: 'assistant', content: `${value} <answer>${value}</answer>` }
 }

@@ -4,7 +4,7 @@ import { Random } from '../core/random.js'
 import type { ToolCall } from '../policy/types.js'
 
 export interface Question {
-  /** The same for every wording of the question, e.g. 'capital/France'. */
+  /** All wordings of a question have the same id, e.g. 'capital/France'. */
   id: string
   family: string
   phrasings: string[]
@@ -14,15 +14,15 @@ export interface Question {
 }
 
 export interface CurriculumQuestion extends Question {
-  /** The cold start teaches the answer by heart. */
+  /** Whether the cold start teaches the answer by heart. */
   taught: boolean
   /** 'training': asked in RL. 'held-out': kept for evaluation. 'practice': only in traces of the cold start. */
   use: 'training' | 'held-out' | 'practice'
 }
 
 /**
- * `split` sorts questions into those of RL and those that it never sees, `heldOutShare` of each list; `practise` marks those that
- * only the cold start practises.
+ * `split` keeps `heldOutShare` of each list for evaluation and gives the rest to RL; `practise` marks questions for the cold start
+ * alone.
  */
 export function curriculumUses(seed: number, heldOutShare: number) {
   const splitter = new Random(seed, 'held out')

@@ -43,7 +43,7 @@ export function createSheetSearch(
   const search = (query: string): string => {
     const words = query.split(/[^\p{L}\p{N}'-]+/u).filter(Boolean)
     const asked = attributes.filter((attribute) => words.some((word) => word.toLowerCase() === attribute))
-    // Every sheet has the attributes' names: they choose what is shown, not which sheet is found.
+    // Every sheet contains the attributes' names, so they choose what is shown and not which sheet is found.
     const terms = words.filter((word) => !isAttribute(word))
     index ??= indexOf(sheets())
     const [best, second] = index.search(terms.join(' '))

@@ -33,7 +33,7 @@ export interface TaskFamily extends TaskRewards {
   /** Conversations for supervised training, in random order; meant for several passes. Runs the tools. */
   coldStart(options?: ColdStartOptions): Promise<ColdStartConversation[]>
   isRightAnswer(given: string | undefined, task: Task): boolean
-  /** One paragraph for people. */
+  /** Describes the family in one paragraph. */
   describe(): string
 }
 
@@ -43,7 +43,7 @@ interface TaskFamilyDefinition {
   about: string
   questions: readonly CurriculumQuestion[]
   tools: Tool[]
-  /** tokenizer.json. */
+  /** Where its tokenizer.json is. */
   tokenizer: URL
   model(vocabSize: number): ModelConfig
   coldStart: ResolvedColdStart

@@ -36,7 +36,7 @@ export function createCities(options: CitiesOptions = {}): TaskFamily {
     tools: [search, calculator] as Tool[],
     tokenizer: new URL('./tokenizer.json', import.meta.url),
     model: citiesModel,
-    // There are more questions than in atlas, so fewer copies of each teach as much: all of them teach what they have in common.
+    // There are more questions than in atlas, and all of them teach what they have in common, so fewer copies of each are enough.
     coldStart: { knowledgeCopies: 4, guessCopies: 3, directShare: 0.03, mistakeShare: 0.04 },
     seed,
     answerNoise,
