@@ -1,4 +1,4 @@
-// Makes a conversation from elsewhere one that supervised training takes.
+// Turns an imported conversation into one for supervised training.
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import type { OptionsOf } from '../core/options.js'
@@ -52,7 +52,7 @@ export function finishConversation(
   return { messages: used, ...(tools && tools.length > 0 && { tools: [...tools] }) }
 }
 
-/** Nothing inside a thought is an answer, so the tags stand after it, where rollouts look for them. */
+/** Nothing inside a thought is an answer, so the tags are put after it, where rollouts look for them. */
 function withAnswerTags(content: string): string {
   const { thought, said } = splitThought(content, 'unknown')
   if (hasAnswerTag(said)) return content

@@ -5,7 +5,7 @@ export function describe(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 
-/** Arguments of a call: JSON text, or the value itself. Garbled arguments are refused: the policy would learn to write such. */
+/** Arguments of a call: JSON text, or the value itself. Garbled ones are refused, because the policy would learn to write them. */
 export function parseArguments(value: unknown, where: string): unknown {
   if (value === undefined || value === null || value === '') return {}
   if (typeof value !== 'string') return value

@@ -1,4 +1,4 @@
-// Messages as span events, one event per message: gen_ai.user.message { content } and its like, gen_ai.choice { message }.
+// Messages as span events, one event per message: gen_ai.user.message { content } and similar ones, gen_ai.choice { message }.
 
 import { isRecord } from '../core/is-record.js'
 import type { Message } from '../policy/types.js'
@@ -24,7 +24,7 @@ export function fromEvents(
   return messages.length === 0 ? undefined : fromOpenAiMessages(messages)
 }
 
-/** The first of several choices is the one the agent went on with. */
+/** If there are several choices, the agent went on with the first. */
 function choice(attributes: Attributes): object[] {
   if (Number(attributes.index ?? 0) !== 0) return []
   const message = parseIfText(attributes.message)

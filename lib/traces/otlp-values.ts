@@ -32,13 +32,13 @@ function readValue(value: unknown): unknown {
   }
 }
 
-/** The value of an attribute that holds JSON as text, or structured if the exporter can. */
+/** The value of an attribute that holds JSON text, or structured data if the exporter supports it. */
 export function parseIfText(value: unknown): unknown {
   if (typeof value !== 'string') return value
   try {
     return JSON.parse(value)
   } catch {
-    // Plain text is a value as well.
+    // The attribute holds plain text.
     return value
   }
 }

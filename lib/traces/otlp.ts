@@ -1,4 +1,4 @@
-// OpenTelemetry traces of GenAI calls, as a collector exports them (OTLP JSON), made into conversations. From a span these are read:
+// OpenTelemetry traces of GenAI calls, as a collector exports them (OTLP JSON), made into conversations. A span is read for:
 //   1. gen_ai.input.messages, gen_ai.output.messages, gen_ai.system_instructions and gen_ai.tool.definitions, as attributes
 //      of the span or of an event of it (the current semantic conventions),
 //   2. gen_ai.system.message, .user.message, .assistant.message, .tool.message and gen_ai.choice events (the older conventions),
