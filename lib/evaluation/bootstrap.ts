@@ -1,10 +1,9 @@
-// How far a statistic would spread over samples like the one at hand: it is computed on samples that are drawn, with replacement,
-// from the sample's own items.
+// Bootstrap confidence intervals: the statistic is computed on resamples, drawn with replacement from the sample's own items.
 import { Random } from '../core/random.js'
 
 const resamples = 2000
 
-/** 95% percentile interval. The same items give the same interval; `stream` names the random numbers that draw them. */
+/** 95% percentile interval. The same items give the same interval; `stream` names the stream of random numbers for the draws. */
 export function bootstrapInterval<Item>(
   items: readonly Item[],
   statistic: (drawn: readonly Item[]) => number,

@@ -1,4 +1,4 @@
-// One rollout of a model behind a chat API: it asks for tools, they are run here.
+// One rollout of a model behind a chat API, whose tool calls are run here.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HdpoError } from '../core/errors.js'
 import { AttemptError } from '../http/fetch-with-retries.js'
@@ -82,7 +82,7 @@ class EndpointRollout {
     if (reply.toolCalls.length === 0) return reply.finishReason === 'length' ? 'tokens' : 'answer'
     if (this.#turns === maxTurns) return 'turns'
     this.#observe(reply.toolCalls, records)
-    // Scripted endpoints answer at once: this gives the rest of the process its turn.
+    // Scripted endpoints answer at once, so the rest of the process would get no turn.
     await sleep(0)
     return undefined
   }

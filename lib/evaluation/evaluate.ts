@@ -35,7 +35,7 @@ export const evaluateShape = {
   tools: list<Tool>(),
   /** How rollouts are graded. */
   reward: rewardOptions,
-  /** Turns, tokens, temperature ... of a rollout. */
+  /** Turns, tokens, temperature and other options of a rollout. */
   rollout: rolloutOptions.optional(),
   /** Who plays the rollouts of a task. Default: the policy with `tools`. */
   runGroup: callbackOr<RunGroup>(runGroup),
@@ -49,7 +49,7 @@ export const evaluateShape = {
   concurrency: count.default(64),
   /** Ends all rollouts; evaluate rejects with its reason. */
   signal: signalOption.optional(),
-  /** Told after each task. */
+  /** Called after each task. */
   onProgress: callback<(progress: ProgressReport) => void>().optional(),
 }
 export const evaluateOptions = z
@@ -60,12 +60,12 @@ export const evaluateOptions = z
   })
 export interface EvaluateOptions extends OptionsOf<typeof evaluateShape> {}
 
-/** Rollouts are not grouped for training here, so nothing qualifies. */
+/** Without the metrics of qualifying groups, which only training has. */
 export interface EvaluationSummary extends Omit<GradedMetrics, 'qualifyingGroups' | 'qualifyingRatio'> {
   questions: number
   /** Mean seconds that a rollout's calls took. The clock differs from run to run, so the metrics of a training step leave it out. */
   toolSecondsPerRollout?: number
-  /** Share of rollouts on known questions that call a tool; undefined where none was asked. */
+  /** Share of rollouts on known questions that call a tool; undefined if no known question was asked. */
   redundantCallRate?: number
   /** Share of rollouts on needed questions that call a tool. */
   neededCallRate?: number

@@ -28,7 +28,7 @@ export function ratioInterval(
   const value = ratio(counted)
   if (value === undefined) return undefined
   if (share && (value <= 0 || value >= 1)) return { value, ...wilson(value, counted.length) }
-  // Without a right answer in a resample, the calls per right answer are infinite.
+  // If a resample has no right answer, its calls per right answer are infinite.
   const ofSample = (drawn: readonly QuestionSums[]) => ratio(drawn) ?? Number.POSITIVE_INFINITY
   return { value, ...bootstrapInterval(counted, ofSample, 'bootstrap over questions') }
 }
