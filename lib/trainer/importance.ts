@@ -1,17 +1,18 @@
 // Corrects for rollouts that were sampled by another model than the trained one: the same weights read in int8 or bfloat16 (engine
-// option generationPrecision). By truncated importance sampling each token's loss is weighted with w = min(cap, exp(logprob of the
+// option generationPrecision). Truncated importance sampling multiplies each token's loss by w = min(cap, exp(logprob of the
 // trained model before the step - logprob while sampling)), and the policy ratio is taken against the trained model:
 //   L = mean of w * l(exp(logprob - logprob of the trained model before the step), A)
+// where l is the policy loss of a token and A its advantage.
 import type { PolicyBatch } from '../native/types.js'
 
-/** How far sampling was from the trained model, over the trained tokens of a step. */
+/** How far the sampling model was from the trained model, over the trained tokens of a step. */
 export interface RolloutDrift {
   /** Mean and largest |logprob of the trained model before the step - logprob while sampling|, nats. */
   meanDifference: number
   largestDifference: number
   /** Mean of the weights; 1 without drift. */
   meanWeight: number
-  /** Share of tokens whose weight the cap cut. */
+  /** Share of tokens whose weight is capped. */
   capped: number
 }
 

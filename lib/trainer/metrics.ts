@@ -1,4 +1,4 @@
-// The metrics of a step: one object per step, a line of metrics.jsonl. Rates and shares are 0 to 1.
+// The metrics of a step: one object, which is one line of metrics.jsonl. Rates and shares are 0 to 1.
 
 import { HdpoError } from '../core/errors.js'
 import type { EvaluationSummary } from '../evaluation/evaluate.js'
@@ -21,7 +21,7 @@ export interface LossMetrics {
   /** Largest |logprob while training - logprob while sampling| over pushed tokens before the step's first update. */
   logprobDifference: number
   trainedTokens: number
-  /** Trained tokens of rollouts whose loss has a gradient; those of other rollouts are not computed. */
+  /** Trained tokens of rollouts whose loss has a gradient; rollouts without one are not computed. */
   pushedTokens: number
   tokens: number
 }
@@ -102,7 +102,7 @@ export const noLoss: LossMetrics = {
 }
 
 /**
- * One step's numbers from those of its updates: means are weighted by trained tokens, that of entropy by pushed tokens;
+ * One step's numbers from those of its updates: means are weighted by trained tokens, the mean entropy by pushed tokens;
  * logprobDifference is the first update's.
  */
 export function lossMetrics(updates: readonly StepResult[]): LossMetrics {

@@ -1,8 +1,8 @@
 // Training on rollouts that were recorded earlier, by `hdpo serve --output` or in the rollouts/ of a run folder: off-policy, corrected
 // for changes of the policy since then. The loss takes the ratio of each token against the logprob that it was recorded with,
 //   ratio = exp(logprob now - logprob recorded),
-// which is its importance weight, clipped as always. That is valid near the policy that sampled: rollouts that the policy has moved
-// too far from are left ungraded, with the reason.
+// which is its importance weight, clipped as always. This is valid only near the policy that sampled, so rollouts that the policy
+// has moved too far from are left ungraded, with the reason.
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { count, instance, positive } from '../core/option-kinds.js'

@@ -127,8 +127,7 @@ async function* takeSteps<Step extends RecordedStep>(
   let savedAt = step
   let lastGood = folder.resumedFrom?.folder
   const save = async () => {
-    // After a skipped step it is not known whether the weights are sound; the next good step shows it, and is
-    // saved.
+    // After a skipped step the weights may be damaged; a step that succeeds shows that they are not, and is saved.
     if (skips.state.inARow > 0 || savedAt === step) return
     const checkpoint = await folder.saveCheckpoint(step, (path) =>
       writeCheckpoint(options, path, step, progress),

@@ -8,7 +8,7 @@ import type { SkipState } from '../run/run-state.js'
 export interface SkipReason {
   /** The code of the error that ends the run. */
   code: ErrorCode
-  /** Continues "step 3 was skipped: ". */
+  /** The reason as it follows "step 3 was skipped: ". */
   text: string
 }
 

@@ -32,18 +32,18 @@ export const supervisedTrainingShape = {
 export const supervisedShape = {
   /** What is trained. */
   policy: instance<TrainablePolicy>('a policy'),
-  /** What it is trained on: { messages }, each with tools of its own where it had other ones. At least one. */
+  /** What it is trained on: { messages }, each with its own tools if they differ from `tools`. At least one. */
   conversations: list<Conversation>().refine(
     (given) => given.length > 0,
     'a list of at least one conversation',
   ),
-  /** Shown to the chat template with every conversation that has none of its own. */
+  /** The tools of every conversation that has none of its own; the chat template gets them. */
   tools: list<ToolDescription>(),
   ...supervisedTrainingShape,
   ...runShape,
 }
 
-/** A check of two options together for zod; it reports and does not throw. */
+/** A check for zod that two options fit together; it reports an issue and does not throw. */
 export function usesOneLength(
   { epochs, steps }: { epochs?: number | undefined; steps?: number | undefined },
   context: z.RefinementCtx,

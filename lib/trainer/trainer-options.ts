@@ -40,7 +40,7 @@ export const trainingShape = {
   promptsPerStep: count,
   /** Steps of the whole run; a resumed run may have more than it began with. */
   steps: count,
-  /** Turns, tokens, temperature ... of a rollout. The likeliest tokens alone (temperature 0) would teach nothing. */
+  /** Turns, tokens, temperature and other options of a rollout. Temperature 0 is refused: it would teach nothing. */
   rollout: z.strictObject({ ...rolloutShape, temperature: positive.default(1) }).prefault({}),
   /** The optimiser and its schedule. */
   optimizer: trainerOptimizerOptions,

@@ -207,7 +207,7 @@ export class Trainer {
     }
   }
 
-  /** To be called right before the last update that the batch is part of. */
+  /** Call it right before the last update on the batch. */
   async #recordLogprobs(rollouts: readonly AssignedRollout[], batch: PolicyBatch): Promise<void> {
     const { policy, rollout, recordTrainingLogprobs } = this.#options
     if (!recordTrainingLogprobs) return
@@ -216,7 +216,7 @@ export class Trainer {
     attachTrainingLogprobs(rollouts, logprobs)
   }
 
-  /** Called before any update: all importance weights are against the model that the step began with. */
+  /** Called before any update, so that all importance weights refer to the model at the start of the step. */
   async #weigh(batches: readonly PolicyBatch[], cap: number): Promise<PolicyBatch[]> {
     const { policy, rollout } = this.#options
     const weighted: PolicyBatch[] = []
