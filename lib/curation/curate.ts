@@ -3,7 +3,7 @@
 // no sense. It writes rl.jsonl, cold-start.jsonl, dropped.jsonl (with reasons) and curation.json (counts).
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
@@ -18,7 +18,7 @@ import { Judge, type JudgeStatistics } from '../rewards/judge/judge.js'
 import { rubricOptions } from '../rewards/judge/options.js'
 import { rewardOptions } from '../rewards/reward-options.js'
 import { rolloutOptions } from '../rollout/options.js'
-import { runExists } from '../run/run-folder.js'
+import { makeWritable, runExists } from '../run/run-folder.js'
 import { fingerprint, taskFingerprint } from '../run/run-state.js'
 import { type TaskList, taskList } from '../tasks/task-list.js'
 import type { Tool } from '../tools/types.js'
@@ -94,8 +94,7 @@ export async function curate(given: CurateOptions): Promise<CurationSummary> {
   const options = readOptions(curateOptions, given, 'curate')
   const { tasks, traces, output } = options
   const judge = options.rationale && judgeOf(options.rationale)
-  await mkdir(output, { recursive: true })
-  const finished = await checkOutput(output, options.resume)
+  const finished = await checkCurationFolder(output, options)
   if (finished) return finished
   const journal = await CurationJournal.open(join(output, names.journal), identityOf(options))
   const { knowledge, byQuestion } = await writeTasks(options, journal)
@@ -268,8 +267,15 @@ async function writeLines(
   }
 }
 
-/** The summary of a finished curation that is to be resumed. */
-async function checkOutput(output: string, resume: boolean): Promise<CurationSummary | undefined> {
+/**
+ * Refuses a folder that a curation cannot write its sets into, before a model is loaded for it. Returns the summary of a finished
+ * curation that is to be resumed.
+ */
+export async function checkCurationFolder(
+  output: string,
+  { resume = false }: { resume?: boolean },
+): Promise<CurationSummary | undefined> {
+  await makeWritable(output)
   const has = (name: string) => existsSync(join(output, name))
   if (!Object.values(names).some(has)) return undefined
   if (!resume) throw runExists(output, 'a curation')

@@ -12,7 +12,7 @@ const tasksAtOnce = 64
 /** Yields in the order of the tasks. Parts in the journal are not measured again. */
 export async function* markKnown(
   tasks: TaskList,
-  options: Omit<EvaluateOptions, 'tasks' | 'knowledge'> & { samples: number },
+  options: Omit<EvaluateOptions, 'tasks' | 'knowledge'> & { samples: number; seed: number },
   journal: CurationJournal,
 ): AsyncGenerator<MarkedTask, void, void> {
   for (let start = 0; start < tasks.length; start += tasksAtOnce) {
@@ -31,9 +31,9 @@ export async function* markKnown(
 async function measurePart(
   tasks: readonly Task[],
   start: number,
-  options: Omit<EvaluateOptions, 'tasks' | 'knowledge'> & { samples: number },
+  options: Omit<EvaluateOptions, 'tasks' | 'knowledge'> & { samples: number; seed: number },
 ): Promise<(number | null)[]> {
-  const seed = deriveSeed(options.seed ?? 0, 'curate', start)
+  const seed = deriveSeed(options.seed, 'curate', start)
   const { rightShare } = await measureKnown({ ...options, tasks, seed })
   return tasks.map(({ id }) => rightShare.get(id) ?? null)
 }

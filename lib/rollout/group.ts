@@ -23,6 +23,11 @@ export const groupShape = {
 const groupOptions = z.strictObject(groupShape)
 export interface GroupOptions extends RolloutOptions, OptionsOf<typeof groupShape> {}
 
+/** The options of the group with defaults filled in, apart from those of its rollouts. Throws InvalidOptionError. */
+export function resolveGroup({ size, seed, signal, ...rollout }: GroupOptions) {
+  return { ...readOptions(groupOptions, { size, seed, signal }), rollout: rollout as RolloutOptions }
+}
+
 /** Makes the rollouts of one task: runGroup, or a function that runs the user's own agent (lib/server/agent-rollouts.ts). */
 export type RunGroup = (
   policy: RolloutPolicy,
@@ -39,10 +44,10 @@ export async function runGroup(
   policy: RolloutPolicy,
   task: Task,
   tools: readonly Tool[],
-  { size: givenSize, seed: givenSeed, signal, ...options }: GroupOptions,
+  options: GroupOptions,
 ): Promise<Rollout[]> {
-  const { size, seed } = readOptions(groupOptions, { size: givenSize, seed: givenSeed, signal })
-  const setting = createSetting(policy, task, tools, options)
+  const { size, seed, signal, rollout } = resolveGroup(options)
+  const setting = createSetting(policy, task, tools, rollout)
   const prompt = policy.createSequence(setting.prompt)
   const forks: Sequence[] = []
   try {

@@ -28,13 +28,18 @@ export function runExists(path: string, what = 'a run'): HdpoError {
   )
 }
 
+/** Makes the folder where it is absent; rejects with the system's error where nothing can be written into it. */
+export async function makeWritable(path: string): Promise<void> {
+  await mkdir(path, { recursive: true })
+  await access(path, constants.W_OK)
+}
+
 /**
  * Refuses a folder in which a run cannot begin or resume, before a model is loaded: one that holds a run, a path that is no
  * folder, a folder without write permission.
  */
 export async function checkRunFolder(path: string, { resume = false }: { resume?: boolean }): Promise<void> {
-  await mkdir(path, { recursive: true })
-  await access(path, constants.W_OK)
+  await makeWritable(path)
   if (resume) return
   const metrics = await readMetrics(path)
   if (metrics.length > 0 || (await checkpointSteps(join(path, 'checkpoints'))).length > 0)

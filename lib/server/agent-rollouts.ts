@@ -12,8 +12,8 @@ import { withStopSignal } from '../core/stop-signal.js'
 import { untilAborted } from '../core/until-aborted.js'
 import { findAnswers } from '../policy/calls/markup.js'
 import { type Agent, readAgentResult, type TrainingContext } from '../rollout/agent.js'
-import type { GroupOptions, RunGroup } from '../rollout/group.js'
-import { resolveRolloutOptions } from '../rollout/options.js'
+import { type RunGroup, resolveGroup } from '../rollout/group.js'
+import { type RolloutOptions, resolveRolloutOptions } from '../rollout/options.js'
 import type { Outcome, Rollout, Task } from '../rollout/types.js'
 import type { AgentServer, RolloutHandle } from './create-server.js'
 import type { RolloutLimits } from './server-options.js'
@@ -38,7 +38,8 @@ export function agentRollouts(given: AgentRolloutsOptions): RunGroup {
   const { server, concurrency } = options
   const limit = pLimit(concurrency)
   const player = new AgentPlayer(options)
-  return async (policy, task, _tools, { size, seed = 0, signal, ...rollout }) => {
+  return async (policy, task, _tools, given) => {
+    const { size, seed, signal, rollout } = resolveGroup(given)
     if (policy !== server.policy) {
       throw new InvalidOptionError('policy', 'the one that the server serves', new Described('another'))
     }
@@ -130,7 +131,7 @@ function outcomeOf(result: unknown): Outcome {
 }
 
 /** The trainer's rollout options that apply to an agent. Turns, tools and their time-outs are the agent's own. */
-function rolloutLimits(rollout: Omit<GroupOptions, 'size' | 'seed' | 'signal'>): RolloutLimits {
+function rolloutLimits(rollout: RolloutOptions): RolloutLimits {
   const { temperature, topP, topK, minP, maxTokens, maxTurnTokens, toolChoice, stop } =
     resolveRolloutOptions(rollout)
   if (toolChoice === 'required') {

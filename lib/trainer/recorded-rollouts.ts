@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { count, instance, positive } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
+import { samplingShape } from '../native/sampling-options.js'
 import type { RunGroup } from '../rollout/group.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
 import { type Rollout, rolloutEnds, type Task, type TokenSequence } from '../rollout/types.js'
@@ -97,7 +98,8 @@ export async function recordedRollouts(given: RecordedRolloutsOptions): Promise<
     tasks: groupTasks,
     count: [...groups.values()].flat().length,
     leftOut,
-    runGroup: async (_policy, task, _tools, { temperature = 1 }) => {
+    runGroup: async (_policy, task, _tools, options) => {
+      const temperature = samplingShape.temperature.parse(options.temperature)
       const group = groups.get(task.id)
       if (!group) {
         throw recordedError(

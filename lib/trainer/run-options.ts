@@ -22,3 +22,8 @@ export const runShape = {
   /** Told of things that do not stop the run: a damaged checkpoint, a skipped step. Default: process.emitWarning. */
   onWarning,
 }
+
+/** The seed of a run whose options are not resolved yet. */
+export function seedOf({ seed }: { seed?: number | undefined }): number {
+  return runShape.seed.parse(seed)
+}

@@ -173,6 +173,25 @@ describe('hdpo, run', () => {
     )
   })
 
+  it.each(['train', 'sft', 'curate'])('%s looks at its output before anything is loaded', async (command) => {
+    const output = join(folder, `held-${command}`)
+    mkdirSync(output)
+    writeFileSync(join(output, 'metrics.jsonl'), '{"step":1}\n')
+    writeFileSync(join(output, 'rl.jsonl'), '')
+    const path = join(folder, `${command}.json`)
+    const optimizer = { learningRate: 1e-4 }
+    const own = {
+      train: { algorithm: { name: 'hdpo' }, groupSize: 2, promptsPerStep: 1, steps: 1, optimizer },
+      sft: { tokensPerStep: 1, optimizer },
+      curate: {},
+    }[command]
+    // The folder of the policy holds none: whoever looked for it first would complain of that.
+    writeFileSync(path, JSON.stringify({ policy: folder, environment: 'atlas', output, ...own }))
+    expect(await failure(command, path)).toMatch(
+      new RegExp(`^output: ${output} already holds a (run|curation); resume it`),
+    )
+  })
+
   it.skipIf(process.getuid?.() === 0)('names an output that may not be written', async () => {
     const closed = join(folder, 'closed')
     mkdirSync(closed, { mode: 0o500 })

@@ -1,7 +1,7 @@
 // hdpo curate: makes cold-start and RL sets from tasks and tool traces.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { type CurationSummary, curate } from '../../curation/curate.js'
+import { type CurationSummary, checkCurationFolder, curate, curateShape } from '../../curation/curate.js'
 import { Policy } from '../../policy/policy.js'
 import { loadConfig } from '../config/config.js'
 import { curateSchema } from '../config/config-schema.js'
@@ -34,8 +34,9 @@ export function addCurateCommand(program: Command): void {
 async function runCurate(path: string, flags: { output?: string; resume?: boolean }): Promise<void> {
   const { config, folder } = await loadConfig(path, curateSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
+  await checkCurationFolder(output, flags)
   const terminal = new Terminal(process.stderr)
-  const environment = await resolveEnvironment(config, { seed: config.seed ?? 0, folder })
+  const environment = await resolveEnvironment(config, { seed: curateShape.seed.parse(config.seed), folder })
   let policy: Policy | undefined
   try {
     const source = config.traces ?? environment.conversations

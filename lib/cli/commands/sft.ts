@@ -8,6 +8,7 @@ import { Policy } from '../../policy/policy.js'
 import { loadTokenizer, readTokenizerFiles } from '../../policy/tokenizer.js'
 import { checkRunFolder } from '../../run/run-folder.js'
 import type { Environment } from '../../trainer/environment.js'
+import { seedOf } from '../../trainer/run-options.js'
 import { type SupervisedStep, SupervisedTrainer } from '../../trainer/supervised-trainer.js'
 import { loadConfig } from '../config/config.js'
 import { type SftConfig, sftSchema } from '../config/config-schema.js'
@@ -40,7 +41,7 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
   const { config, folder } = await loadConfig(path, sftSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
   await checkRunFolder(output, flags)
-  const context = { seed: config.seed ?? 0, folder }
+  const context = { seed: seedOf(config), folder }
   const environment =
     config.environment === undefined ? undefined : await loadEnvironment(config.environment, context)
   const source = config.conversations ?? environment?.conversations
@@ -128,6 +129,6 @@ async function openPolicy(
     config: freshModelConfig(start, loadTokenizer(files).vocabSize),
     tokenizer: files,
     template: source,
-    seed: config.seed ?? 0,
+    seed: seedOf(config),
   })
 }

@@ -10,6 +10,7 @@ import type { RewardOptions } from '../../rewards/rewards.js'
 import { checkRunFolder } from '../../run/run-folder.js'
 import { takeTasks } from '../../tasks/task-list.js'
 import type { Environment } from '../../trainer/environment.js'
+import { seedOf } from '../../trainer/run-options.js'
 import type { TrainerStep } from '../../trainer/trainer.js'
 import type { TrainerEvaluation, TrainerOptions } from '../../trainer/trainer-options.js'
 import { loadConfig } from '../config/config.js'
@@ -126,12 +127,14 @@ async function evaluationOf(
 
 /** Measures the policy before training, so that the evaluations can tell redundant calls from needed ones. */
 async function measure(
-  { rollout, seed = 0 }: TrainConfig,
+  config: TrainConfig,
   policy: Policy,
   { tools }: Environment,
   { every: _, ...asked }: Awaited<ReturnType<typeof evaluationOf>>,
   terminal: Terminal,
 ): Promise<Start> {
+  const { rollout } = config
+  const seed = seedOf(config)
   const questions = asked.tasks.length
   terminal.status(`measuring what the policy knows: ${questions} questions, 8 times each, tools off`)
   const start = await measureStart({

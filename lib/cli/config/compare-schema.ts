@@ -18,6 +18,7 @@ const { groupSize, promptsPerStep, steps, optimizer } = trainingShape
 const { loss, klCoefficient, passes, miniBatches } = trainingShape
 const evaluation = z.strictObject(gridEvaluationShape).prefault({})
 const targets = z.strictObject(targetsShape).prefault({})
+const threads = count.default(1)
 
 export const gridSchema = z.strictObject({
   /** A built-in environment's name, or a module whose default export is an environment or a function from { seed, settings } to one. */
@@ -67,7 +68,7 @@ export const gridSchema = z.strictObject({
   /** Processes at once. Default: as many as the machine has cores for. */
   processes: count.optional(),
   /** CPU threads of each process. Default 1. */
-  threads: count.default(1),
+  threads,
   /** The niceness of the processes, 0 to 19: how far they yield to others. */
   nice: z.int().min(0).max(19).optional(),
 })
@@ -86,6 +87,6 @@ export function toGrid(config: GridConfig): Grid {
     rollout,
     evaluation: readOptions(evaluation, config.evaluation, 'evaluation'),
     targets: readOptions(targets, config.targets, 'targets'),
-    threads: config.threads ?? 1,
+    threads: threads.parse(config.threads),
   }
 }

@@ -6,6 +6,7 @@ import type { Policy } from '../../policy/policy.js'
 import { reportedOutcome } from '../../rewards/rewards.js'
 import type { Environment } from '../../trainer/environment.js'
 import { recordedRollouts } from '../../trainer/recorded-rollouts.js'
+import { seedOf } from '../../trainer/run-options.js'
 import type { TrainerOptions } from '../../trainer/trainer-options.js'
 import type { TrainConfig } from './config-schema.js'
 import { resolveEnvironment } from './environment.js'
@@ -21,7 +22,7 @@ export async function trainEnvironment(config: TrainConfig, folder: string): Pro
     )
   }
   if (!recorded || environment !== undefined || tasks !== undefined) {
-    return resolveEnvironment(config, { seed: config.seed ?? 0, folder })
+    return resolveEnvironment(config, { seed: seedOf(config), folder })
   }
   if (config.reward?.answer !== undefined) {
     throw new HdpoError(
