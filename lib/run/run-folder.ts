@@ -1,7 +1,7 @@
 // The folder of a run: config.yaml, metrics.jsonl (one line per step), rollouts/step-000001.jsonl (every rollout), events.jsonl
 // (warnings, and the error that ended the run), checkpoints/step-<N>/. No secret is written into any of them.
 import { existsSync } from 'node:fs'
-import { access, appendFile, constants, mkdir, readdir, rm } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { stringify as stringifyYaml } from 'yaml'
@@ -9,6 +9,7 @@ import { HdpoError } from '../core/errors.js'
 import { readIfThere } from '../core/read-if-there.js'
 import { redactValue } from '../core/secrets.js'
 import { syncPath } from '../core/sync-path.js'
+import { makeWritable } from '../core/writable.js'
 import { rolloutLine } from '../rollout/rollout-line.js'
 import { type Checkpoint, CheckpointStore, checkpointSteps } from './checkpoint.js'
 import { describeConfig } from './describe-config.js'
@@ -26,12 +27,6 @@ export function runExists(path: string, what = 'a run'): HdpoError {
     'ERR_RUN_EXISTS',
     `output: ${path} already holds ${what}; resume it (--resume), or choose another folder (--output)`,
   )
-}
-
-/** Makes the folder where it is absent; rejects with the system's error where nothing can be written into it. */
-export async function makeWritable(path: string): Promise<void> {
-  await mkdir(path, { recursive: true })
-  await access(path, constants.W_OK)
 }
 
 /**

@@ -173,6 +173,17 @@ describe('hdpo, run', () => {
     )
   })
 
+  it.each(['--output', '--rollouts'])('eval looks at %s before anything is asked', async (option) => {
+    // The folder of the policy holds none: whoever looked for it first would complain of that.
+    const words = ['eval', folder, '--environment', 'atlas', option]
+    expect(await failure(...words, join(folder, 'absent', 'result.json'))).toMatch(
+      /absent: there is no such file or folder \(ENOENT\)$/,
+    )
+    const taken = join(folder, 'taken')
+    mkdirSync(taken, { recursive: true })
+    expect(await failure(...words, taken)).toBe(`cannot open ${taken}: it is a folder, not a file (EISDIR)`)
+  })
+
   it.each(['train', 'sft', 'curate'])('%s looks at its output before anything is loaded', async (command) => {
     const output = join(folder, `held-${command}`)
     mkdirSync(output)

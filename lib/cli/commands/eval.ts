@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
+import { checkWritableFile } from '../../core/writable.js'
 import { type Evaluation, evaluate, measureKnown } from '../../evaluation/evaluate.js'
 import { type Knowledge, keepKnowledge } from '../../evaluation/knowledge.js'
 import { latencyQuantiles, measureEvaluation } from '../../evaluation/measures.js'
@@ -28,11 +29,13 @@ async function runEval(policyFolder: string | undefined, flags: EvalFlags): Prom
   if (flags.known && flags.knownFrom !== undefined) {
     throw new HdpoError('ERR_CONFIG', '--known measures what --known-from reads: give one of them')
   }
+  for (const path of [flags.output, flags.rollouts]) if (path !== undefined) await checkWritableFile(path)
+  const kept = flags.knownFrom === undefined ? undefined : await readKnowledge(flags.knownFrom)
   const environment = await evaluatedEnvironment(flags)
   try {
     const target = await openTarget(policyFolder, flags, environment.tools)
     try {
-      await evaluateIn(environment, target, flags)
+      await evaluateIn(environment, target, flags, kept)
     } finally {
       await target.close()
     }
@@ -41,7 +44,12 @@ async function runEval(policyFolder: string | undefined, flags: EvalFlags): Prom
   }
 }
 
-async function evaluateIn(environment: Environment, target: EvalTarget, flags: EvalFlags): Promise<void> {
+async function evaluateIn(
+  environment: Environment,
+  target: EvalTarget,
+  flags: EvalFlags,
+  kept: Knowledge | undefined,
+): Promise<void> {
   const tasks = await takeTasks(environment.heldOutTasks ?? environment.tasks, flags.limit)
   if (tasks.length === 0) throw new HdpoError('ERR_CONFIG', 'there are no tasks to ask')
   // Progress goes to stderr, because --json hands stdout to another program.
@@ -57,7 +65,7 @@ async function evaluateIn(environment: Environment, target: EvalTarget, flags: E
     signal: interrupt.signal,
   }
   try {
-    let knowledge = flags.knownFrom === undefined ? undefined : await readKnowledge(flags.knownFrom)
+    let knowledge = kept
     if (flags.known) {
       terminal.status(`asking ${tasks.length} questions 8 times without tools`)
       knowledge = await measureKnown(asking)

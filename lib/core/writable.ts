@@ -1,0 +1,21 @@
+// Looks at where something will be written before the work whose result it is. The work may take hours or cost money.
+import { access, constants, mkdir, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** Makes the folder where it is absent; rejects with the system's error where nothing can be written into it. */
+export async function makeWritable(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  await access(folder, constants.W_OK)
+}
+
+/** Rejects with the system's error where the file could not be written: its folder is missing or closed, or it is a folder itself. */
+export async function checkWritableFile(path: string): Promise<void> {
+  await access(dirname(path), constants.W_OK)
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (!found) return
+  if (found.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR', syscall: 'open', path })
+  await access(path, constants.W_OK)
+}
