@@ -82,6 +82,20 @@ export interface NativeEngine {
   close(): Promise<void>
 }
 
+/** N tokens of S sequences laid end to end, as both forms of the loss take them (lib/native/kernels.ts has the shapes). */
+interface NativeLossTokens {
+  device: Device
+  vocabSize: number
+  targets: Int32Array
+  lossMask: Uint8Array
+  sequenceLengths: Int32Array
+  oldLogprobs: Float32Array
+  referenceLogprobs?: Float32Array
+  accuracyAdvantages: Float32Array
+  efficiencyAdvantages: Float32Array
+  options: ResolvedLossOptions
+}
+
 export interface NativeKernels {
   groupAdvantages(input: {
     device: Device
@@ -98,34 +112,10 @@ export interface NativeKernels {
     accuracyAdvantages: Float32Array
     efficiencyAdvantages: Float32Array
   }>
-  policyLoss(input: {
-    device: Device
-    logits: Float32Array
-    vocabSize: number
-    targets: Int32Array
-    lossMask: Uint8Array
-    sequenceLengths: Int32Array
-    oldLogprobs: Float32Array
-    referenceLogprobs?: Float32Array
-    accuracyAdvantages: Float32Array
-    efficiencyAdvantages: Float32Array
-    options: ResolvedLossOptions
-  }): Promise<PolicyLossResult>
-  linearPolicyLoss(input: {
-    device: Device
-    hidden: Float32Array
-    weight: Float32Array
-    hiddenSize: number
-    vocabSize: number
-    targets: Int32Array
-    lossMask: Uint8Array
-    sequenceLengths: Int32Array
-    oldLogprobs: Float32Array
-    referenceLogprobs?: Float32Array
-    accuracyAdvantages: Float32Array
-    efficiencyAdvantages: Float32Array
-    options: ResolvedLossOptions
-  }): Promise<LinearPolicyLossResult>
+  policyLoss(input: NativeLossTokens & { logits: Float32Array }): Promise<PolicyLossResult>
+  linearPolicyLoss(
+    input: NativeLossTokens & { hidden: Float32Array; weight: Float32Array; hiddenSize: number },
+  ): Promise<LinearPolicyLossResult>
 }
 
 /** What CUDA looks like from here; `missing` says, as a sentence, the first thing that is not there. */
