@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto'
-import { seed as seedOption } from './option-kinds.js'
-import { readOptions } from './options.js'
 
 /**
  * A seed in [0, 2^53) for one purpose: the first 53 bits of SHA-256 over the JSON of [seed, ...purpose]. The
@@ -13,9 +11,4 @@ export function deriveSeed(seed: number, ...purpose: (string | number)[]): numbe
     .update(JSON.stringify([seed, ...purpose]))
     .digest()
   return Number(digest.readBigUInt64BE(0) >> 11n)
-}
-
-/** Returns a valid seed; throws InvalidOptionError for any other value. */
-export function checkSeed(seed: unknown): number {
-  return readOptions(seedOption, seed, 'seed')
 }

@@ -52,7 +52,7 @@ export const evaluateShape = {
   /** Called after each task. */
   onProgress: callback<(progress: ProgressReport) => void>().optional(),
 }
-export const evaluateOptions = z
+const evaluateOptions = z
   .strictObject(evaluateShape)
   .refine(({ policy, play }) => policy !== undefined || play !== undefined, {
     path: ['policy'],

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { kind, largestFloat, notNegative } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 
-export const aggregations = ['token-mean', 'seq-mean-token-mean', 'seq-mean-token-sum'] as const
+const aggregations = ['token-mean', 'seq-mean-token-mean', 'seq-mean-token-sum'] as const
 export type Aggregation = (typeof aggregations)[number]
 
 const float = notNegative.max(largestFloat)

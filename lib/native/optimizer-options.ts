@@ -19,7 +19,7 @@ export const optimizerShape = {
   /** Tokens of one micro-batch. Default: 2048 on a CPU, 8192 on a GPU. */
   microBatchTokens: count.max(2 ** 30).optional(),
 }
-export const optimizerOptions = z.strictObject(optimizerShape)
+const optimizerOptions = z.strictObject(optimizerShape)
 export interface OptimizerOptions extends OptionsOf<typeof optimizerShape> {}
 export type ResolvedOptimizer = ResolvedOptions<typeof optimizerShape>
 

@@ -6,7 +6,7 @@ import { isRecord } from '../core/is-record.js'
 /** Resolved options by name. */
 export type RunIdentity = Record<string, unknown>
 
-export interface Difference {
+interface Difference {
   /** The option's path: 'optimizer.beta1'. */
   name: string
   was: string

@@ -4,7 +4,7 @@ import { positive, share } from '../core/option-kinds.js'
 import type { OptionsOf } from '../core/options.js'
 import { type OptimizerOptions, optimizerShape } from '../native/optimizer-options.js'
 
-export const scheduleNames = ['constant', 'cosine'] as const
+const scheduleNames = ['constant', 'cosine'] as const
 export type ScheduleName = (typeof scheduleNames)[number]
 
 export const trainerOptimizerShape = {
@@ -20,7 +20,7 @@ export const trainerOptimizerShape = {
 }
 export const trainerOptimizerOptions = z.strictObject(trainerOptimizerShape)
 export interface TrainerOptimizerOptions extends OptionsOf<typeof trainerOptimizerShape> {}
-export type ResolvedTrainerOptimizer = z.output<typeof trainerOptimizerOptions>
+type ResolvedTrainerOptimizer = z.output<typeof trainerOptimizerOptions>
 
 /** `step` counts from 1 to `steps`. */
 export function learningRateAt(step: number, steps: number, options: ResolvedTrainerOptimizer): number {

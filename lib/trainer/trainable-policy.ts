@@ -8,7 +8,6 @@ import type {
   PackedSequences,
   PolicyBatch,
   PolicyLossOptions,
-  ProfileEntry,
   StepResult,
 } from '../native/types.js'
 import type { RolloutPolicy } from '../policy/types.js'
@@ -37,10 +36,4 @@ export interface TrainablePolicy extends RolloutPolicy {
   loadOptimizer(path: string): Promise<void>
   /** Counts since the policy was made. */
   generationStats(): Promise<GenerationStats>
-}
-
-/** A policy that can report where its time goes. */
-export interface ProfiledPolicy {
-  enableProfile(on: boolean): Promise<void>
-  profile(): Promise<ProfileEntry[]>
 }

@@ -116,7 +116,7 @@ export function refuseTogether(
   }
 }
 
-export const trainerOptions = z.strictObject(trainerShape).superRefine((options, context) => {
+const trainerOptions = z.strictObject(trainerShape).superRefine((options, context) => {
   if (options.tasks.length === 0) {
     context.addIssue({ code: 'custom', path: ['tasks'], message: 'a list of at least one task' })
   }

@@ -73,6 +73,5 @@ export const curateSchema = z.strictObject({
   rationaleJudge: judge.exactOptional(),
 })
 
-export type CurateConfig = z.input<typeof curateSchema>
 export type TrainConfig = z.input<typeof trainSchema>
 export type SftConfig = z.input<typeof sftSchema>

@@ -15,7 +15,7 @@ import { reasonOf } from '../../core/system-error.js'
 const yamlExtensions = ['.yaml', '.yml', '.json']
 const moduleExtensions = ['.ts', '.mts', '.js', '.mjs']
 
-export interface LoadedConfig<Config> {
+interface LoadedConfig<Config> {
   config: Config
   /** Paths inside the config are relative to this. */
   folder: string

@@ -11,7 +11,7 @@ import type { TrainerOptions } from '../../trainer/trainer-options.js'
 type Settings = Readonly<Record<string, unknown>>
 
 /** An algorithm's options. A list of numbers gives one cell per number. */
-export type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean | undefined } & {
+type AlgorithmAxis = { name: AlgorithmName; scaleByStd?: boolean | undefined } & {
   [Key in Exclude<keyof AlgorithmOptions, 'name' | 'scaleByStd'>]?: number | number[] | undefined
 }
 
@@ -55,7 +55,7 @@ export const gridEvaluationShape = {
   /** The most known, and the most needed, questions asked for each point of a curve. Default 64. */
   curveQuestions: count.default(64),
 }
-export interface GridEvaluation extends ResolvedOptions<typeof gridEvaluationShape> {}
+interface GridEvaluation extends ResolvedOptions<typeof gridEvaluationShape> {}
 
 /** The targets that a cell counts as reaching. */
 export const targetsShape = {
