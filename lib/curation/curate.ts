@@ -3,11 +3,12 @@
 // no sense. It writes rl.jsonl, cold-start.jsonl, dropped.jsonl (with reasons) and curation.json (counts).
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { readJsonObject } from '../core/json-file.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
 import { callback, count, instance, list, seed, signal, text } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
@@ -281,7 +282,7 @@ export async function checkCurationFolder(
   if (!Object.values(names).some(has)) return undefined
   if (!resume) throw runExists(output, 'a curation')
   if (has(names.summary)) {
-    return JSON.parse(await readFile(join(output, names.summary), 'utf8')) as CurationSummary
+    return (await readJsonObject(join(output, names.summary), 'ERR_RESUME')) as unknown as CurationSummary
   }
   if (has(names.journal)) return undefined
   throw new HdpoError('ERR_RESUME', `output: ${output} holds sets, but no ${names.journal} to go on from`)

@@ -1,22 +1,15 @@
 // BPE tokenizers in Hugging Face's tokenizer.json format, byte-level or with byte fallback. @huggingface/tokenizers splits and
 // merges; decoding is done here from bytes, because a policy samples any list of tokens, halves of characters included.
 
-import { readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
-import { HdpoError } from '../core/errors.js'
+import { readJsonObjectSync } from '../core/json-file.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
-import { reasonOf } from '../core/system-error.js'
-import {
-  entryBytes,
-  type Json,
-  type TokenizerFormat,
-  tokenizerFormat,
-  withoutPrefix,
-} from './tokenizer-format.js'
+import { entryBytes, type TokenizerFormat, tokenizerFormat, withoutPrefix } from './tokenizer-format.js'
 import type { Tokenizer } from './types.js'
 
 export const tokenizerFilesShape = {
@@ -41,8 +34,12 @@ export function loadTokenizer(source: string | TokenizerFiles): Tokenizer {
 }
 
 export function readTokenizerFiles(folder: string): TokenizerFiles {
-  const config = readJson(join(folder, 'tokenizer_config.json'), true)
-  return { tokenizer: readJson(join(folder, 'tokenizer.json'), false) as Json, ...(config && { config }) }
+  const tokenizer = readJsonObjectSync(join(folder, 'tokenizer.json'), 'ERR_TOKENIZER')
+  const configPath = join(folder, 'tokenizer_config.json')
+  return {
+    tokenizer,
+    ...(existsSync(configPath) && { config: readJsonObjectSync(configPath, 'ERR_TOKENIZER') }),
+  }
 }
 
 class JsonTokenizer implements Tokenizer {
@@ -136,13 +133,4 @@ class JsonTokenizer implements Tokenizer {
 
 function encodeWith(tokenizer: HuggingFaceTokenizer, text: string): number[] {
   return text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids
-}
-
-function readJson(path: string, optional: boolean): Json | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Json
-  } catch (error) {
-    if (optional && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new HdpoError('ERR_TOKENIZER', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
-  }
 }

@@ -1,11 +1,11 @@
 // Rows of a data set, one at a time: JSONL and Parquet files, folders of them, arrays, anything that can be iterated.
 
-import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { reasonOf } from '../core/system-error.js'
+import { readLines } from '../core/text-file.js'
 import { parseJsonLine } from './json-line.js'
 import { parquetRows } from './parquet.js'
 
@@ -80,7 +80,7 @@ async function* readFiles(paths: readonly string[]): AsyncGenerator<PlacedRow, v
         }
       }
     } else {
-      for await (const { text, line } of readLines(path)) {
+      for await (const { text, line } of readLines(path, 'ERR_TASKS')) {
         if (text.trim() === '') continue
         const where = `${path}:${line}`
         const place = `line ${line}${inFile}`
@@ -118,38 +118,4 @@ function checkExtension(path: string): string {
 
 function isDataFile(path: string): boolean {
   return [...lineExtensions, '.parquet'].includes(extname(path))
-}
-
-/**
- * Lines end with \n alone; node:readline would also cut at U+2028, which JSON text may hold as it is. A line is decoded whole:
- * no character is cut by a chunk's end.
- */
-export async function* readLines(
-  path: string,
-  signal?: AbortSignal,
-): AsyncGenerator<{ text: string; line: number }, void, void> {
-  let rest: Buffer[] = []
-  let line = 0
-  try {
-    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-      signal?.throwIfAborted()
-      let start = 0
-      for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-        const text = Buffer.concat([...rest, chunk.subarray(start, end)]).toString('utf8')
-        rest = []
-        start = end + 1
-        yield { text: ++line === 1 ? withoutByteOrderMark(text) : text, line }
-      }
-      rest.push(chunk.subarray(start))
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
-    throw new HdpoError('ERR_TASKS', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
-  }
-  const text = Buffer.concat(rest).toString('utf8')
-  if (text !== '') yield { text: ++line === 1 ? withoutByteOrderMark(text) : text, line }
-}
-
-function withoutByteOrderMark(text: string): string {
-  return text.startsWith('\u{feff}') ? text.slice(1) : text
 }
