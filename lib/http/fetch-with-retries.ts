@@ -4,6 +4,7 @@ import { HdpoError } from '../core/errors.js'
 import { readOptions } from '../core/options.js'
 import { redact } from '../core/secrets.js'
 import { withStopSignal } from '../core/stop-signal.js'
+import { patientFetch } from './patient-fetch.js'
 import { type RetryOptions, retryOptions } from './retry-options.js'
 
 interface RequestOptions extends RetryOptions {
@@ -71,7 +72,7 @@ async function attemptOnce<Result>(
   const timer = AbortSignal.timeout(timeout)
   try {
     return await withStopSignal([signal, timer], async (stop) => {
-      const response = await fetch(url, { ...init, signal: stop })
+      const response = await patientFetch(url, { ...init, signal: stop })
       if (!response.ok) throw await statusError(response)
       return read(response)
     })
