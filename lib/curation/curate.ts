@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { whileHeld } from '../core/folder-lock.js'
 import { readJsonObject } from '../core/json-file.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
 import { callback, count, instance, list, seed, signal, text } from '../core/option-kinds.js'
@@ -94,6 +95,10 @@ const names = {
 /** Throws InvalidOptionError before any work. */
 export async function curate(given: CurateOptions): Promise<CurationSummary> {
   const options = readOptions(curateOptions, given, 'curate')
+  return whileHeld(options.output, () => curateInto(options))
+}
+
+async function curateInto(options: ResolvedCurate): Promise<CurationSummary> {
   const { tasks, traces, output } = options
   const judge = options.rationale && judgeOf(options.rationale)
   const finished = await checkCurationFolder(output, options)
