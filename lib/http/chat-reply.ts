@@ -1,4 +1,5 @@
 // Reads replies of foreign chat APIs, which may contain anything.
+import { parseJsonKeeping } from '../core/exact-json.js'
 import { AttemptError } from './fetch-with-retries.js'
 
 export interface ChatCompletion {
@@ -11,7 +12,7 @@ export async function readCompletion(
 ): Promise<{ completion: ChatCompletion | null; text: string }> {
   const text = await response.text()
   try {
-    return { completion: JSON.parse(text) as ChatCompletion | null, text }
+    return { completion: parseJsonKeeping(text, 'unheld') as ChatCompletion | null, text }
   } catch (error) {
     throw new AttemptError(`the endpoint sent no JSON: ${excerpt(text)}`, false, undefined, { cause: error })
   }
