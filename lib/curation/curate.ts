@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { jsonText } from '../core/exact-json.js'
 import { whileHeld } from '../core/folder-lock.js'
 import { readJsonObject } from '../core/json-file.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
@@ -265,7 +266,7 @@ async function writeLines(
   const writer =
     (file: typeof one): WriteLine =>
     (value) =>
-      file.appendFile(`${JSON.stringify(redactValue(value))}\n`)
+      file.appendFile(`${jsonText(redactValue(value))}\n`)
   try {
     await work(writer(one), writer(two))
   } finally {

@@ -30,7 +30,7 @@ export async function jsonl(path: string, given: JsonlOptions = {}): Promise<Tas
   for await (const { text, line } of readLines(path, 'ERR_TASKS', signal)) {
     if (text.trim() === '') continue
     const where = `${path}:${line}`
-    const task = toTask(parseJsonLine(text, where), `line-${line}`, options, failAt(where))
+    const task = toTask(parseJsonLine(text, where, 'unheld'), `line-${line}`, options, failAt(where))
     ids.add(task.id, `line ${line}`, where)
     tasks.push(task)
   }

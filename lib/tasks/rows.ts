@@ -6,7 +6,7 @@ import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { reasonOf } from '../core/system-error.js'
 import { readLines } from '../core/text-file.js'
-import { parseJsonLine } from './json-line.js'
+import { type LineNumbers, parseJsonLine } from './json-line.js'
 import { parquetRows } from './parquet.js'
 
 export type Row = Record<string, unknown>
@@ -36,19 +36,25 @@ interface PlacedRow {
 
 const lineExtensions = ['.jsonl', '.ndjson']
 
-/** Once the signal is aborted, asking for the next row rejects with its reason. */
+interface ReadRowsOptions {
+  /** Once it is aborted, asking for the next row rejects with its reason. */
+  signal?: AbortSignal | undefined
+  /** Default: 'unheld'. */
+  numbers?: LineNumbers
+}
+
 export async function* readRows(
   source: RowSource,
-  signal?: AbortSignal,
+  { signal, numbers = 'unheld' }: ReadRowsOptions = {},
 ): AsyncGenerator<PlacedRow, void, void> {
-  for await (const row of rowsOf(source)) {
+  for await (const row of rowsOf(source, numbers)) {
     signal?.throwIfAborted()
     yield row
   }
 }
 
-async function* rowsOf(source: RowSource): AsyncGenerator<PlacedRow, void, void> {
-  if (typeof source === 'string') return yield* readFiles(await filesAt(source))
+async function* rowsOf(source: RowSource, numbers: LineNumbers): AsyncGenerator<PlacedRow, void, void> {
+  if (typeof source === 'string') return yield* readFiles(await filesAt(source), numbers)
   if (typeof source === 'function') return yield* readIterable(source())
   if (!Array.isArray(source)) {
     if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source)) {
@@ -57,12 +63,16 @@ async function* rowsOf(source: RowSource): AsyncGenerator<PlacedRow, void, void>
     return yield* readIterable(source as AsyncIterable<Row>)
   }
   if (source.length > 0 && source.every((item) => typeof item === 'string')) {
-    return yield* readFiles((await Promise.all(source.map((path: string) => filesAt(path)))).flat())
+    const paths = await Promise.all(source.map((path: string) => filesAt(path)))
+    return yield* readFiles(paths.flat(), numbers)
   }
   yield* readIterable(source as readonly Row[])
 }
 
-async function* readFiles(paths: readonly string[]): AsyncGenerator<PlacedRow, void, void> {
+async function* readFiles(
+  paths: readonly string[],
+  numbers: LineNumbers,
+): AsyncGenerator<PlacedRow, void, void> {
   for (const [index, path] of paths.entries()) {
     // With one file 'line-7', as jsonl() names it; with several 'file-2-line-7'.
     const prefix = paths.length === 1 ? '' : `file-${index + 1}-`
@@ -84,7 +94,8 @@ async function* readFiles(paths: readonly string[]): AsyncGenerator<PlacedRow, v
         if (text.trim() === '') continue
         const where = `${path}:${line}`
         const place = `line ${line}${inFile}`
-        yield { value: parseJsonLine(text, where), where, defaultId: `${prefix}line-${line}`, place }
+        const value = parseJsonLine(text, where, numbers)
+        yield { value, where, defaultId: `${prefix}line-${line}`, place }
       }
     }
   }

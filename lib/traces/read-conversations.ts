@@ -69,8 +69,8 @@ async function* readValues(
   path: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ value: unknown; where: string }> {
-  if (extname(path) !== '.json') return yield* readRows(path, signal)
-  const value = parseJsonLine(await readText(path, 'ERR_DATA'), path)
+  if (extname(path) !== '.json') return yield* readRows(path, { signal, numbers: 'text' })
+  const value = parseJsonLine(await readText(path, 'ERR_DATA'), path, 'text')
   if (!Array.isArray(value)) return yield { value, where: path }
   for (const [index, item] of value.entries()) yield { value: item, where: `${path}[${index}]` }
 }

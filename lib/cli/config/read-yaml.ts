@@ -28,7 +28,7 @@ function wrong(path: string, problem: string, cause: Error): HdpoError {
 function refuseCircles(value: unknown, at: string, inside: ReadonlySet<unknown>): void {
   if (!Array.isArray(value) && !isRecord(value)) return
   if (inside.has(value)) {
-    throw new JsonRefusal(`${at}: must not hold itself (an alias names an anchor that it stands in)`)
+    throw new JsonRefusal('must not hold itself (an alias names an anchor that it stands in)', at)
   }
   const around = new Set([...inside, value])
   for (const [key, inner] of Object.entries(value)) {

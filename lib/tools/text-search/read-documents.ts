@@ -4,6 +4,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { extname, join, relative, sep } from 'node:path'
 import { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
+import { jsonProblem, parseJsonKeeping } from '../../core/exact-json.js'
 import { text } from '../../core/option-kinds.js'
 import type { OptionsOf } from '../../core/options.js'
 import { reasonOf } from '../../core/system-error.js'
@@ -111,9 +112,9 @@ function parseLine(line: string, where: string, fields: ResolvedFields): TextDoc
 function parseObject(line: string, where: string): Record<string, unknown> {
   let record: unknown
   try {
-    record = JSON.parse(line)
+    record = parseJsonKeeping(line, 'unheld')
   } catch (error) {
-    throw new HdpoError('ERR_DATA', `${where}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_DATA', `${where}: ${jsonProblem(error)}`, { cause: error })
   }
   if (typeof record !== 'object' || record === null || Array.isArray(record)) {
     throw new HdpoError('ERR_DATA', `${where}: must be an object, got ${line.slice(0, 60)}`)
