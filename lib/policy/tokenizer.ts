@@ -17,6 +17,7 @@ import {
   tokenizerFormat,
   withoutPrefix,
 } from './tokenizer-format.js'
+import { type AddedToken, readVocabulary } from './tokenizer-vocabulary.js'
 import type { Tokenizer } from './types.js'
 
 export const tokenizerFilesShape = {
@@ -27,12 +28,6 @@ export const tokenizerFilesShape = {
 }
 export const tokenizerFiles = z.strictObject(tokenizerFilesShape)
 export interface TokenizerFiles extends OptionsOf<typeof tokenizerFilesShape> {}
-
-interface AddedToken {
-  id: number
-  content: string
-  special?: boolean
-}
 
 /** From a folder with tokenizer.json (and tokenizer_config.json where there is one), or from their contents. Throws InvalidOptionError for others. */
 export function loadTokenizer(source: string | TokenizerFiles): Tokenizer {
@@ -62,9 +57,8 @@ class JsonTokenizer implements Tokenizer {
     const { tokenizer, config } = files
     this.#files = files
     this.#format = tokenizerFormat(tokenizer)
-    const { vocab } = tokenizer.model as { vocab: Record<string, number> }
-    const vocabulary = Object.entries(vocab)
-    this.#added = (tokenizer.added_tokens ?? []) as AddedToken[]
+    const { entries: vocabulary, added } = readVocabulary(tokenizer)
+    this.#added = added
     this.#ids = new Map([
       ...vocabulary,
       ...this.#added.map((token): [string, number] => [token.content, token.id]),
@@ -73,7 +67,7 @@ class JsonTokenizer implements Tokenizer {
     for (const id of this.#ids.values()) largest = Math.max(largest, id)
     this.vocabSize = largest + 1
     // Ids that no entry has (some vocabularies have gaps) decode to nothing.
-    this.#pieces = Array.from({ length: this.vocabSize }, () => new Uint8Array(0))
+    this.#pieces = new Array<Uint8Array>(this.vocabSize).fill(new Uint8Array(0))
     for (const [entry, id] of vocabulary) this.#pieces[id] = entryBytes(entry, this.#format.kind)
     for (const token of this.#added) {
       this.#pieces[token.id] = new TextEncoder().encode(token.content)
