@@ -9,6 +9,7 @@ import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { jsonText } from '../core/exact-json.js'
+import { whileHeld } from '../core/folder-lock.js'
 import { readJsonObject } from '../core/json-file.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
 import { callback, count, instance, list, seed, signal, text } from '../core/option-kinds.js'
@@ -95,6 +96,10 @@ const names = {
 /** Throws InvalidOptionError before any work. */
 export async function curate(given: CurateOptions): Promise<CurationSummary> {
   const options = readOptions(curateOptions, given, 'curate')
+  return whileHeld(options.output, () => curateInto(options))
+}
+
+async function curateInto(options: ResolvedCurate): Promise<CurationSummary> {
   const { tasks, traces, output } = options
   const judge = options.rationale && judgeOf(options.rationale)
   const finished = await checkCurationFolder(output, options)

@@ -10,6 +10,7 @@ import { defaultFormat, type ToolFormat } from './calls/formats.js'
 import { type ChatTemplateSource, chatTemplateOptions } from './chat-template-options.js'
 import { strftimeNow } from './strftime-now.js'
 import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
+import { withStandIns } from './written-numbers.js'
 
 export type { ChatTemplateSource }
 
@@ -169,18 +170,20 @@ class JinjaChatTemplate implements ChatTemplate {
 
   #render(messages: Message[], tools: ToolDescription[], generationPrompt: boolean): string {
     const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === 'tool' || toolCalls)
+    const { value, restore } = withStandIns({
+      messages: messages.map(templateMessage),
+      ...(tools.length > 0 && { tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })) }),
+    })
     try {
-      return (usesTools ? this.#toolTemplate : this.#template).render({
+      const rendered = (usesTools ? this.#toolTemplate : this.#template).render({
         [ownClock]: (format: string) => strftimeNow(format),
         ...this.#source.variables,
-        messages: messages.map(templateMessage),
-        ...(tools.length > 0 && {
-          tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })),
-        }),
+        ...value,
         add_generation_prompt: generationPrompt,
         bos_token: this.#source.beginOfText ?? '',
         eos_token: this.#source.endOfText ?? this.#source.endOfTurn ?? '',
       })
+      return restore(rendered)
     } catch (error) {
       throw new HdpoError(
         'ERR_CHAT_TEMPLATE',

@@ -12,7 +12,10 @@ import { formatTable, percent } from '../terminal/table.js'
 
 export interface EvalOutput {
   target: string
+  /** Questions that were asked. */
   questions: number
+  /** Why not all questions were asked; absent where they were. */
+  ended?: string
   /** How often each question is asked. */
   samples: number
   rollouts: number
