@@ -1,6 +1,7 @@
 // A row of a data set as a task: { "question" | "prompt" | "messages", "answer", "id"?, "metadata"? }.
 import { z } from 'zod'
-import { ExactNumber, heldExactly, jsonProblem, jsonText } from '../core/exact-json.js'
+import { heldExactly, jsonProblem, jsonText } from '../core/exact-json.js'
+import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
 import type { OptionsOf } from '../core/options.js'
 import type { Message } from '../policy/types.js'
@@ -66,9 +67,7 @@ function readId(id: unknown, fail: (message: string) => never): string | undefin
  */
 function readAnswer(answer: unknown, at: string, fail: (message: string) => never): unknown {
   if (Array.isArray(answer)) return answer.map((item, index) => readAnswer(item, `${at}[${index}]`, fail))
-  return isRecord(answer) && !(answer instanceof ExactNumber)
-    ? held(answer, at, fail)
-    : heldExactly(answer, at, 'text')
+  return isRecord(answer) ? held(answer, at, fail) : heldExactly(answer, at, 'text')
 }
 
 function held(value: unknown, at: string, fail: (message: string) => never): unknown {
