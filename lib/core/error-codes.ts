@@ -55,6 +55,8 @@ export const errorCodes = {
   ERR_REWARD: 'The answer reward threw, or returned what is no reward.',
   ERR_RUN_EXISTS: 'The output folder has a run in it already. Resume it, or take another folder.',
   ERR_RUN_FOLDER: 'The output folder cannot be used as a run folder, or a file in it is damaged.',
+  ERR_RUN_IN_USE:
+    'Another process writes into the folder. The message names it, its host and since when, and says what to do.',
   ERR_SANDBOX_ENDED: 'The interpreter of a code tool ended while it was needed.',
   ERR_SANDBOX_MEMORY: 'The interpreter of a code tool ran out of the memory that it may use.',
   ERR_SANDBOX_PLATFORM: 'Code tools cannot be shut in on this system.',

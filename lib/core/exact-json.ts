@@ -1,24 +1,22 @@
 // The one reader of JSON that users, models and servers bring. JSON.parse rounds what a JavaScript number does not hold: an order's
 // number 7301456228930019841 becomes that of another order. Here such a number is refused by its path, or kept as its text.
 import { randomUUID } from 'node:crypto'
+import { ExactNumber, heldNumber } from './exact-number.js'
 import { isRecord } from './is-record.js'
 
 /** Deeper values overflow the stack of whoever walks through them afterwards; 256 levels are far more than data has. */
 const deepest = 256
 
-/** A number of a JSON text as it was written ('10.0', '1e3', '7301456228930019841'). parseJsonKeeping makes them. */
-export class ExactNumber {
-  constructor(readonly text: string) {}
-
-  /** For JSON.stringify: the number where it holds the value, else the text; never a rounded number. writeJson keeps the text. */
-  toJSON(): number | string {
-    return heldNumber(this.text) ?? this.text
-  }
-}
-
 /** JSON that is refused though its syntax is right; the message says where and why. */
 export class JsonRefusal extends Error {
   override readonly name = 'JsonRefusal'
+  /** `path`: where the refused value is, '' where that is not known. */
+  constructor(
+    message: string,
+    readonly path = '',
+  ) {
+    super(path === '' ? message : `${path}: ${message}`)
+  }
 }
 
 // Stands in a text for a number, which is put back afterwards. Nobody who writes a text can know it.
@@ -57,7 +55,7 @@ export function heldExactly(value: unknown, at: string, otherwise: 'refuse' | 't
   if (typeof value === 'bigint') return heldExactly(new ExactNumber(String(value)), at, otherwise)
   if (value instanceof ExactNumber) {
     const number = heldNumber(value.text)
-    if (number === undefined && otherwise === 'refuse') throw new JsonRefusal(beyond(value.text, at))
+    if (number === undefined && otherwise === 'refuse') throw new JsonRefusal(beyond(value.text), at)
     return number ?? value.text
   }
   if (!hasExactNumber(value)) return value
@@ -70,6 +68,17 @@ export function heldExactly(value: unknown, at: string, otherwise: 'refuse' | 't
   )
 }
 
+/** Refuses integers that another program's JSON.parse has rounded, by their path under `at`. */
+export function refuseRounded(value: unknown, at: string): void {
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw new JsonRefusal(beyond(String(value)), at)
+  }
+  if (Array.isArray(value))
+    for (const [index, item] of value.entries()) refuseRounded(item, `${at}[${index}]`)
+  else if (isRecord(value))
+    for (const [key, inner] of Object.entries(value)) refuseRounded(inner, pathTo(at, key))
+}
+
 /** Whether an ExactNumber or a BigInt is anywhere in a value of JSON's kinds. */
 export function hasExactNumber(value: unknown): boolean {
   if (typeof value === 'bigint' || value instanceof ExactNumber) return true
@@ -77,13 +86,13 @@ export function hasExactNumber(value: unknown): boolean {
   return isRecord(value) && !ArrayBuffer.isView(value) && Object.values(value).some(hasExactNumber)
 }
 
-/** JSON text in which every ExactNumber stands as it was written. */
-export function writeJson(value: unknown): string {
+/** JSON text in which every ExactNumber stands as it was written, and every BigInt in digits. Undefined for what JSON leaves out. */
+export function jsonText(value: unknown): string | undefined {
   if (!hasExactNumber(value)) return JSON.stringify(value)
   // JSON.stringify asks toJSON first, so that the replacer finds the number in the object that holds it.
   const marked = JSON.stringify(value, function (this: Record<string, unknown>, key, given: unknown) {
     const kept = this[key]
-    return kept instanceof ExactNumber ? placeholder + kept.text : given
+    return kept instanceof ExactNumber || typeof kept === 'bigint' ? `${placeholder}${kept}` : given
   })
   return marked.replaceAll(new RegExp(`"${placeholder}([^"]*)"`, 'g'), '$1')
 }
@@ -93,29 +102,6 @@ export function jsonProblem(error: unknown, notJson = 'not JSON'): string {
   if (error instanceof JsonRefusal) return error.message
   if (error instanceof SyntaxError) return `${notJson}: ${error.message}`
   throw error
-}
-
-/**
- * The number that a text means, undefined where no JavaScript number holds it: an integer beyond ±2^53 - 1 that is written in
- * digits, one with a power of ten whose digits would change (1e23 and 6.02214076e23 stay), and what is beyond the largest number.
- * Fractions are rounded, as floats are everywhere.
- */
-export function heldNumber(text: string): number | undefined {
-  const value = Number(text)
-  if (!Number.isFinite(value)) return undefined
-  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER) return value
-  if (/^-?\d+(?:\.0+)?$/.test(text)) return undefined
-  const { digits, exponent } = significant(text)
-  return exponent < 0 || digits === significant(String(value)).digits ? value : undefined
-}
-
-/** A number as digits without zeros at either end, times a power of ten: '-12.50e3' has digits '125' and exponent 2. */
-function significant(text: string): { digits: string; exponent: number } {
-  const [, whole = '', fraction = '', power = '0'] =
-    /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
-  const digits = `${whole}${fraction}`.replace(/^0+/, '')
-  const short = digits.replace(/(?<!0)0+$/, '')
-  return { digits: short, exponent: Number(power) - fraction.length + digits.length - short.length }
 }
 
 /** Up to 15 characters without a power of ten always fit. */
@@ -150,12 +136,12 @@ function withNumbers(value: unknown): unknown {
   return value
 }
 
-function beyond(text: string, at: string): string {
+function beyond(text: string): string {
   const shown = text.length > 40 ? `${text.slice(0, 37)}...` : text
   const limit = Number.isFinite(Number(text))
     ? `the integers that a number holds exactly (±${Number.MAX_SAFE_INTEGER})`
     : `the largest number (${Number.MAX_VALUE})`
-  return `${at === '' ? '' : `${at}: `}${shown} is beyond ${limit}: write it as text`
+  return `${shown} is beyond ${limit}: write it as text`
 }
 
 function pathTo(at: string, key: string): string {

@@ -137,7 +137,7 @@ class EndpointRollout {
 }
 
 function parseCall({ function: { name, arguments: text } }: WireToolCall): ParsedToolCall {
-  const read = text.trim() === '' ? { value: {} } : readJson(text)
+  const read = text.trim() === '' ? { value: {} } : readJson(text, 'arguments')
   return 'problem' in read ? malformed(text, read.problem) : { kind: 'call', name, arguments: read.value }
 }
 

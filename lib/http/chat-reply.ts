@@ -1,4 +1,5 @@
 // Reads replies of foreign chat APIs, which may contain anything.
+import { parseJsonKeeping } from '../core/exact-json.js'
 import { AttemptError, refusedAttempt } from './fetch-with-retries.js'
 import { hiddenStatus } from './refusal.js'
 
@@ -13,7 +14,7 @@ export async function readCompletion(
   const text = await response.text()
   let completion: ChatCompletion | null
   try {
-    completion = JSON.parse(text)
+    completion = parseJsonKeeping(text, 'unheld') as ChatCompletion | null
   } catch (error) {
     throw new AttemptError(`the endpoint sent no JSON: ${excerpt(text)}`, false, undefined, { cause: error })
   }

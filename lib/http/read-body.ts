@@ -27,7 +27,7 @@ function parseBody(bytes: Uint8Array): unknown {
   } catch (error) {
     // The decoder throws a TypeError for bytes that are no UTF-8.
     const problem = error instanceof TypeError ? `not JSON: ${error.message}` : jsonProblem(error)
-    const param = error instanceof JsonRefusal ? /^([^\s:]+): /.exec(problem)?.[1] : undefined
+    const param = error instanceof JsonRefusal && error.path !== '' ? error.path : undefined
     throw new ApiError(400, param === undefined ? `the body is ${problem}` : problem, {
       ...(param !== undefined && { param }),
     })

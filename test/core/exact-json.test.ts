@@ -1,14 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  ExactNumber,
-  heldExactly,
-  heldNumber,
-  jsonProblem,
-  parseJson,
-  parseJsonKeeping,
-  writeJson,
-} from '../../lib/core/exact-json.js'
+import { heldExactly, jsonProblem, jsonText, parseJson, parseJsonKeeping } from '../../lib/core/exact-json.js'
+import { ExactNumber, heldNumber } from '../../lib/core/exact-number.js'
 
 const order = '7301456228930019841'
 const limit = 'the integers that a number holds exactly (±9007199254740991): write it as text'
@@ -126,7 +119,7 @@ describe('numbers as they were written', () => {
     const value = parseJsonKeeping(text, 'text') as Record<string, unknown>
     expect(value.a).toEqual(new ExactNumber('10.0'))
     expect(value.c).toBe(1.5)
-    expect(writeJson(value)).toBe(text)
+    expect(jsonText(value)).toBe(text)
   })
 
   it('are never rounded by JSON.stringify', () => {
@@ -154,7 +147,7 @@ describe('numbers as they were written', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.string(), number)), (pairs) => {
         const text = `[${pairs.map(([key, digits]) => `{${JSON.stringify(key)}:${digits}}`).join(',')}]`
-        expect(writeJson(parseJsonKeeping(text, 'text'))).toBe(text)
+        expect(jsonText(parseJsonKeeping(text, 'text'))).toBe(text)
       }),
       { seed: 13, numRuns: 300 },
     )
