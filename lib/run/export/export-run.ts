@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
-import { text } from '../../core/option-kinds.js'
+import { onWarning, text } from '../../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../../core/options.js'
 import { RunStore } from '../store/run-store.js'
 import { writeParquet } from './parquet-rows.js'
@@ -24,14 +24,16 @@ export const exportShape = {
   table: z.enum(exportTables),
   /** The file's path. Default: <table>.<format> in the run folder. */
   output: text.optional(),
+  /** Called where the run's index is damaged and is made anew. Default: process.emitWarning. */
+  onWarning,
 }
 const exportOptions = z.strictObject(exportShape)
 export interface ExportOptions extends OptionsOf<typeof exportShape> {}
 
 /** Resolves with the file's path and number of rows. Throws InvalidOptionError. */
 export async function exportRun(options: ExportOptions): Promise<{ path: string; rows: number }> {
-  const { run, format, table, output } = readOptions(exportOptions, options, 'exportRun')
-  const store = RunStore.open(run)
+  const { run, format, table, output, onWarning } = readOptions(exportOptions, options, 'exportRun')
+  const store = RunStore.open(run, { warn: onWarning, orInMemory: true, check: true })
   const path = output ?? join(run, `${table}.${format}`)
   const partial = `${path}.partial`
   let rows = 0
