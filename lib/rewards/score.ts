@@ -1,7 +1,7 @@
 import { HdpoError } from '../core/errors.js'
 import { messageOf } from '../core/message-of.js'
 import { readOptions } from '../core/options.js'
-import { redact } from '../core/secrets.js'
+import { redact } from '../core/redact.js'
 import type { Rollout, ScoredRollout, Task, UngradedRollout } from '../rollout/types.js'
 import { type RewardOptions, rewardOptions } from './reward-options.js'
 import type { AnswerReward } from './types.js'
