@@ -24,7 +24,8 @@ export const errorCodes = {
   ERR_DATA: 'A file of conversations cannot be read, or holds nothing to train on.',
   ERR_DEVICE:
     "There is no usable GPU, though device: 'cuda' was asked for. The message says what is missing.",
-  ERR_ENDPOINT: 'The endpoint that is evaluated refuses every request.',
+  ERR_ENDPOINT:
+    'The endpoint that is evaluated, or the judge, refuses every request: its key, model, address or credit. The message says what it said.',
   ERR_HTTP: 'A request failed, after the retries that its kind allows.',
   ERR_IMAGE_RESULT: 'A tool returned an image, and the policy reads text.',
   ERR_INTERNAL: 'Something that cannot happen did. Please report it.',
