@@ -1,6 +1,7 @@
 // What a safetensors file says of its tensors, without reading them.
 import { type FileHandle, open } from 'node:fs/promises'
 import { HdpoError } from '../core/errors.js'
+import { decodeJsonObject } from '../core/json-file.js'
 
 interface TensorEntry {
   /** 'F32', 'BF16', ... */
@@ -19,7 +20,7 @@ export async function readSafetensorsHeader(path: string): Promise<Map<string, T
     const length =
       size < 8 ? Number.POSITIVE_INFINITY : Number((await readBytes(file, 0, 8, path)).readBigUInt64LE(0))
     if (length > Math.min(size - 8, largestHeader)) throw notSafetensors(path)
-    return parseHeader((await readBytes(file, 8, length, path)).toString('utf8'), path)
+    return parseHeader(await readBytes(file, 8, length, path), path)
   } finally {
     await file.close()
   }
@@ -39,27 +40,14 @@ function notSafetensors(path: string): HdpoError {
   return new HdpoError('ERR_POLICY_FOLDER', `${path} is not a safetensors file, or was cut off`)
 }
 
-function parseHeader(text: string, path: string): Map<string, TensorEntry> {
-  const { __metadata__, ...tensors } = parseObject(text, path)
+function parseHeader(header: Buffer, path: string): Map<string, TensorEntry> {
+  const { __metadata__, ...tensors } = decodeJsonObject(header, `the header of ${path}`, 'ERR_POLICY_FOLDER')
   for (const [name, entry] of Object.entries(tensors)) {
     if (!isTensorEntry(entry)) {
       throw new HdpoError('ERR_POLICY_FOLDER', `${path}: tensor '${name}' has no dtype and shape`)
     }
   }
   return new Map(Object.entries(tensors as Record<string, TensorEntry>))
-}
-
-function parseObject(text: string, path: string): Record<string, unknown> {
-  let header: unknown
-  try {
-    header = JSON.parse(text)
-  } catch (error) {
-    throw new HdpoError('ERR_POLICY_FOLDER', `${path}: its header is not JSON: ${(error as Error).message}`, {
-      cause: error,
-    })
-  }
-  if (typeof header === 'object' && header !== null && !Array.isArray(header)) return { ...header }
-  throw new HdpoError('ERR_POLICY_FOLDER', `${path}: its header is not a JSON object`)
 }
 
 function isTensorEntry(value: unknown): value is TensorEntry {
