@@ -8,14 +8,16 @@ import { withCallIds } from './calls/call-ids.js'
 import { detectToolFormat } from './calls/detect-format.js'
 import { defaultFormat, type ToolFormat } from './calls/formats.js'
 import { type ChatTemplateSource, chatTemplateOptions } from './chat-template-options.js'
+import { type Conversation, ConversationText } from './conversation-text.js'
 import { strftimeNow } from './strftime-now.js'
-import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
+import type { TemplateTokenizer } from './tokenizer.js'
+import type { ChatTemplate, Message, ToolDescription, TrainedPart } from './types.js'
 import { withStandIns } from './written-numbers.js'
 
 export type { ChatTemplateSource }
 
 /** Throws InvalidOptionError for a wrong source, ERR_CHAT_TEMPLATE for a template that cannot be used. */
-export function createChatTemplate(source: ChatTemplateSource, tokenizer: Tokenizer): ChatTemplate {
+export function createChatTemplate(source: ChatTemplateSource, tokenizer: TemplateTokenizer): ChatTemplate {
   return new JinjaChatTemplate(readOptions(chatTemplateOptions, source, 'template'), tokenizer)
 }
 
@@ -30,6 +32,12 @@ const sentinel = '\u{e000}assistant\u{e001}'
 const ownClock = 'strftime_now_in_english'
 const anyQuestion: Message = { role: 'user', content: 'question' }
 
+/** Rendered text in which `mark` breaks the control tokens that texts of the conversation spell out; none if undefined. */
+interface Rendered {
+  text: string
+  mark: string | undefined
+}
+
 class JinjaChatTemplate implements ChatTemplate {
   readonly endOfTurn: number
   readonly endTokens: readonly number[]
@@ -39,13 +47,14 @@ class JinjaChatTemplate implements ChatTemplate {
   readonly #template: Template
   readonly #toolTemplate: Template
   readonly #source: ChatTemplateSource
-  readonly #tokenizer: Tokenizer
+  readonly #tokenizer: TemplateTokenizer
+  readonly #text: ConversationText
   readonly #endOfTurnText: string
   /** Text of a call in a format that cannot be read. */
   readonly #unknownCalls: string | undefined
   #beforeAnswer: string | undefined
 
-  constructor(source: ChatTemplateSource, tokenizer: Tokenizer) {
+  constructor(source: ChatTemplateSource, tokenizer: TemplateTokenizer) {
     this.#source = source
     this.#tokenizer = tokenizer
     this.#template = parse(source.template)
@@ -66,6 +75,8 @@ class JinjaChatTemplate implements ChatTemplate {
     this.writesCalls = typeof format === 'string' && format !== 'none'
     this.toolFormat =
       source.toolFormat ?? (typeof format === 'object' || format === 'none' ? defaultFormat.name : format)
+    const fixed = JSON.stringify([source, sentinel, tokenizer.controlTokens])
+    this.#text = new ConversationText(tokenizer.controlTokens, this.toolFormat, fixed)
     this.#unknownCalls =
       source.toolFormat === undefined && typeof format === 'object' ? format.other : undefined
   }
@@ -78,11 +89,13 @@ class JinjaChatTemplate implements ChatTemplate {
           `toolFormat: '${defaultFormat.name}' trains it to write ${defaultFormat.opening} instead`,
       )
     }
-    return this.#tokenizer.encode(this.#render(withCallIds(messages), tools, true))
+    const { text, mark } = this.#renderMarked(withCallIds(messages), tools, true)
+    return this.#tokenizer.encodeMarked(text, mark)
   }
 
   observation(toolMessages: Message[], turnEnded: boolean): number[] {
-    const tokens = this.#tokenizer.encode(this.#continuation(toolMessages), this.#endOfTurnText)
+    const { text, mark } = this.#continuation(toolMessages)
+    const tokens = this.#tokenizer.encodeMarked(text, mark, this.#endOfTurnText)
     return turnEnded ? tokens : [this.endOfTurn, ...tokens]
   }
 
@@ -99,8 +112,9 @@ class JinjaChatTemplate implements ChatTemplate {
     }
     turns.forEach((turn, index) => {
       const message = named[turn] as Message
+      const { text, mark } = this.#assistantText(message)
       append(
-        [...this.#tokenizer.encode(this.#assistantText(message), this.#beforeAnswer), this.endOfTurn],
+        [...this.#tokenizer.encodeMarked(text, mark, this.#beforeAnswer), this.endOfTurn],
         message.trained ?? 'all',
       )
       const next = turns[index + 1]
@@ -109,10 +123,14 @@ class JinjaChatTemplate implements ChatTemplate {
     return { tokens, mask }
   }
 
+  controlTokensInText(messages: Message[], tools: ToolDescription[]): number {
+    return this.#text.count(conversationOf(messages, tools))
+  }
+
   /** What follows an assistant turn's end-of-turn token: `messages` and the next generation prompt. */
-  #continuation(messages: Message[]): string {
+  #continuation(messages: Message[]): Rendered {
     const before: Message[] = [anyQuestion, { role: 'assistant', content: sentinel }]
-    const text = this.#render([...before, ...withCallIds(messages)], [], true)
+    const { text, mark } = this.#renderMarked([...before, ...withCallIds(messages)], [], true)
     const ended = this.#endOfTurnAfter(text, text.indexOf(sentinel) + sentinel.length)
     if (!text.includes(sentinel) || ended === -1) {
       throw new HdpoError(
@@ -121,14 +139,14 @@ class JinjaChatTemplate implements ChatTemplate {
           JSON.stringify(text.replace(sentinel, '(content)')),
       )
     }
-    return text.slice(ended)
+    return { text: text.slice(ended), mark }
   }
 
   /** What an assistant writes in one turn, without its end-of-turn token: the content and the calls as the template has them. */
-  #assistantText(message: Message): string {
+  #assistantText(message: Message): Rendered {
     this.#beforeAnswer ??= this.#render([anyQuestion], [], true)
     const before = this.#beforeAnswer
-    const text = this.#render([anyQuestion, message], [], false)
+    const { text, mark } = this.#renderMarked([anyQuestion, message], [], false)
     const end = text.lastIndexOf(this.#endOfTurnText)
     if (!text.startsWith(before) || end < before.length) {
       throw new HdpoError(
@@ -137,7 +155,7 @@ class JinjaChatTemplate implements ChatTemplate {
           `generation prompt ${JSON.stringify(before)}, with the turn ${JSON.stringify(text)}`,
       )
     }
-    return text.slice(before.length, end)
+    return { text: text.slice(before.length, end), mark }
   }
 
   #endOfTurnAfter(text: string, from: number): number {
@@ -150,7 +168,7 @@ class JinjaChatTemplate implements ChatTemplate {
     const text = this.#render([anyQuestion, { role: 'assistant', content: sentinel }], [], false)
     const at = text.indexOf(sentinel)
     const after = at === -1 ? '' : text.slice(at + sentinel.length).trimStart()
-    const found = this.#tokenizer.addedTokenAt?.(after) ?? this.#source.endOfText
+    const found = this.#tokenizer.addedTokenAt(after) ?? this.#source.endOfText
     if (found !== undefined) return found
     throw new HdpoError(
       'ERR_CHAT_TEMPLATE',
@@ -168,17 +186,36 @@ class JinjaChatTemplate implements ChatTemplate {
     )
   }
 
+  /**
+   * The text of a conversation, marked where its texts spell out control tokens. Where a template takes texts apart and joins
+   * them anew, it could make a control token of what spelled none; then it is given texts with a mark wherever one could begin.
+   */
+  #renderMarked(messages: Message[], tools: ToolDescription[], generationPrompt: boolean): Rendered {
+    const conversation = conversationOf(messages, tools)
+    const { occurrences, beginnings, mark } = this.#text.mark(conversation)
+    const rendered = this.#renderConversation(occurrences, generationPrompt)
+    if (beginnings === conversation) return { text: rendered, mark: undefined }
+    const broken = this.#renderConversation(beginnings, generationPrompt)
+    const tokens = (text: string) => this.#tokenizer.findControlTokens(text, mark).join('\n')
+    if (tokens(rendered) !== tokens(broken)) return { text: broken, mark }
+    return { text: rendered, mark: occurrences === conversation ? undefined : mark }
+  }
+
   #render(messages: Message[], tools: ToolDescription[], generationPrompt: boolean): string {
-    const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === 'tool' || toolCalls)
-    const { value, restore } = withStandIns({
-      messages: messages.map(templateMessage),
-      ...(tools.length > 0 && { tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })) }),
-    })
+    return this.#renderConversation(conversationOf(messages, tools), generationPrompt)
+  }
+
+  #renderConversation(conversation: Conversation, generationPrompt: boolean): string {
+    const { value, restore } = withStandIns(conversation)
+    const { messages, tools } = value
+    const usesTools =
+      tools.length > 0 || messages.some(({ role, tool_calls }) => role === 'tool' || tool_calls)
     try {
       const rendered = (usesTools ? this.#toolTemplate : this.#template).render({
         [ownClock]: (format: string) => strftimeNow(format),
         ...this.#source.variables,
-        ...value,
+        messages,
+        ...(tools.length > 0 && { tools }),
         add_generation_prompt: generationPrompt,
         bos_token: this.#source.beginOfText ?? '',
         eos_token: this.#source.endOfText ?? this.#source.endOfTurn ?? '',
@@ -243,6 +280,13 @@ function assistantTurns(messages: Message[]): number[] {
     throw new InvalidOptionError('messages', 'a conversation that ends with an assistant message', roles)
   }
   return turns
+}
+
+function conversationOf(messages: readonly Message[], tools: readonly ToolDescription[]): Conversation {
+  return {
+    messages: messages.map(templateMessage),
+    tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })),
+  }
 }
 
 function templateMessage(message: Message): Record<string, unknown> {

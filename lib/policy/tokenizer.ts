@@ -9,8 +9,29 @@ import { readJsonObjectSync } from '../core/json-file.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
+import { isControlToken } from './control-tokens.js'
+import { MarkedEncoder, type PieceEncoders, withoutControlTokens } from './marked-encoder.js'
 import { entryBytes, type TokenizerFormat, tokenizerFormat, withoutPrefix } from './tokenizer-format.js'
+import { type AddedToken, readVocabulary } from './tokenizer-vocabulary.js'
 import type { Tokenizer } from './types.js'
+
+/** A tokenizer that tells control tokens from text that spells them, as chat templates need it. */
+export interface TemplateTokenizer extends Tokenizer {
+  /** The texts of the added tokens that text never becomes (isControlToken). */
+  readonly controlTokens: readonly string[]
+  /** The control token that `text` begins with, e.g. '<|im_end|>'; undefined where it begins with none. */
+  addedTokenAt(text: string): string | undefined
+  /** The ids below `size`, a model's vocabulary, that are no tokens: vocabularies are padded, and some have gaps. */
+  absentTokens(size: number): Int32Array
+  /** The control tokens in a text, in order, without those that a mark breaks. */
+  findControlTokens(text: string, mark: string | undefined): string[]
+  /**
+   * Tokens of a text where it stands after `before`. `mark` is a character that breaks control tokens: what it stands in, or behind
+   * where the token is one character, is encoded as ordinary text, and it is in no token itself. JSON escapes of it go too.
+   * Undefined where the text has none.
+   */
+  encodeMarked(text: string, mark: string | undefined, before?: string): number[]
+}
 
 export const tokenizerFilesShape = {
   /** The content of tokenizer.json. */
@@ -21,14 +42,8 @@ export const tokenizerFilesShape = {
 export const tokenizerFiles = z.strictObject(tokenizerFilesShape)
 export interface TokenizerFiles extends OptionsOf<typeof tokenizerFilesShape> {}
 
-interface AddedToken {
-  id: number
-  content: string
-  special?: boolean
-}
-
 /** From a folder with tokenizer.json (and tokenizer_config.json where there is one), or from their contents. Throws InvalidOptionError for others. */
-export function loadTokenizer(source: string | TokenizerFiles): Tokenizer {
+export function loadTokenizer(source: string | TokenizerFiles): TemplateTokenizer {
   if (typeof source === 'string') return new JsonTokenizer(readTokenizerFiles(source))
   return new JsonTokenizer(readOptions(tokenizerFiles, source, 'tokenizer'))
 }
@@ -42,7 +57,10 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
   }
 }
 
-class JsonTokenizer implements Tokenizer {
+/** What ids decode to that are no tokens, but may be in the vocabulary of a model, which is often padded. */
+const noBytes = new Uint8Array(0)
+
+class JsonTokenizer implements TemplateTokenizer {
   readonly vocabSize: number
   readonly #files: TokenizerFiles
   readonly #format: TokenizerFormat
@@ -54,14 +72,16 @@ class JsonTokenizer implements Tokenizer {
   readonly #pieces: Uint8Array[]
   readonly #special = new Set<number>()
   readonly #added: readonly AddedToken[]
+  readonly #marked: MarkedEncoder
+  /** A normaliser could make a control token of text that does not spell it (full-width letters, say). */
+  readonly #normalizes: boolean
 
   constructor(files: TokenizerFiles) {
     const { tokenizer, config } = files
     this.#files = files
     this.#format = tokenizerFormat(tokenizer)
-    const { vocab } = tokenizer.model as { vocab: Record<string, number> }
-    const vocabulary = Object.entries(vocab)
-    this.#added = (tokenizer.added_tokens ?? []) as AddedToken[]
+    const { entries: vocabulary, added } = readVocabulary(tokenizer)
+    this.#added = added
     this.#ids = new Map([
       ...vocabulary,
       ...this.#added.map((token): [string, number] => [token.content, token.id]),
@@ -70,26 +90,41 @@ class JsonTokenizer implements Tokenizer {
     for (const id of this.#ids.values()) largest = Math.max(largest, id)
     this.vocabSize = largest + 1
     // Ids that no entry has (some vocabularies have gaps) decode to nothing.
-    this.#pieces = Array.from({ length: this.vocabSize }, () => new Uint8Array(0))
+    this.#pieces = Array.from({ length: this.vocabSize }, () => noBytes)
     for (const [entry, id] of vocabulary) this.#pieces[id] = entryBytes(entry, this.#format.kind)
     for (const token of this.#added) {
       this.#pieces[token.id] = new TextEncoder().encode(token.content)
       if (token.special) this.#special.add(token.id)
     }
     this.#inner = new HuggingFaceTokenizer(tokenizer, config ?? {})
+    this.#marked = new MarkedEncoder(this.#added, () => this.#encoders())
+    this.#normalizes =
+      tokenizer.normalizer != null &&
+      this.#added.some((token) => isControlToken(token) && (token.normalized ?? !token.special))
+  }
+
+  get controlTokens(): string[] {
+    return this.#marked.controlTokens
+  }
+
+  findControlTokens(text: string, mark: string | undefined): string[] {
+    return this.#marked.find(text, mark)
   }
 
   encode(text: string, before = ''): number[] {
-    const { prefix } = this.#format
-    if (prefix === 'never' || before === '') return encodeWith(this.#inner, text)
-    if (prefix === 'first') return encodeWith(this.#withoutPrefix(), text)
-    if (this.#added.some(({ content }) => before.endsWith(content))) return encodeWith(this.#inner, text)
+    if (!this.#continues(before)) return encodeWith(this.#inner, text)
+    if (this.#format.prefix === 'first') return encodeWith(this.#withoutPrefix(), text)
     // The space is put in front of what follows an added token, not of what goes on from `before`.
     const token = this.#firstAdded(text)
     return [
       ...encodeWith(this.#withoutPrefix(), text.slice(0, token)),
       ...encodeWith(this.#inner, text.slice(token)),
     ]
+  }
+
+  encodeMarked(text: string, mark: string | undefined, before = ''): number[] {
+    if (mark === undefined && !this.#normalizes) return this.encode(text, before)
+    return this.#marked.encode(text, mark, this.#continues(before))
   }
 
   /** Special tokens are kept as their text; bytes that are no UTF-8 become U+FFFD. */
@@ -108,6 +143,11 @@ class JsonTokenizer implements Tokenizer {
     return matches.sort((a, b) => b.content.length - a.content.length)[0]?.content
   }
 
+  absentTokens(size: number): Int32Array {
+    const present = new Set(this.#ids.values())
+    return Int32Array.from(Array.from({ length: size }, (_, id) => id).filter((id) => !present.has(id)))
+  }
+
   tokenBytes(): Uint8Array[] {
     return this.#pieces.map((piece, id) => (this.#special.has(id) ? new Uint8Array(0) : piece))
   }
@@ -115,7 +155,29 @@ class JsonTokenizer implements Tokenizer {
   #piece(token: number): Uint8Array {
     const piece = this.#pieces[token]
     if (piece) return piece
-    throw new InvalidOptionError('tokens', `tokens of the vocabulary, 0 to ${this.vocabSize - 1}`, token)
+    if (Number.isInteger(token) && token >= this.vocabSize) return noBytes
+    throw new InvalidOptionError('tokens', 'ids of tokens, whole numbers from 0 on', token)
+  }
+
+  /** Whether a text that stands after `before` is encoded without the space that is put in front of a text. */
+  #continues(before: string): boolean {
+    const { prefix } = this.#format
+    if (prefix === 'never' || before === '') return false
+    return prefix === 'first' || !this.#added.some(({ content }) => before.endsWith(content))
+  }
+
+  /** Encoders of text alone. */
+  #encoders(): PieceEncoders {
+    const { tokenizer, config = {} } = this.#files
+    const { prefix } = this.#format
+    const json = withoutControlTokens(tokenizer)
+    const text = new HuggingFaceTokenizer(json, config)
+    const going = prefix === 'never' ? text : new HuggingFaceTokenizer(withoutPrefix(json), config)
+    return {
+      prefix,
+      beginning: (part) => encodeWith(text, part),
+      continuing: (part) => encodeWith(going, part),
+    }
   }
 
   #withoutPrefix(): HuggingFaceTokenizer {

@@ -22,9 +22,14 @@ export interface SupervisedStep extends RecordedStep {
   metrics: SupervisedMetrics
 }
 
+interface TrainedConversation extends MaskedSequence {
+  /** Control tokens that its texts spell out; ordinary text in the sequence. */
+  controlTokensInText: number
+}
+
 export class SupervisedTrainer {
   readonly #options: ResolvedSupervisedOptions
-  readonly #sequences: MaskedSequence[]
+  readonly #sequences: TrainedConversation[]
   readonly #order: PromptOrder
   /** The token that a turn trained 'without-calls' leaves out of the softmax. */
   readonly #excluded: { excludedToken?: number }
@@ -35,7 +40,9 @@ export class SupervisedTrainer {
     this.#options = readOptions(supervisedOptions, options)
     const { policy, conversations, tools, seed } = this.#options
     this.#sequences = conversations.map((conversation, index) => {
-      const sequence = policy.template.supervised(conversation.messages, [...(conversation.tools ?? tools)])
+      const { messages } = conversation
+      const shown = [...(conversation.tools ?? tools)]
+      const sequence = policy.template.supervised(messages, shown)
       if (sequence.tokens.length > policy.maxTokens) {
         throw new InvalidOptionError(
           `conversations[${index}]`,
@@ -43,7 +50,10 @@ export class SupervisedTrainer {
           new Described(`${sequence.tokens.length} tokens`),
         )
       }
-      return sequence
+      return {
+        ...sequence,
+        controlTokensInText: policy.template.controlTokensInText?.(messages, shown) ?? 0,
+      }
     })
     this.#excluded = excludedBy(this.#sequences, policy)
     this.#order = new PromptOrder(this.#sequences.length, seed)
@@ -91,6 +101,7 @@ export class SupervisedTrainer {
       conversations: batch.length,
       tokens: result.tokens,
       trainedTokens: result.trainedTokens,
+      controlTokensInText: batch.reduce((sum, conversation) => sum + conversation.controlTokensInText, 0),
       skipped: result.skipped,
       skippedSteps: progress.skips.state.total,
       tokensPerSecond: result.tokens / seconds.train,
@@ -100,11 +111,11 @@ export class SupervisedTrainer {
   }
 
   /** Conversations from `position` of the shuffled epochs on, up to tokensPerStep; always at least one. */
-  #batchAt(position: number): MaskedSequence[] {
-    const batch: MaskedSequence[] = []
+  #batchAt(position: number): TrainedConversation[] {
+    const batch: TrainedConversation[] = []
     let tokens = 0
     for (;;) {
-      const next = this.#sequences[this.#order.at(position + batch.length)] as MaskedSequence
+      const next = this.#sequences[this.#order.at(position + batch.length)] as TrainedConversation
       tokens += next.tokens.length
       if (batch.length > 0 && tokens > this.#options.tokensPerStep) return batch
       batch.push(next)

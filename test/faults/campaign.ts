@@ -6,7 +6,7 @@ import { Random } from '../../lib/core/random.js'
 import { coldStartWeights, createAtlas } from '../../lib/families.js'
 import { Policy } from '../../lib/index.js'
 import { difference, numbersOf, type RunNumbers } from './numbers.js'
-import { type EndedRun, startRun } from './run-process.js'
+import { type EndedRun, type ProcessOptions, startRun } from './run-process.js'
 import { type RunKind, runKinds, type SmallRun } from './small-run-message.js'
 
 export interface Fault {
@@ -105,10 +105,10 @@ export class Laboratory {
     }
   }
 
-  /** Resumes the run to its end, undisturbed; whether it has the numbers of the whole one. */
-  async resume(kind: RunKind, output: string): Promise<Verdict> {
+  /** Resumes the run to its end, disturbed by the options alone; whether it has the numbers of the whole one. */
+  async resume(kind: RunKind, output: string, options: ProcessOptions = {}): Promise<Verdict> {
     const { numbers } = this.whole(kind)
-    const ended = await startRun(this.run(kind, output, true))
+    const ended = await startRun(this.run(kind, output, true), options)
     if (ended.ended === 'refused') return refused(`${ended.code}: ${ended.message}`)
     if (ended.ended !== 'finished') return wrong(`the resumed run ${ended.ended}: ${ended.message}`)
     return this.compare(numbers, output)

@@ -14,6 +14,7 @@ export const mistralArgs = callFormat({
   mentioned: /\[TOOL_CALLS\][\s\S]*\[ARGS\]/,
   opening: mark,
   beginsAll: true,
+  marks: [mark, argumentsMark, idMark],
   namesCalls: true,
   anyCall: mark,
   callOf: (tool) => `${mark}${tool}${argumentsMark}`,
