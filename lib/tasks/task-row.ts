@@ -1,6 +1,7 @@
 // A row of a data set as a task: { "question" | "prompt" | "messages", "answer", "id"?, "metadata"? }.
 import { z } from 'zod'
-import { ExactNumber, heldExactly, jsonProblem, jsonText } from '../core/exact-json.js'
+import { heldExactly, jsonProblem, jsonText } from '../core/exact-json.js'
+import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
 import type { OptionsOf } from '../core/options.js'
 import type { Message } from '../policy/types.js'
@@ -66,14 +67,17 @@ function readId(id: unknown, fail: (message: string) => never): string | undefin
  */
 function readAnswer(answer: unknown, at: string, fail: (message: string) => never): unknown {
   if (Array.isArray(answer)) return answer.map((item, index) => readAnswer(item, `${at}[${index}]`, fail))
-  return isRecord(answer) && !(answer instanceof ExactNumber)
-    ? held(answer, at, fail)
-    : heldExactly(answer, at, 'text')
+  return held(answer, at, fail, isRecord(answer) ? 'refuse' : 'text')
 }
 
-function held(value: unknown, at: string, fail: (message: string) => never): unknown {
+function held(
+  value: unknown,
+  at: string,
+  fail: (message: string) => never,
+  otherwise: 'refuse' | 'text' = 'refuse',
+): unknown {
   try {
-    return heldExactly(value, at)
+    return heldExactly(value, at, otherwise)
   } catch (error) {
     return fail(jsonProblem(error))
   }
