@@ -1,6 +1,5 @@
 // Checks the entries of a tokenizer.json before anything is made from them: ids, added tokens, merges.
 import { HdpoError } from '../core/errors.js'
-import type { AddedToken } from './control-tokens.js'
 import type { Json } from './tokenizer-format.js'
 
 /** Above the ids of every published tokenizer (the largest has some 260,000), and little enough to allocate. */
