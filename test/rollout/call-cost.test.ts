@@ -79,6 +79,31 @@ describe('runToolCall', () => {
       },
     )
 
+  it.each<[string, () => unknown, string]>([
+    [
+      'throws',
+      () => {
+        throw new Error('no price list')
+      },
+      'no price list',
+    ],
+    [
+      'throws no error',
+      () => {
+        throw null
+      },
+      'null',
+    ],
+    ['rejects', () => Promise.reject(new Error('late')), 'must be a number of at least 0'],
+    ['returns no number', () => 'free', 'must be a number of at least 0'],
+    ['returns NaN', () => Number.NaN, 'must be a number of at least 0, got NaN'],
+  ])('reports an error where the cost %s, and takes the dearest cost', async (_, cost, said) => {
+    const record = await run([tool('leaky', cost as Tool['cost']), tool('dear', 7)])
+    expect(record).toMatchObject({ outcome: 'error', cost: 7 })
+    expect(record.observation).toContain('leaky failed: its cost is unknown: ')
+    expect(record.observation).toContain(said)
+  })
+
   it('records the cost', async () => {
     expect(await run([tool('leaky', 3)])).toMatchObject({ outcome: 'ok', cost: 3 })
   })
