@@ -9,7 +9,15 @@ import { detectToolFormat } from './calls/detect-format.js'
 import { defaultFormat, type ToolFormat } from './calls/formats.js'
 import { type ChatTemplateSource, chatTemplateOptions } from './chat-template-options.js'
 import { strftimeNow } from './strftime-now.js'
-import type { ChatTemplate, Message, Tokenizer, ToolDescription, TrainedPart } from './types.js'
+import { type ThoughtForm, thoughtFields, thoughtForm } from './template-thoughts.js'
+import type {
+  ChatTemplate,
+  Message,
+  SupervisedTokens,
+  Tokenizer,
+  ToolDescription,
+  TrainedPart,
+} from './types.js'
 
 export type { ChatTemplateSource }
 
@@ -35,6 +43,7 @@ class JinjaChatTemplate implements ChatTemplate {
   readonly toolFormat: ToolFormat
   /** Whether the template writes calls, and in a format that is known. */
   readonly writesCalls: boolean
+  readonly #thoughts: ThoughtForm
   readonly #template: Template
   readonly #toolTemplate: Template
   readonly #source: ChatTemplateSource
@@ -47,6 +56,7 @@ class JinjaChatTemplate implements ChatTemplate {
   constructor(source: ChatTemplateSource, tokenizer: Tokenizer) {
     this.#source = source
     this.#tokenizer = tokenizer
+    this.#thoughts = thoughtForm(`${source.template} ${source.toolTemplate ?? ''}`)
     this.#template = parse(source.template)
     this.#toolTemplate = source.toolTemplate === undefined ? this.#template : parse(source.toolTemplate)
     checkVariables(source)
@@ -69,6 +79,10 @@ class JinjaChatTemplate implements ChatTemplate {
       source.toolFormat === undefined && typeof format === 'object' ? format.other : undefined
   }
 
+  get writesThoughts(): boolean {
+    return this.#thoughts !== undefined
+  }
+
   prompt(messages: Message[], tools: ToolDescription[]): number[] {
     if (tools.length > 0 && this.#unknownCalls !== undefined) {
       throw new HdpoError(
@@ -85,11 +99,12 @@ class JinjaChatTemplate implements ChatTemplate {
     return turnEnded ? tokens : [this.endOfTurn, ...tokens]
   }
 
-  supervised(messages: Message[], tools: ToolDescription[]): { tokens: number[]; mask: number[] } {
+  supervised(messages: Message[], tools: ToolDescription[]): SupervisedTokens {
     const turns = assistantTurns(messages)
     const named = withCallIds(messages)
     const tokens = this.prompt(named.slice(0, turns[0]), tools)
     const mask = tokens.map(() => 0)
+    let droppedThoughts = 0
     const append = (piece: number[], trained: TrainedPart): void => {
       for (const [index, token] of piece.entries()) {
         tokens.push(token)
@@ -98,14 +113,13 @@ class JinjaChatTemplate implements ChatTemplate {
     }
     turns.forEach((turn, index) => {
       const message = named[turn] as Message
-      append(
-        [...this.#tokenizer.encode(this.#assistantText(message), this.#beforeAnswer), this.endOfTurn],
-        message.trained ?? 'all',
-      )
+      const { text, dropsThought } = this.#assistantText(message)
+      if (dropsThought) droppedThoughts++
+      append([...this.#tokenizer.encode(text, this.#beforeAnswer), this.endOfTurn], message.trained ?? 'all')
       const next = turns[index + 1]
       if (next !== undefined) append(this.observation(named.slice(turn + 1, next), true), 'none')
     })
-    return { tokens, mask }
+    return { tokens, mask, ...(droppedThoughts > 0 && { droppedThoughts }) }
   }
 
   /** What follows an assistant turn's end-of-turn token: `messages` and the next generation prompt. */
@@ -123,11 +137,15 @@ class JinjaChatTemplate implements ChatTemplate {
     return text.slice(ended)
   }
 
-  /** What an assistant writes in one turn, without its end-of-turn token: the content and the calls as the template has them. */
-  #assistantText(message: Message): string {
+  /** What an assistant writes in one turn, without its end-of-turn token: the thought, the content and the calls as the template has them. */
+  #assistantText(message: Message): { text: string; dropsThought: boolean } {
     this.#beforeAnswer ??= this.#render([anyQuestion], [], true)
     const before = this.#beforeAnswer
-    const text = this.#render([anyQuestion, message], [], false)
+    const { thought, ...others } = message
+    const rendered = this.#render([anyQuestion, message], [], false)
+    // A template whose variables turn thoughts off ends its prompt with an empty one.
+    const turnedOff = thought !== undefined && !rendered.startsWith(before)
+    const text = turnedOff ? this.#render([anyQuestion, others], [], false) : rendered
     const end = text.lastIndexOf(this.#endOfTurnText)
     if (!text.startsWith(before) || end < before.length) {
       throw new HdpoError(
@@ -136,7 +154,8 @@ class JinjaChatTemplate implements ChatTemplate {
           `generation prompt ${JSON.stringify(before)}, with the turn ${JSON.stringify(text)}`,
       )
     }
-    return text.slice(before.length, end)
+    const turn = text.slice(before.length, end)
+    return { text: turn, dropsThought: thought !== undefined && !turn.includes(thought.trim()) }
   }
 
   #endOfTurnAfter(text: string, from: number): number {
@@ -173,7 +192,7 @@ class JinjaChatTemplate implements ChatTemplate {
       return (usesTools ? this.#toolTemplate : this.#template).render({
         [ownClock]: (format: string) => strftimeNow(format),
         ...this.#source.variables,
-        messages: messages.map(templateMessage),
+        messages: messages.map((message) => templateMessage(message, this.#thoughts)),
         ...(tools.length > 0 && {
           tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })),
         }),
@@ -242,10 +261,10 @@ function assistantTurns(messages: Message[]): number[] {
   return turns
 }
 
-function templateMessage(message: Message): Record<string, unknown> {
+function templateMessage(message: Message, thoughts: ThoughtForm): Record<string, unknown> {
   return {
     role: message.role,
-    content: message.content,
+    ...thoughtFields(message, thoughts),
     ...(message.name !== undefined && { name: message.name }),
     ...(message.callId !== undefined && { tool_call_id: message.callId }),
     ...(message.toolCalls && {

@@ -16,6 +16,7 @@ import {
   type SupervisedTrainerOptions,
   supervisedOptions,
 } from './supervised-options.js'
+import { supervisedSequences } from './supervised-sequences.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface SupervisedStep extends RecordedStep {
@@ -33,18 +34,8 @@ export class SupervisedTrainer {
 
   constructor(options: SupervisedTrainerOptions) {
     this.#options = readOptions(supervisedOptions, options)
-    const { policy, conversations, tools, seed } = this.#options
-    this.#sequences = conversations.map((conversation, index) => {
-      const sequence = policy.template.supervised(conversation.messages, [...(conversation.tools ?? tools)])
-      if (sequence.tokens.length > policy.maxTokens) {
-        throw new InvalidOptionError(
-          `conversations[${index}]`,
-          `at most ${policy.maxTokens} tokens, the policy's longest sequence`,
-          new Described(`${sequence.tokens.length} tokens`),
-        )
-      }
-      return sequence
-    })
+    const { policy, seed } = this.#options
+    this.#sequences = supervisedSequences(this.#options)
     this.#excluded = excludedBy(this.#sequences, policy)
     this.#order = new PromptOrder(this.#sequences.length, seed)
     this.steps = this.#options.steps ?? this.#stepsOf(this.#options.epochs ?? 1)
@@ -128,7 +119,8 @@ export class SupervisedTrainer {
       tokensPerStep,
       optimizer,
       ...(optimizer.schedule === 'cosine' && { steps: this.steps }),
-      conversations: fingerprint(conversations),
+      // The same data in another place is the same.
+      conversations: fingerprint(conversations.map(({ source: _, ...conversation }) => conversation)),
       tools: toolFingerprint(tools),
     }
   }
