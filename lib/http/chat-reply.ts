@@ -1,8 +1,9 @@
 // Reads replies of foreign chat APIs, which may contain anything.
+import { describeMistake, type OptionMistake } from '../core/option-error.js'
 import { AttemptError } from './fetch-with-retries.js'
 
 export interface ChatCompletion {
-  choices?: { message?: { content?: unknown; tool_calls?: unknown }; finish_reason?: unknown }[]
+  choices?: { message?: unknown; finish_reason?: unknown }[]
   usage?: { prompt_tokens?: unknown; completion_tokens?: unknown }
 }
 
@@ -15,6 +16,12 @@ export async function readCompletion(
   } catch (error) {
     throw new AttemptError(`the endpoint sent no JSON: ${excerpt(text)}`, false, undefined, { cause: error })
   }
+}
+
+/** The failure of an attempt whose reply, `text`, is JSON but holds no message that can be read. */
+export function noCompletion(mistake: OptionMistake, text: string): never {
+  const problem = `the endpoint sent no chat completion: ${describeMistake(mistake)}`
+  throw new AttemptError(`${problem}; it sent ${excerpt(text)}`, false)
 }
 
 /** A token count of the reply's usage; 0 where the API gives none. */
