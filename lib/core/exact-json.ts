@@ -10,7 +10,11 @@ const deepest = 256
 export class ExactNumber {
   constructor(readonly text: string) {}
 
-  /** For JSON.stringify: the number where it holds the value, else the text; never a rounded number. writeJson keeps the text. */
+  toString(): string {
+    return this.text
+  }
+
+  /** For JSON.stringify: the number where it holds the value, else the text; never a rounded number. jsonText keeps the text. */
   toJSON(): number | string {
     return heldNumber(this.text) ?? this.text
   }
@@ -19,6 +23,13 @@ export class ExactNumber {
 /** JSON that is refused though its syntax is right; the message says where and why. */
 export class JsonRefusal extends Error {
   override readonly name = 'JsonRefusal'
+  /** `path`: where the refused value is, '' where that is not known. */
+  constructor(
+    message: string,
+    readonly path = '',
+  ) {
+    super(path === '' ? message : `${path}: ${message}`)
+  }
 }
 
 // Stands in a text for a number, which is put back afterwards. Nobody who writes a text can know it.
@@ -57,7 +68,7 @@ export function heldExactly(value: unknown, at: string, otherwise: 'refuse' | 't
   if (typeof value === 'bigint') return heldExactly(new ExactNumber(String(value)), at, otherwise)
   if (value instanceof ExactNumber) {
     const number = heldNumber(value.text)
-    if (number === undefined && otherwise === 'refuse') throw new JsonRefusal(beyond(value.text, at))
+    if (number === undefined && otherwise === 'refuse') throw new JsonRefusal(beyond(value.text), at)
     return number ?? value.text
   }
   if (!hasExactNumber(value)) return value
@@ -70,6 +81,17 @@ export function heldExactly(value: unknown, at: string, otherwise: 'refuse' | 't
   )
 }
 
+/** Refuses integers that another program's JSON.parse has rounded, by their path under `at`. */
+export function refuseRounded(value: unknown, at: string): void {
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw new JsonRefusal(beyond(String(value)), at)
+  }
+  if (Array.isArray(value))
+    for (const [index, item] of value.entries()) refuseRounded(item, `${at}[${index}]`)
+  else if (isRecord(value))
+    for (const [key, inner] of Object.entries(value)) refuseRounded(inner, pathTo(at, key))
+}
+
 /** Whether an ExactNumber or a BigInt is anywhere in a value of JSON's kinds. */
 export function hasExactNumber(value: unknown): boolean {
   if (typeof value === 'bigint' || value instanceof ExactNumber) return true
@@ -77,13 +99,13 @@ export function hasExactNumber(value: unknown): boolean {
   return isRecord(value) && !ArrayBuffer.isView(value) && Object.values(value).some(hasExactNumber)
 }
 
-/** JSON text in which every ExactNumber stands as it was written. */
-export function writeJson(value: unknown): string {
+/** JSON text in which every ExactNumber stands as it was written, and every BigInt in digits. Undefined for what JSON leaves out. */
+export function jsonText(value: unknown): string | undefined {
   if (!hasExactNumber(value)) return JSON.stringify(value)
   // JSON.stringify asks toJSON first, so that the replacer finds the number in the object that holds it.
   const marked = JSON.stringify(value, function (this: Record<string, unknown>, key, given: unknown) {
     const kept = this[key]
-    return kept instanceof ExactNumber ? placeholder + kept.text : given
+    return kept instanceof ExactNumber || typeof kept === 'bigint' ? `${placeholder}${kept}` : given
   })
   return marked.replaceAll(new RegExp(`"${placeholder}([^"]*)"`, 'g'), '$1')
 }
@@ -150,12 +172,12 @@ function withNumbers(value: unknown): unknown {
   return value
 }
 
-function beyond(text: string, at: string): string {
+function beyond(text: string): string {
   const shown = text.length > 40 ? `${text.slice(0, 37)}...` : text
   const limit = Number.isFinite(Number(text))
     ? `the integers that a number holds exactly (±${Number.MAX_SAFE_INTEGER})`
     : `the largest number (${Number.MAX_VALUE})`
-  return `${at === '' ? '' : `${at}: `}${shown} is beyond ${limit}: write it as text`
+  return `${shown} is beyond ${limit}: write it as text`
 }
 
 function pathTo(at: string, key: string): string {

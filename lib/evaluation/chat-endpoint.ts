@@ -1,11 +1,13 @@
 // A model behind an OpenAI-compatible chat API: one request per turn.
 import { z } from 'zod'
+import { jsonText } from '../core/exact-json.js'
 import type { OptionMistake } from '../core/option-error.js'
 import { secret, text, webAddress } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import { noCompletion, readCompletion, tokenCount } from '../http/chat-reply.js'
 import { fetchWithRetries } from '../http/fetch-with-retries.js'
 import { retryShape } from '../http/retry-options.js'
+import { callIdSource } from '../policy/messages/call-id-source.js'
 import { type ReadReply, readReply, type WireMessage } from '../policy/messages/read-reply.js'
 import type { ToolDescription } from '../policy/types.js'
 
@@ -48,13 +50,13 @@ export class ChatEndpoint {
     }
   }
 
-  /** `idOf` gives calls their ids (policy/messages/call-id-source.ts). Rejects with an AttemptError once the retries are used up. */
+  /** `idOf` gives calls their ids, which are unique in a conversation. Rejects with an AttemptError once the retries are used up. */
   complete(
     messages: readonly WireMessage[],
     tools: readonly ToolDescription[],
     toolChoice: 'auto' | 'none' | 'required',
-    idOf: (given: unknown) => string,
     signal?: AbortSignal,
+    idOf = callIdSource(),
   ): Promise<ChatReply> {
     const { model, body, retry } = this.#options
     const request = {
@@ -63,7 +65,7 @@ export class ChatEndpoint {
       messages,
       ...(tools.length > 0 && { tools: tools.map(toWireTool), tool_choice: toolChoice }),
     }
-    const init = { method: 'POST', headers: this.#headers, body: JSON.stringify(request) }
+    const init = { method: 'POST', headers: this.#headers, body: jsonText(request) as string }
     return fetchWithRetries(this.#url, init, (response) => readChoice(response, idOf), {
       ...retry,
       ...(signal && { signal }),

@@ -1,7 +1,6 @@
 // One rollout of a model behind a chat API, whose tool calls are run here.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HdpoError } from '../core/errors.js'
-import { AttemptError } from '../http/fetch-with-retries.js'
+import { AttemptError, endpointRefusal } from '../http/fetch-with-retries.js'
 import type { ParsedToolCall } from '../policy/calls/parsed-call.js'
 import { splitThought } from '../policy/calls/thoughts.js'
 import { callIdSource } from '../policy/messages/call-id-source.js'
@@ -30,7 +29,7 @@ interface EndpointRolloutOptions {
 
 /**
  * If a request fails for good, the rollout has `failure`: it says nothing about the model and is left ungraded. If every other
- * request would fail too (a wrong key, model or address), this rejects with ERR_ENDPOINT.
+ * request would fail too (a wrong key, model or address, credit that is used up), this rejects with ERR_ENDPOINT.
  */
 export async function endpointRollout(options: EndpointRolloutOptions): Promise<PlayedRollout> {
   return new EndpointRollout(options).play()
@@ -64,11 +63,7 @@ class EndpointRollout {
       }
     } catch (error) {
       if (!(error instanceof AttemptError)) throw error
-      if (/^HTTP 40[134]\b/.test(error.message)) {
-        throw new HdpoError('ERR_ENDPOINT', `the endpoint refuses every request: ${error.message}`, {
-          cause: error,
-        })
-      }
+      if (error.refusesAll) throw endpointRefusal('the endpoint', error)
       return this.#rollout('aborted', began, error.message)
     } finally {
       this.#ended.abort()
@@ -80,7 +75,7 @@ class EndpointRollout {
     const { toolChoice, maxTurns } = this.#settings
     // 'required' holds for the first turn, as in rollouts of a policy.
     const choice = toolChoice === 'required' && this.#turns > 0 ? 'auto' : toolChoice
-    const reply = await endpoint.complete(this.#wire, tools, choice, this.#idOf, signal)
+    const reply = await endpoint.complete(this.#wire, tools, choice, signal, this.#idOf)
     this.#turns++
     this.#record(reply)
     const records = await Promise.all(reply.calls.map(({ call }) => this.#run(call)))

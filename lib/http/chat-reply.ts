@@ -1,9 +1,11 @@
 // Reads replies of foreign chat APIs, which may contain anything.
+import { parseJsonKeeping } from '../core/exact-json.js'
 import { describeMistake, type OptionMistake } from '../core/option-error.js'
-import { AttemptError } from './fetch-with-retries.js'
+import { AttemptError, refusedAttempt } from './fetch-with-retries.js'
+import { hiddenStatus } from './refusal.js'
 
 export interface ChatCompletion {
-  choices?: { message?: unknown; finish_reason?: unknown }[]
+  choices?: { message?: { content?: unknown; [field: string]: unknown }; finish_reason?: unknown }[]
   usage?: { prompt_tokens?: unknown; completion_tokens?: unknown }
 }
 
@@ -11,11 +13,15 @@ export async function readCompletion(
   response: Response,
 ): Promise<{ completion: ChatCompletion | null; text: string }> {
   const text = await response.text()
+  let completion: ChatCompletion | null
   try {
-    return { completion: JSON.parse(text) as ChatCompletion | null, text }
+    completion = parseJsonKeeping(text, 'unheld') as ChatCompletion | null
   } catch (error) {
     throw new AttemptError(`the endpoint sent no JSON: ${excerpt(text)}`, false, undefined, { cause: error })
   }
+  const status = hiddenStatus(completion)
+  if (status !== undefined) throw refusedAttempt(status, text, response.headers.get('retry-after'))
+  return { completion, text }
 }
 
 /** The failure of an attempt whose reply, `text`, is JSON but holds no message that can be read. */

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
+import { isEventStream } from './event-stream.js'
 
 export type RequestListener = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -34,6 +35,8 @@ async function respond(
   // The unread rest of a refused body would be read as the next request.
   if (!incoming.complete) outgoing.setHeader('connection', 'close')
   outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+  // A stream may have nothing to say for a while, and its client shall know that it has begun.
+  if (isEventStream(response)) outgoing.flushHeaders()
   if (response.body) await write(response.body, outgoing, signal)
   outgoing.end()
 }

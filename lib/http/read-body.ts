@@ -1,3 +1,4 @@
+import { JsonRefusal, parseJson } from '../core/exact-json.js'
 import { ApiError } from './api-error.js'
 
 /** Parses the JSON body of a request. It reads at most `limit` bytes. */
@@ -9,8 +10,11 @@ export async function readJsonBody(request: Request, limit: number): Promise<unk
   }
   const bytes = await readBytes(request, limit)
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
+    if (error instanceof JsonRefusal) {
+      throw new ApiError(400, error.message, error.path === '' ? {} : { param: error.path })
+    }
     throw new ApiError(400, `the body is not JSON: ${(error as Error).message}`)
   }
 }

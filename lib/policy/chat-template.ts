@@ -8,21 +8,16 @@ import { withCallIds } from './calls/call-ids.js'
 import { detectToolFormat } from './calls/detect-format.js'
 import { defaultFormat, type ToolFormat } from './calls/formats.js'
 import { type ChatTemplateSource, chatTemplateOptions } from './chat-template-options.js'
+import { type Conversation, ConversationText } from './conversation-text.js'
 import { strftimeNow } from './strftime-now.js'
 import { type ThoughtForm, thoughtFields, thoughtForm } from './template-thoughts.js'
-import type {
-  ChatTemplate,
-  Message,
-  SupervisedTokens,
-  Tokenizer,
-  ToolDescription,
-  TrainedPart,
-} from './types.js'
+import type { TemplateTokenizer } from './tokenizer.js'
+import type { ChatTemplate, Message, SupervisedTokens, ToolDescription, TrainedPart } from './types.js'
 
 export type { ChatTemplateSource }
 
 /** Throws InvalidOptionError for a wrong source, ERR_CHAT_TEMPLATE for a template that cannot be used. */
-export function createChatTemplate(source: ChatTemplateSource, tokenizer: Tokenizer): ChatTemplate {
+export function createChatTemplate(source: ChatTemplateSource, tokenizer: TemplateTokenizer): ChatTemplate {
   return new JinjaChatTemplate(readOptions(chatTemplateOptions, source, 'template'), tokenizer)
 }
 
@@ -37,6 +32,12 @@ const sentinel = '\u{e000}assistant\u{e001}'
 const ownClock = 'strftime_now_in_english'
 const anyQuestion: Message = { role: 'user', content: 'question' }
 
+/** Rendered text in which `mark` breaks the control tokens that texts of the conversation spell out; none if undefined. */
+interface Rendered {
+  text: string
+  mark: string | undefined
+}
+
 class JinjaChatTemplate implements ChatTemplate {
   readonly endOfTurn: number
   readonly endTokens: readonly number[]
@@ -47,13 +48,14 @@ class JinjaChatTemplate implements ChatTemplate {
   readonly #template: Template
   readonly #toolTemplate: Template
   readonly #source: ChatTemplateSource
-  readonly #tokenizer: Tokenizer
+  readonly #tokenizer: TemplateTokenizer
+  readonly #text: ConversationText
   readonly #endOfTurnText: string
   /** Text of a call in a format that cannot be read. */
   readonly #unknownCalls: string | undefined
   #beforeAnswer: string | undefined
 
-  constructor(source: ChatTemplateSource, tokenizer: Tokenizer) {
+  constructor(source: ChatTemplateSource, tokenizer: TemplateTokenizer) {
     this.#source = source
     this.#tokenizer = tokenizer
     this.#thoughts = thoughtForm(`${source.template} ${source.toolTemplate ?? ''}`)
@@ -75,6 +77,8 @@ class JinjaChatTemplate implements ChatTemplate {
     this.writesCalls = typeof format === 'string' && format !== 'none'
     this.toolFormat =
       source.toolFormat ?? (typeof format === 'object' || format === 'none' ? defaultFormat.name : format)
+    const fixed = JSON.stringify([source, sentinel, tokenizer.controlTokens])
+    this.#text = new ConversationText(tokenizer.controlTokens, this.toolFormat, fixed)
     this.#unknownCalls =
       source.toolFormat === undefined && typeof format === 'object' ? format.other : undefined
   }
@@ -91,11 +95,13 @@ class JinjaChatTemplate implements ChatTemplate {
           `toolFormat: '${defaultFormat.name}' trains it to write ${defaultFormat.opening} instead`,
       )
     }
-    return this.#tokenizer.encode(this.#render(withCallIds(messages), tools, true))
+    const { text, mark } = this.#renderMarked(withCallIds(messages), tools, true)
+    return this.#tokenizer.encodeMarked(text, mark)
   }
 
   observation(toolMessages: Message[], turnEnded: boolean): number[] {
-    const tokens = this.#tokenizer.encode(this.#continuation(toolMessages), this.#endOfTurnText)
+    const { text, mark } = this.#continuation(toolMessages)
+    const tokens = this.#tokenizer.encodeMarked(text, mark, this.#endOfTurnText)
     return turnEnded ? tokens : [this.endOfTurn, ...tokens]
   }
 
@@ -113,19 +119,26 @@ class JinjaChatTemplate implements ChatTemplate {
     }
     turns.forEach((turn, index) => {
       const message = named[turn] as Message
-      const { text, dropsThought } = this.#assistantText(message)
+      const { text, mark, dropsThought } = this.#assistantText(message)
       if (dropsThought) droppedThoughts++
-      append([...this.#tokenizer.encode(text, this.#beforeAnswer), this.endOfTurn], message.trained ?? 'all')
+      append(
+        [...this.#tokenizer.encodeMarked(text, mark, this.#beforeAnswer), this.endOfTurn],
+        message.trained ?? 'all',
+      )
       const next = turns[index + 1]
       if (next !== undefined) append(this.observation(named.slice(turn + 1, next), true), 'none')
     })
     return { tokens, mask, ...(droppedThoughts > 0 && { droppedThoughts }) }
   }
 
+  controlTokensInText(messages: Message[], tools: ToolDescription[]): number {
+    return this.#text.count(conversationOf(messages, tools, this.#thoughts))
+  }
+
   /** What follows an assistant turn's end-of-turn token: `messages` and the next generation prompt. */
-  #continuation(messages: Message[]): string {
+  #continuation(messages: Message[]): Rendered {
     const before: Message[] = [anyQuestion, { role: 'assistant', content: sentinel }]
-    const text = this.#render([...before, ...withCallIds(messages)], [], true)
+    const { text, mark } = this.#renderMarked([...before, ...withCallIds(messages)], [], true)
     const ended = this.#endOfTurnAfter(text, text.indexOf(sentinel) + sentinel.length)
     if (!text.includes(sentinel) || ended === -1) {
       throw new HdpoError(
@@ -134,18 +147,18 @@ class JinjaChatTemplate implements ChatTemplate {
           JSON.stringify(text.replace(sentinel, '(content)')),
       )
     }
-    return text.slice(ended)
+    return { text: text.slice(ended), mark }
   }
 
   /** What an assistant writes in one turn, without its end-of-turn token: the thought, the content and the calls as the template has them. */
-  #assistantText(message: Message): { text: string; dropsThought: boolean } {
+  #assistantText(message: Message): Rendered & { dropsThought: boolean } {
     this.#beforeAnswer ??= this.#render([anyQuestion], [], true)
     const before = this.#beforeAnswer
     const { thought, ...others } = message
-    const rendered = this.#render([anyQuestion, message], [], false)
+    const rendered = this.#renderMarked([anyQuestion, message], [], false)
     // A template whose variables turn thoughts off ends its prompt with an empty one.
-    const turnedOff = thought !== undefined && !rendered.startsWith(before)
-    const text = turnedOff ? this.#render([anyQuestion, others], [], false) : rendered
+    const turnedOff = thought !== undefined && !rendered.text.startsWith(before)
+    const { text, mark } = turnedOff ? this.#renderMarked([anyQuestion, others], [], false) : rendered
     const end = text.lastIndexOf(this.#endOfTurnText)
     if (!text.startsWith(before) || end < before.length) {
       throw new HdpoError(
@@ -155,7 +168,8 @@ class JinjaChatTemplate implements ChatTemplate {
       )
     }
     const turn = text.slice(before.length, end)
-    return { text: turn, dropsThought: thought !== undefined && !turn.includes(thought.trim()) }
+    const written = mark === undefined ? turn : turn.replaceAll(mark, '')
+    return { text: turn, mark, dropsThought: thought !== undefined && !written.includes(thought.trim()) }
   }
 
   #endOfTurnAfter(text: string, from: number): number {
@@ -168,7 +182,7 @@ class JinjaChatTemplate implements ChatTemplate {
     const text = this.#render([anyQuestion, { role: 'assistant', content: sentinel }], [], false)
     const at = text.indexOf(sentinel)
     const after = at === -1 ? '' : text.slice(at + sentinel.length).trimStart()
-    const found = this.#tokenizer.addedTokenAt?.(after) ?? this.#source.endOfText
+    const found = this.#tokenizer.addedTokenAt(after) ?? this.#source.endOfText
     if (found !== undefined) return found
     throw new HdpoError(
       'ERR_CHAT_TEMPLATE',
@@ -186,16 +200,34 @@ class JinjaChatTemplate implements ChatTemplate {
     )
   }
 
+  /**
+   * The text of a conversation, marked where its texts spell out control tokens. Where a template takes texts apart and joins
+   * them anew, it could make a control token of what spelled none; then it is given texts with a mark wherever one could begin.
+   */
+  #renderMarked(messages: Message[], tools: ToolDescription[], generationPrompt: boolean): Rendered {
+    const conversation = conversationOf(messages, tools, this.#thoughts)
+    const { occurrences, beginnings, mark } = this.#text.mark(conversation)
+    const rendered = this.#renderConversation(occurrences, generationPrompt)
+    if (beginnings === conversation) return { text: rendered, mark: undefined }
+    const broken = this.#renderConversation(beginnings, generationPrompt)
+    const tokens = (text: string) => this.#tokenizer.findControlTokens(text, mark).join('\n')
+    if (tokens(rendered) !== tokens(broken)) return { text: broken, mark }
+    return { text: rendered, mark: occurrences === conversation ? undefined : mark }
+  }
+
   #render(messages: Message[], tools: ToolDescription[], generationPrompt: boolean): string {
-    const usesTools = tools.length > 0 || messages.some(({ role, toolCalls }) => role === 'tool' || toolCalls)
+    return this.#renderConversation(conversationOf(messages, tools, this.#thoughts), generationPrompt)
+  }
+
+  #renderConversation({ messages, tools }: Conversation, generationPrompt: boolean): string {
+    const usesTools =
+      tools.length > 0 || messages.some(({ role, tool_calls }) => role === 'tool' || tool_calls)
     try {
       return (usesTools ? this.#toolTemplate : this.#template).render({
         [ownClock]: (format: string) => strftimeNow(format),
         ...this.#source.variables,
-        messages: messages.map((message) => templateMessage(message, this.#thoughts)),
-        ...(tools.length > 0 && {
-          tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })),
-        }),
+        messages,
+        ...(tools.length > 0 && { tools }),
         add_generation_prompt: generationPrompt,
         bos_token: this.#source.beginOfText ?? '',
         eos_token: this.#source.endOfText ?? this.#source.endOfTurn ?? '',
@@ -259,6 +291,17 @@ function assistantTurns(messages: Message[]): number[] {
     throw new InvalidOptionError('messages', 'a conversation that ends with an assistant message', roles)
   }
   return turns
+}
+
+function conversationOf(
+  messages: readonly Message[],
+  tools: readonly ToolDescription[],
+  thoughts: ThoughtForm,
+): Conversation {
+  return {
+    messages: messages.map((message) => templateMessage(message, thoughts)),
+    tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })),
+  }
 }
 
 function templateMessage(message: Message, thoughts: ThoughtForm): Record<string, unknown> {

@@ -1,6 +1,7 @@
 // What a safetensors file says of its tensors, without reading them.
 import { open } from 'node:fs/promises'
 import { HdpoError } from '../core/errors.js'
+import { decodeJsonObject } from '../core/json-file.js'
 
 interface TensorEntry {
   /** 'F32', 'BF16', ... */
@@ -21,19 +22,13 @@ export async function readSafetensorsHeader(path: string): Promise<Map<string, T
     }
     const header = Buffer.alloc(length)
     await file.read(header, 0, length, 8)
-    return parseHeader(header.toString('utf8'), path)
+    return parseHeader(header, path)
   } finally {
     await file.close()
   }
 }
 
-function parseHeader(text: string, path: string): Map<string, TensorEntry> {
-  try {
-    const { __metadata__, ...tensors } = JSON.parse(text) as Record<string, TensorEntry>
-    return new Map(Object.entries(tensors))
-  } catch (error) {
-    throw new HdpoError('ERR_POLICY_FOLDER', `${path}: its header is not JSON: ${(error as Error).message}`, {
-      cause: error,
-    })
-  }
+function parseHeader(header: Buffer, path: string): Map<string, TensorEntry> {
+  const { __metadata__, ...tensors } = decodeJsonObject(header, `the header of ${path}`, 'ERR_POLICY_FOLDER')
+  return new Map(Object.entries(tensors as Record<string, TensorEntry>))
 }

@@ -16,7 +16,7 @@ type TokenizerKind = 'byte-level' | 'byte-fallback'
 /**
  * Where the tokenizer puts a space that the text does not have: nowhere, at the beginning, or after every added token too.
  */
-type PrefixScheme = 'never' | 'first' | 'always'
+export type PrefixScheme = 'never' | 'first' | 'always'
 
 export interface TokenizerFormat {
   kind: TokenizerKind

@@ -1,23 +1,34 @@
 // BPE tokenizers in Hugging Face's tokenizer.json format, byte-level or with byte fallback. @huggingface/tokenizers splits and
 // merges; decoding is done here from bytes, because a policy samples any list of tokens, halves of characters included.
 
-import { readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
-import { HdpoError } from '../core/errors.js'
+import { readJsonObjectSync } from '../core/json-file.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
-import { reasonOf } from '../core/system-error.js'
-import {
-  entryBytes,
-  type Json,
-  type TokenizerFormat,
-  tokenizerFormat,
-  withoutPrefix,
-} from './tokenizer-format.js'
+import { type AddedToken, isControlToken } from './control-tokens.js'
+import { MarkedEncoder, type PieceEncoders, withoutControlTokens } from './marked-encoder.js'
+import { entryBytes, type TokenizerFormat, tokenizerFormat, withoutPrefix } from './tokenizer-format.js'
 import type { Tokenizer } from './types.js'
+
+/** A tokenizer that tells control tokens from text that spells them, as chat templates need it. */
+export interface TemplateTokenizer extends Tokenizer {
+  /** The texts of the added tokens that text never becomes (isControlToken). */
+  readonly controlTokens: readonly string[]
+  /** The control token that `text` begins with, e.g. '<|im_end|>'; undefined where it begins with none. */
+  addedTokenAt(text: string): string | undefined
+  /** The control tokens in a text, in order, without those that a mark breaks. */
+  findControlTokens(text: string, mark: string | undefined): string[]
+  /**
+   * Tokens of a text where it stands after `before`. `mark` is a character that breaks control tokens: what it stands in, or behind
+   * where the token is one character, is encoded as ordinary text, and it is in no token itself. JSON escapes of it go too.
+   * Undefined where the text has none.
+   */
+  encodeMarked(text: string, mark: string | undefined, before?: string): number[]
+}
 
 export const tokenizerFilesShape = {
   /** The content of tokenizer.json. */
@@ -28,24 +39,22 @@ export const tokenizerFilesShape = {
 export const tokenizerFiles = z.strictObject(tokenizerFilesShape)
 export interface TokenizerFiles extends OptionsOf<typeof tokenizerFilesShape> {}
 
-interface AddedToken {
-  id: number
-  content: string
-  special?: boolean
-}
-
 /** From a folder with tokenizer.json (and tokenizer_config.json where there is one), or from their contents. Throws InvalidOptionError for others. */
-export function loadTokenizer(source: string | TokenizerFiles): Tokenizer {
+export function loadTokenizer(source: string | TokenizerFiles): TemplateTokenizer {
   if (typeof source === 'string') return new JsonTokenizer(readTokenizerFiles(source))
   return new JsonTokenizer(readOptions(tokenizerFiles, source, 'tokenizer'))
 }
 
 export function readTokenizerFiles(folder: string): TokenizerFiles {
-  const config = readJson(join(folder, 'tokenizer_config.json'), true)
-  return { tokenizer: readJson(join(folder, 'tokenizer.json'), false) as Json, ...(config && { config }) }
+  const tokenizer = readJsonObjectSync(join(folder, 'tokenizer.json'), 'ERR_TOKENIZER')
+  const configPath = join(folder, 'tokenizer_config.json')
+  return {
+    tokenizer,
+    ...(existsSync(configPath) && { config: readJsonObjectSync(configPath, 'ERR_TOKENIZER') }),
+  }
 }
 
-class JsonTokenizer implements Tokenizer {
+class JsonTokenizer implements TemplateTokenizer {
   readonly vocabSize: number
   readonly #files: TokenizerFiles
   readonly #format: TokenizerFormat
@@ -57,6 +66,9 @@ class JsonTokenizer implements Tokenizer {
   readonly #pieces: Uint8Array[]
   readonly #special = new Set<number>()
   readonly #added: readonly AddedToken[]
+  readonly #marked: MarkedEncoder
+  /** A normaliser could make a control token of text that does not spell it (full-width letters, say). */
+  readonly #normalizes: boolean
 
   constructor(files: TokenizerFiles) {
     const { tokenizer, config } = files
@@ -80,19 +92,34 @@ class JsonTokenizer implements Tokenizer {
       if (token.special) this.#special.add(token.id)
     }
     this.#inner = new HuggingFaceTokenizer(tokenizer, config ?? {})
+    this.#marked = new MarkedEncoder(this.#added, () => this.#encoders())
+    this.#normalizes =
+      tokenizer.normalizer != null &&
+      this.#added.some((token) => isControlToken(token) && (token.normalized ?? !token.special))
+  }
+
+  get controlTokens(): string[] {
+    return this.#marked.controlTokens
+  }
+
+  findControlTokens(text: string, mark: string | undefined): string[] {
+    return this.#marked.find(text, mark)
   }
 
   encode(text: string, before = ''): number[] {
-    const { prefix } = this.#format
-    if (prefix === 'never' || before === '') return encodeWith(this.#inner, text)
-    if (prefix === 'first') return encodeWith(this.#withoutPrefix(), text)
-    if (this.#added.some(({ content }) => before.endsWith(content))) return encodeWith(this.#inner, text)
+    if (!this.#continues(before)) return encodeWith(this.#inner, text)
+    if (this.#format.prefix === 'first') return encodeWith(this.#withoutPrefix(), text)
     // The space is put in front of what follows an added token, not of what goes on from `before`.
     const token = this.#firstAdded(text)
     return [
       ...encodeWith(this.#withoutPrefix(), text.slice(0, token)),
       ...encodeWith(this.#inner, text.slice(token)),
     ]
+  }
+
+  encodeMarked(text: string, mark: string | undefined, before = ''): number[] {
+    if (mark === undefined && !this.#normalizes) return this.encode(text, before)
+    return this.#marked.encode(text, mark, this.#continues(before))
   }
 
   /** Special tokens are kept as their text; bytes that are no UTF-8 become U+FFFD. */
@@ -121,6 +148,27 @@ class JsonTokenizer implements Tokenizer {
     throw new InvalidOptionError('tokens', `tokens of the vocabulary, 0 to ${this.vocabSize - 1}`, token)
   }
 
+  /** Whether a text that stands after `before` is encoded without the space that is put in front of a text. */
+  #continues(before: string): boolean {
+    const { prefix } = this.#format
+    if (prefix === 'never' || before === '') return false
+    return prefix === 'first' || !this.#added.some(({ content }) => before.endsWith(content))
+  }
+
+  /** Encoders of text alone. */
+  #encoders(): PieceEncoders {
+    const { tokenizer, config = {} } = this.#files
+    const { prefix } = this.#format
+    const json = withoutControlTokens(tokenizer)
+    const text = new HuggingFaceTokenizer(json, config)
+    const going = prefix === 'never' ? text : new HuggingFaceTokenizer(withoutPrefix(json), config)
+    return {
+      prefix,
+      beginning: (part) => encodeWith(text, part),
+      continuing: (part) => encodeWith(going, part),
+    }
+  }
+
   #withoutPrefix(): HuggingFaceTokenizer {
     const { tokenizer, config } = this.#files
     this.#continuing ??= new HuggingFaceTokenizer(withoutPrefix(tokenizer), config ?? {})
@@ -136,13 +184,4 @@ class JsonTokenizer implements Tokenizer {
 
 function encodeWith(tokenizer: HuggingFaceTokenizer, text: string): number[] {
   return text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids
-}
-
-function readJson(path: string, optional: boolean): Json | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Json
-  } catch (error) {
-    if (optional && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new HdpoError('ERR_TOKENIZER', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
-  }
 }

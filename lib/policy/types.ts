@@ -50,8 +50,6 @@ export interface Tokenizer {
   decode(tokens: ArrayLike<number>, options?: { continues?: boolean }): string
   /** The id of a token that is one entry of the vocabulary, e.g. '<|im_end|>'; undefined where it is not one. */
   tokenId(token: string): number | undefined
-  /** The control token that `text` begins with, e.g. '<|im_end|>'; undefined where it begins with none. */
-  addedTokenAt?(text: string): string | undefined
   /** Bytes of each token, empty for special tokens. */
   tokenBytes(): Uint8Array[]
 }
@@ -65,6 +63,8 @@ export interface ChatTemplate {
   /** Tokens of a whole conversation for supervised training, with mask 1 on what the assistant writes (end-of-turn included),
    * as far as each message's `trained` says; 2 where that is 'without-calls'. */
   supervised(messages: Message[], tools: ToolDescription[]): SupervisedTokens
+  /** How many control tokens the texts of messages and tools spell out. They are encoded as ordinary text. Absent: not counted. */
+  controlTokensInText?(messages: Message[], tools: ToolDescription[]): number
   readonly endOfTurn: number
   /** Every token that ends a turn, endOfTurn first. Absent: endOfTurn alone. */
   readonly endTokens?: readonly number[]

@@ -18,6 +18,8 @@ export interface RolloutMetrics {
   turns: number
   /** Sum of sampled tokens: those that may be trained. */
   sampledTokens: number
+  /** Sum of the control tokens that tasks, tools or their results spelled out, and that were encoded as ordinary text. */
+  controlTokensInText: number
   /** Number of token sequences: more than `rollouts` where agents branched or rewrote their history. */
   segments: number
   /** Rollouts with more than one token sequence. */
@@ -43,6 +45,7 @@ export function rolloutMetrics(rollouts: readonly Rollout[]): RolloutMetrics {
     ),
     turns: mean(({ turns }) => turns),
     sampledTokens: sum(segments.flat().map(({ mask }) => mask.reduce((count, bit) => count + bit, 0))),
+    controlTokensInText: sum(rollouts.map((rollout) => rollout.controlTokensInText ?? 0)),
     segments: segments.flat().length,
     splitRollouts: segments.filter(({ length }) => length > 1).length,
   }

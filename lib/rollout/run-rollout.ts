@@ -92,6 +92,7 @@ class RunningRollout {
   readonly #ended = new AbortController()
   /** Whether the next turn begins inside a thought that the template opened. */
   #inThought: boolean
+  #controlTokensInText: number
 
   constructor(
     private readonly setting: Setting,
@@ -100,6 +101,7 @@ class RunningRollout {
   ) {
     this.#record = new TokenRecord(setting.prompt)
     this.#inThought = endsInThought(setting.policy.tokenizer, setting.prompt)
+    this.#controlTokensInText = setting.controlTokensInText
   }
 
   async play(): Promise<Rollout> {
@@ -202,6 +204,7 @@ class RunningRollout {
     const conversation = withCallIds([...task.messages, ...this.#messages, ...messages])
     const tokens = policy.template.observation(conversation.slice(-messages.length), turnEnded)
     if (this.#record.length + tokens.length >= tokenLimit) return false
+    this.#controlTokensInText += policy.template.controlTokensInText?.(messages, []) ?? 0
     this.#messages.push(...messages)
     this.#inThought = endsInThought(policy.tokenizer, tokens)
     this.#give(tokens)
@@ -229,6 +232,7 @@ class RunningRollout {
       end,
       finalAnswer: findAnswers(this.#texts.at(-1) ?? '').at(-1),
       wellFormed: isWellFormed(this.#texts),
+      ...(this.#controlTokensInText > 0 && { controlTokensInText: this.#controlTokensInText }),
       ...(task.metadata && { metadata: task.metadata }),
     }
   }

@@ -14,6 +14,8 @@ export interface Setting {
   tools: readonly Tool[]
   options: ResolvedRolloutOptions
   prompt: readonly number[]
+  /** Control tokens that the task's messages and the tools spell out; text in the prompt. */
+  controlTokensInText: number
   /** Longest sequence: the policy's limit, or the prompt plus maxTokens. */
   tokenLimit: number
   /** A token that is never sampled: the one that begins a call, with tool choice 'none'. */
@@ -35,6 +37,7 @@ export function createSetting(
   }
   const shown = hidesTools(policy, options) ? [] : tools.map(toDescription)
   const prompt = policy.template.prompt(task.messages, shown)
+  const controlTokensInText = policy.template.controlTokensInText?.(task.messages, shown) ?? 0
   const { bannedToken, forced } = applyToolChoice(policy, options, prompt)
   const tokenLimit = Math.min(
     policy.maxTokens,
@@ -49,7 +52,7 @@ export function createSetting(
       new Described(`a prompt of ${prompt.length} tokens`),
     )
   }
-  return { policy, task, tools, options, prompt, tokenLimit, bannedToken, forced }
+  return { policy, task, tools, options, prompt, controlTokensInText, tokenLimit, bannedToken, forced }
 }
 
 function toDescription({ name, description, parameters }: Tool): ToolDescription {

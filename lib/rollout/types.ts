@@ -95,6 +95,8 @@ export interface Rollout extends TokenSequence {
   finalAnswer: string | undefined
   /** Whether the markup tags balance and there is exactly one final answer. */
   wellFormed: boolean
+  /** Control tokens that tasks, tools or their results spelled out, and that were encoded as ordinary text. Absent: none. */
+  controlTokensInText?: number
   /** The task's metadata. */
   metadata?: Record<string, unknown>
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { stringify as stringifyYaml } from 'yaml'
 import { HdpoError } from '../core/errors.js'
+import { type FolderLock, lockFolder } from '../core/folder-lock.js'
 import { readIfThere } from '../core/read-if-there.js'
 import { redactValue } from '../core/secrets.js'
 import { syncPath } from '../core/sync-path.js'
@@ -47,19 +48,36 @@ export class RunFolder {
     private readonly checkpoints: CheckpointStore,
     /** The checkpoint that a resumed run goes on from. */
     readonly resumedFrom: Checkpoint | undefined,
+    private readonly lock: FolderLock,
   ) {}
 
+  /** Rejects with ERR_RUN_IN_USE where another run holds the folder; this one holds it until close(). */
   static async open(path: string, options: RunFolderOptions): Promise<RunFolder> {
+    const lock = await lockFolder(path)
+    try {
+      return await RunFolder.#openHeld(path, options, lock)
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  static async #openHeld(path: string, options: RunFolderOptions, lock: FolderLock): Promise<RunFolder> {
     await checkRunFolder(path, options)
     await mkdir(join(path, 'rollouts'), { recursive: true })
     const checkpoints = await CheckpointStore.open(join(path, 'checkpoints'), {
       keep: options.keepCheckpoints,
       warn: options.warn,
     })
-    if (!options.resume) return new RunFolder(path, checkpoints, undefined)
-    const run = new RunFolder(path, checkpoints, await checkpoints.latest())
+    if (!options.resume) return new RunFolder(path, checkpoints, undefined, lock)
+    const run = new RunFolder(path, checkpoints, await checkpoints.latest(), lock)
     await run.#truncate(run.resumedFrom?.step ?? 0)
     return run
+  }
+
+  /** Gives up the folder, so that another process may go on with the run. */
+  close(): Promise<void> {
+    return this.lock.release()
   }
 
   async appendMetrics(metrics: { step: number }): Promise<void> {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { jsonText } from '../core/exact-json.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { version } from '../core/version.js'
 import type { ToolDescription } from '../policy/types.js'
@@ -70,6 +71,6 @@ export function toolFingerprint(tools: readonly ToolDescription[]): string {
 /** A short hash that tells two data sets apart. */
 export function fingerprint(items: readonly unknown[]): string {
   const hash = createHash('sha256')
-  for (const item of items) hash.update(`${JSON.stringify(item)}\n`)
+  for (const item of items) hash.update(`${jsonText(item)}\n`)
   return hash.digest('hex').slice(0, 16)
 }

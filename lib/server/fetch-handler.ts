@@ -3,6 +3,7 @@
 import { isRecord } from '../core/is-record.js'
 import { ApiError, apiErrorResponse, toApiError } from '../http/api-error.js'
 import { authorize, type Caller } from '../http/authorization.js'
+import { eventStream } from '../http/event-stream.js'
 import type { FetchHandler } from '../http/node-listener.js'
 import { readJsonBody } from '../http/read-body.js'
 import { Completion } from './completion.js'
@@ -78,9 +79,7 @@ async function complete(request: Request, caller: Caller, context: HandlerContex
       onError: (error) => report(error, request, context),
       onEnd: end,
     })
-    return new Response(stream, {
-      headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
-    })
+    return eventStream(stream)
   } catch (error) {
     end()
     throw error

@@ -11,6 +11,8 @@ import type { RolloutSegment } from './rollout-segment.js'
 
 export interface PlayedTurn {
   segment: RolloutSegment
+  /** Control tokens that the texts given before the turn spell out, and that are encoded as ordinary text. */
+  controlTokensInText: number
   /** The text as the policy wrote it, including calls. */
   text: string
   finish: 'stop' | 'length'
@@ -79,6 +81,7 @@ export class PlayedTurns {
   ): Rollout {
     const last = this.#turns.at(-1)
     if (!last) throw new HdpoError('ERR_INTERNAL', 'a rollout without turns has no rollout')
+    const spelled = this.#turns.reduce((sum, { controlTokensInText }) => sum + controlTokensInText, 0)
     const others = segments.filter((segment) => segment !== last.segment && segment.turnEnds.length > 0)
     return {
       id,
@@ -94,6 +97,7 @@ export class PlayedTurns {
       wellFormed: this.#wellFormed(),
       ...(outcome && { outcome }),
       sampling: this.#sampling(),
+      ...(spelled > 0 && { controlTokensInText: spelled }),
       ...(task.metadata && { metadata: task.metadata }),
     }
   }

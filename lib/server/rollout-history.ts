@@ -53,9 +53,11 @@ export class RolloutHistory {
     if (!match) return this.#begin(request)
     const { segment, turnEnd } = match
     const messages = request.messages.slice(turnEnd.messages)
-    const given = this.policy.template.observation(messages.map(withItsIds), turnEnd.ended)
+    const { template } = this.policy
+    const given = template.observation(messages.map(withItsIds), turnEnd.ended)
+    const controlTokensInText = template.controlTokensInText?.(messages.map(withItsIds), []) ?? 0
     const isFree = !segment.busy && turnEnd === segment.turnEnds.at(-1)
-    return { segment: isFree ? segment : this.#branch(match), given, messages }
+    return { segment: isFree ? segment : this.#branch(match), given, messages, controlTokensInText }
   }
 
   /** Among matches of equal length, one that can be continued is preferred, so that nothing is computed twice. */
@@ -73,7 +75,9 @@ export class RolloutHistory {
   }
 
   #begin(request: CompletionRequest): TurnPlan {
-    const tokens = this.policy.template.prompt(request.messages.map(withItsIds), request.tools)
+    const { template } = this.policy
+    const messages = request.messages.map(withItsIds)
+    const tokens = template.prompt(messages, request.tools)
     const tokenLimit = Math.min(this.policy.maxTokens, tokens.length + this.maxTokens)
     const repeatsPrompt = this.#segments.some(
       ({ rootKeys }) => rootKeys !== undefined && equal(rootKeys, request.messages),
@@ -85,7 +89,13 @@ export class RolloutHistory {
       rootKeys: request.messages.map(({ key }) => key),
       split: this.#segments.length === 0 ? undefined : repeatsPrompt ? 'branched' : 'rewritten',
     })
-    return { segment, given: [], messages: request.messages, begin: () => this.prompts.fork(tokens) }
+    return {
+      segment,
+      given: [],
+      messages: request.messages,
+      controlTokensInText: template.controlTokensInText?.(messages, request.tools) ?? 0,
+      begin: () => this.prompts.fork(tokens),
+    }
   }
 
   #branch({ segment, turnEnd }: Match): RolloutSegment {

@@ -34,6 +34,8 @@ export interface RegistryMetrics {
   rewrittenSegments: number
   /** Completions of ended rollouts that were begun but not delivered. */
   discardedTurns: number
+  /** Control tokens that texts of ended rollouts spelled out, and that were encoded as ordinary text. */
+  controlTokensInText: number
 }
 
 interface Entry {
@@ -58,6 +60,7 @@ export class RolloutRegistry {
     branchedSegments: 0,
     rewrittenSegments: 0,
     discardedTurns: 0,
+    controlTokensInText: 0,
   }
 
   constructor(private readonly options: RegistryOptions) {}
@@ -118,6 +121,7 @@ export class RolloutRegistry {
     try {
       const played = await rollout.finish(checked)
       this.#counts.finishedRollouts++
+      this.#counts.controlTokensInText += played.controlTokensInText ?? 0
       this.#counts.segments += rollout.segments
       this.#counts.splitRollouts += rollout.segments > 1 ? 1 : 0
       this.#counts.branchedSegments += rollout.splits.branched
@@ -135,6 +139,7 @@ export class RolloutRegistry {
     this.#counts.abandonedRollouts++
     const played = await rollout.abandon()
     this.#counts.discardedTurns += rollout.discardedTurns
+    this.#counts.controlTokensInText += played?.controlTokensInText ?? 0
     if (played) await this.options.onRollout(played)
     return played
   }

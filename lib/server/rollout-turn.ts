@@ -14,6 +14,8 @@ export interface TurnPlan {
   segment: RolloutSegment
   /** The tokens that the policy is given before its reply. */
   given: readonly number[]
+  /** Control tokens that the given texts spell out, and that are encoded as ordinary text. */
+  controlTokensInText: number
   /** The client's messages since the last reply. */
   messages: readonly ChatMessage[]
   /** Creates the sequence of a new segment. */
@@ -48,6 +50,9 @@ export class RolloutTurn {
 
   get segment(): RolloutSegment {
     return this.plan.segment
+  }
+  get controlTokensInText(): number {
+    return this.plan.controlTokensInText
   }
   get promptTokens(): number {
     return this.plan.segment.length + this.#given.length

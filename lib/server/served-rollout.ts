@@ -58,11 +58,12 @@ export class ServedRollout {
     turn: RolloutTurn,
     sampled: SampledTurn,
     reply: Reply,
-    played: Omit<PlayedTurn, 'segment'>,
+    played: Omit<PlayedTurn, 'segment' | 'controlTokensInText'>,
   ): void {
     turn.commit(sampled, reply)
     this.#underWay.delete(turn)
-    this.#played.add({ ...played, segment: turn.segment })
+    const { segment, controlTokensInText } = turn
+    this.#played.add({ ...played, segment, controlTokensInText })
   }
 
   discardTurn(turn: RolloutTurn): void {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { parseJsonKeeping } from '../core/exact-json.js'
 import { cacheKey, FolderCache } from '../core/folder-cache.js'
 import { isRecord } from '../core/is-record.js'
 import { readOptions } from '../core/options.js'
@@ -78,7 +79,7 @@ function createSearch(options: ResolvedWebSearch) {
 async function parseBody(response: Response): Promise<unknown> {
   const text = await response.text()
   try {
-    return JSON.parse(text)
+    return parseJsonKeeping(text, 'unheld')
   } catch (error) {
     throw new AttemptError(`the answer is not JSON: ${text.slice(0, 100)}`, false, undefined, {
       cause: error,

@@ -2,7 +2,7 @@
 // calls of a model, ai.generateText.doGenerate and ai.streamText.doStream. Messages have the SDK's own form, in versions 4 to 6; they are
 // put into OpenAI's.
 
-import { writeJson } from '../core/exact-json.js'
+import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
 import type { ToolDescription } from '../policy/types.js'
 import { readTraceTools, unusable } from './openai.js'
@@ -98,5 +98,5 @@ function resultText(output: unknown, name: string): string {
 }
 
 function asText(value: unknown): string {
-  return typeof value === 'string' ? value : value === undefined ? '' : writeJson(value)
+  return typeof value === 'string' ? value : (jsonText(value) ?? '')
 }

@@ -1,6 +1,6 @@
 // Messages as span events, one event per message: gen_ai.user.message { content } and similar ones, gen_ai.choice { message }.
 
-import { writeJson } from '../core/exact-json.js'
+import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
 import { reasoningFields } from '../policy/messages/reasoning.js'
 import { type Attributes, parseIfText } from './otlp-values.js'
@@ -37,7 +37,7 @@ function fields(attributes: Attributes): Record<string, unknown> {
   const toolCalls = parseIfText(calls)
   const thoughts = reasoningFields.filter((field) => attributes[field] !== undefined)
   return {
-    content: isContent(content) ? content : content === undefined ? '' : writeJson(content),
+    content: isContent(content) ? content : content === undefined ? '' : (jsonText(content) ?? ''),
     ...Object.fromEntries(thoughts.map((field) => [field, attributes[field]])),
     ...(Array.isArray(toolCalls) && { tool_calls: toolCalls }),
     ...(id !== undefined && { tool_call_id: id }),

@@ -1,7 +1,7 @@
 // Messages of the current GenAI conventions: { role, parts: [{ type: 'text', content } | { type: 'reasoning', content } |
 // { type: 'tool_call', id, name, arguments } | { type: 'tool_call_response', id, response }] }, put into OpenAI's form.
 
-import { writeJson } from '../core/exact-json.js'
+import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
 import { unusable } from './openai.js'
 import { parseIfText } from './otlp-values.js'
@@ -75,7 +75,7 @@ function results(parts: readonly unknown[], name: string): WrittenMessage[] {
   return parts.flatMap((part): WrittenMessage[] => {
     if (!isRecord(part) || part.type !== 'tool_call_response') return []
     const response = part.response ?? part.result ?? ''
-    const content = typeof response === 'string' ? response : writeJson(response)
+    const content = typeof response === 'string' ? response : (jsonText(response) ?? '')
     return [{ name, message: { role: 'tool', content, tool_call_id: part.id } }]
   })
 }

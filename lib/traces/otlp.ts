@@ -6,7 +6,7 @@
 //   4. ai.prompt.messages, ai.response.text and so on (Vercel AI SDK).
 // An agent's spans repeat the conversation so far: only the longest version of each conversation is kept.
 
-import { writeJson } from '../core/exact-json.js'
+import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
 import type { Message, ToolDescription } from '../policy/types.js'
 import {
@@ -130,7 +130,7 @@ function longestOnly(found: readonly SpanConversation[]): SpanConversation[] {
 /** What a later span repeats of a message: often without its thought, and with other ids. */
 function comparable({ role, content, toolCalls = [] }: Message): string {
   const calls = toolCalls.map(({ name, arguments: input }) => [name, input])
-  return writeJson([role, content, calls])
+  return jsonText([role, content, calls]) as string
 }
 
 function nameOf(span: Record<string, unknown>): string {

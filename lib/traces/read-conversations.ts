@@ -1,6 +1,5 @@
 // Reads conversations for supervised training from files: hdpo's own format, OpenAI's, OpenTelemetry exports.
 
-import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
@@ -8,7 +7,7 @@ import { isRecord } from '../core/is-record.js'
 import { describeMistake, type OptionMistake } from '../core/option-error.js'
 import { signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
-import { reasonOf } from '../core/system-error.js'
+import { readText } from '../core/text-file.js'
 import { readMessages } from '../policy/messages/read-messages.js'
 import { readTools } from '../policy/messages/read-tools.js'
 import { parseJsonLine } from '../tasks/json-line.js'
@@ -81,11 +80,8 @@ interface PlacedValue {
 }
 
 async function* readValues(path: string, signal: AbortSignal | undefined): AsyncGenerator<PlacedValue> {
-  if (extname(path) !== '.json') return yield* readRows(path, signal)
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
-  })
-  const value = parseJsonLine(text, path)
+  if (extname(path) !== '.json') return yield* readRows(path, { signal, numbers: 'text' })
+  const value = parseJsonLine(await readText(path, 'ERR_DATA'), path, 'text')
   if (!Array.isArray(value)) return yield { value, where: path }
   for (const [index, item] of value.entries()) yield { value: item, where: `${path}[${index}]` }
 }

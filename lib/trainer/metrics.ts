@@ -70,6 +70,8 @@ export interface SupervisedMetrics {
   conversations: number
   tokens: number
   trainedTokens: number
+  /** Control tokens that texts of the step's conversations spell out, and that are encoded as ordinary text. */
+  controlTokensInText: number
   skipped: boolean
   skippedSteps: number
   tokensPerSecond: number

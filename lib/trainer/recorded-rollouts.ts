@@ -114,7 +114,7 @@ export async function recordedRollouts(given: RecordedRolloutsOptions): Promise<
 async function readRecorded({ path, policy }: RecordedRolloutsOptions) {
   const byTask = new Map<string, Rollout[]>()
   const leftOut = { redacted: 0, abandoned: 0, alone: 0 }
-  for await (const { value, where } of readRows(path)) {
+  for await (const { value, where } of readRows(path, { numbers: 'own' })) {
     const line = value as Partial<Rollout> & { redacted?: boolean }
     if (line.redacted === true) leftOut.redacted++
     else if (line.end === 'aborted') leftOut.abandoned++

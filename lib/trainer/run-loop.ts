@@ -72,12 +72,21 @@ export async function* runLoop<Step extends RecordedStep>(
   options: LoopOptions<Step>,
   { signal, resume = false }: RunOptions,
 ): AsyncGenerator<Step, void, void> {
+  const { output, keepCheckpoints, onWarning } = options
+  const folder = await RunFolder.open(output, { resume, keepCheckpoints, warn: onWarning })
+  try {
+    yield* recordedRun(options, folder, signal)
+  } finally {
+    await folder.close()
+  }
+}
+
+async function* recordedRun<Step extends RecordedStep>(
+  options: LoopOptions<Step>,
+  folder: RunFolder,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Step, void, void> {
   const { onWarning } = options
-  const folder = await RunFolder.open(options.output, {
-    resume,
-    keepCheckpoints: options.keepCheckpoints,
-    warn: onWarning,
-  })
   const events = new EventLog(folder, onWarning)
   const warn = (message: string) => events.warn(message)
   const loggers = new LoggerQueue(options.loggers, { warn })

@@ -8,8 +8,13 @@ import type { Conversation, ResolvedSupervisedOptions } from './supervised-optio
 
 type Given = Pick<ResolvedSupervisedOptions, 'policy' | 'conversations' | 'tools' | 'onWarning'>
 
+export interface TrainedConversation extends MaskedSequence {
+  /** Control tokens that its texts spell out; ordinary text in the sequence. */
+  controlTokensInText: number
+}
+
 /** One sequence a conversation, in order. Warns of thoughts that the template has no form for. */
-export function supervisedSequences(given: Given): MaskedSequence[] {
+export function supervisedSequences(given: Given): TrainedConversation[] {
   const sequences = given.conversations.map((conversation, index) => sequenceOf(conversation, index, given))
   const dropped = sequences.reduce((sum, { droppedThoughts = 0 }) => sum + droppedThoughts, 0)
   if (dropped > 0) {
@@ -20,7 +25,11 @@ export function supervisedSequences(given: Given): MaskedSequence[] {
   return sequences
 }
 
-function sequenceOf(conversation: Conversation, index: number, { policy, tools }: Given): SupervisedTokens {
+function sequenceOf(
+  conversation: Conversation,
+  index: number,
+  { policy, tools }: Given,
+): SupervisedTokens & TrainedConversation {
   const { source } = conversation
   const placed = (option: string) =>
     source === undefined ? `conversations[${index}].${option}` : `${source}: ${option}`
@@ -31,7 +40,9 @@ function sequenceOf(conversation: Conversation, index: number, { policy, tools }
   const messages = readMessages(conversation.messages, { fail, tools: own })
   const sequence = inPlace(() => policy.template.supervised(messages, own), placed)
   const { length } = sequence.tokens
-  if (length <= policy.maxTokens) return sequence
+  if (length <= policy.maxTokens) {
+    return { ...sequence, controlTokensInText: policy.template.controlTokensInText?.(messages, own) ?? 0 }
+  }
   throw new InvalidOptionError(
     source ?? `conversations[${index}]`,
     `at most ${policy.maxTokens} tokens, the policy's longest sequence`,

@@ -16,7 +16,7 @@ import {
   type SupervisedTrainerOptions,
   supervisedOptions,
 } from './supervised-options.js'
-import { supervisedSequences } from './supervised-sequences.js'
+import { supervisedSequences, type TrainedConversation } from './supervised-sequences.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface SupervisedStep extends RecordedStep {
@@ -25,7 +25,7 @@ export interface SupervisedStep extends RecordedStep {
 
 export class SupervisedTrainer {
   readonly #options: ResolvedSupervisedOptions
-  readonly #sequences: MaskedSequence[]
+  readonly #sequences: TrainedConversation[]
   readonly #order: PromptOrder
   /** The token that a turn trained 'without-calls' leaves out of the softmax. */
   readonly #excluded: { excludedToken?: number }
@@ -82,6 +82,7 @@ export class SupervisedTrainer {
       conversations: batch.length,
       tokens: result.tokens,
       trainedTokens: result.trainedTokens,
+      controlTokensInText: batch.reduce((sum, conversation) => sum + conversation.controlTokensInText, 0),
       skipped: result.skipped,
       skippedSteps: progress.skips.state.total,
       tokensPerSecond: result.tokens / seconds.train,
@@ -91,11 +92,11 @@ export class SupervisedTrainer {
   }
 
   /** Conversations from `position` of the shuffled epochs on, up to tokensPerStep; always at least one. */
-  #batchAt(position: number): MaskedSequence[] {
-    const batch: MaskedSequence[] = []
+  #batchAt(position: number): TrainedConversation[] {
+    const batch: TrainedConversation[] = []
     let tokens = 0
     for (;;) {
-      const next = this.#sequences[this.#order.at(position + batch.length)] as MaskedSequence
+      const next = this.#sequences[this.#order.at(position + batch.length)] as TrainedConversation
       tokens += next.tokens.length
       if (batch.length > 0 && tokens > this.#options.tokensPerStep) return batch
       batch.push(next)

@@ -1,7 +1,7 @@
 // Real tokenizers, compared with the tokens that Hugging Face's own library makes of the same texts (fixtures/reference-tokens.py).
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { loadTokenizer, type TokenizerFiles } from '../../lib/policy/tokenizer.js'
+import { loadTokenizer, type TemplateTokenizer, type TokenizerFiles } from '../../lib/policy/tokenizer.js'
 import type { Tokenizer } from '../../lib/policy/types.js'
 import { type PublishedTokenizer, publishedTokenizer } from './published-tokenizer.js'
 
@@ -33,7 +33,7 @@ const tokenizers = {
     ['first', 'always', 'never'].map((scheme) => [`llama2-${scheme}`, loadTokenizer(llama2With(scheme))]),
   ),
 } as Record<string, Tokenizer>
-const qwen = tokenizers.qwen3 as Tokenizer
+const qwen = tokenizers.qwen3 as TemplateTokenizer
 const llama2 = tokenizers.llama2 as Tokenizer
 
 describe.each(Object.keys(tokenizers))('%s', (name) => {
@@ -73,8 +73,8 @@ describe('byte-level tokenizers', () => {
   it('have the tags of calls as single tokens that decode to text', () => {
     expect(qwen.encode('<tool_call>')).toEqual([qwen.tokenId('<tool_call>')])
     expect(qwen.decode([qwen.tokenId('<tool_call>') as number])).toBe('<tool_call>')
-    expect(qwen.addedTokenAt?.('<|im_end|>\n')).toBe('<|im_end|>')
-    expect(qwen.addedTokenAt?.(' <|im_end|>')).toBeUndefined()
+    expect(qwen.addedTokenAt('<|im_end|>\n')).toBe('<|im_end|>')
+    expect(qwen.addedTokenAt(' <|im_end|>')).toBeUndefined()
   })
 })
 

@@ -45,6 +45,7 @@ it('counts calls by outcome and rollouts by end', () => {
     turns: 2,
     sampledTokens: 5,
     segments: 4,
+    controlTokensInText: 0,
     splitRollouts: 0,
   })
 })

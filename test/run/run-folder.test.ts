@@ -11,7 +11,13 @@ beforeEach(async () => {
 })
 afterEach(() => rm(path, { recursive: true, force: true }))
 
-const open = (resume: boolean) => RunFolder.open(path, { resume, keepCheckpoints: 2, warn: () => {} })
+let last: RunFolder | undefined
+/** The run of an earlier process has ended by then. */
+async function open(resume: boolean): Promise<RunFolder> {
+  await last?.close()
+  last = await RunFolder.open(path, { resume, keepCheckpoints: 2, warn: () => {} })
+  return last
+}
 
 describe('RunFolder', () => {
   it('forgets on resume what came after the checkpoint, a half-written line included', async () => {
@@ -86,6 +92,7 @@ describe('secrets', () => {
         moreSequences: [],
       },
     ])
+    await run.close()
     const files = (await readdir(path, { recursive: true, withFileTypes: true })).filter((entry) =>
       entry.isFile(),
     )

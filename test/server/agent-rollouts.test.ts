@@ -108,6 +108,7 @@ describe('a trainer with an AI SDK agent', () => {
     expect(steps[0]?.metrics).toMatchObject({
       rollouts: 12,
       segments: 12,
+      controlTokensInText: 0,
       splitRollouts: 0,
       ungradedRollouts: 0,
     })

@@ -209,6 +209,7 @@ it('keeps 64 rollouts apart that run at once', async () => {
     liveRollouts: 0,
     finishedRollouts: 64,
     segments: 64,
+    controlTokensInText: 0,
     splitRollouts: 0,
   })
 })
@@ -228,6 +229,7 @@ it('takes a request that failed and came again for one', async () => {
   expect(server.metrics()).toMatchObject({
     segments: 1,
     branchedSegments: 0,
+    controlTokensInText: 0,
     splitRollouts: 0,
     discardedTurns: 1,
   })

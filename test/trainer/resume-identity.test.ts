@@ -1,6 +1,6 @@
 // What a resumed run may not change, and what may be written differently.
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -52,6 +52,28 @@ class Adapted extends ScriptedPolicy {
     return this.made
   }
 }
+
+describe('two trainers on one folder', () => {
+  it('are one too many, until the first one ends, by itself or not', async () => {
+    const first = trainer().run()
+    await first.next()
+    const files = () => readdirSync(join(folder, 'run'), { recursive: true }).sort()
+    const before = files()
+    for (const given of [{ resume: true }, {}]) {
+      await expect(steps(trainer().run(given))).rejects.toMatchObject({
+        code: 'ERR_RUN_IN_USE',
+        message: expect.stringContaining(`is in use by this process (${process.pid})`),
+      })
+    }
+    expect(files()).toEqual(before)
+    await first.return()
+    expect(existsSync(join(folder, 'run', 'run.lock'))).toBe(false)
+    const failing = trainer({ onWarning: () => {}, reward: { answer: () => Number.NaN } as RewardOptions })
+    await expect(steps(failing.run({ resume: true }))).rejects.toMatchObject({ code: 'ERR_RESUME' })
+    expect(await resume({})).toBe(2)
+    expect(existsSync(join(folder, 'run', 'run.lock'))).toBe(false)
+  })
+})
 
 describe('a resumed run', () => {
   it('takes defaults that are written out, in any order', async () => {

@@ -101,6 +101,27 @@ describe.skipIf(skip)('kill -9 and --resume', () => {
     expect(withoutClock(await rollouts('cut'))).toEqual(withoutClock(await rollouts('whole')))
   })
 
+  it('a run that goes on is neither resumed nor measured by a second process', {
+    timeout: 10 * minutes,
+  }, async () => {
+    await writeFile(join(folder, 'endless.yaml'), trainConfig.replace(`steps: ${steps}`, 'steps: 100000'))
+    const first = start('train', 'endless.yaml', '--output', 'held')
+    await waitForStep('held', 1, first)
+    const before = await readFile(join(folder, 'held', 'metrics.jsonl'), 'utf8')
+    for (const flags of [['--resume'], []]) {
+      const second = start('train', 'endless.yaml', '--output', 'held', ...flags)
+      expect(await second.ended, second.printed()).toBe(1)
+      expect(second.printed()).toMatch(`held is in use by process ${first.child.pid} on `)
+    }
+    const sft = start('sft', 'sft.yaml', '--output', 'held', '--resume')
+    expect(await sft.ended, sft.printed()).toBe(1)
+    expect(sft.printed()).toContain(`is in use by process ${first.child.pid}`)
+    expect((await readFile(join(folder, 'held', 'metrics.jsonl'), 'utf8')).startsWith(before)).toBe(true)
+    first.child.kill('SIGINT')
+    expect(await first.ended, first.printed()).toBe(0)
+    expect(existsSync(join(folder, 'held', 'run.lock'))).toBe(false)
+  })
+
   it('Ctrl-C finishes the step, saves and exits with 0', { timeout: 10 * minutes }, async () => {
     await writeFile(join(folder, 'long.yaml'), trainConfig.replace(`steps: ${steps}`, 'steps: 100000'))
     const command = start('train', 'long.yaml', '--output', 'interrupted')

@@ -97,6 +97,10 @@ describe('startUi', () => {
   it('tells open pages of what a trainer writes', async () => {
     const url = await start()
     const response = await fetch(`${url}/api/events`)
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
+    })
     const reader = (response.body as ReadableStream<Uint8Array>)
       .pipeThrough(new TextDecoderStream())
       .getReader()

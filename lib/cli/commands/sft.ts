@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../../core/errors.js'
+import { whileHeld } from '../../core/folder-lock.js'
 import { addSecretVariables } from '../../core/secrets.js'
 import { takeSteps } from '../../experiment/take-steps.js'
 import { Policy } from '../../policy/policy.js'
@@ -40,6 +41,19 @@ export function addSftCommand(program: Command): void {
 async function runSft(path: string, flags: SftFlags): Promise<void> {
   const { config, folder } = await loadConfig(path, sftSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
+  await whileHeld(output, () => trainInto(output, { config, path, folder, flags }))
+}
+
+interface SftCommand {
+  config: SftConfig
+  /** Of the config file, and the folder that it is in. */
+  path: string
+  folder: string
+  flags: SftFlags
+}
+
+/** The caller holds `output` until the policy is saved. */
+async function trainInto(output: string, { config, path, folder, flags }: SftCommand): Promise<void> {
   await checkRunFolder(output, flags)
   const context = { seed: seedOf(config), folder }
   const environment =

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../../core/errors.js'
+import { whileHeld } from '../../core/folder-lock.js'
 import { deriveSeed } from '../../core/seed.js'
 import { measureStart, type Start } from '../../experiment/measure-start.js'
 import { type Trained, trainAndMeasure } from '../../experiment/train-and-measure.js'
@@ -52,6 +53,19 @@ export function addTrainCommand(program: Command): void {
 async function runTrain(path: string, flags: TrainFlags): Promise<void> {
   const { config, folder } = await loadConfig(path, trainSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
+  await whileHeld(output, () => trainInto(output, { config, path, folder, flags }))
+}
+
+interface TrainCommand {
+  config: TrainConfig
+  /** Of the config file, and the folder that it is in. */
+  path: string
+  folder: string
+  flags: TrainFlags
+}
+
+/** The caller holds `output`, from the first measurement to the saved policy. */
+async function trainInto(output: string, { config, path, folder, flags }: TrainCommand): Promise<void> {
   await checkRunFolder(output, flags)
   const environment = await trainEnvironment(config, folder)
   const loggers = config.loggers && resolveLoggers(config.loggers, folder)

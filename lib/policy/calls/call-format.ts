@@ -17,6 +17,8 @@ interface CallMarks<Name extends string> {
   beginsAll: boolean
   /** The token that ends a call, after which others may follow; undefined where calls end with the turn. */
   closing?: string
+  /** Everything that a call is written with and that may be a token of its own. */
+  marks: readonly string[]
   /** Whether templates write ids of calls, by which results name them. */
   namesCalls: boolean
 }

@@ -16,6 +16,7 @@ export const hermes = callFormat({
   opening,
   beginsAll: true,
   closing,
+  marks: [opening, closing],
   namesCalls: false,
   anyCall: opening,
   callOf: (tool) => `${opening}{"name": ${JSON.stringify(tool)}, "arguments": `,

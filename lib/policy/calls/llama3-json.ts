@@ -13,6 +13,7 @@ export const llama3Json = callFormat({
   mentioned: /<\|python_tag\|>|"parameters":/,
   opening: pythonTag,
   beginsAll: false,
+  marks: [pythonTag],
   namesCalls: false,
   anyCall: '{"name": "',
   callOf: (tool) => `{"name": ${JSON.stringify(tool)}, "parameters": `,

@@ -4,6 +4,12 @@ const anyTag = /<(\/?)(tool_call|reason|answer)>/g
 // Of nested answers, the innermost matches.
 const answers = /<answer>((?:(?!<answer>)[\s\S])*?)<\/answer>/g
 
+/** Every tag, as text. */
+export const markupTags: readonly string[] = ['tool_call', 'reason', 'answer'].flatMap((tag) => [
+  `<${tag}>`,
+  `</${tag}>`,
+])
+
 /** Whether the policy begins an answer in tags, well-formed or not. */
 export function hasAnswerTag(text: string): boolean {
   return text.includes('<answer>')

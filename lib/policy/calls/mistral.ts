@@ -12,6 +12,7 @@ export const mistral = callFormat({
   mentioned: /\[TOOL_CALLS\]/,
   opening: mark,
   beginsAll: true,
+  marks: [mark],
   namesCalls: true,
   anyCall: mark,
   callOf: (tool) => `${mark} [{"name": ${JSON.stringify(tool)}, "arguments": `,

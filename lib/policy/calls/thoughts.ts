@@ -5,6 +5,8 @@ import { partialSuffix } from '../../core/partial-suffix.js'
 const open = '<think>'
 const close = '</think>'
 
+export const thoughtTags: readonly string[] = [open, close]
+
 /**
  * Whether the prompt opened a thought. 'unknown' is for text from elsewhere (endpoints, agents, judges, logs), whose prompt was
  * not seen here: it is taken to have opened one if the text closes a thought that it does not begin with.

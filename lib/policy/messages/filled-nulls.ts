@@ -1,5 +1,6 @@
 // Nulls that stand for nothing. Arrow (Parquet, `datasets`) has one set of keys for all rows of a column: what another row's object
 // has comes back as null in this one. Left in, they would be part of prompts and of the calls that the policy learns to write.
+import { ExactNumber } from '../../core/exact-json.js'
 import { isRecord } from '../../core/is-record.js'
 
 /**
@@ -12,7 +13,7 @@ export function withoutFilledNulls(value: unknown, schema: unknown): unknown {
     const items = isRecord(schema) ? schema.items : undefined
     return value.map((item: unknown) => withoutFilledNulls(item, items))
   }
-  if (!isRecord(value)) return value
+  if (!isRecord(value) || value instanceof ExactNumber) return value
   const kept = Object.entries(value).filter(
     ([key, inner]) => inner !== null || allowsNull(schemaOf(schema, key)),
   )
@@ -27,7 +28,7 @@ export function withoutFilledNulls(value: unknown, schema: unknown): unknown {
  */
 export function withoutNullKeywords(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(withoutNullKeywords)
-  if (!isRecord(schema)) return schema
+  if (!isRecord(schema) || schema instanceof ExactNumber) return schema
   const { const: constant, default: standard, ...rest } = schema
   const cleaned = Object.fromEntries(
     Object.entries(rest)

@@ -1,4 +1,5 @@
 // The calls of an assistant's message: tool_calls, the older function_call, or hdpo's own toolCalls.
+import { ExactNumber, parseJsonKeeping } from '../../core/exact-json.js'
 import { isRecord } from '../../core/is-record.js'
 import type { ToolCall } from '../types.js'
 import { withoutFilledNulls } from './filled-nulls.js'
@@ -42,7 +43,7 @@ function readCall(value: unknown, option: string, reading: MessageReading, own =
 
 /** The id as text; undefined where there is none. */
 export function callIdOf(id: unknown): string | undefined {
-  if (typeof id === 'number') return String(id)
+  if (typeof id === 'number' || id instanceof ExactNumber) return String(id)
   return typeof id === 'string' && id !== '' ? id : undefined
 }
 
@@ -56,7 +57,7 @@ function readArguments(
   const isText = typeof given === 'string'
   const value = isText ? parsed(given) : (given ?? {})
   checkNesting(value, option, fail)
-  if (isRecord(value)) {
+  if (isRecord(value) && !(value instanceof ExactNumber)) {
     if (isText || own) return value
     return withoutFilledNulls(value, tools.find(({ name }) => name === tool)?.parameters)
   }
@@ -65,10 +66,11 @@ function readArguments(
   return fail({ option, expected: 'an object, or its JSON text', given })
 }
 
+/** Numbers stay as they were written: they are part of what is trained. Undefined where the text is no JSON. */
 function parsed(text: string): unknown {
   if (text.trim() === '') return {}
   try {
-    return JSON.parse(text) ?? {}
+    return parseJsonKeeping(text, 'text') ?? {}
   } catch {
     return undefined
   }

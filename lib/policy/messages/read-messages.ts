@@ -1,5 +1,6 @@
 // The one reader of messages in OpenAI's form, for requests (lib/server/), logs (lib/traces/), tasks, and conversations of supervised
 // training. Replies of endpoints are read by read-reply.ts.
+import { heldExactly } from '../../core/exact-json.js'
 import { isRecord } from '../../core/is-record.js'
 import { splitThought } from '../calls/thoughts.js'
 import type { Message, TrainedPart } from '../types.js'
@@ -124,9 +125,10 @@ function trainedPart(
     })
   }
   if (weight === undefined || weight === null) return undefined
-  if (weight !== 0 && weight !== 1)
-    return fail({ option: `${option}.weight`, expected: '0 or 1', given: weight })
-  return weight === 0 ? 'none' : 'all'
+  // A column of floats has 1.0.
+  const number = heldExactly(weight, '', 'text')
+  if (number === 0 || number === 1) return number === 0 ? 'none' : 'all'
+  return fail({ option: `${option}.weight`, expected: '0 or 1', given: number })
 }
 
 const trainedParts: readonly TrainedPart[] = ['all', 'without-calls', 'first', 'none']

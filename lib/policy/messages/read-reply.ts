@@ -1,4 +1,5 @@
 // An assistant's message in the reply of a chat API, which may be of any make.
+import { jsonText } from '../../core/exact-json.js'
 import { isRecord } from '../../core/is-record.js'
 import { malformed, type ParsedToolCall, readJson } from '../calls/parsed-call.js'
 import { joined, readContent } from './content.js'
@@ -85,7 +86,7 @@ function wireCall(
     return fail({ option: `${option}.arguments`, expected: 'JSON text or an object', given: input })
   }
   checkNesting(input, `${option}.arguments`, fail)
-  const text = typeof input === 'string' ? input : JSON.stringify(input)
+  const text = typeof input === 'string' ? input : (jsonText(input) ?? '{}')
   return {
     ...value,
     id: idOf(value.id),
@@ -95,7 +96,7 @@ function wireCall(
 }
 
 function parsedCall({ name, arguments: text }: WireToolCall['function']): ParsedToolCall {
-  const read = text.trim() === '' ? { value: {} } : readJson(text)
+  const read = text.trim() === '' ? { value: {} } : readJson(text, 'arguments')
   return 'problem' in read
     ? malformed(text, read.problem)
     : { kind: 'call', name, arguments: read.value ?? {} }

@@ -1,4 +1,5 @@
 // The tools of a conversation, as APIs and logs write them.
+import { parseJsonKeeping } from '../../core/exact-json.js'
 import { isRecord } from '../../core/is-record.js'
 import type { ToolDescription } from '../types.js'
 import { withoutNullKeywords } from './filled-nulls.js'
@@ -50,7 +51,7 @@ function fromText(value: unknown, option: string, fail: Fail): unknown {
   if (typeof value !== 'string') return value
   if (value.trim() === '') return undefined
   try {
-    return JSON.parse(value)
+    return parseJsonKeeping(value, 'text')
   } catch {
     return fail({ option, expected: 'a value or its JSON text', given: value })
   }

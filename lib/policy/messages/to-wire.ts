@@ -1,4 +1,4 @@
-import { writeJson } from '../../core/exact-json.js'
+import { jsonText } from '../../core/exact-json.js'
 import type { Message } from '../types.js'
 import type { WireMessage, WireToolCall } from './read-reply.js'
 
@@ -16,7 +16,7 @@ export function toWire(messages: readonly Message[], idOf: (given: unknown) => s
       ({ id, name, arguments: input }): WireToolCall => ({
         id: idOf(id),
         type: 'function',
-        function: { name, arguments: writeJson(input) },
+        function: { name, arguments: jsonText(input) ?? '{}' },
       }),
     )
     waiting = calls.map(({ id }, index) => ({ given: toolCalls[index]?.id, sent: id }))
