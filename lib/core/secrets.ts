@@ -1,7 +1,7 @@
 // Keeps secrets out of what is written and of what a policy reads. The registry belongs to the process, because its environment
 // holds the secrets. Secrets are environment variables whose names say so, values added with addSecret, and well-known token
 // formats. Each value is also found URL-encoded and in base64.
-import { ExactNumber } from './exact-json.js'
+import { ExactNumber } from './exact-number.js'
 import { Described, InvalidOptionError } from './option-error.js'
 import { secretFormats } from './secret-formats.js'
 

@@ -9,9 +9,10 @@ import { readJsonObjectSync } from '../core/json-file.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
-import { type AddedToken, isControlToken } from './control-tokens.js'
+import { isControlToken } from './control-tokens.js'
 import { MarkedEncoder, type PieceEncoders, withoutControlTokens } from './marked-encoder.js'
 import { entryBytes, type TokenizerFormat, tokenizerFormat, withoutPrefix } from './tokenizer-format.js'
+import { type AddedToken, readVocabulary } from './tokenizer-vocabulary.js'
 import type { Tokenizer } from './types.js'
 
 /** A tokenizer that tells control tokens from text that spells them, as chat templates need it. */
@@ -74,9 +75,8 @@ class JsonTokenizer implements TemplateTokenizer {
     const { tokenizer, config } = files
     this.#files = files
     this.#format = tokenizerFormat(tokenizer)
-    const { vocab } = tokenizer.model as { vocab: Record<string, number> }
-    const vocabulary = Object.entries(vocab)
-    this.#added = (tokenizer.added_tokens ?? []) as AddedToken[]
+    const { entries: vocabulary, added } = readVocabulary(tokenizer)
+    this.#added = added
     this.#ids = new Map([
       ...vocabulary,
       ...this.#added.map((token): [string, number] => [token.content, token.id]),
@@ -85,7 +85,7 @@ class JsonTokenizer implements TemplateTokenizer {
     for (const id of this.#ids.values()) largest = Math.max(largest, id)
     this.vocabSize = largest + 1
     // Ids that no entry has (some vocabularies have gaps) decode to nothing.
-    this.#pieces = Array.from({ length: this.vocabSize }, () => new Uint8Array(0))
+    this.#pieces = new Array<Uint8Array>(this.vocabSize).fill(new Uint8Array(0))
     for (const [entry, id] of vocabulary) this.#pieces[id] = entryBytes(entry, this.#format.kind)
     for (const token of this.#added) {
       this.#pieces[token.id] = new TextEncoder().encode(token.content)

@@ -14,6 +14,9 @@ import { makeWritable } from '../core/writable.js'
 import { rolloutLine } from '../rollout/rollout-line.js'
 import { type Checkpoint, CheckpointStore, checkpointSteps } from './checkpoint.js'
 import { describeConfig } from './describe-config.js'
+import { metricsName, metricsUpTo, readMetrics } from './metrics-file.js'
+
+const finishedName = 'finished.json'
 
 interface RunFolderOptions {
   /** Continue the run in the folder; without this a folder that holds a run is refused. */
@@ -40,6 +43,19 @@ export async function checkRunFolder(path: string, { resume = false }: { resume?
   const metrics = await readMetrics(path)
   if (metrics.length > 0 || (await checkpointSteps(join(path, 'checkpoints'))).length > 0)
     throw runExists(path)
+}
+
+/** Whether all `steps` were taken and the policy of the last one was saved, so that nothing is left to do. */
+export async function isFinished(path: string, steps: number): Promise<boolean> {
+  const text = await readIfThere(join(path, finishedName))
+  if (text === undefined || !existsSync(join(path, 'policy', 'config.json'))) return false
+  const taken = (JSON.parse(text) as { steps: number }).steps
+  return taken >= steps && taken === (await checkpointSteps(join(path, 'checkpoints'))).at(-1)
+}
+
+/** Notes that the policy of the last step was saved. */
+export async function markFinished(path: string, steps: number): Promise<void> {
+  await writeFileAtomic(join(path, finishedName), `${JSON.stringify({ steps })}\n`)
 }
 
 export class RunFolder {
@@ -69,10 +85,7 @@ export class RunFolder {
       keep: options.keepCheckpoints,
       warn: options.warn,
     })
-    if (!options.resume) return new RunFolder(path, checkpoints, undefined, lock)
-    const run = new RunFolder(path, checkpoints, await checkpoints.latest(), lock)
-    await run.#truncate(run.resumedFrom?.step ?? 0)
-    return run
+    return new RunFolder(path, checkpoints, options.resume ? await checkpoints.latest() : undefined, lock)
   }
 
   /** Gives up the folder, so that another process may go on with the run. */
@@ -111,9 +124,13 @@ export class RunFolder {
     return this.checkpoints.save(step, write)
   }
 
-  /** Removes what was recorded after `step`, including a half-written last line. */
-  async #truncate(step: number): Promise<void> {
-    const kept = (await readMetrics(this.path)).filter((metrics) => metrics.step <= step)
+  /**
+   * Removes what was recorded after the checkpoint, including a half-written last line. Rejects with ERR_RUN_FOLDER, and removes
+   * nothing, where the metrics up to it are not whole.
+   */
+  async goBackToCheckpoint(): Promise<void> {
+    const step = this.resumedFrom?.step ?? 0
+    const kept = await metricsUpTo(this.path, step)
     await writeFileAtomic(this.#metricsPath, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(''))
     for (const name of await readdir(join(this.path, 'rollouts'))) {
       const recorded = /^step-(\d+)\.jsonl/.exec(name)?.[1]
@@ -122,28 +139,6 @@ export class RunFolder {
   }
 
   get #metricsPath(): string {
-    return join(this.path, 'metrics.jsonl')
+    return join(this.path, metricsName)
   }
-}
-
-/** Parses the lines of metrics.jsonl. A last line without a newline was cut off during a write and is left out. */
-export async function readMetrics<Metrics extends { step: number }>(runPath: string): Promise<Metrics[]> {
-  const path = join(runPath, 'metrics.jsonl')
-  const text = (await readIfThere(path)) ?? ''
-  return text
-    .split('\n')
-    .slice(0, -1)
-    .map((line, index) => {
-      try {
-        return JSON.parse(line) as Metrics
-      } catch (error) {
-        throw new HdpoError(
-          'ERR_RUN_FOLDER',
-          `${path}:${index + 1} is not JSON: ${(error as Error).message}`,
-          {
-            cause: error,
-          },
-        )
-      }
-    })
 }

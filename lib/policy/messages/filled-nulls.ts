@@ -1,6 +1,6 @@
 // Nulls that stand for nothing. Arrow (Parquet, `datasets`) has one set of keys for all rows of a column: what another row's object
 // has comes back as null in this one. Left in, they would be part of prompts and of the calls that the policy learns to write.
-import { ExactNumber } from '../../core/exact-json.js'
+import { ExactNumber } from '../../core/exact-number.js'
 import { isRecord } from '../../core/is-record.js'
 
 /**

@@ -1,5 +1,6 @@
 // The calls of an assistant's message: tool_calls, the older function_call, or hdpo's own toolCalls.
-import { ExactNumber, parseJsonKeeping } from '../../core/exact-json.js'
+import { parseJsonKeeping } from '../../core/exact-json.js'
+import { ExactNumber } from '../../core/exact-number.js'
 import { isRecord } from '../../core/is-record.js'
 import type { ToolCall } from '../types.js'
 import { withoutFilledNulls } from './filled-nulls.js'
