@@ -207,7 +207,7 @@ async function writeTraces(
   })
   await writeLines(output, [names.coldStart, names.dropped], 'a', async (coldStart, dropped) => {
     for (const [index, { review }] of results.entries()) {
-      const trace = traces[index] as ImportedConversation
+      const { source: _, ...trace } = traces[index] as ImportedConversation
       if (review.keep) await coldStart(trace)
       else
         await dropped({
