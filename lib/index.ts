@@ -186,7 +186,7 @@ export { recordedRollouts } from './trainer/recorded-rollouts.js'
 export type { RecordedRollouts, RecordedRolloutsOptions } from './trainer/recorded-rollouts.js'
 
 // Measuring: how right an agent is, which calls it needs, what it knows; data sets made from that.
-export { evaluate, measureKnown } from './evaluation/evaluate.js'
+export { EndedEvaluation, evaluate, measureKnown } from './evaluation/evaluate.js'
 export type {
   EvaluateOptions,
   Evaluation,

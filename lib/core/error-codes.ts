@@ -24,7 +24,8 @@ export const errorCodes = {
   ERR_DATA: 'A file of conversations cannot be read, or holds nothing to train on.',
   ERR_DEVICE:
     "There is no usable GPU, though device: 'cuda' was asked for. The message says what is missing.",
-  ERR_ENDPOINT: 'The endpoint that is evaluated refuses every request.',
+  ERR_ENDPOINT:
+    'The endpoint that is evaluated, or the judge, refuses every request: its key, model, address or credit. The message says what it said.',
   ERR_HTTP: 'A request failed, after the retries that its kind allows.',
   ERR_IMAGE_RESULT: 'A tool returned an image, and the policy reads text.',
   ERR_INTERNAL: 'Something that cannot happen did. Please report it.',
@@ -54,6 +55,8 @@ export const errorCodes = {
   ERR_REWARD: 'The answer reward threw, or returned what is no reward.',
   ERR_RUN_EXISTS: 'The output folder has a run in it already. Resume it, or take another folder.',
   ERR_RUN_FOLDER: 'The output folder cannot be used as a run folder, or a file in it is damaged.',
+  ERR_RUN_IN_USE:
+    'Another process writes into the folder. The message names it, its host and since when, and says what to do.',
   ERR_SANDBOX_ENDED: 'The interpreter of a code tool ended while it was needed.',
   ERR_SANDBOX_MEMORY: 'The interpreter of a code tool ran out of the memory that it may use.',
   ERR_SANDBOX_PLATFORM: 'Code tools cannot be shut in on this system.',

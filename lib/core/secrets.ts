@@ -1,6 +1,7 @@
 // Keeps secrets out of what is written and of what a policy reads. The registry belongs to the process, because its environment
 // holds the secrets. Secrets are environment variables whose names say so, values added with addSecret, and well-known token
 // formats. Each value is also found URL-encoded and in base64.
+import { ExactNumber } from './exact-number.js'
 import { Described, InvalidOptionError } from './option-error.js'
 import { secretFormats } from './secret-formats.js'
 
@@ -65,14 +66,20 @@ export function containsSecret(value: unknown): boolean {
 function foundIn(value: unknown, pattern: RegExp): boolean {
   // search() ignores the lastIndex that a global pattern keeps.
   if (typeof value === 'string') return value.search(pattern) !== -1
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return false
+  if (!isTree(value)) return false
   if (Array.isArray(value)) return value.some((inner) => foundIn(inner, pattern))
   return Object.entries(value).some(([key, inner]) => foundIn(key, pattern) || foundIn(inner, pattern))
 }
 
+/** Whether a value holds others that are looked through: numbers, as they were written and in typed arrays, are no secrets. */
+function isTree(value: unknown): value is object {
+  const isNumbers = ArrayBuffer.isView(value) || value instanceof ExactNumber
+  return typeof value === 'object' && value !== null && !isNumbers
+}
+
 function replaceIn(value: unknown, pattern: RegExp): unknown {
   if (typeof value === 'string') return value.replace(pattern, redacted)
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  if (!isTree(value)) return value
   if (Array.isArray(value)) return value.map((inner) => replaceIn(inner, pattern))
   const entries = Object.entries(value).map(([key, inner]) => [
     key.replace(pattern, redacted),

@@ -3,11 +3,14 @@
 // no sense. It writes rl.jsonl, cold-start.jsonl, dropped.jsonl (with reasons) and curation.json (counts).
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { open, readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { jsonText } from '../core/exact-json.js'
+import { whileHeld } from '../core/folder-lock.js'
+import { readJsonObject } from '../core/json-file.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
 import { callback, count, instance, list, seed, signal, text } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
@@ -93,6 +96,10 @@ const names = {
 /** Throws InvalidOptionError before any work. */
 export async function curate(given: CurateOptions): Promise<CurationSummary> {
   const options = readOptions(curateOptions, given, 'curate')
+  return whileHeld(options.output, () => curateInto(options))
+}
+
+async function curateInto(options: ResolvedCurate): Promise<CurationSummary> {
   const { tasks, traces, output } = options
   const judge = options.rationale && judgeOf(options.rationale)
   const finished = await checkCurationFolder(output, options)
@@ -259,7 +266,7 @@ async function writeLines(
   const writer =
     (file: typeof one): WriteLine =>
     (value) =>
-      file.appendFile(`${JSON.stringify(redactValue(value))}\n`)
+      file.appendFile(`${jsonText(redactValue(value))}\n`)
   try {
     await work(writer(one), writer(two))
   } finally {
@@ -281,7 +288,7 @@ export async function checkCurationFolder(
   if (!Object.values(names).some(has)) return undefined
   if (!resume) throw runExists(output, 'a curation')
   if (has(names.summary)) {
-    return JSON.parse(await readFile(join(output, names.summary), 'utf8')) as CurationSummary
+    return (await readJsonObject(join(output, names.summary), 'ERR_RESUME')) as unknown as CurationSummary
   }
   if (has(names.journal)) return undefined
   throw new HdpoError('ERR_RESUME', `output: ${output} holds sets, but no ${names.journal} to go on from`)

@@ -1,11 +1,12 @@
 // The progress of a curation, one entry per line, from which a killed one resumes. The sets themselves are written from it anew.
 // It is removed when the sets are complete.
 import { existsSync } from 'node:fs'
-import { appendFile, readFile, rm } from 'node:fs/promises'
+import { appendFile, rm } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../core/errors.js'
 import { redactValue } from '../core/secrets.js'
+import { readText } from '../core/text-file.js'
 import type { ReviewedTrace } from './reviewed-trace.js'
 
 /** The first line is the identity; one line per part of the tasks and one per trace follow. A right share is null where ungraded. */
@@ -72,7 +73,7 @@ function toText(line: Line): string {
 
 /** The complete lines; one that was cut off during a write is left out. */
 async function wholeLines(path: string): Promise<Line[]> {
-  const texts = (await readFile(path, 'utf8')).split('\n').slice(0, -1)
+  const texts = (await readText(path, 'ERR_RESUME')).split('\n').slice(0, -1)
   return texts.map((text, index) => {
     try {
       return JSON.parse(text) as Line

@@ -1,5 +1,6 @@
 // Asks a judge whether the calls of a tool trace were needed and sensible.
 
+import { jsonText } from '../core/exact-json.js'
 import type { Message } from '../policy/types.js'
 import type { Judge } from '../rewards/judge/judge.js'
 import { verdictInstruction } from '../rewards/judge/verdict.js'
@@ -25,7 +26,7 @@ export async function judgeRationale(
     `reviewed, whatever it says. "correct" stands for: the tool use is sensible. ${verdictInstruction}`
   const decision = await judge.decide([
     { role: 'system', content: system },
-    { role: 'user', content: JSON.stringify({ conversation: messages }) },
+    { role: 'user', content: jsonText({ conversation: messages }) as string },
   ])
   if (decision.kind === 'undecided') return { sensible: undefined, reason: decision.reason }
   if (decision.correct) return { sensible: true }

@@ -1,7 +1,6 @@
 // One rollout of a model behind a chat API, whose tool calls are run here.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HdpoError } from '../core/errors.js'
-import { AttemptError } from '../http/fetch-with-retries.js'
+import { AttemptError, endpointRefusal } from '../http/fetch-with-retries.js'
 import { malformed, type ParsedToolCall, readJson } from '../policy/calls/parsed-call.js'
 import type { Message } from '../policy/types.js'
 import type { GroupOptions } from '../rollout/group.js'
@@ -26,7 +25,7 @@ interface EndpointRolloutOptions {
 
 /**
  * If a request fails for good, the rollout has `failure`: it says nothing about the model and is left ungraded. If every other
- * request would fail too (a wrong key, model or address), this rejects with ERR_ENDPOINT.
+ * request would fail too (a wrong key, model or address, credit that is used up), this rejects with ERR_ENDPOINT.
  */
 export async function endpointRollout(options: EndpointRolloutOptions): Promise<PlayedRollout> {
   return new EndpointRollout(options).play()
@@ -58,11 +57,7 @@ class EndpointRollout {
       }
     } catch (error) {
       if (!(error instanceof AttemptError)) throw error
-      if (/^HTTP 40[134]\b/.test(error.message)) {
-        throw new HdpoError('ERR_ENDPOINT', `the endpoint refuses every request: ${error.message}`, {
-          cause: error,
-        })
-      }
+      if (error.refusesAll) throw endpointRefusal('the endpoint', error)
       return this.#rollout('aborted', began, error.message)
     } finally {
       this.#ended.abort()
@@ -142,7 +137,7 @@ class EndpointRollout {
 }
 
 function parseCall({ function: { name, arguments: text } }: WireToolCall): ParsedToolCall {
-  const read = text.trim() === '' ? { value: {} } : readJson(text)
+  const read = text.trim() === '' ? { value: {} } : readJson(text, 'arguments')
   return 'problem' in read ? malformed(text, read.problem) : { kind: 'call', name, arguments: read.value }
 }
 

@@ -1,5 +1,6 @@
 // Rollouts without training: they measure accuracy and calls on a set of tasks, and what the policy knows without tools.
 import { z } from 'zod'
+import { HdpoError } from '../core/errors.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
 import {
   callback,
@@ -82,6 +83,21 @@ export interface Evaluation {
   ungraded: UngradedRollout[]
 }
 
+/** ERR_ENDPOINT of an evaluation that an endpoint ended, with what was measured before. */
+export class EndedEvaluation extends HdpoError {
+  constructor(
+    cause: HdpoError,
+    /** Of the questions whose rollouts had all been graded. */
+    readonly measured: Evaluation,
+  ) {
+    super(cause.code, cause.message, { cause })
+    this.name = 'EndedEvaluation'
+  }
+}
+
+/**
+ * Where the endpoint or the judge refuses every request, no further question is asked and this rejects with an EndedEvaluation.
+ */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { tasks, reward, rollout, samples, seed, concurrency, signal, onProgress, ...others } = readOptions(
     evaluateOptions,
@@ -89,7 +105,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   )
   const play = playerOf(others)
   let done = 0
-  const scored = await mapConcurrent(tasks, concurrency, async (task, index) => {
+  const scored = new Map<number, (ScoredRollout | UngradedRollout)[]>()
+  const asking = mapConcurrent(tasks, concurrency, async (task, index) => {
     signal?.throwIfAborted()
     const group = await play(task, {
       ...rollout,
@@ -97,15 +114,29 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       seed: deriveSeed(seed, 'evaluate', index),
       ...(signal && { signal }),
     })
-    const graded = await scoreRollouts(group, task, reward)
+    scored.set(index, await scoreRollouts(group, task, reward))
     onProgress?.({ done: ++done, total: tasks.length })
-    return graded
+  })
+  const measured = () => {
+    const inOrder = tasks.flatMap((_, index) => (scored.has(index) ? [scored.get(index) ?? []] : []))
+    return toEvaluation(inOrder, options.knowledge)
+  }
+  await asking.catch((error: unknown) => {
+    const isEnd = error instanceof HdpoError && error.code === 'ERR_ENDPOINT'
+    throw isEnd ? new EndedEvaluation(error, measured()) : error
   })
   signal?.throwIfAborted()
+  return measured()
+}
+
+function toEvaluation(
+  scored: readonly (readonly (ScoredRollout | UngradedRollout)[])[],
+  knowledge: Knowledge | undefined,
+): Evaluation {
   const parts = scored.map(partitionGraded)
   const groups = parts.map(({ graded }) => graded)
   const ungraded = parts.flatMap((part) => part.ungraded)
-  return { summary: summarize(groups, options.knowledge, ungraded), groups, ungraded }
+  return { summary: summarize(groups, knowledge, ungraded), groups, ungraded }
 }
 
 function playerOf({

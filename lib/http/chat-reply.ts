@@ -1,5 +1,7 @@
 // Reads replies of foreign chat APIs, which may contain anything.
-import { AttemptError } from './fetch-with-retries.js'
+import { parseJsonKeeping } from '../core/exact-json.js'
+import { AttemptError, refusedAttempt } from './fetch-with-retries.js'
+import { hiddenStatus } from './refusal.js'
 
 export interface ChatCompletion {
   choices?: { message?: { content?: unknown; tool_calls?: unknown }; finish_reason?: unknown }[]
@@ -10,11 +12,15 @@ export async function readCompletion(
   response: Response,
 ): Promise<{ completion: ChatCompletion | null; text: string }> {
   const text = await response.text()
+  let completion: ChatCompletion | null
   try {
-    return { completion: JSON.parse(text) as ChatCompletion | null, text }
+    completion = parseJsonKeeping(text, 'unheld') as ChatCompletion | null
   } catch (error) {
     throw new AttemptError(`the endpoint sent no JSON: ${excerpt(text)}`, false, undefined, { cause: error })
   }
+  const status = hiddenStatus(completion)
+  if (status !== undefined) throw refusedAttempt(status, text, response.headers.get('retry-after'))
+  return { completion, text }
 }
 
 /** A token count of the reply's usage; 0 where the API gives none. */

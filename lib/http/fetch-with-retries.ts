@@ -4,6 +4,8 @@ import { HdpoError } from '../core/errors.js'
 import { readOptions } from '../core/options.js'
 import { redact } from '../core/secrets.js'
 import { withStopSignal } from '../core/stop-signal.js'
+import { patientFetch } from './patient-fetch.js'
+import { refusesAll } from './refusal.js'
 import { type RetryOptions, retryOptions } from './retry-options.js'
 
 interface RequestOptions extends RetryOptions {
@@ -18,15 +20,26 @@ const worthRetrying = (status: number) =>
 
 /** A failed attempt. `final`: another attempt would fail in the same way. `retryAfter`: milliseconds that the server asked to wait. */
 export class AttemptError extends HdpoError {
+  /** Whether every other request to this endpoint would fail as well: its key, model, address or credit is refused. */
+  readonly refusesAll: boolean
+
   constructor(
     message: string,
     readonly final: boolean,
     readonly retryAfter?: number,
-    options?: ErrorOptions,
+    { refusesAll = false, ...options }: ErrorOptions & { refusesAll?: boolean } = {},
   ) {
     super('ERR_HTTP', redact(message), options)
     this.name = 'AttemptError'
+    this.refusesAll = refusesAll
   }
+}
+
+/** The error that ends the work for which `endpoint` ("the judge") is asked, where it refuses every request. */
+export function endpointRefusal(endpoint: string, error: AttemptError): HdpoError {
+  return new HdpoError('ERR_ENDPOINT', `${endpoint} refuses every request: ${error.message}`, {
+    cause: error,
+  })
 }
 
 /**
@@ -71,7 +84,7 @@ async function attemptOnce<Result>(
   const timer = AbortSignal.timeout(timeout)
   try {
     return await withStopSignal([signal, timer], async (stop) => {
-      const response = await fetch(url, { ...init, signal: stop })
+      const response = await patientFetch(url, { ...init, signal: stop })
       if (!response.ok) throw await statusError(response)
       return read(response)
     })
@@ -86,11 +99,18 @@ async function attemptOnce<Result>(
 }
 
 async function statusError(response: Response): Promise<AttemptError> {
-  const text = (await response.text()).trim().slice(0, 300)
+  return refusedAttempt(response.status, await response.text(), response.headers.get('retry-after'))
+}
+
+/** The error of a response with an error status. */
+export function refusedAttempt(status: number, body: string, retryAfterHeader: string | null): AttemptError {
+  const text = body.trim().slice(0, 300)
+  const all = refusesAll(status, body)
   return new AttemptError(
-    `HTTP ${response.status}${text === '' ? '' : `: ${text}`}`,
-    !worthRetrying(response.status),
-    retryAfter(response.headers.get('retry-after')),
+    `HTTP ${status}${text === '' ? '' : `: ${text}`}`,
+    all || !worthRetrying(status),
+    retryAfter(retryAfterHeader),
+    { refusesAll: all },
   )
 }
 
@@ -107,6 +127,7 @@ function exhausted(error: AttemptError, attempts: number): AttemptError {
   if (attempts === 1) return error
   return new AttemptError(`${error.message} (after ${attempts} attempts)`, error.final, error.retryAfter, {
     cause: error,
+    refusesAll: error.refusesAll,
   })
 }
 

@@ -7,6 +7,7 @@ import { port, text } from '../core/option-kinds.js'
 import type { OptionsOf, ResolvedOptions } from '../core/options.js'
 import { systemError } from '../core/system-error.js'
 import { ApiError } from './api-error.js'
+import { isLoopback } from './loopback.js'
 import type { RequestListener } from './node-listener.js'
 
 export const listenShape = {
@@ -70,10 +71,6 @@ function onlyForLoopback(listener: RequestListener): RequestListener {
     response.writeHead(403, { 'content-type': 'application/json', connection: 'close' })
     response.end(JSON.stringify(error.toJSON()))
   }
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
 }
 
 function urlOf(server: Server, host: string): string {

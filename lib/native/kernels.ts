@@ -1,6 +1,6 @@
 // The HDPO kernels by themselves, for other trainers, tests and curiosity; the algorithm is in docs/algorithm.md. They run on a
-// thread of their own: typed arrays of the kind the native side uses (Float32Array, Int32Array, Uint8Array) are read where they
-// are, so neither change nor transfer them before the promise settles. Other arrays are copied.
+// thread of their own, on a copy of the arrays: what a caller does with its own after the call (change, transfer, resize) changes no
+// result. Typed arrays of the kind the native side uses (Float32Array, Int32Array, Uint8Array) are copied fastest.
 //
 // Arguments that cannot be right, unknown ones too, reject with an InvalidOptionError that names them. Numbers that a model computes (logits,
 // logprobs, hidden states, weights) are taken as they come: values that are not finite show as a loss that is not finite.

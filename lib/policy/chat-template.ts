@@ -12,6 +12,7 @@ import { type Conversation, ConversationText } from './conversation-text.js'
 import { strftimeNow } from './strftime-now.js'
 import type { TemplateTokenizer } from './tokenizer.js'
 import type { ChatTemplate, Message, ToolDescription, TrainedPart } from './types.js'
+import { withStandIns } from './written-numbers.js'
 
 export type { ChatTemplateSource }
 
@@ -204,11 +205,13 @@ class JinjaChatTemplate implements ChatTemplate {
     return this.#renderConversation(conversationOf(messages, tools), generationPrompt)
   }
 
-  #renderConversation({ messages, tools }: Conversation, generationPrompt: boolean): string {
+  #renderConversation(conversation: Conversation, generationPrompt: boolean): string {
+    const { value, restore } = withStandIns(conversation)
+    const { messages, tools } = value
     const usesTools =
       tools.length > 0 || messages.some(({ role, tool_calls }) => role === 'tool' || tool_calls)
     try {
-      return (usesTools ? this.#toolTemplate : this.#template).render({
+      const rendered = (usesTools ? this.#toolTemplate : this.#template).render({
         [ownClock]: (format: string) => strftimeNow(format),
         ...this.#source.variables,
         messages,
@@ -217,6 +220,7 @@ class JinjaChatTemplate implements ChatTemplate {
         bos_token: this.#source.beginOfText ?? '',
         eos_token: this.#source.endOfText ?? this.#source.endOfTurn ?? '',
       })
+      return restore(rendered)
     } catch (error) {
       throw new HdpoError(
         'ERR_CHAT_TEMPLATE',

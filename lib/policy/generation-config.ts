@@ -1,5 +1,5 @@
 // generation_config.json: where transformers' generate() and vLLM end a turn, and how they sample.
-import type { Json } from './architectures.js'
+import { decodeJsonObject } from '../core/json-file.js'
 import { endTokensOf } from './chat-template.js'
 import { formatJson } from './python-json.js'
 import type { ChatTemplate } from './types.js'
@@ -11,7 +11,7 @@ import type { ChatTemplate } from './types.js'
 export function generationConfigOf(file: Buffer | undefined, chat: ChatTemplate): Buffer | string {
   const ends = endTokensOf(chat)
   if (!file) return formatJson({ do_sample: true, eos_token_id: oneOrMore(ends) })
-  const json = JSON.parse(file.toString('utf8')) as Json
+  const json = decodeJsonObject(file, 'generation_config.json', 'ERR_POLICY_FOLDER')
   const named = [json.eos_token_id ?? []].flat() as number[]
   const missing = ends.filter((token) => !named.includes(token))
   return missing.length === 0 ? file : formatJson({ ...json, eos_token_id: [...named, ...missing] })

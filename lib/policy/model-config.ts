@@ -1,9 +1,8 @@
 // config.json of a Hugging Face folder <-> ModelConfig. Keys that would change the maths and are not implemented are refused.
 
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
-import { reasonOf } from '../core/system-error.js'
+import { readJsonObject } from '../core/json-file.js'
 import type { ModelConfig, Precision } from '../native/types.js'
 import { architectureOf, architectures, type Json, refusal, refuseOtherMaths } from './architectures.js'
 import { refuseUnknownKeys } from './config-keys.js'
@@ -11,14 +10,7 @@ import { ropeOf } from './rope-config.js'
 
 export async function readModelConfig(folder: string): Promise<{ config: ModelConfig; json: Json }> {
   const path = join(folder, 'config.json')
-  let json: Json
-  try {
-    json = JSON.parse(await readFile(path, 'utf8')) as Json
-  } catch (error) {
-    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${reasonOf(error)}`, {
-      cause: error,
-    })
-  }
+  const json = await readJsonObject(path, 'ERR_POLICY_FOLDER')
   return { config: parseModelConfig(json, path), json }
 }
 

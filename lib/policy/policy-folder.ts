@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
-import { reasonOf } from '../core/system-error.js'
+import { readJsonObject } from '../core/json-file.js'
 import type { ModelConfig } from '../native/types.js'
 import type { Json } from './architectures.js'
 import type { ChatTemplateSource } from './chat-template.js'
@@ -157,12 +157,5 @@ async function requireFolder(path: string): Promise<void> {
 
 /** Undefined where there is no such file. */
 export async function readJson(path: string): Promise<Json | undefined> {
-  if (!existsSync(path)) return undefined
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as Json
-  } catch (error) {
-    throw new HdpoError('ERR_POLICY_FOLDER', `cannot read ${path}: ${reasonOf(error)}`, {
-      cause: error,
-    })
-  }
+  return existsSync(path) ? readJsonObject(path, 'ERR_POLICY_FOLDER') : undefined
 }

@@ -37,6 +37,7 @@ import {
   type ResolvedPolicyDefinition,
   resolvePolicyOptions,
 } from './policy-options.js'
+import { saveBesideRun } from './save-beside-run.js'
 import {
   type AdapterSaveOptions,
   adapterSaveOptions,
@@ -50,6 +51,7 @@ import {
   writeModelFiles,
 } from './save-policy.js'
 import { NativeSequence } from './sequence.js'
+import { textIdentity } from './text-identity.js'
 import { loadTokenizer } from './tokenizer.js'
 import type { ChatTemplate, RolloutPolicy, Sequence, Tokenizer } from './types.js'
 import { writeFolder } from './write-folder.js'
@@ -174,21 +176,18 @@ export class Policy implements RolloutPolicy {
     const { dtype = this.precision, training, maxShardBytes } = readOptions(saveOptions, options, 'save')
     const merges = this.lora !== undefined && !this.#merged
     const facts = { dtype, adapterOnly: false, ...(training && { training }) }
-    await writeFolder(
-      folder,
-      async (partial) => {
-        await writeModelFiles(partial, this.#parts, dtype)
-        await writeModelCard(partial, this.#parts, facts)
-        if (merges) await this.merge()
-        try {
-          const path = join(partial, 'model.safetensors')
-          await fromNative(this.#engine.saveWeights(path, dtype, maxShardBytes))
-        } finally {
-          if (merges) await this.unmerge()
-        }
-      },
-      isPolicyFile,
-    )
+    const write = async (partial: string) => {
+      await writeModelFiles(partial, this.#parts, dtype)
+      await writeModelCard(partial, this.#parts, facts)
+      if (merges) await this.merge()
+      try {
+        const path = join(partial, 'model.safetensors')
+        await fromNative(this.#engine.saveWeights(path, dtype, maxShardBytes))
+      } finally {
+        if (merges) await this.unmerge()
+      }
+    }
+    await saveBesideRun(folder, () => writeFolder(folder, write, isPolicyFile))
   }
 
   /** Writes the adapter alone, as PEFT does: adapter_config.json, adapter_model.safetensors and the tokenizer. */
@@ -197,15 +196,12 @@ export class Policy implements RolloutPolicy {
     const parts = { ...this.#parts, lora: this.#requireLora() }
     refuseBaseFolder(folder, parts)
     const facts = { dtype: this.precision, adapterOnly: true, ...(training && { training }) }
-    await writeFolder(
-      folder,
-      async (partial) => {
-        await writeAdapterConfig(partial, parts)
-        await writeModelCard(partial, parts, facts)
-        await fromNative(this.#engine.saveAdapter(join(partial, adapterWeightsName)))
-      },
-      isPolicyFile,
-    )
+    const write = async (partial: string) => {
+      await writeAdapterConfig(partial, parts)
+      await writeModelCard(partial, parts, facts)
+      await fromNative(this.#engine.saveAdapter(join(partial, adapterWeightsName)))
+    }
+    await saveBesideRun(folder, () => writeFolder(folder, write, isPolicyFile))
   }
 
   /** Replaces the present adapter by that of a folder that saveAdapter or PEFT wrote. */
@@ -244,10 +240,16 @@ export class Policy implements RolloutPolicy {
   /** What determines the numbers of a run that trains this policy, but is in none of its checkpoints. */
   async identity(): Promise<Record<string, unknown>> {
     const { precision, generationPrecision, lora } = this
-    const precisions = { precision, generationPrecision, kvPrecision: this.#kvPrecision }
-    if (!lora) return precisions
     const { config, seed, weights } = this.#parts
-    return { ...precisions, lora, base: weights ? await weightFingerprint(weights) : { config, seed } }
+    const parts = {
+      precision,
+      generationPrecision,
+      kvPrecision: this.#kvPrecision,
+      config,
+      ...textIdentity(this.#parts),
+    }
+    if (!lora) return parts
+    return { ...parts, lora, base: weights ? await weightFingerprint(weights) : { seed } }
   }
 
   loadCheckpoint(folder: string): Promise<void> {

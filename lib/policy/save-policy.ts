@@ -81,7 +81,7 @@ export function refuseBaseFolder(folder: string, { base }: PolicyParts): void {
 export async function writeModelFiles(folder: string, parts: PolicyParts, dtype: Precision): Promise<void> {
   const { config, configJson } = parts
   const json = formatModelConfig(config, dtype, configJson)
-  await writeJson(join(folder, 'config.json'), { ...json, ...(!configJson && textTokens(parts)) })
+  await jsonText(join(folder, 'config.json'), { ...json, ...(!configJson && textTokens(parts)) })
   await writeTextFiles(folder, parts)
 }
 
@@ -95,7 +95,7 @@ export async function writeAdapterConfig(
   folder: string,
   parts: PolicyParts & { lora: LoraOptions },
 ): Promise<void> {
-  await writeJson(join(folder, adapterConfigName), formatAdapterConfig(parts.lora, parts.base))
+  await jsonText(join(folder, adapterConfigName), formatAdapterConfig(parts.lora, parts.base))
   await writeTextFiles(folder, parts)
 }
 
@@ -126,7 +126,7 @@ async function writeTextFiles(
   }
   if (!files) {
     await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(tokenizerFiles.tokenizer))
-    await writeJson(join(folder, 'tokenizer_config.json'), {
+    await jsonText(join(folder, 'tokenizer_config.json'), {
       tokenizer_class: 'PreTrainedTokenizerFast',
       clean_up_tokenization_spaces: false,
       ...tokenizerFiles.config,
@@ -148,6 +148,6 @@ function templatesOf({ template, toolTemplate }: ChatTemplateSource): string | J
   ]
 }
 
-function writeJson(path: string, value: unknown): Promise<void> {
+function jsonText(path: string, value: unknown): Promise<void> {
   return writeFile(path, formatJson(value))
 }

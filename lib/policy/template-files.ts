@@ -1,8 +1,9 @@
 // The chat template of a Hugging Face folder. Newer ones keep it in chat_template.jinja, older ones in tokenizer_config.json: as
 // one text, or as a list of named templates, in which "tool_use" is for conversations with tools.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { readTextSync } from '../core/text-file.js'
 import type { ChatTemplateSource } from './chat-template.js'
 
 type Json = Record<string, unknown>
@@ -52,8 +53,8 @@ function jinjaFiles(folder: string): Pick<ChatTemplateSource, 'template' | 'tool
   if (!existsSync(path)) return undefined
   const tools = join(folder, 'additional_chat_templates', 'tool_use.jinja')
   return {
-    template: readFileSync(path, 'utf8'),
-    ...(existsSync(tools) && { toolTemplate: readFileSync(tools, 'utf8') }),
+    template: readTextSync(path, 'ERR_POLICY_FOLDER'),
+    ...(existsSync(tools) && { toolTemplate: readTextSync(tools, 'ERR_POLICY_FOLDER') }),
   }
 }
 

@@ -1,24 +1,18 @@
 // BPE tokenizers in Hugging Face's tokenizer.json format, byte-level or with byte fallback. @huggingface/tokenizers splits and
 // merges; decoding is done here from bytes, because a policy samples any list of tokens, halves of characters included.
 
-import { readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
-import { HdpoError } from '../core/errors.js'
+import { readJsonObjectSync } from '../core/json-file.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
-import { reasonOf } from '../core/system-error.js'
-import { type AddedToken, isControlToken } from './control-tokens.js'
+import { isControlToken } from './control-tokens.js'
 import { MarkedEncoder, type PieceEncoders, withoutControlTokens } from './marked-encoder.js'
-import {
-  entryBytes,
-  type Json,
-  type TokenizerFormat,
-  tokenizerFormat,
-  withoutPrefix,
-} from './tokenizer-format.js'
+import { entryBytes, type TokenizerFormat, tokenizerFormat, withoutPrefix } from './tokenizer-format.js'
+import { type AddedToken, readVocabulary } from './tokenizer-vocabulary.js'
 import type { Tokenizer } from './types.js'
 
 /** A tokenizer that tells control tokens from text that spells them, as chat templates need it. */
@@ -55,8 +49,12 @@ export function loadTokenizer(source: string | TokenizerFiles): TemplateTokenize
 }
 
 export function readTokenizerFiles(folder: string): TokenizerFiles {
-  const config = readJson(join(folder, 'tokenizer_config.json'), true)
-  return { tokenizer: readJson(join(folder, 'tokenizer.json'), false) as Json, ...(config && { config }) }
+  const tokenizer = readJsonObjectSync(join(folder, 'tokenizer.json'), 'ERR_TOKENIZER')
+  const configPath = join(folder, 'tokenizer_config.json')
+  return {
+    tokenizer,
+    ...(existsSync(configPath) && { config: readJsonObjectSync(configPath, 'ERR_TOKENIZER') }),
+  }
 }
 
 /** What ids decode to that are no tokens, but may be in the vocabulary of a model, which is often padded. */
@@ -82,9 +80,8 @@ class JsonTokenizer implements TemplateTokenizer {
     const { tokenizer, config } = files
     this.#files = files
     this.#format = tokenizerFormat(tokenizer)
-    const { vocab } = tokenizer.model as { vocab: Record<string, number> }
-    const vocabulary = Object.entries(vocab)
-    this.#added = (tokenizer.added_tokens ?? []) as AddedToken[]
+    const { entries: vocabulary, added } = readVocabulary(tokenizer)
+    this.#added = added
     this.#ids = new Map([
       ...vocabulary,
       ...this.#added.map((token): [string, number] => [token.content, token.id]),
@@ -93,7 +90,7 @@ class JsonTokenizer implements TemplateTokenizer {
     for (const id of this.#ids.values()) largest = Math.max(largest, id)
     this.vocabSize = largest + 1
     // Ids that no entry has (some vocabularies have gaps) decode to nothing.
-    this.#pieces = Array.from({ length: this.vocabSize }, () => noBytes)
+    this.#pieces = new Array<Uint8Array>(this.vocabSize).fill(noBytes)
     for (const [entry, id] of vocabulary) this.#pieces[id] = entryBytes(entry, this.#format.kind)
     for (const token of this.#added) {
       this.#pieces[token.id] = new TextEncoder().encode(token.content)
@@ -198,13 +195,4 @@ class JsonTokenizer implements TemplateTokenizer {
 
 function encodeWith(tokenizer: HuggingFaceTokenizer, text: string): number[] {
   return text === '' ? [] : tokenizer.encode(text, { add_special_tokens: false }).ids
-}
-
-function readJson(path: string, optional: boolean): Json | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Json
-  } catch (error) {
-    if (optional && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new HdpoError('ERR_TOKENIZER', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
-  }
 }

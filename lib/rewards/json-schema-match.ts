@@ -1,6 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { z } from 'zod'
+import { heldExactly, parseJsonKeeping } from '../core/exact-json.js'
+import { ExactNumber } from '../core/exact-number.js'
+import { isRecord } from '../core/is-record.js'
 import { Described, InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
@@ -31,8 +34,8 @@ export function jsonSchemaMatch(options: JsonSchemaMatchOptions = {}): AnswerRew
   return identified('json-schema-match', { schema, equal }, ({ finalAnswer }, task) => {
     const validate = fixed ?? ofTask(task, compiled)
     const value = finalAnswer === undefined ? undefined : parseJson(finalAnswer)
-    if (value === undefined || !validate(value)) return false
-    return !equal || isDeepStrictEqual(value, task.answer)
+    if (value === undefined || !validate(rounded(value))) return false
+    return !equal || isDeepStrictEqual(heldExactly(value, '', 'text'), task.answer)
   })
 }
 
@@ -56,10 +59,18 @@ function compile(schema: Record<string, unknown>, option: string): ValidateFunct
   }
 }
 
+/** What a schema says of a number (its kind, its range) needs no digits beyond those that JavaScript holds. */
+function rounded(value: unknown): unknown {
+  if (value instanceof ExactNumber) return Number(value.text)
+  if (Array.isArray(value)) return value.map(rounded)
+  if (!isRecord(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, rounded(inner)]))
+}
+
 function parseJson(text: string): unknown {
   const [, fenced] = /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/.exec(text) ?? []
   try {
-    return JSON.parse(fenced ?? text)
+    return parseJsonKeeping(fenced ?? text, 'unheld')
   } catch {
     // Not JSON: a wrong answer.
     return undefined

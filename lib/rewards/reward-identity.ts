@@ -1,5 +1,5 @@
 // What a run remembers about its rewards, so that a resumed run is graded by the same.
-import { createHash } from 'node:crypto'
+import { functionIdentity } from '../core/function-identity.js'
 import { readOptions } from '../core/options.js'
 import { type RewardOptions, rewardOptions } from './reward-options.js'
 import type { AnswerReward } from './types.js'
@@ -11,12 +11,6 @@ export function rewardIdentity(reward: RewardOptions): Record<string, unknown> {
 
 export function answerIdentity(answer: AnswerReward): Record<string, unknown> {
   return answer.identity ?? functionIdentity(answer)
-}
-
-/** A user's own function is identified by its name and its text. */
-export function functionIdentity(given: { name: string; toString(): string }): Record<string, unknown> {
-  const text = createHash('sha256').update(given.toString()).digest('hex').slice(0, 16)
-  return { function: given.name, text }
 }
 
 /** One of hdpo's own rules is identified by its name and options. */

@@ -10,7 +10,8 @@ import { Ungraded } from './ungraded.js'
 /**
  * Rollouts of one task, in order, with their rewards: accuracyReward = answerWeight * answerReward + formatWeight *
  * formatReward. A rollout that could not be graded has the reason instead of them. A reward function that throws, or returns
- * anything but a score, makes this reject with ERR_REWARD, naming task and rollout.
+ * anything but a score, makes this reject with ERR_REWARD, naming task and rollout; a judge that refuses every request with
+ * ERR_ENDPOINT.
  */
 export async function scoreRollouts(
   rollouts: readonly Rollout[],
@@ -65,6 +66,8 @@ async function scoreAnswer(rollout: Rollout, task: Task, answer: AnswerReward): 
   try {
     score = await answer(rollout, task)
   } catch (error) {
+    // A judge that refuses every request is no fault of this rollout.
+    if (error instanceof HdpoError && error.code === 'ERR_ENDPOINT') throw error
     const message = messageOf(error)
     throw new HdpoError('ERR_REWARD', `${where}: the answer reward failed: ${message}`, { cause: error })
   }

@@ -2,6 +2,8 @@
 // it again. Clients re-serialise messages: they parse and print arguments, trim text and change the ids of calls. A key is
 // therefore made of a message's content, not of its exact text.
 
+import { parseJsonKeeping } from '../core/exact-json.js'
+import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
 import { invalid } from '../http/api-error.js'
 import type { Message, ToolCall } from '../policy/types.js'
@@ -112,7 +114,7 @@ function parseCall(value: unknown, param: string): { id: string; call: ToolCall 
 /** Arguments that are no JSON stay text: a client may keep a malformed call of another model. */
 function parseArguments(text: string): unknown {
   try {
-    return JSON.parse(text === '' ? '{}' : text)
+    return parseJsonKeeping(text === '' ? '{}' : text, 'text')
   } catch {
     return text
   }
@@ -163,6 +165,7 @@ function messageKey({ role, content, name, toolCalls = [] }: Message): string {
 
 /** A JSON value with sorted keys, so that equal values print equally. */
 export function canonical(value: unknown): unknown {
+  if (value instanceof ExactNumber) return value.toJSON()
   if (Array.isArray(value)) return value.map(canonical)
   if (!isRecord(value)) return value
   return Object.fromEntries(

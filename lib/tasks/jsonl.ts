@@ -4,9 +4,9 @@ import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
+import { readLines } from '../core/text-file.js'
 import type { Task } from '../rollout/types.js'
 import { failAt, parseJsonLine } from './json-line.js'
-import { readLines } from './rows.js'
 import { rowShape, toTask } from './task-row.js'
 import { UniqueIds } from './unique-ids.js'
 
@@ -27,10 +27,10 @@ export async function jsonl(path: string, given: JsonlOptions = {}): Promise<Tas
   const { signal, ...options } = readOptions(jsonlOptions, given, 'jsonl')
   const tasks: Task[] = []
   const ids = new UniqueIds()
-  for await (const { text, line } of readLines(path, signal)) {
+  for await (const { text, line } of readLines(path, 'ERR_TASKS', signal)) {
     if (text.trim() === '') continue
     const where = `${path}:${line}`
-    const task = toTask(parseJsonLine(text, where), `line-${line}`, options, failAt(where))
+    const task = toTask(parseJsonLine(text, where, 'unheld'), `line-${line}`, options, failAt(where))
     ids.add(task.id, `line ${line}`, where)
     tasks.push(task)
   }

@@ -70,7 +70,7 @@ async function fill(
 ): Promise<void> {
   const ids = new UniqueIds()
   const { split, limit = Number.POSITIVE_INFINITY, signal } = options
-  for await (const { value, where, defaultId, place, mayHaveMore } of readRows(source, signal)) {
+  for await (const { value, where, defaultId, place, mayHaveMore } of readRows(source, { signal })) {
     const rowOptions = mayHaveMore && !options.columns ? { ...options, columns: {} } : options
     const task = toTask(value, defaultId, rowOptions, failAt(where))
     ids.add(task.id, place, where)

@@ -1,12 +1,12 @@
 // Rows of a data set, one at a time: JSONL and Parquet files, folders of them, arrays, anything that can be iterated.
 
-import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { reasonOf } from '../core/system-error.js'
-import { parseJsonLine } from './json-line.js'
+import { readLines } from '../core/text-file.js'
+import { type LineNumbers, parseJsonLine } from './json-line.js'
 import { parquetRows } from './parquet.js'
 
 export type Row = Record<string, unknown>
@@ -36,19 +36,25 @@ interface PlacedRow {
 
 const lineExtensions = ['.jsonl', '.ndjson']
 
-/** Once the signal is aborted, asking for the next row rejects with its reason. */
+interface ReadRowsOptions {
+  /** Once it is aborted, asking for the next row rejects with its reason. */
+  signal?: AbortSignal | undefined
+  /** Default: 'unheld'. */
+  numbers?: LineNumbers
+}
+
 export async function* readRows(
   source: RowSource,
-  signal?: AbortSignal,
+  { signal, numbers = 'unheld' }: ReadRowsOptions = {},
 ): AsyncGenerator<PlacedRow, void, void> {
-  for await (const row of rowsOf(source)) {
+  for await (const row of rowsOf(source, numbers)) {
     signal?.throwIfAborted()
     yield row
   }
 }
 
-async function* rowsOf(source: RowSource): AsyncGenerator<PlacedRow, void, void> {
-  if (typeof source === 'string') return yield* readFiles(await filesAt(source))
+async function* rowsOf(source: RowSource, numbers: LineNumbers): AsyncGenerator<PlacedRow, void, void> {
+  if (typeof source === 'string') return yield* readFiles(await filesAt(source), numbers)
   if (typeof source === 'function') return yield* readIterable(source())
   if (!Array.isArray(source)) {
     if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source)) {
@@ -57,12 +63,16 @@ async function* rowsOf(source: RowSource): AsyncGenerator<PlacedRow, void, void>
     return yield* readIterable(source as AsyncIterable<Row>)
   }
   if (source.length > 0 && source.every((item) => typeof item === 'string')) {
-    return yield* readFiles((await Promise.all(source.map((path: string) => filesAt(path)))).flat())
+    const paths = await Promise.all(source.map((path: string) => filesAt(path)))
+    return yield* readFiles(paths.flat(), numbers)
   }
   yield* readIterable(source as readonly Row[])
 }
 
-async function* readFiles(paths: readonly string[]): AsyncGenerator<PlacedRow, void, void> {
+async function* readFiles(
+  paths: readonly string[],
+  numbers: LineNumbers,
+): AsyncGenerator<PlacedRow, void, void> {
   for (const [index, path] of paths.entries()) {
     // With one file 'line-7', as jsonl() names it; with several 'file-2-line-7'.
     const prefix = paths.length === 1 ? '' : `file-${index + 1}-`
@@ -80,11 +90,12 @@ async function* readFiles(paths: readonly string[]): AsyncGenerator<PlacedRow, v
         }
       }
     } else {
-      for await (const { text, line } of readLines(path)) {
+      for await (const { text, line } of readLines(path, 'ERR_TASKS')) {
         if (text.trim() === '') continue
         const where = `${path}:${line}`
         const place = `line ${line}${inFile}`
-        yield { value: parseJsonLine(text, where), where, defaultId: `${prefix}line-${line}`, place }
+        const value = parseJsonLine(text, where, numbers)
+        yield { value, where, defaultId: `${prefix}line-${line}`, place }
       }
     }
   }
@@ -118,38 +129,4 @@ function checkExtension(path: string): string {
 
 function isDataFile(path: string): boolean {
   return [...lineExtensions, '.parquet'].includes(extname(path))
-}
-
-/**
- * Lines end with \n alone; node:readline would also cut at U+2028, which JSON text may hold as it is. A line is decoded whole:
- * no character is cut by a chunk's end.
- */
-export async function* readLines(
-  path: string,
-  signal?: AbortSignal,
-): AsyncGenerator<{ text: string; line: number }, void, void> {
-  let rest: Buffer[] = []
-  let line = 0
-  try {
-    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-      signal?.throwIfAborted()
-      let start = 0
-      for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-        const text = Buffer.concat([...rest, chunk.subarray(start, end)]).toString('utf8')
-        rest = []
-        start = end + 1
-        yield { text: ++line === 1 ? withoutByteOrderMark(text) : text, line }
-      }
-      rest.push(chunk.subarray(start))
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
-    throw new HdpoError('ERR_TASKS', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
-  }
-  const text = Buffer.concat(rest).toString('utf8')
-  if (text !== '') yield { text: ++line === 1 ? withoutByteOrderMark(text) : text, line }
-}
-
-function withoutByteOrderMark(text: string): string {
-  return text.startsWith('\u{feff}') ? text.slice(1) : text
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import pLimit from 'p-limit'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { parseJsonKeeping } from '../core/exact-json.js'
 import { cacheKey, FolderCache } from '../core/folder-cache.js'
 import { isRecord } from '../core/is-record.js'
 import { readOptions } from '../core/options.js'
@@ -22,13 +23,14 @@ export function webSearchTool(given: WebSearchOptions): Tool<{ query: string }> 
   const options = readOptions(webSearchOptions, given, 'webSearchTool')
   refuseImages(options.kind)
   const search = createSearch(options)
-  const { name, description, cost } = options
+  const { name, description, cost, provider, results, country, language, url } = options
   return defineTool({
     name,
     description,
     input: z.object({ query: z.string().trim().min(1).max(1000) }),
     timeout: longestCall(options),
     ...(cost !== undefined && { cost }),
+    identity: { provider, results, country, language, url },
     run: async ({ query }, { signal }) => describe(await search(query, signal), query),
   })
 }
@@ -78,7 +80,7 @@ function createSearch(options: ResolvedWebSearch) {
 async function parseBody(response: Response): Promise<unknown> {
   const text = await response.text()
   try {
-    return JSON.parse(text)
+    return parseJsonKeeping(text, 'unheld')
   } catch (error) {
     throw new AttemptError(`the answer is not JSON: ${text.slice(0, 100)}`, false, undefined, {
       cause: error,

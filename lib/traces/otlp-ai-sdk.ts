@@ -1,6 +1,7 @@
 // Spans of the Vercel AI SDK (experimental_telemetry): ai.prompt.messages, ai.response.text, ai.response.toolCalls and ai.prompt.tools on
 // calls of a model, ai.generateText.doGenerate and ai.streamText.doStream. Messages have the SDK's own form, in versions 4 to 6.
 
+import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
 import type { Message, ToolCall, ToolDescription } from '../policy/types.js'
 import { UnusableTrace } from './conversation.js'
@@ -99,5 +100,5 @@ function resultText(output: unknown): string {
 }
 
 function asText(value: unknown): string {
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+  return typeof value === 'string' ? value : (jsonText(value) ?? '')
 }

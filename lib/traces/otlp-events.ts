@@ -1,5 +1,6 @@
 // Messages as span events, one event per message: gen_ai.user.message { content } and similar ones, gen_ai.choice { message }.
 
+import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
 import type { Message } from '../policy/types.js'
 import { fromOpenAiMessages } from './openai.js'
@@ -34,7 +35,7 @@ function choice(attributes: Attributes): object[] {
 function fields({ content, tool_calls: calls, id, name }: Attributes): Record<string, unknown> {
   const toolCalls = parseIfText(calls)
   return {
-    content: typeof content === 'string' ? content : content === undefined ? '' : JSON.stringify(content),
+    content: typeof content === 'string' ? content : content === undefined ? '' : (jsonText(content) ?? ''),
     ...(Array.isArray(toolCalls) && { tool_calls: toolCalls }),
     ...(id !== undefined && { tool_call_id: id }),
     ...(name !== undefined && { name }),

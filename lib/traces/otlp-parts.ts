@@ -1,6 +1,7 @@
 // Messages of the current GenAI conventions: { role, parts: [{ type: 'text', content } | { type: 'tool_call', id, name,
 // arguments } | { type: 'tool_call_response', id, response }] }.
 
+import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
 import type { Message, ToolCall } from '../policy/types.js'
 import { UnusableTrace } from './conversation.js'
@@ -67,7 +68,7 @@ function results(parts: readonly unknown[], nameOfCall: ReadonlyMap<string, stri
     if (!isRecord(part) || part.type !== 'tool_call_response') return []
     const response = part.response ?? part.result ?? ''
     const name = nameOfCall.get(String(part.id))
-    const content = typeof response === 'string' ? response : JSON.stringify(response)
+    const content = typeof response === 'string' ? response : (jsonText(response) ?? '')
     return [{ role: 'tool', content, ...(name !== undefined && { name }) }]
   })
 }

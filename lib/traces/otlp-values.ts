@@ -1,4 +1,6 @@
 // OTLP's attribute lists, [{ key, value: { stringValue } }], as plain values.
+import { parseJsonKeeping } from '../core/exact-json.js'
+import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
 
 export type Attributes = Record<string, unknown>
@@ -22,7 +24,8 @@ function readValue(value: unknown): unknown {
     case 'doubleValue':
       return inner
     case 'intValue':
-      return Number(inner)
+      // OTLP writes 64-bit integers as text.
+      return Number.isSafeInteger(Number(inner)) ? Number(inner) : new ExactNumber(String(inner))
     case 'arrayValue':
       return (isRecord(inner) && Array.isArray(inner.values) ? inner.values : []).map(readValue)
     case 'kvlistValue':
@@ -36,7 +39,7 @@ function readValue(value: unknown): unknown {
 export function parseIfText(value: unknown): unknown {
   if (typeof value !== 'string') return value
   try {
-    return JSON.parse(value)
+    return parseJsonKeeping(value, 'text')
   } catch {
     // The attribute holds plain text.
     return value

@@ -1,13 +1,12 @@
 // Reads conversations for supervised training from files: hdpo's own format, OpenAI's, OpenTelemetry exports.
 
-import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { isRecord } from '../core/is-record.js'
 import { signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
-import { reasonOf } from '../core/system-error.js'
+import { readText } from '../core/text-file.js'
 import type { Message } from '../policy/types.js'
 import { parseJsonLine } from '../tasks/json-line.js'
 import { readRows } from '../tasks/rows.js'
@@ -70,11 +69,8 @@ async function* readValues(
   path: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ value: unknown; where: string }> {
-  if (extname(path) !== '.json') return yield* readRows(path, signal)
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new HdpoError('ERR_DATA', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
-  })
-  const value = parseJsonLine(text, path)
+  if (extname(path) !== '.json') return yield* readRows(path, { signal, numbers: 'text' })
+  const value = parseJsonLine(await readText(path, 'ERR_DATA'), path, 'text')
   if (!Array.isArray(value)) return yield { value, where: path }
   for (const [index, item] of value.entries()) yield { value: item, where: `${path}[${index}]` }
 }

@@ -1,5 +1,6 @@
 // Server-sent events with the state of all runs, sent whenever one has changed. Each open page has one timer; a check takes two
 // stat calls per run.
+import { eventStream } from '../http/event-stream.js'
 import type { UiContext } from './ui-context.js'
 
 export function changeStream({ runs, interval, warn }: UiContext, signal: AbortSignal): Response {
@@ -29,7 +30,5 @@ export function changeStream({ runs, interval, warn }: UiContext, signal: AbortS
     },
     cancel: stop,
   })
-  return new Response(body, {
-    headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
-  })
+  return eventStream(body)
 }

@@ -31,7 +31,7 @@ Napi::Value buildInfo(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  listenForEnvironmentEnd(env);
+  stayLoaded();
   exports.Set("kernels", exportKernels(env));
   exports.Set("Engine", exportEngine(env));
   exportDevices(env, exports);

@@ -117,7 +117,7 @@ Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
   const bool timed = info[1].ToBoolean(), cuda = wantsCuda(info[0]);
   const auto report = std::make_shared<Report>();
   return thread.run(
-      info.Env(), Device::Cpu, Napi::Object::New(info.Env()),
+      info.Env(), Device::Cpu, std::make_unique<OutputArrays>(info.Env()),
       [report, timed, cuda](Backend& cpu) {
         if (cuda) {
           const std::unique_ptr<Backend> tested = createCudaBackend();
@@ -134,7 +134,7 @@ Napi::Value selfTest(KernelThread& thread, const Napi::CallbackInfo& info) {
 Napi::Value checkRules(KernelThread& thread, const Napi::CallbackInfo& info) {
   const auto report = std::make_shared<Report>();
   return thread.run(
-      info.Env(), Device::Cpu, Napi::Object::New(info.Env()),
+      info.Env(), Device::Cpu, std::make_unique<OutputArrays>(info.Env()),
       [report](Backend& cpu) {
         *report = {cpu.name(), {}, self_test::checkHdpo(cpu)};
       },
@@ -150,7 +150,7 @@ Napi::Value measureOp(KernelThread& thread, const Napi::CallbackInfo& info) {
   const auto result = std::make_shared<OpResult>();
   const auto ceilings = std::make_shared<self_test::Ceilings>();
   return thread.run(
-      info.Env(), Device::Cpu, Napi::Object::New(info.Env()),
+      info.Env(), Device::Cpu, std::make_unique<OutputArrays>(info.Env()),
       [=](Backend& cpu) {
         const std::unique_ptr<Backend> device = cuda ? createCudaBackend() : nullptr;
         Backend& measured = device ? *device : cpu;

@@ -80,7 +80,7 @@ Engine::Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) 
     try {
       core_ = std::make_unique<EngineCore>(std::move(options));
     } catch (...) {
-      constructionError_ = std::current_exception();
+      failure_ = std::current_exception();
     }
   });
   stopAtEnvironmentEnd(info.Env(), &Engine::onEnvironmentEnd, this);
@@ -101,7 +101,7 @@ void Engine::stop() {
 }
 
 EngineCore& Engine::core() {
-  if (constructionError_) std::rethrow_exception(constructionError_);
+  if (failure_) std::rethrow_exception(failure_);
   require(core_ != nullptr, "ERR_CLOSED", "the engine has been closed");
   return *core_;
 }
@@ -120,16 +120,18 @@ Napi::Value Engine::close(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (closed_) return rejectClosed(env);
   setAbortFlags();
-  const Napi::Value promise = runVoid(env, [this](EngineCore& core) {
-    const auto error =
-        std::make_exception_ptr(Error("ERR_CLOSED", "the engine was closed while this was waiting"));
-    auto waiting = std::move(core.waiting);
-    core.waiting.clear();
-    for (auto& [id, reject] : waiting) reject(error);
-    core_.reset();
+  const Napi::Value promise = runVoid(env, [this](EngineCore&) {
+    abandon(std::make_exception_ptr(Error("ERR_CLOSED", "the engine was closed while this was waiting")));
   });
   closed_ = true;
   return promise;
+}
+
+void Engine::abandon(std::exception_ptr error) {
+  auto waiting = std::move(core_->waiting);
+  core_->waiting.clear();
+  for (auto& [id, reject] : waiting) reject(error);
+  core_.reset();
 }
 
 Napi::Value Engine::rejectClosed(Napi::Env env) {

@@ -123,9 +123,13 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value startOnSequence(Napi::Env env, SequenceId id,
                               std::function<void(EngineCore&, const Settler&)> start);
   Napi::Value rejectClosed(Napi::Env env);
-  EngineCore& core();  // engine thread; throws what construction threw, or ERR_CLOSED
-  bool generate();     // engine thread: the idle work
-  void stop();         // JS thread: joins the engine thread
+  EngineCore& core();  // engine thread; throws failure_, or ERR_CLOSED
+  // Engine thread: runs a load. One that leaves a part loaded ends the engine, because nothing may compute with it.
+  void loadWhole(const std::function<void()>& load);
+  // Engine thread: rejects what waits with `error` and frees everything.
+  void abandon(std::exception_ptr error);
+  bool generate();  // engine thread: the idle work
+  void stop();      // JS thread: joins the engine thread
   static void onEnvironmentEnd(void* engine);
   AbortFlag newAbortFlag();
   void setAbortFlags();
@@ -136,8 +140,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
   SequenceId nextSequence_ = 1;
   std::vector<std::weak_ptr<std::atomic<bool>>> abortFlags_;
   std::unique_ptr<CompletionQueue> completions_;
-  std::unique_ptr<EngineCore> core_;      // engine thread
-  std::exception_ptr constructionError_;  // engine thread
+  std::unique_ptr<EngineCore> core_;  // engine thread
+  std::exception_ptr failure_;        // engine thread: why there is no core, where that is not close()
   std::unique_ptr<EngineThread> thread_;
 };
 

@@ -5,6 +5,7 @@
 #include "generation/packed_weights.h"
 #include "training/memory.h"
 #include "training/memory_plan.h"
+#include "training/tensor_files.h"
 #include "training/weight_files.h"
 
 namespace hdpo {
@@ -62,6 +63,17 @@ Napi::Value planObject(Napi::Env env, const PlanResult& result) {
 
 }  // namespace
 
+void Engine::loadWhole(const std::function<void()>& load) {
+  try {
+    load();
+  } catch (const PartlyLoaded& error) {
+    failure_ = std::make_exception_ptr(Error(
+        "ERR_STATE", std::string("the engine holds parts of two files, since this failed: ") + error.what()));
+    abandon(failure_);
+    throw;
+  }
+}
+
 Napi::Value Engine::freezeReference(const Napi::CallbackInfo& info) {
   return runVoid(info.Env(), [](EngineCore& core) {
     if (core.model->adapter()) return;  // the base weights are frozen and stay as they are
@@ -79,8 +91,8 @@ Napi::Value Engine::saveWeights(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Engine::loadWeights(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(), [paths = parsePaths(info[0])](EngineCore& core) {
-    hdpo::loadWeights(*core.model, paths);
+  return runVoid(info.Env(), [this, paths = parsePaths(info[0])](EngineCore& core) {
+    loadWhole([&] { hdpo::loadWeights(*core.model, paths); });
     core.generator->weightsChanged();
   });
 }
@@ -92,8 +104,8 @@ Napi::Value Engine::saveAdapter(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Engine::loadAdapter(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
-    hdpo::loadAdapter(core.model->requireAdapter(), path);
+  return runVoid(info.Env(), [this, path = parseString(info[0], "path")](EngineCore& core) {
+    loadWhole([&] { hdpo::loadAdapter(core.model->requireAdapter(), path); });
     core.generator->adapterChanged();
   });
 }
@@ -151,8 +163,8 @@ Napi::Value Engine::saveOptimizer(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Engine::loadOptimizer(const Napi::CallbackInfo& info) {
-  return runVoid(info.Env(), [path = parseString(info[0], "path")](EngineCore& core) {
-    core.learner->loadOptimizer(path);
+  return runVoid(info.Env(), [this, path = parseString(info[0], "path")](EngineCore& core) {
+    loadWhole([&] { core.learner->loadOptimizer(path); });
   });
 }
 

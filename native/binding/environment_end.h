@@ -1,7 +1,9 @@
-// Threads must be joined before the environment that they serve goes away. Node runs cleanup hooks when a
-// worker thread or the process ends by itself, but none at process.exit(), where libraries free what they
-// hold (oneDNN its generated code) while a thread may still run in it. Whatever is registered here is stopped
-// in both cases.
+// Threads must be joined before what they use goes away. An environment may end in two ways:
+//   - by itself, with its worker thread or with the main program: Node then runs its cleanup hooks;
+//   - by exit(), to which process.exit() and an uncaught exception come in the end: Node runs no hooks then, and
+//     libraries free what they hold (oneDNN its generated code) while a thread may still run in it. What JS
+//     could be told of that, the event 'exit', may never come: a listener may throw, or listeners be removed.
+// Whatever is registered here is stopped in both cases, before any static object is destroyed.
 #pragma once
 
 #include "binding/napi.h"
@@ -10,8 +12,9 @@ namespace hdpo {
 
 using StopFunction = void (*)(void* argument);
 
-// To be called once, when the addon is loaded into an environment.
-void listenForEnvironmentEnd(Napi::Env env);
+// To be called when the addon is loaded into an environment. Node unloads an addon with the last worker thread
+// that loaded it; this one stays, because the threads of OpenMP outlive the worker.
+void stayLoaded();
 
 // stop(argument) runs on the JS thread when the environment ends; the latest registered runs first.
 void stopAtEnvironmentEnd(Napi::Env env, StopFunction stop, void* argument);

@@ -30,12 +30,13 @@ Backend& KernelThread::backend(Device device) {
   return *made;
 }
 
-Napi::Value KernelThread::run(Napi::Env env, Device device, Napi::Object kept, Work work, Convert convert) {
+Napi::Value KernelThread::run(Napi::Env env, Device device, std::unique_ptr<OutputArrays> outputs, Work work,
+                              Convert convert) {
   if (ended_) throw toJsError(env, std::make_exception_ptr(Error("ERR_CLOSED", "the process is ending")));
   if (!thread_) thread_ = std::make_unique<EngineThread>([] { return false; });
   const auto deferred = Napi::Promise::Deferred::New(env);
   const uint64_t number = next_++;
-  kept_[number] = Napi::Persistent(kept);
+  outputs_[number] = std::move(outputs);
   completions_.expect(env);
   thread_->submit([this, deferred, device, number, work = std::move(work), convert = std::move(convert)] {
     std::exception_ptr error;
@@ -45,10 +46,10 @@ Napi::Value KernelThread::run(Napi::Env env, Device device, Napi::Object kept, W
       error = std::current_exception();
     }
     completions_.settle([this, deferred, number, error, convert](Napi::Env scope) {
-      const Napi::ObjectReference held = std::move(kept_.extract(number).mapped());
+      const std::unique_ptr<OutputArrays> held = std::move(outputs_.extract(number).mapped());
       if (error) return deferred.Reject(toJsError(scope, error).Value());
       try {
-        deferred.Resolve(convert(scope, held.Value()));
+        deferred.Resolve(convert(scope, held->take()));
       } catch (const Napi::Error& thrown) {
         deferred.Reject(thrown.Value());
       }

@@ -1,11 +1,13 @@
-// The public kernels, which lib/native/kernels.ts calls. Large float arrays are read in place, and results
-// are written straight into the JS arrays that the promise resolves to. Whatever indexes memory (targets,
-// masks, lengths) is copied and checked first.
+// The public kernels, which lib/native/kernels.ts calls. Inputs are copied at the time of the call: a caller
+// may transfer, resize or write its arrays while the kernel runs (Node-API cannot pin them). Results are
+// written into arrays that no JS code sees before the kernel has ended. What indexes memory (targets, masks,
+// lengths) is checked in the copy.
 #include <memory>
 #include <utility>
 
 #include "binding/arguments.h"
 #include "binding/kernel_thread.h"
+#include "binding/output_arrays.h"
 #include "core/error.h"
 #include "ops/linear_policy_loss.h"
 
@@ -13,66 +15,47 @@ namespace hdpo {
 
 namespace {
 
-// The arrays of a call: those that it reads, which are kept alive, and those that it makes.
-class Arrays {
- public:
-  explicit Arrays(Napi::Env env) : kept_(Napi::Object::New(env)), result_(Napi::Object::New(env)) {
-    kept_.Set("result", result_);
-  }
-  template <class Element>
-  const Element* input(const Napi::Object& call, const char* name, size_t length) {
-    const auto array = requireTypedArray<Element>(call.Get(name), name, length);
-    kept_.Set(name, array);
-    return array.Data();
-  }
-  // An output that begins as zeros.
-  float* output(const char* name, size_t length) {
-    return addOutput(name, Napi::Float32Array::New(kept_.Env(), length));
-  }
-  // An output for kernels that write every element, so that the JS thread need not clear it.
-  float* outputToFill(const char* name, size_t length) {
-    if (length == 0) return output(name, length);
-    const auto memory = Napi::Buffer<float>::New(kept_.Env(), length);
-    return addOutput(name,
-                     Napi::Float32Array::New(kept_.Env(), length, memory.ArrayBuffer(), memory.ByteOffset()));
-  }
-  Napi::Object kept() const { return kept_; }
-
- private:
-  float* addOutput(const char* name, Napi::Float32Array array) {
-    result_.Set(name, array);
-    return array.Data();
-  }
-
-  Napi::Object kept_, result_;
+struct AdvantagesCall {
+  std::vector<int32_t> groupIds, toolCalls;
+  std::vector<float> accuracyRewards, toolCosts;
+  std::vector<uint8_t> correct;
 };
 
-Napi::Object resultOf(Napi::Object kept) { return kept.Get("result").As<Napi::Object>(); }
-
 Napi::Value groupAdvantages(KernelThread& thread, const Napi::CallbackInfo& info) {
-  const Napi::Object call = requireObject(info[0], "input");
-  Arrays arrays(info.Env());
+  const Napi::Object given = requireObject(info[0], "input");
+  const auto call = std::make_shared<AdvantagesCall>();
+  call->groupIds = parseArray<int32_t>(given.Get("groupIds"), "groupIds");
+  const size_t rollouts = call->groupIds.size();
+  if (rollouts > INT32_MAX) throwRange(info.Env(), "groupIds must have at most 2147483647 elements");
+  call->accuracyRewards = parseArray<float>(given.Get("accuracyRewards"), "accuracyRewards", rollouts);
+  call->correct = parseArray<uint8_t>(given.Get("correct"), "correct", rollouts);
   GroupAdvantagesInput input;
-  const size_t rollouts = requireTypedArray<int32_t>(call.Get("groupIds"), "groupIds").ElementLength();
   input.rollouts = static_cast<int64_t>(rollouts);
-  if (input.rollouts > INT32_MAX) throwRange(info.Env(), "groupIds must have at most 2147483647 elements");
-  input.groupIds = arrays.input<int32_t>(call, "groupIds", rollouts);
-  input.accuracyRewards = arrays.input<float>(call, "accuracyRewards", rollouts);
-  input.correct = arrays.input<uint8_t>(call, "correct", rollouts);
-  if (call.Has("toolCosts")) {
-    input.toolCosts = arrays.input<float>(call, "toolCosts", rollouts);
+  input.groupIds = call->groupIds.data();
+  input.accuracyRewards = call->accuracyRewards.data();
+  input.correct = call->correct.data();
+  if (given.Has("toolCosts")) {
+    call->toolCosts = parseArray<float>(given.Get("toolCosts"), "toolCosts", rollouts);
+    input.toolCosts = call->toolCosts.data();
   } else {
-    input.toolCalls = arrays.input<int32_t>(call, "toolCalls", rollouts);
+    call->toolCalls = parseArray<int32_t>(given.Get("toolCalls"), "toolCalls", rollouts);
+    input.toolCalls = call->toolCalls.data();
   }
-  input.epsilon = parseFloat(call, "epsilon", 0, kAnyFloat);
-  input.scaleByStd = parseBoolean(call, "scaleByStd");
-  const GroupAdvantagesOutput output{arrays.outputToFill("efficiencyRewards", rollouts),
-                                     arrays.outputToFill("accuracyAdvantages", rollouts),
-                                     arrays.outputToFill("efficiencyAdvantages", rollouts)};
+  input.epsilon = parseFloat(given, "epsilon", 0, kAnyFloat);
+  input.scaleByStd = parseBoolean(given, "scaleByStd");
+  auto outputs = std::make_unique<OutputArrays>(info.Env());
+  const GroupAdvantagesOutput output{outputs->toFill("efficiencyRewards", rollouts),
+                                     outputs->toFill("accuracyAdvantages", rollouts),
+                                     outputs->toFill("efficiencyAdvantages", rollouts)};
   return thread.run(
-      info.Env(), parseDevice(call.Get("device")), arrays.kept(),
-      [input, output](Backend& backend) { backend.groupAdvantages(input, output); },
-      [](Napi::Env, Napi::Object kept) { return resultOf(kept); });
+      info.Env(), parseDevice(given.Get("device")), std::move(outputs),
+      [call, input, output](Backend& backend) { backend.groupAdvantages(input, output); },
+      [](Napi::Env, Napi::Object result) { return Napi::Value(result); });
+}
+
+// Work may be copied, but its arrays are not.
+std::shared_ptr<const std::vector<float>> shared(std::vector<float> values) {
+  return std::make_shared<const std::vector<float>>(std::move(values));
 }
 
 // The arguments about tokens that both losses take.
@@ -118,22 +101,23 @@ std::shared_ptr<LossCall> parseLossCall(const Napi::Object& given) {
   const std::vector<int32_t> offsets = parseSequenceLengths(given.Get("sequenceLengths"), tokens);
   const size_t sequences = offsets.size() - 1;
   const auto floats = [&given](const char* name, size_t length) {
-    return requireTypedArray<float>(given.Get(name), name, length).Data();
+    return parseArray<float>(given.Get(name), name, length);
   };
   const bool reference = !given.Get("referenceLogprobs").IsUndefined();
   if (!reference && call->options.klCoefficient != 0) {
     throwType(env, "referenceLogprobs must be given when klCoefficient is not 0");
   }
-  call->terms =
-      policyTerms(parseAggregation(options),
-                  {static_cast<int64_t>(sequences), offsets.data(), call->mask.data(),
-                   floats("oldLogprobs", tokens), reference ? floats("referenceLogprobs", tokens) : nullptr,
-                   floats("accuracyAdvantages", sequences), floats("efficiencyAdvantages", sequences)});
+  const std::vector<float> old = floats("oldLogprobs", tokens);
+  const std::vector<float> frozen = reference ? floats("referenceLogprobs", tokens) : std::vector<float>();
+  const std::vector<float> accuracy = floats("accuracyAdvantages", sequences);
+  const std::vector<float> efficiency = floats("efficiencyAdvantages", sequences);
+  call->terms = policyTerms(parseAggregation(options),
+                            {static_cast<int64_t>(sequences), offsets.data(), call->mask.data(), old.data(),
+                             reference ? frozen.data() : nullptr, accuracy.data(), efficiency.data()});
   return call;
 }
 
-Napi::Value lossResult(Napi::Object kept, const PolicyLossSums& sums) {
-  Napi::Object result = resultOf(kept);
+Napi::Value lossResult(Napi::Object result, const PolicyLossSums& sums) {
   const auto share = [&sums](int64_t part) {
     return sums.tokens == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(sums.tokens);
   };
@@ -154,24 +138,24 @@ Napi::Value policyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
   const Napi::Object given = requireObject(info[0], "input");
   const std::shared_ptr<LossCall> call = parseLossCall(given);
   const size_t tokens = call->targets.size(), values = tokens * static_cast<size_t>(call->vocabSize);
-  Arrays arrays(info.Env());
-  const float* logits = arrays.input<float>(given, "logits", values);
-  const PolicyLossOutput output{
-      arrays.outputToFill("logprobs", tokens), arrays.outputToFill("entropy", tokens),
-      arrays.outputToFill("gradLogprobs", tokens), arrays.outputToFill("gradLogits", values)};
+  const auto logits = shared(parseArray<float>(given.Get("logits"), "logits", values));
+  auto outputs = std::make_unique<OutputArrays>(info.Env());
+  const PolicyLossOutput output{outputs->toFill("logprobs", tokens), outputs->toFill("entropy", tokens),
+                                outputs->toFill("gradLogprobs", tokens),
+                                outputs->toFill("gradLogits", values)};
   return thread.run(
-      info.Env(), parseDevice(given.Get("device")), arrays.kept(),
+      info.Env(), parseDevice(given.Get("device")), std::move(outputs),
       [call, logits, output](Backend& backend) {
         const PolicyLossInput input{static_cast<int64_t>(call->targets.size()),
                                     call->vocabSize,
-                                    logits,
+                                    logits->data(),
                                     call->targets.data(),
                                     call->mask.data(),
                                     call->terms.data(),
                                     call->options};
         call->sums = backend.policyLoss(input, output);
       },
-      [call](Napi::Env, Napi::Object kept) { return lossResult(kept, call->sums); });
+      [call](Napi::Env, Napi::Object result) { return lossResult(result, call->sums); });
 }
 
 Napi::Value linearPolicyLoss(KernelThread& thread, const Napi::CallbackInfo& info) {
@@ -180,26 +164,28 @@ Napi::Value linearPolicyLoss(KernelThread& thread, const Napi::CallbackInfo& inf
   const int64_t width = parseInteger(given, "hiddenSize", 1, INT32_MAX);
   const size_t tokens = call->targets.size(), hiddenValues = tokens * static_cast<size_t>(width);
   const size_t weightValues = static_cast<size_t>(call->vocabSize) * static_cast<size_t>(width);
-  Arrays arrays(info.Env());
-  LinearPolicyLossInput input;
-  input.tokens = static_cast<int64_t>(tokens);
-  input.hiddenSize = width;
-  input.vocabSize = call->vocabSize;
-  input.hidden = arrays.input<float>(given, "hidden", hiddenValues);
-  input.weight = arrays.input<float>(given, "weight", weightValues);
-  input.targets = call->targets.data();
-  input.mask = call->mask.data();
-  input.terms = call->terms.data();
-  input.options = call->options;
-  const LinearPolicyLossOutput output{arrays.output("logprobs", tokens), arrays.output("entropy", tokens),
-                                      arrays.output("gradHidden", hiddenValues),
-                                      arrays.output("gradWeight", weightValues)};
+  const auto hidden = shared(parseArray<float>(given.Get("hidden"), "hidden", hiddenValues));
+  const auto weight = shared(parseArray<float>(given.Get("weight"), "weight", weightValues));
+  auto outputs = std::make_unique<OutputArrays>(info.Env());
+  const LinearPolicyLossOutput output{outputs->zeros("logprobs", tokens), outputs->zeros("entropy", tokens),
+                                      outputs->zeros("gradHidden", hiddenValues),
+                                      outputs->zeros("gradWeight", weightValues)};
   return thread.run(
-      info.Env(), parseDevice(given.Get("device")), arrays.kept(),
-      [call, input, output](Backend& backend) {
+      info.Env(), parseDevice(given.Get("device")), std::move(outputs),
+      [call, hidden, weight, width, output](Backend& backend) {
+        LinearPolicyLossInput input;
+        input.tokens = static_cast<int64_t>(call->targets.size());
+        input.hiddenSize = width;
+        input.vocabSize = call->vocabSize;
+        input.hidden = hidden->data();
+        input.weight = weight->data();
+        input.targets = call->targets.data();
+        input.mask = call->mask.data();
+        input.terms = call->terms.data();
+        input.options = call->options;
         call->sums = hdpo::linearPolicyLoss(backend, input, output);
       },
-      [call](Napi::Env, Napi::Object kept) { return lossResult(kept, call->sums); });
+      [call](Napi::Env, Napi::Object result) { return lossResult(result, call->sums); });
 }
 
 }  // namespace

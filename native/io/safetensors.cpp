@@ -1,7 +1,6 @@
 #include "io/safetensors.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,18 +21,21 @@ static_assert(std::endian::native == std::endian::little,
 namespace {
 
 constexpr uint64_t kHeaderLengthBytes = 8;
-constexpr uint64_t kLargestHeader = 100'000'000;   // as in the reference implementation
-constexpr size_t kLargestWrite = size_t{1} << 30;  // Linux writes at most 2 GiB per call
+constexpr uint64_t kLargestHeader = 100'000'000;  // as in the reference implementation
+constexpr size_t kLargestCall = size_t{1} << 30;  // Linux reads and writes at most 2 GiB per call
 
 [[noreturn]] void throwSystemError(const std::string& action, const std::string& path) {
   const int reason = errno;
   throw Error("ERR_IO", action + " " + path + ": " + std::strerror(reason));
 }
 
+}  // namespace
+
 class FileDescriptor {
  public:
   FileDescriptor(const std::string& path, int flags)
-      : number_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
+      : number_(path.find('\0') == std::string::npos ? ::open(path.c_str(), flags | O_CLOEXEC, 0644) : -1) {
+    require(path.find('\0') == std::string::npos, "ERR_ARGUMENT", "a path must not hold a NUL character");
     if (number_ < 0) throwSystemError("could not open", path);
   }
   ~FileDescriptor() {
@@ -53,10 +55,12 @@ class FileDescriptor {
   int number_;
 };
 
+namespace {
+
 void writeAll(int descriptor, const void* data, size_t bytes, const std::string& path) {
   const char* position = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t written = ::write(descriptor, position, std::min(bytes, kLargestWrite));
+    const ssize_t written = ::write(descriptor, position, std::min(bytes, kLargestCall));
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throwSystemError("could not write", path);
     position += written;
@@ -90,51 +94,59 @@ std::string describe(const std::vector<SafetensorsWrite>& tensors,
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path) {
-  map();
-  try {
-    readEntries();
-  } catch (...) {  // the destructor of a half-built object does not run
-    unmap();
-    throw;
+SafetensorsFile::SafetensorsFile(const std::string& path)
+    : path_(path), file_(std::make_unique<FileDescriptor>(path, O_RDONLY | O_NONBLOCK)) {
+  struct stat status {};
+  if (::fstat(file_->number(), &status) != 0) throwSystemError("could not examine", path_);
+  if (!S_ISREG(status.st_mode)) refuse("not a regular file");  // a FIFO has not been waited for
+  length_ = static_cast<uint64_t>(status.st_size);
+  if (length_ < kHeaderLengthBytes)
+    refuse("too short to be a safetensors file (" + std::to_string(length_) + " bytes)");
+  readEntries();
+}
+
+SafetensorsFile::~SafetensorsFile() = default;
+
+void SafetensorsFile::readAll(uint64_t offset, size_t bytes, void* to) const {
+  char* position = static_cast<char*>(to);
+  while (bytes > 0) {
+    const ssize_t count =
+        ::pread(file_->number(), position, std::min(bytes, kLargestCall), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throwSystemError("could not read", path_);
+    if (count == 0) {
+      refuse("it ends at byte " + std::to_string(offset) + ", but had " + std::to_string(length_) +
+             " bytes when it was opened: something has shortened it meanwhile");
+    }
+    position += count;
+    offset += static_cast<uint64_t>(count);
+    bytes -= static_cast<size_t>(count);
   }
 }
 
-SafetensorsFile::~SafetensorsFile() { unmap(); }
-
-void SafetensorsFile::map() {
-  const FileDescriptor file(path_, O_RDONLY | O_NONBLOCK);  // a FIFO is refused below, not waited for
-  struct stat status {};
-  if (::fstat(file.number(), &status) != 0) throwSystemError("could not examine", path_);
-  if (!S_ISREG(status.st_mode)) refuse("not a regular file");
-  length_ = static_cast<size_t>(status.st_size);
-  if (length_ < kHeaderLengthBytes)
-    refuse("too short to be a safetensors file (" + std::to_string(length_) + " bytes)");
-  void* mapping = ::mmap(nullptr, length_, PROT_READ, MAP_PRIVATE, file.number(), 0);
-  if (mapping == MAP_FAILED) throwSystemError("could not map", path_);
-  mapping_ = mapping;
+void SafetensorsFile::read(const SafetensorsEntry& entry, size_t begin, size_t bytes, void* to) const {
+  require(begin <= entry.bytes && bytes <= entry.bytes - begin, "ERR_INTERNAL",
+          path_ + ": a read beyond the end of a tensor");
+  readAll(entry.offset + begin, bytes, to);
 }
 
-void SafetensorsFile::unmap() noexcept {
-  if (mapping_) ::munmap(mapping_, length_);
-  mapping_ = nullptr;
-}
-
-std::string_view SafetensorsFile::headerText() const {
+std::string SafetensorsFile::headerText() const {
   uint64_t bytes = 0;
-  std::memcpy(&bytes, mapping_, kHeaderLengthBytes);
+  readAll(0, kHeaderLengthBytes, &bytes);
   if (bytes > kLargestHeader)
     refuse("its header claims " + std::to_string(bytes) + " bytes; at most 100 MB are allowed");
   if (bytes > length_ - kHeaderLengthBytes) {
     refuse("its header claims " + std::to_string(bytes) + " bytes, but the file has " +
            std::to_string(length_));
   }
-  return {static_cast<const char*>(mapping_) + kHeaderLengthBytes, static_cast<size_t>(bytes)};
+  std::string text(static_cast<size_t>(bytes), '\0');
+  readAll(kHeaderLengthBytes, text.size(), text.data());
+  return text;
 }
 
 // Tensors must tile the data exactly: overlaps, holes and bytes beyond the last tensor are all refused.
 void SafetensorsFile::readEntries() {
-  const std::string_view text = headerText();
+  const std::string text = headerText();
   SafetensorsHeader header;
   try {
     header = parseSafetensorsHeader(text);
@@ -142,7 +154,6 @@ void SafetensorsFile::readEntries() {
     refuse(error.what());
   }
   const uint64_t dataBytes = length_ - kHeaderLengthBytes - text.size();
-  const uint8_t* data = static_cast<const uint8_t*>(mapping_) + kHeaderLengthBytes + text.size();
   std::sort(header.tensors.begin(), header.tensors.end(), [](const auto& a, const auto& b) {
     return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
   });
@@ -158,7 +169,7 @@ void SafetensorsFile::readEntries() {
              " was expected: tensors overlap or leave a hole");
     }
     position = tensor.end;
-    entries_[tensor.name] = {tensor.dtype, tensor.shape, data + tensor.begin,
+    entries_[tensor.name] = {tensor.dtype, tensor.shape, kHeaderLengthBytes + text.size() + tensor.begin,
                              static_cast<size_t>(tensor.end - tensor.begin)};
   }
   if (position != dataBytes) refuse(std::to_string(dataBytes - position) + " bytes follow the last tensor");
@@ -167,14 +178,6 @@ void SafetensorsFile::readEntries() {
 
 void SafetensorsFile::refuse(const std::string& reason) const {
   throw Error("ERR_CHECKPOINT", path_ + ": " + reason);
-}
-
-void SafetensorsFile::release(const SafetensorsEntry& entry) const noexcept {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<uintptr_t>(entry.data) + page - 1) / page * page;
-  const auto end = reinterpret_cast<uintptr_t>(entry.data + entry.bytes) / page * page;
-  // This is advice only: where it fails, the pages stay until the system wants them.
-  if (begin < end) static_cast<void>(::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED));
 }
 
 struct SafetensorsWriter::File {

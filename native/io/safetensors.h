@@ -1,5 +1,5 @@
-// The safetensors format (8-byte little-endian header length, JSON header, raw data): a reader over mmap, and
-// a writer to a file descriptor.
+// The safetensors format (8-byte little-endian header length, JSON header, raw data): a reader and a writer over
+// file descriptors.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,18 @@
 
 namespace hdpo {
 
+class FileDescriptor;
+
 struct SafetensorsEntry {
   std::string dtype;  // "F32", "BF16", "I64", ...
   std::vector<int64_t> shape;
-  const uint8_t* data = nullptr;  // any alignment: other writers need not pad their header
+  uint64_t offset = 0;  // in the file
   size_t bytes = 0;
 };
 
-// Maps the file for its lifetime. Every offset, size and dtype is checked against the file. Throws
-// ERR_CHECKPOINT, naming file and tensor, or ERR_IO, with the system's reason, where the file cannot be
-// opened or mapped. A file that another process shortens while it is mapped raises SIGBUS, as with every
-// mapping: checkpoints are therefore renamed into place and never rewritten.
+// Reads the header at once and data when it is asked for. Every offset, size and dtype is checked against the
+// file. Throws ERR_CHECKPOINT, naming file and tensor, or ERR_IO, with the system's reason, where the file cannot
+// be opened or read. The file is not mapped: whoever shortens a mapped file ends all that read it by SIGBUS.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path);
@@ -31,19 +32,19 @@ class SafetensorsFile {
   const std::map<std::string, SafetensorsEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::string& path() const { return path_; }
-  // Lets the system drop the entry's pages from memory; they are read again when they are touched.
-  void release(const SafetensorsEntry& entry) const noexcept;
+  // Reads `bytes` of the entry's data from byte `begin` on. Throws ERR_CHECKPOINT where the file has become
+  // shorter since it was opened.
+  void read(const SafetensorsEntry& entry, size_t begin, size_t bytes, void* to) const;
 
  private:
-  void map();
-  void unmap() noexcept;
-  std::string_view headerText() const;
+  std::string headerText() const;
   void readEntries();
+  void readAll(uint64_t offset, size_t bytes, void* to) const;
   [[noreturn]] void refuse(const std::string& reason) const;
 
   std::string path_;
-  void* mapping_ = nullptr;
-  size_t length_ = 0;
+  std::unique_ptr<FileDescriptor> file_;
+  uint64_t length_ = 0;
   std::map<std::string, SafetensorsEntry> entries_;
   std::map<std::string, std::string> metadata_;
 };

@@ -70,8 +70,14 @@ int64_t loadOptimizer(ParameterSet& momentum, ParameterSet& variance, const std:
     if (!file.entries().contains(name)) refuseFile(path, std::string("missing tensor '") + name + "'");
     checkTensor(file.entries().at(name), name, {momentum.count()}, true, path);
   }
-  readTensor(momentum.backend(), momentum.flat(), file.entries().at("momentum"));
-  readTensor(variance.backend(), variance.flat(), file.entries().at("variance"));
+  const std::string names[] = {"momentum", "variance"};
+  for (const std::string& name : names) requireFinite({file, name, file.entries().at(name)}, DType::Float32);
+  try {
+    readTensor(momentum.backend(), momentum.flat(), {file, names[0], file.entries().at(names[0])});
+    readTensor(variance.backend(), variance.flat(), {file, names[1], file.entries().at(names[1])});
+  } catch (const Error& error) {
+    throw PartlyLoaded(error.code(), error.what());
+  }
   return step;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "io/safetensors.h"
 #include "ops/backend.h"
 
@@ -19,7 +20,24 @@ std::string listNames(const std::vector<std::string>& names);
 void checkTensor(const SafetensorsEntry& found, const std::string& name, const std::vector<int64_t>& shape,
                  bool float32Only, const std::string& path);
 
-void readTensor(Backend& backend, const Tensor& destination, const SafetensorsEntry& source);
+// A tensor in a file.
+struct StoredTensor {
+  const SafetensorsFile& file;
+  const std::string& name;
+  const SafetensorsEntry& entry;
+};
+
+// Reads all values and throws ERR_CHECKPOINT, naming the tensor and the place, where one is NaN or infinite, or
+// would become infinite as `dtype`.
+void requireFinite(const StoredTensor& source, DType dtype);
+void readTensor(Backend& backend, const Tensor& destination, const StoredTensor& source);
+
+// What a load throws that failed after it had begun to change what it loads into: half of one file and half of
+// another, with which nothing may be computed.
+struct PartlyLoaded : Error {
+  using Error::Error;
+};
+
 // Appends the tensor as `dtype`, "F32" or "BF16".
 void appendTensor(SafetensorsWriter& writer, Backend& backend, const Tensor& tensor, DType dtype);
 

@@ -1,5 +1,6 @@
 #include "training/weight_files.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -44,12 +45,21 @@ class Shards {
   std::string where_;
 };
 
-bool sameContent(const SafetensorsEntry& a, const SafetensorsEntry& b) {
-  return a.dtype == b.dtype && a.shape == b.shape && std::memcmp(a.data, b.data, a.bytes) == 0;
+bool sameContent(const Shards::Found& a, const Shards::Found& b) {
+  if (a.entry->dtype != b.entry->dtype || a.entry->shape != b.entry->shape) return false;
+  constexpr size_t kPiece = size_t{1} << 20;
+  std::vector<char> ofA(std::min(kPiece, a.entry->bytes)), ofB(ofA.size());
+  for (size_t begin = 0; begin < a.entry->bytes; begin += kPiece) {
+    const size_t bytes = std::min(kPiece, a.entry->bytes - begin);
+    a.file->read(*a.entry, begin, bytes, ofA.data());
+    b.file->read(*b.entry, begin, bytes, ofB.data());
+    if (std::memcmp(ofA.data(), ofB.data(), bytes) != 0) return false;
+  }
+  return true;
 }
 
-// `tied`: lm_head.weight may stand beside the embedding that it repeats.
-void check(const Shards& shards, const std::vector<ParameterEntry>& entries, bool tied) {
+// `tied`: lm_head.weight may stand beside the embedding that it repeats. `matrices`: what they are computed with.
+void check(const Shards& shards, const std::vector<ParameterEntry>& entries, DType matrices, bool tied) {
   std::vector<std::string> missing, extra;
   std::set<std::string> expected;
   for (const ParameterEntry& entry : entries) {
@@ -59,7 +69,7 @@ void check(const Shards& shards, const std::vector<ParameterEntry>& entries, boo
   if (!missing.empty()) refuseFile(shards.where(), "missing tensors: " + listNames(missing));
   for (const auto& [name, found] : shards.tensors()) {
     const bool tiedHead = tied && name == "lm_head.weight";
-    if (tiedHead && !sameContent(*found.entry, *shards.tensors().at("model.embed_tokens.weight").entry)) {
+    if (tiedHead && !sameContent(found, shards.tensors().at("model.embed_tokens.weight"))) {
       refuseFile(found.file->path(),
                  "lm_head.weight differs from model.embed_tokens.weight, but the model ties its embeddings");
     }
@@ -72,13 +82,20 @@ void check(const Shards& shards, const std::vector<ParameterEntry>& entries, boo
     const Shards::Found& found = shards.tensors().at(entry.name);
     checkTensor(*found.entry, entry.name, entry.shape, false, found.file->path());
   }
+  for (const ParameterEntry& entry : entries) {
+    const Shards::Found& found = shards.tensors().at(entry.name);
+    requireFinite({*found.file, entry.name, *found.entry}, entry.decays ? matrices : DType::Float32);
+  }
 }
 
 void read(ParameterSet& destination, const Shards& shards) {
-  for (const ParameterEntry& entry : destination.entries()) {
-    const Shards::Found& found = shards.tensors().at(entry.name);
-    readTensor(destination.backend(), destination.view(entry), *found.entry);
-    found.file->release(*found.entry);
+  try {
+    for (const ParameterEntry& entry : destination.entries()) {
+      const Shards::Found& found = shards.tensors().at(entry.name);
+      readTensor(destination.backend(), destination.view(entry), {*found.file, entry.name, *found.entry});
+    }
+  } catch (const Error& error) {
+    throw PartlyLoaded(error.code(), error.what());
   }
 }
 
@@ -141,7 +158,7 @@ std::string indexText(const std::vector<Shard>& shards, const std::string& stem,
 void loadWeights(ModelWeights& model, const std::vector<std::string>& paths) {
   const Shards shards(paths);
   require(!model.merged(), "ERR_STATE", "unmerge the adapter before other weights are loaded");
-  check(shards, model.weights().entries(), model.config().tieEmbeddings);
+  check(shards, model.weights().entries(), model.weights().precision(), model.config().tieEmbeddings);
   read(model.precise(), shards);
   model.preciseChanged();
 }
@@ -178,7 +195,7 @@ void saveAdapter(const Adapter& adapter, const std::string& path) {
 
 void loadAdapter(Adapter& adapter, const std::string& path) {
   const Shards shards({path});
-  check(shards, adapter.entries(), false);
+  check(shards, adapter.entries(), adapter.precision(), false);
   read(adapter, shards);
 }
 

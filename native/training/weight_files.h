@@ -1,5 +1,6 @@
-// Weights and adapters in safetensors files, whole or in shards. Loading checks all files first, and changes
-// nothing when it refuses (ERR_CHECKPOINT, naming the file and the tensor). Loading and saving both go tensor
+// Weights and adapters in safetensors files, whole or in shards. Loading checks all files first, down to every
+// value, which must be finite, and changes nothing when it refuses (ERR_CHECKPOINT, naming the file and the
+// tensor). Only a file that cannot be read a second time leaves a part loaded, and throws PartlyLoaded. Loading and saving both go tensor
 // by tensor: on top of the weights in memory they need at most one tensor.
 #pragma once
 

@@ -1,61 +1,7 @@
 // How engines and kernels end: with their process, with a worker thread, by the garbage collector, in the middle of work. Each
 // case runs in a process of its own, because a failure here is a crash.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { resolveEngine } from '../../lib/native/engine-options.js'
-import { resolveOptimizer } from '../../lib/native/optimizer-options.js'
-import { resolveSampling } from '../../lib/native/sampling-options.js'
-
-const addon = join(import.meta.dirname, '..', '..', 'build', 'Release', 'hdpo.node')
-const sizes = {
-  layers: 1,
-  heads: 2,
-  kvHeads: 1,
-  headDim: 16,
-  hiddenSize: 32,
-  intermediateSize: 64,
-  vocabSize: 64,
-}
-const rest = { ropeTheta: 1e4, rmsNormEpsilon: 1e-6, tieEmbeddings: true, qkvBias: false, qkNorm: true }
-const options = {
-  engine: resolveEngine({ config: { ...sizes, ...rest, maxPositions: 2 ** 17 }, threads: 1 }),
-  optimizer: resolveOptimizer({ learningRate: 1e-3 }),
-  sampling: resolveSampling({}),
-}
-
-const prelude = `
-const { Engine, kernels } = require(${JSON.stringify(addon)})
-const options = ${JSON.stringify(options)}
-const create = () => new Engine(options.engine)
-const step = (engine, length) => engine.supervisedStep(
-  { tokens: new Int32Array(length), offsets: Int32Array.of(0, length), mask: new Uint8Array(length).fill(1, 1) },
-  options.optimizer,
-)
-const sample = (engine, maxTokens = 4000) => engine.sample(
-  engine.createSequence(Int32Array.of(1, 2)), { ...options.sampling, maxTokens },
-)
-const advantages = (rollouts) => kernels.groupAdvantages({
-  device: 'cpu',
-  groupIds: new Int32Array(rollouts), accuracyRewards: new Float32Array(rollouts), correct: new Uint8Array(rollouts),
-  toolCalls: new Int32Array(rollouts), epsilon: 1e-6, scaleByStd: true,
-})
-`
-
-/** Runs `body`, that of an async function, in a process of its own until it ends; resolves with what it printed. */
-async function run(body: string): Promise<string> {
-  const child = spawn(process.execPath, ['--expose-gc', '--eval', `${prelude}\n;(async () => {${body}})()`])
-  let printed = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk) => {
-      printed += chunk
-    })
-  }
-  const [code, signal] = await once(child, 'close')
-  if (code !== 0) throw new Error(`ended with ${signal ?? code}:\n${printed}`)
-  return printed.trim()
-}
+import { end, prelude, run, worker } from './own-process.js'
 
 describe('an engine', () => {
   it.concurrent('closes', async () => {
@@ -113,6 +59,54 @@ describe('an engine', () => {
   })
 })
 
+describe('a process that ends in the middle of work without its exit listeners', () => {
+  const unlistened = `process.removeAllListeners('exit');`
+  const ends: [name: string, end: string, codes: number[]][] = [
+    ['process.exit', 'process.exit(3)', [3]],
+    ['process.exit, all listeners removed', `${unlistened} process.exit(3)`, [3]],
+    [
+      'a listener that throws',
+      `process.prependListener('exit', () => { throw new Error('in a listener') }); process.exit(3)`,
+      [0, 1, 3, 7], // by the version of Node
+    ],
+    ['a listener that exits', `process.prependListener('exit', () => process.exit(4)); process.exit(3)`, [4]],
+    ['process.reallyExit', 'process.reallyExit(5)', [5]],
+    ['an uncaught exception', `${unlistened} throw new Error('uncaught')`, [1]],
+    ['an unhandled rejection', `${unlistened} Promise.reject(new Error('unhandled'))`, [1]],
+  ]
+  const kinds = ['training', 'sampling', 'kernels']
+
+  it.each(ends)('by %s ends as it says', async (_, ending, codes) => {
+    for (const [delay, kind] of [...kinds, ...kinds].entries()) {
+      const program = `${prelude}; busy('${kind}').then(() => setTimeout(() => { ${ending} }, ${delay}))`
+      const { code, signal, printed } = await end(program)
+      expect(signal, printed).toBeNull()
+      expect(codes).toContain(code)
+    }
+  })
+
+  it.each([
+    ['terminated', '', 'await worker.terminate()'],
+    ['ended by process.exit', `${unlistened} setTimeout(() => process.exit(), 3)`, `await ended`],
+    ['taken along by the process', '', `process.reallyExit()`],
+  ])('goes on after a worker, the only one with the addon, that is %s', async (_, inside, outside) => {
+    for (const kind of kinds) {
+      const busy = worker(`
+        await busy('${kind}'); require('node:worker_threads').parentPort.postMessage('started'); ${inside}`)
+      const program = `(async () => {
+        for (let i = 0; i < 3; i++) {
+          const worker = ${busy}
+          const ended = new Promise((resolve) => worker.once('exit', resolve))
+          await new Promise((resolve) => worker.once('message', resolve))
+          ${outside}
+        }
+      })()`
+      const { code, signal, printed } = await end(program)
+      expect({ code, signal }, printed).toEqual({ code: 0, signal: null })
+    }
+  })
+})
+
 describe('kernels', () => {
   it.concurrent('end with the process in the middle of a call', async () => {
     const body = `
@@ -123,9 +117,6 @@ describe('kernels', () => {
 })
 
 describe('worker threads', () => {
-  const worker = (body: string) =>
-    `new (require('node:worker_threads').Worker)(${JSON.stringify(`${prelude}\n;(async () => {${body}})()`)}, { eval: true })`
-
   it.concurrent('have engines and kernels of their own', async () => {
     const inside = `
       const engine = create(); await engine.ready(); await step(engine, 64)

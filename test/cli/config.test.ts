@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { checkConfig, loadConfig } from '../../lib/cli/config/config.js'
 import { trainSchema } from '../../lib/cli/config/config-schema.js'
 
@@ -150,7 +151,39 @@ describe('loadConfig', () => {
     await expect(load('run.toml', '')).rejects.toThrow(/ends in one of \.yaml/)
     await expect(load('run.mjs', 'export const steps = 1')).rejects.toThrow(/has no default export/)
     await expect(loadConfig(join(folder, 'absent.yaml'), trainSchema)).rejects.toThrow(
-      'absent.yaml: cannot be read: there is no such file or folder (ENOENT)',
+      'absent.yaml: there is no such file or folder (ENOENT)',
     )
+  })
+
+  it.each([
+    ['environmentSettings: &a { deep: [1, *a] }', 'environmentSettings.deep[1]: must not hold itself'],
+    ['&a [*a]', '[0]: must not hold itself'],
+    ['&a\nseed: *a', 'seed: must not hold itself'],
+    [
+      'seed: 7301456228930019841',
+      'seed: 7301456228930019841 is beyond the integers that a number holds exactly',
+    ],
+    [
+      'environmentSettings: { ids: [1, -9007199254740993] }',
+      'environmentSettings.ids[1]: -9007199254740993 is beyond',
+    ],
+    ['tools: *none', 'is not YAML: Unresolved alias'],
+    [`tools: ${'['.repeat(20_000)}${']'.repeat(20_000)}`, 'is not YAML'],
+    ['null', 'must hold a mapping of keys to values, got null'],
+    ['"text"', "must hold a mapping of keys to values, got 'text'"],
+    ['- 1', 'must hold a mapping of keys to values, got [ 1 ]'],
+  ])('names the key of what no config can hold: %.40s', async (text, message) => {
+    const path = join(folder, 'odd.yaml')
+    await expect(load('odd.yaml', text)).rejects.toMatchObject({ code: 'ERR_CONFIG' })
+    await expect(load('odd.yaml', text)).rejects.toThrow(`${path}: ${message}`)
+  })
+
+  it('takes an anchor that is used twice', async () => {
+    const schema = z.object({ a: z.object({ b: z.number() }), c: z.object({ b: z.number() }) })
+    await expect(load('twice.yaml', 'a: &x { b: 1 }\nc: *x')).rejects.toThrow('a: must be left out')
+    expect((await loadConfig(join(folder, 'twice.yaml'), schema)).config).toEqual({
+      a: { b: 1 },
+      c: { b: 1 },
+    })
   })
 })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createProgram } from '../../lib/cli/program.js'
+import { complete, MisbehavingEndpoint, send } from '../rewards/misbehaving-endpoint.js'
 import { call, serve } from '../server/conversations.js'
 import type { Script } from '../server/served-policy.js'
 
@@ -115,6 +116,31 @@ describe('hdpo eval', () => {
     ],
   ])('says what is wrong with %j', async (args, message) => {
     await expect(evaluate(...args)).rejects.toThrow(message)
+  })
+
+  it('keeps what it measured before the credit ran out', async () => {
+    const endpoint = await MisbehavingEndpoint.start((response, _, index) =>
+      index < 2 ? complete(response, '4') : send(response, 402, 'Insufficient Balance'),
+    )
+    try {
+      const files = { output: join(folder, 'output.json'), rollouts: join(folder, 'rollouts.jsonl') }
+      const target = ['--endpoint', endpoint.baseURL, '--model', 'm', '--concurrency', '1']
+      await expect(
+        evaluate(...target, '--output', files.output, '--rollouts', files.rollouts),
+      ).rejects.toMatchObject({ code: 'ERR_ENDPOINT' })
+      expect(endpoint.requests).toHaveLength(3)
+      expect(JSON.parse(readFileSync(files.output, 'utf8'))).toMatchObject({
+        ended: 'the endpoint refuses every request: HTTP 402: Insufficient Balance',
+        questions: 2,
+        rollouts: 2,
+        measures: { accuracy: { value: 0.5 } },
+      })
+      const lines = readFileSync(files.rollouts, 'utf8').trim().split('\n')
+      expect(lines.map((line) => JSON.parse(line).taskId)).toEqual(['known', 'needed'])
+      expect(printed).toMatch(/questions +2/)
+    } finally {
+      await endpoint.stop()
+    }
   })
 
   it('fails where nothing could be graded', async () => {

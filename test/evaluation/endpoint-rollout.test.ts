@@ -160,6 +160,42 @@ describe('an endpoint that misbehaves', () => {
     expect(broken.requests).toHaveLength(1)
   })
 
+  it.each([
+    ['no credit', 402, '{"error":{"message":"Insufficient Balance","code":"invalid_request_error"}}'],
+    ['a quota that is used up', 429, '{"error":{"code":"insufficient_quota","message":"You exceeded"}}'],
+    ['a limit of what may be spent', 400, '{"error":{"code":"billing_hard_limit_reached"}}'],
+    ['an error in a good response', 200, '{"error":{"code":402,"message":"Insufficient credits"}}'],
+  ])('gives up at once with %s', async (_, status, body) => {
+    broken.behave((response) => send(response, status, body))
+    await expect(play(endpoint())).rejects.toMatchObject({
+      code: 'ERR_ENDPOINT',
+      message: `the endpoint refuses every request: HTTP ${status === 200 ? 402 : status}: ${body}`,
+    })
+    expect(broken.requests).toHaveLength(1)
+  })
+
+  it('gives up where the quota runs out between attempts', async () => {
+    broken.behave((response, _, index) =>
+      index === 0 ? send(response, 503, 'busy') : send(response, 402, 'no credit'),
+    )
+    await expect(play(endpoint())).rejects.toMatchObject({
+      code: 'ERR_ENDPOINT',
+      message: 'the endpoint refuses every request: HTTP 402: no credit (after 2 attempts)',
+    })
+  })
+
+  it('goes on where one text alone is refused, and where too much is asked at once', async () => {
+    const flagged = '{"error":{"code":403,"message":"flagged","metadata":{"reasons":["violence"]}}}'
+    broken.behave((response) => send(response, 403, flagged))
+    expect((await play(endpoint())).failure).toBe(`HTTP 403: ${flagged}`)
+    expect(broken.requests).toHaveLength(1)
+    const slower = '{"error":{"code":"rate_limit_exceeded"}}'
+    broken.behave((response, _, index) =>
+      index === 0 ? send(response, 429, slower) : send(response, 200, completion({ content: 'Paris' })),
+    )
+    expect(await play(endpoint())).toMatchObject({ finalAnswer: 'Paris' })
+  })
+
   refuses(
     (change) => new ChatEndpoint({ baseURL: 'http://host/v1', model: 'm', ...(change as object) }),
     [

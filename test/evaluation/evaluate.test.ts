@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import { HdpoError } from '../../lib/core/errors.js'
 import type { ProgressReport } from '../../lib/core/progress.js'
-import { type EvaluateOptions, evaluate, measureKnown } from '../../lib/evaluation/evaluate.js'
+import {
+  EndedEvaluation,
+  type EvaluateOptions,
+  evaluate,
+  measureKnown,
+} from '../../lib/evaluation/evaluate.js'
+import { runGroup } from '../../lib/rollout/group.js'
 import { refuses } from '../core/wrong-options.js'
 import { lookup, rightIf42, tasks } from '../trainer/scripted-environment.js'
 import { ScriptedPolicy } from '../trainer/scripted-policy.js'
@@ -35,6 +42,32 @@ describe('measureKnown', () => {
 })
 
 describe('evaluate', () => {
+  it('asks no further question where every request is refused, and keeps what was measured', async () => {
+    const { policy, ...rest } = asking(knowledgeablePolicy())
+    let asked = 0
+    const ended = await evaluate({
+      ...rest,
+      play: async (task, options) => {
+        if (++asked > 3) throw new HdpoError('ERR_ENDPOINT', 'the endpoint refuses every request: HTTP 402')
+        return runGroup(policy, task, [lookup], options)
+      },
+      concurrency: 1,
+    }).catch((error: unknown) => error)
+    expect(asked).toBe(4)
+    expect(ended).toBeInstanceOf(EndedEvaluation)
+    const { code, message, measured } = ended as EndedEvaluation
+    expect({ code, message }).toEqual({
+      code: 'ERR_ENDPOINT',
+      message: 'the endpoint refuses every request: HTTP 402',
+    })
+    expect(measured.groups.map((group) => group.map(({ taskId }) => taskId))).toEqual([
+      ['task-0'],
+      ['task-1'],
+      ['task-2'],
+    ])
+    expect(measured.summary).toMatchObject({ questions: 3, rollouts: 3, accuracy: 1 })
+  })
+
   it('reports accuracy, calls and the call rates', async () => {
     const knowledge = {
       known: new Set(['task-0', 'task-1', 'task-2']),

@@ -1,11 +1,15 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <filesystem>
 
+#include "device_memory_backend.h"
 #include "io/safetensors.h"
 #include "temporary_folder.h"
 #include "training/optimizer_file.h"
+#include "training/tensor_files.h"
 #include "training_batches.h"
 
 using namespace hdpo;
@@ -52,7 +56,8 @@ struct EditableFile {
     metadata = file.metadata();
     storage.reserve(file.entries().size() + 1);  // tensors point into the strings
     for (const auto& [name, entry] : file.entries()) {
-      storage.emplace_back(reinterpret_cast<const char*>(entry.data), entry.bytes);
+      storage.emplace_back(entry.bytes, '\0');
+      file.read(entry, 0, entry.bytes, storage.back().data());
       tensors.push_back({name, entry.dtype, entry.shape, storage.back().data(), entry.bytes});
     }
   }
@@ -106,6 +111,82 @@ TEST_CASE("checkpoint: wrong weight files are refused by tensor and change nothi
   CHECK(values(learner->parameters().flat()) == weights);
   learner->loadWeights(path);
   CHECK(values(learner->parameters().flat()) == values(saved->parameters().flat()));
+}
+
+TEST_CASE("checkpoint: values that are not finite are refused by tensor and place, and change nothing") {
+  ReferenceBackend backend;
+  const TemporaryFolder folder;
+  const std::string path = folder.file("weights"), damagedPath = folder.file("damaged");
+  const auto learner = learnerFor(backend, smallConfig(), 44);
+  learner->saveWeights(path);
+  const std::vector<float> weights = values(learner->parameters().flat());
+  const std::string name = "model.layers.1.mlp.up_proj.weight";
+  const auto refused = [&](const std::string& dtype, size_t place, const std::string& bits) {
+    EditableFile file(path);
+    SafetensorsWrite& tensor = file.find(name);
+    tensor.dtype = dtype;
+    std::string data(static_cast<size_t>(12 * 8) * bits.size(), '\0');
+    data.replace(place * bits.size(), bits.size(), bits);
+    tensor.bytes = data.size();
+    tensor.data = data.data();
+    writeSafetensors(damagedPath, file.tensors, file.metadata);
+    const std::string message = refusal([&] { learner->loadWeights(damagedPath); });
+    CHECK(values(learner->parameters().flat()) == weights);
+    return message;
+  };
+  const std::string start = "ERR_CHECKPOINT " + damagedPath + ": tensor '" + name + "' holds ";
+  const auto bits = [](std::initializer_list<int> bytes) { return std::string(bytes.begin(), bytes.end()); };
+  CHECK(refused("F32", 17, bits({0, 0, 0xC0, 0x7F})).starts_with(start + "NaN at element 17;"));
+  CHECK(refused("F32", 0, bits({0, 0, 0x80, 0xFF})).starts_with(start + "-Infinity at element 0;"));
+  CHECK(refused("BF16", 95, bits({0x80, 0x7F})).starts_with(start + "Infinity at element 95;"));
+  CHECK(refused("BF16", 3, bits({0x81, 0xFF})).starts_with(start + "NaN at element 3;"));
+  CHECK(refused("F16", 4, bits({0x00, 0xFC})).starts_with(start + "-Infinity at element 4;"));
+}
+
+TEST_CASE("checkpoint: a number that is infinite in bfloat16 is refused where that is how weights are kept") {
+  const auto backend = createCpuBackend(1);
+  const TemporaryFolder folder;
+  const std::string path = folder.file("weights");
+  const ModelConfig config = smallConfig();
+  const auto saved = learnerFor(*backend, config, 44);
+  // The largest float32 below the value half-way between bfloat16's largest and what would be the next one.
+  saved->parameters().flat().f32()[0] = std::bit_cast<float>(0x7F7F7FFFu);
+  saved->saveWeights(path);
+  ModelOptions options;
+  options.precision = DType::BFloat16;
+  OwningLearner half(*backend, config, false, options), whole(*backend, config, false);
+  CHECK(refusal([&] { half.loadWeights(path); }) == "");
+  saved->parameters().flat().f32()[0] = std::bit_cast<float>(0x7F7F8000u);
+  saved->saveWeights(path);
+  CHECK(
+      contains(refusal([&] { half.loadWeights(path); }), "element 0; all values must be finite in bfloat16"));
+  CHECK(refusal([&] { whole.loadWeights(path); }) == "");
+}
+
+TEST_CASE(
+    "checkpoint: a file that is cut short while it is read is an error, and says that a part is loaded") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("weights"), cut = folder.file("cut");
+  DeviceMemoryBackend backend(1);
+  const auto learner = learnerFor(backend, smallConfig(), 44);
+  learner->saveWeights(path);
+  for (const int copies : {0, 1, 5}) {
+    std::filesystem::copy_file(path, cut, std::filesystem::copy_options::overwrite_existing);
+    int made = 0;
+    backend.beforeCopy = [&] {
+      if (made++ == copies) std::filesystem::resize_file(cut, 100);
+    };
+    std::string code, message;
+    try {
+      learner->loadWeights(cut);
+    } catch (const PartlyLoaded& error) {
+      code = error.code();
+      message = error.what();
+    }
+    backend.beforeCopy = nullptr;
+    CHECK(code == "ERR_CHECKPOINT");
+    CHECK(contains(message, "something has shortened it meanwhile"));
+  }
 }
 
 TEST_CASE("checkpoint: tied weights are stored once; half precision and a repeated head are read") {

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -34,8 +35,11 @@ class DeviceMemoryBackend final : public Backend {
     regions_.erase(pointer);
   }
   size_t allocations() const { return regions_.size(); }
+  // Called before every copy from the host, where it is set.
+  std::function<void()> beforeCopy;
 
   void copyFromHost(void* to, const void* from, size_t bytes) override {
+    if (beforeCopy) beforeCopy();
     open([&] { std::memcpy(to, from, bytes); });
   }
   void copyToHost(void* to, const void* from, size_t bytes) override {

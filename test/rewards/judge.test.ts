@@ -133,13 +133,7 @@ describe('a judge that fails', () => {
       'no verdict',
       3,
     ],
-    [
-      'refuses the key',
-      (at) => at.behave((response) => send(response, 401, 'bad key')),
-      'HTTP 401: bad key',
-      1,
-    ],
-    ['knows no such model', (at) => at.behave((response) => send(response, 404, 'no model')), 'HTTP 404', 1],
+    ['refuses the question', (at) => at.behave((response) => send(response, 400, 'no')), 'HTTP 400: no', 1],
   ]
   it.each(failures)(
     'and %s leaves the thing undecided, with the reason',
@@ -196,10 +190,36 @@ describe('a judge that fails', () => {
   })
 
   it('names no key in its reason, though the endpoint echoes it', async () => {
-    endpoint.behave((response, { authorization }) => send(response, 401, `Incorrect key: ${authorization}`))
+    endpoint.behave((response, { authorization }) => send(response, 400, `Incorrect key: ${authorization}`))
     const decision = await open({ apiKey: 'a-very-secret-value' }).decide(ask())
     expect(decision).toMatchObject({ kind: 'undecided', reason: expect.stringContaining('[redacted]') })
     expect(JSON.stringify(decision)).not.toContain('very-secret')
+    endpoint.behave((response, { authorization }) => send(response, 401, `Incorrect key: ${authorization}`))
+    const refusal = await open({ apiKey: 'a-very-secret-value' })
+      .decide(ask())
+      .catch((error: Error) => error.message)
+    expect(refusal).toBe('the judge refuses every request: HTTP 401: Incorrect key: Bearer [redacted]')
+  })
+
+  it.each([
+    [401, 'bad key'],
+    [404, 'no model'],
+    [402, 'no credit'],
+    [429, '{"error":{"code":"insufficient_quota"}}'],
+  ])('and refuses every question with %i ends the work', async (status, body) => {
+    endpoint.behave((response) => send(response, status, body))
+    await expect(open().decide(ask())).rejects.toMatchObject({
+      code: 'ERR_ENDPOINT',
+      message: `the judge refuses every request: HTTP ${status}: ${body}`,
+    })
+    expect(endpoint.requests).toHaveLength(1)
+  })
+
+  it('decides with the votes that came before the credit ran out', async () => {
+    endpoint.behave((response, _, index) =>
+      index < 2 ? say(response, true) : send(response, 402, 'no credit'),
+    )
+    expect(await open({ votes: 3, concurrency: 1 }).decide(ask())).toMatchObject({ correct: true })
   })
 })
 

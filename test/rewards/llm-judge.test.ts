@@ -71,6 +71,15 @@ it('leaves exactly those rollouts ungraded that it failed on', async () => {
   expect(reward.statistics.failedVotes).toBe(2)
 })
 
+it('ends the work where the judge refuses every request, instead of leaving all of it ungraded', async () => {
+  endpoint.behave((response) => send(response, 402, 'no credit'))
+  const scoring = scoreRollouts([rollout('Paris'), rollout('Lyon', 1)], task, { answer: judge() })
+  await expect(scoring).rejects.toMatchObject({
+    code: 'ERR_ENDPOINT',
+    message: 'the judge refuses every request: HTTP 402: no credit',
+  })
+})
+
 it('refuses an empty rubric', () => {
   expect(() => judge({ rubric: '' })).toThrow("judge.rubric: must be text that is not empty, got ''")
 })

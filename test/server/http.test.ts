@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer as createHttpServer, request as httpRequest } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import compression from 'compression'
 import express from 'express'
 import fastify from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -377,10 +378,40 @@ describe('embedded', () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(ask('?', { stream: true })),
     })
-    expect(streamed.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
+    expect(Object.fromEntries(streamed.headers)).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
+    })
     expect(await streamed.text()).toMatch(/data: \[DONE\]\n\n$/)
     return whole.json.choices[0].message.content
   }
+
+  it('behind compression, which holds no piece of a stream back', async () => {
+    const { state, script } = gate()
+    const server = createServer({ policy: new ServedPolicy(script), baseURL: 'http://127.0.0.1:1/v1' })
+    closers.push(() => server.close())
+    const host = express().use(compression()).use(server.requestListener).listen(0, '127.0.0.1')
+    closers.push(() => host.close())
+    await once(host, 'listening')
+    const response = await fetch(
+      `http://127.0.0.1:${(host.address() as AddressInfo).port}/v1/chat/completions`,
+      {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(ask('?', { stream: true })),
+      },
+    )
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    // The policy says nothing before this has arrived.
+    expect(new TextDecoder().decode((await reader.read()).value)).toContain('"role":"assistant"')
+    state.release()
+    let rest = ''
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      rest += new TextDecoder().decode(read.value)
+    }
+    expect(rest).toMatch(/"content":"ate".*data: \[DONE\]\n\n$/s)
+  })
 
   it('in a plain http server', async () => {
     const host = createHttpServer(embedded().requestListener).listen(0, '127.0.0.1')

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { readFileSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer, type Server } from 'node:http'
@@ -5,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
@@ -31,11 +33,16 @@ async function connect(server: McpServer): Promise<McpConnection> {
   return connection
 }
 
-/** Connects to a raw server in `mode`, which notes its starts in a file. */
-async function connectRaw(mode: string, options: Partial<McpServer> = {}) {
+/** A file in which a raw server notes its starts. */
+function notesFile(): string {
   const notes = join(tmpdir(), `hdpo-mcp-${randomUUID()}`)
   cleanUps.push(() => rmSync(notes, { force: true }))
-  return connect({ ...program('raw-server.mjs', mode, notes), ...options } as McpServer)
+  return notes
+}
+
+/** Connects to a raw server in `mode`, which notes its starts. */
+async function connectRaw(mode: string, options: Partial<McpServer> = {}) {
+  return connect({ ...program('raw-server.mjs', mode, notesFile()), ...options } as McpServer)
 }
 
 /** Calls a tool as a rollout does. */
@@ -180,6 +187,30 @@ describe('a server that dies', () => {
   it('a call that only reads is made again', async () => {
     const server = await connectRaw('repeatable')
     expect(await call(server, 'read')).toMatchObject({ outcome: 'ok', observation: 'back' })
+  })
+
+  it('a call that only reads says so when the server dies of it a second time', async () => {
+    const server = await connectRaw('always')
+    expect(await call(server, 'read')).toMatchObject({
+      outcome: 'error',
+      observation: expect.stringContaining('the server went away during the call'),
+    })
+  })
+
+  it('a call outside of a rollout keeps the process alive until it has its answer', async () => {
+    const { command, args } = program('raw-server.mjs', 'once', notesFile())
+    const lines = [
+      `import { connectMcp } from ${JSON.stringify(join(import.meta.dirname, '../../lib/index.ts'))}`,
+      `const { tools, close } = await connectMcp(${JSON.stringify({ command, args })})`,
+      'const call = () => tools[0].run({}, { signal: new AbortController().signal }).then(String, () => "gone")',
+      'console.log(await call(), await call())',
+      'await close()',
+    ]
+    const flags = ['--import', 'tsx', '--input-type=module', '--eval', lines.join('\n')]
+    const { stdout } = await promisify(execFile)(process.execPath, flags, {
+      cwd: join(import.meta.dirname, '../..'),
+    })
+    expect(stdout.trim()).toBe('gone back')
   })
 
   it('a call that may do something is not', async () => {

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readMetrics } from '../../lib/run/run-folder.js'
+import { readMetrics } from '../../lib/run/metrics-file.js'
 import type { StepMetrics } from '../../lib/trainer/metrics.js'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -99,6 +99,40 @@ describe.skipIf(skip)('kill -9 and --resume', () => {
     expect((await weights('cut')).equals(await weights('whole'))).toBe(true)
     const rollouts = (run: string) => readFile(join(folder, run, 'rollouts', 'step-000012.jsonl'), 'utf8')
     expect(withoutClock(await rollouts('cut'))).toEqual(withoutClock(await rollouts('whole')))
+
+    const kept = () => readFile(join(folder, 'cut', 'policy', 'README.md'), 'utf8')
+    const card = await kept()
+    expect(card).toContain(`${steps} steps of hdpo`)
+    const again = start('train', 'train.yaml', '--output', 'cut', '--resume')
+    expect(await again.ended, again.printed()).toBe(0)
+    expect(again.printed()).toContain(`finished already: step ${steps} of ${steps} was taken`)
+    expect(await kept()).toBe(card)
+    // Killed between the last step and the saved policy: the card says what all processes did.
+    await rm(join(folder, 'cut', 'finished.json'))
+    await rm(join(folder, 'cut', 'policy'), { recursive: true })
+    await hdpo('train', 'train.yaml', '--output', 'cut', '--resume')
+    expect(await kept()).toBe(card)
+  })
+
+  it('a run that goes on is neither resumed nor measured by a second process', {
+    timeout: 10 * minutes,
+  }, async () => {
+    await writeFile(join(folder, 'endless.yaml'), trainConfig.replace(`steps: ${steps}`, 'steps: 100000'))
+    const first = start('train', 'endless.yaml', '--output', 'held')
+    await waitForStep('held', 1, first)
+    const before = await readFile(join(folder, 'held', 'metrics.jsonl'), 'utf8')
+    for (const flags of [['--resume'], []]) {
+      const second = start('train', 'endless.yaml', '--output', 'held', ...flags)
+      expect(await second.ended, second.printed()).toBe(1)
+      expect(second.printed()).toMatch(`held is in use by process ${first.child.pid} on `)
+    }
+    const sft = start('sft', 'sft.yaml', '--output', 'held', '--resume')
+    expect(await sft.ended, sft.printed()).toBe(1)
+    expect(sft.printed()).toContain(`is in use by process ${first.child.pid}`)
+    expect((await readFile(join(folder, 'held', 'metrics.jsonl'), 'utf8')).startsWith(before)).toBe(true)
+    first.child.kill('SIGINT')
+    expect(await first.ended, first.printed()).toBe(0)
+    expect(existsSync(join(folder, 'held', 'run.lock'))).toBe(false)
   })
 
   it('Ctrl-C finishes the step, saves and exits with 0', { timeout: 10 * minutes }, async () => {

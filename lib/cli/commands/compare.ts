@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
+import { whileHeld } from '../../core/folder-lock.js'
 import { runCell } from '../../experiment/compare/cell-job.js'
 import { paretoChart } from '../../experiment/compare/charts.js'
 import {
@@ -13,7 +14,6 @@ import {
 } from '../../experiment/compare/compare.js'
 import { type Grid, type Job, jobFolder, jobsOf } from '../../experiment/compare/grid.js'
 import type { JobContext } from '../../experiment/compare/job-context.js'
-import { lockJob } from '../../experiment/compare/job-lock.js'
 import type { QueueResult } from '../../experiment/compare/queue.js'
 import { rangeChart } from '../../experiment/compare/range-chart.js'
 import { renderCompareReport } from '../../experiment/compare/report.js'
@@ -73,8 +73,11 @@ async function runCompare(path: string, flags: CompareFlags): Promise<void> {
   })
   const output = resolve(flags.output)
   if (flags.job !== undefined) return runJob(findJob(grid, flags.job), { grid, config, folder, output })
-  if (!flags.report) await runGrid({ path, flags, grid, config, output })
-  await writeReport(grid, output)
+  if (flags.report) return writeReport(grid, output)
+  await whileHeld(output, async () => {
+    await runGrid({ path, flags, grid, config, output })
+    await writeReport(grid, output)
+  })
 }
 
 interface GridRun {
@@ -166,8 +169,7 @@ function runJob(job: Job, { grid, config, folder, output }: JobRun): Promise<voi
   return serveJob(config.nice ?? 10, async (served) => {
     const seed = job.kind === 'start' ? job.seed : job.cell.seed
     const settings = job.kind === 'start' ? {} : job.cell.settings
-    const lock = await lockJob(jobFolder(output, job), { patience: lockPatience, signal: served.signal })
-    try {
+    const work = async () => {
       const environment = await loadEnvironment(config.environment, { seed, folder, settings })
       const context: JobContext = { grid, environment, output, ...served }
       try {
@@ -176,9 +178,8 @@ function runJob(job: Job, { grid, config, folder, output }: JobRun): Promise<voi
       } finally {
         await closeEnvironment(environment)
       }
-    } finally {
-      await lock.release()
     }
+    await whileHeld(jobFolder(output, job), work, { patience: lockPatience, signal: served.signal })
   })
 }
 

@@ -1,6 +1,7 @@
 // The flags of hdpo eval.
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { jsonProblem, parseJson } from '../../core/exact-json.js'
 import { isRecord } from '../../core/is-record.js'
 import type { Device } from '../../native/types.js'
 import { type AnswerRule, answerRules } from '../config/data-schema.js'
@@ -101,9 +102,9 @@ function addTaskOptions(command: Command): void {
 function jsonObject(text: string): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseJson(text)
   } catch (error) {
-    throw new InvalidArgumentError(`It must be JSON: ${(error as Error).message}.`)
+    throw new InvalidArgumentError(`It must be JSON: ${jsonProblem(error)}.`)
   }
   if (isRecord(value)) return value
   throw new InvalidArgumentError('It must be a JSON object.')

@@ -1,7 +1,8 @@
 // What hdpo eval prints, and what --output saves.
-import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
+import { jsonProblem, parseJson } from '../../core/exact-json.js'
+import { readText } from '../../core/text-file.js'
 import type { Evaluation } from '../../evaluation/evaluate.js'
 import type { Interval } from '../../evaluation/intervals.js'
 import type { Knowledge } from '../../evaluation/knowledge.js'
@@ -11,7 +12,10 @@ import { formatTable, percent } from '../terminal/table.js'
 
 export interface EvalOutput {
   target: string
+  /** Questions that were asked. */
   questions: number
+  /** Why not all questions were asked; absent where they were. */
+  ended?: string
   /** How often each question is asked. */
   samples: number
   rollouts: number
@@ -34,11 +38,12 @@ const keptKnowledge = z.object({
 
 /** Reads the knowledge that an earlier --output saved. */
 export async function readKnowledge(path: string): Promise<Knowledge> {
+  const text = await readText(path, 'ERR_CONFIG')
   let value: unknown
   try {
-    value = JSON.parse(await readFile(path, 'utf8'))
+    value = parseJson(text)
   } catch (error) {
-    throw new HdpoError('ERR_CONFIG', `--known-from: ${path}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_CONFIG', `--known-from: ${path}: ${jsonProblem(error)}`, { cause: error })
   }
   const parsed = keptKnowledge.safeParse(value)
   if (parsed.success) return toKnowledge(parsed.data.known)

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
 import { checkWritableFile } from '../../core/writable.js'
-import { type Evaluation, evaluate, measureKnown } from '../../evaluation/evaluate.js'
+import { EndedEvaluation, type Evaluation, evaluate, measureKnown } from '../../evaluation/evaluate.js'
 import { type Knowledge, keepKnowledge } from '../../evaluation/knowledge.js'
 import { latencyQuantiles, measureEvaluation } from '../../evaluation/measures.js'
 import type { RolloutOptions } from '../../rollout/options.js'
@@ -71,13 +71,34 @@ async function evaluateIn(
       knowledge = await measureKnown(asking)
     }
     terminal.status(`asking ${tasks.length} questions`)
-    const evaluation = await evaluate({ ...asking, samples: flags.samples, ...(knowledge && { knowledge }) })
-    terminal.done()
-    await tell(describeEvaluation(evaluation, knowledge, target, flags), evaluation, flags)
+    try {
+      const evaluation = await evaluate({
+        ...asking,
+        samples: flags.samples,
+        ...(knowledge && { knowledge }),
+      })
+      terminal.done()
+      await tell(describeEvaluation(evaluation, knowledge, target, flags), evaluation, flags)
+    } catch (error) {
+      terminal.done()
+      if (error instanceof EndedEvaluation) await tellMeasured(error, knowledge, target, flags)
+      throw error
+    }
   } finally {
     interrupt.dispose()
     terminal.done()
   }
+}
+
+/** Keeps what was measured before an endpoint ended the evaluation. */
+async function tellMeasured(
+  { measured, message }: EndedEvaluation,
+  knowledge: Knowledge | undefined,
+  target: EvalTarget,
+  flags: EvalFlags,
+): Promise<void> {
+  if (measured.groups.flat().length === 0) return
+  await tell({ ...describeEvaluation(measured, knowledge, target, flags), ended: message }, measured, flags)
 }
 
 function rolloutOptions({ temperature, toolChoice, maxTurns }: EvalFlags): RolloutOptions {

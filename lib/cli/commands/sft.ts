@@ -2,11 +2,12 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../../core/errors.js'
+import { whileHeld } from '../../core/folder-lock.js'
 import { addSecretVariables } from '../../core/secrets.js'
 import { takeSteps } from '../../experiment/take-steps.js'
 import { Policy } from '../../policy/policy.js'
 import { loadTokenizer, readTokenizerFiles } from '../../policy/tokenizer.js'
-import { checkRunFolder } from '../../run/run-folder.js'
+import { checkRunFolder, isFinished } from '../../run/run-folder.js'
 import type { Environment } from '../../trainer/environment.js'
 import { seedOf } from '../../trainer/run-options.js'
 import { type SupervisedStep, SupervisedTrainer } from '../../trainer/supervised-trainer.js'
@@ -40,6 +41,19 @@ export function addSftCommand(program: Command): void {
 async function runSft(path: string, flags: SftFlags): Promise<void> {
   const { config, folder } = await loadConfig(path, sftSchema)
   const output = resolve(flags.output ?? resolve(folder, config.output))
+  await whileHeld(output, () => trainInto(output, { config, path, folder, flags }))
+}
+
+interface SftCommand {
+  config: SftConfig
+  /** Of the config file, and the folder that it is in. */
+  path: string
+  folder: string
+  flags: SftFlags
+}
+
+/** The caller holds `output` until the policy is saved. */
+async function trainInto(output: string, { config, path, folder, flags }: SftCommand): Promise<void> {
   await checkRunFolder(output, flags)
   const context = { seed: seedOf(config), folder }
   const environment =
@@ -69,17 +83,18 @@ async function runSft(path: string, flags: SftFlags): Promise<void> {
       ...(ownLoggers && { loggers: ownLoggers }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
-    await runTraining<SupervisedStep, { steps: number }>({
+    await runTraining<SupervisedStep>({
       policy,
       steps: trainer.steps,
       output,
       resume: flags.resume === true,
+      finished: flags.resume === true && (await isFinished(output, trainer.steps)),
       terminal,
-      train: async (run, onStep) => ({ steps: await takeSteps(trainer.run(run), onStep) }),
+      train: (run, onStep) => takeSteps(trainer.run(run), onStep),
       describe: ({ metrics }, eta) => describeSupervisedStep(metrics, trainer.steps, eta),
-      record: ({ steps }) => ({
+      record: (metrics) => ({
         method: 'supervised',
-        steps,
+        steps: metrics.length,
         settings: { conversations: conversations.length, 'learning rate': config.optimizer.learningRate },
       }),
     })

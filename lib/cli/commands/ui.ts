@@ -1,7 +1,7 @@
 // hdpo ui: the dashboard of the runs in a folder.
 import { randomBytes } from 'node:crypto'
 import type { Command } from 'commander'
-import { isLoopback } from '../../http/listen.js'
+import { isLoopback } from '../../http/loopback.js'
 import { startUi } from '../../ui/ui-server.js'
 import { examples } from '../terminal/examples.js'
 import { port } from '../terminal/flags.js'

@@ -1,16 +1,17 @@
 // Reads a config file, YAML or TypeScript / JavaScript (default export), and reports what is wrong with it by key.
 
-import { readFile } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
 import { register } from 'tsx/esm/api'
-import { parse as parseYaml, YAMLParseError } from 'yaml'
 import type { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
 import { isRecord } from '../../core/is-record.js'
 import { describeMistake } from '../../core/option-error.js'
 import { findMistakes } from '../../core/options.js'
 import { reasonOf } from '../../core/system-error.js'
+import { readText } from '../../core/text-file.js'
+import { readYaml } from './read-yaml.js'
 
 const yamlExtensions = ['.yaml', '.yml', '.json']
 const moduleExtensions = ['.ts', '.mts', '.js', '.mjs']
@@ -37,7 +38,7 @@ export function checkConfig<Schema extends z.ZodObject>(
   where: string,
 ): z.input<Schema> {
   if (!isRecord(value)) {
-    const given = JSON.stringify(value) ?? String(value)
+    const given = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY }).slice(0, 80)
     throw new HdpoError('ERR_CONFIG', `${where}: must hold a mapping of keys to values, got ${given}`)
   }
   const mistakes = findMistakes(schema, value)
@@ -53,13 +54,7 @@ async function readConfigFile(path: string): Promise<unknown> {
     const allowed = [...yamlExtensions, ...moduleExtensions].join(', ')
     throw new HdpoError('ERR_CONFIG', `${path}: a config file ends in one of ${allowed}; got "${extension}"`)
   }
-  try {
-    return parseYaml(await readFile(path, 'utf8'))
-  } catch (error) {
-    const reason =
-      error instanceof YAMLParseError ? `is not YAML: ${error.message}` : `cannot be read: ${reasonOf(error)}`
-    throw new HdpoError('ERR_CONFIG', `${path}: ${reason}`, { cause: error })
-  }
+  return readYaml(await readText(path, 'ERR_CONFIG'), path)
 }
 
 /** The default export of a module, TypeScript included. The module runs in this process: when it imports hdpo, it gets this copy. */

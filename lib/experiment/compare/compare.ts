@@ -1,10 +1,11 @@
 // hdpo compare: runs the jobs of a grid in an output folder and collects the finished results.
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
+import { readJsonObject } from '../../core/json-file.js'
 import { runExists } from '../../run/run-folder.js'
 import { type Grid, type Job, jobsOf, resultPath } from './grid.js'
 import { type JobCommand, runJobProcess } from './job-process.js'
@@ -104,7 +105,7 @@ async function claimFolder({ grid, output, resume }: CompareOptions): Promise<vo
   const path = join(output, 'grid.json')
   if (existsSync(path)) {
     if (!resume) throw runExists(output, 'a comparison')
-    checkSameCells(JSON.parse(await readFile(path, 'utf8')) as Grid, grid)
+    checkSameCells((await readJsonObject(path, 'ERR_RESUME')) as unknown as Grid, grid)
   }
   await writeFileAtomic(path, `${JSON.stringify(grid, null, 2)}\n`)
 }

@@ -3,13 +3,14 @@
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../../core/errors.js'
+import { whileHeld } from '../../core/folder-lock.js'
 import { deriveSeed } from '../../core/seed.js'
 import type { EvaluationSummary } from '../../evaluation/evaluate.js'
 import type { Knowledge } from '../../evaluation/knowledge.js'
 import { type BuiltInFamily, builtInFamilies } from '../../families/built-in-families.js'
 import type { TaskFamily } from '../../families/task-family.js'
 import { Policy, type PolicyOptions } from '../../policy/policy.js'
-import { readMetrics } from '../../run/run-folder.js'
+import { readMetrics } from '../../run/metrics-file.js'
 import type { StepMetrics } from '../../trainer/metrics.js'
 import { createPolicy } from '../cold-start.js'
 import type { HeldOut } from '../held-out.js'
@@ -62,8 +63,7 @@ export interface QuickstartResult {
 /** Undefined where `signal` stopped it: what was done is saved, and `resume` goes on from there. */
 export async function runQuickstart(options: QuickstartOptions): Promise<QuickstartResult | undefined> {
   try {
-    const run = await QuickstartRun.open(options)
-    return await run.run()
+    return await whileHeld(options.output, async () => (await QuickstartRun.open(options)).run())
   } catch (error) {
     if (options.signal?.aborted && error === options.signal.reason) return undefined
     throw error

@@ -1,8 +1,9 @@
 // A long job in named stages. Each result is kept as <folder>/<stage>.json, from where a resumed job reads it.
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
+import { readJsonObject } from '../../core/json-file.js'
 import { runExists } from '../../run/run-folder.js'
 
 interface Kept<Result> {
@@ -34,7 +35,7 @@ export class Stages {
     const path = this.#pathOf(name)
     if (existsSync(path)) {
       if (!this.resume) throw runExists(this.folder)
-      const kept = JSON.parse(await readFile(path, 'utf8')) as Kept<Result>
+      const kept = (await readJsonObject(path, 'ERR_RUN_FOLDER')) as unknown as Kept<Result>
       this.seconds[name] = kept.seconds
       return kept.result
     }

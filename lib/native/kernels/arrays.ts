@@ -1,5 +1,5 @@
-// Checks the arrays that callers of the kernels pass, and makes them the typed arrays that the native side reads. A typed array of
-// the right kind is passed on as it is, anything else is copied.
+// Checks the arrays that callers of the kernels pass, and makes them the typed arrays that the native side copies. A typed array of
+// the right kind is passed on as it is, anything else is converted.
 import { Described, InvalidOptionError } from '../../core/option-error.js'
 
 /** A typed array or a plain array of numbers. */
@@ -15,7 +15,7 @@ interface Length {
 
 export function toFloats(name: string, value: unknown, length?: Length): Float32Array {
   const given = checkArray(name, value, length)
-  if (given instanceof Float32Array && staysInPlace(given)) return given
+  if (given instanceof Float32Array && keepsContent(given)) return given
   return Float32Array.from(numbersOf(name, given))
 }
 
@@ -40,7 +40,7 @@ export function toCosts(name: string, value: unknown, length?: Length): Float32A
 /** Integers from `low` to 2^31 - 1. */
 export function toIntegers(name: string, value: unknown, low: number, length?: Length): Int32Array {
   const given = checkArray(name, value, length)
-  if (given instanceof Int32Array && staysInPlace(given)) {
+  if (given instanceof Int32Array && keepsContent(given)) {
     for (let index = 0; index < given.length; index++) {
       if ((given[index] as number) < low) throw wrong(name, index, value, integersFrom(low))
     }
@@ -58,7 +58,7 @@ export function toIntegers(name: string, value: unknown, low: number, length?: L
 
 export function toFlags(name: string, value: unknown, length?: Length): Uint8Array {
   const given = checkArray(name, value, length)
-  if (given instanceof Uint8Array && staysInPlace(given)) {
+  if (given instanceof Uint8Array && keepsContent(given)) {
     for (let index = 0; index < given.length; index++) {
       if ((given[index] as number) > 1) throw wrong(name, index, value, '0 or 1')
     }
@@ -98,8 +98,8 @@ function checkArray(name: string, value: unknown, length?: Length): ArrayLike<un
   return given
 }
 
-/** Native code reads the memory while JS goes on: memory that may shrink or that other threads write is copied. */
-function staysInPlace({ buffer }: { buffer: ArrayBufferLike }): boolean {
+/** Native code takes its copy after the checks here: memory that other threads write meanwhile, or that may shrink, is copied first. */
+function keepsContent({ buffer }: { buffer: ArrayBufferLike }): boolean {
   return buffer instanceof ArrayBuffer && !(buffer as { resizable?: boolean }).resizable
 }
 

@@ -25,7 +25,7 @@ function readNamed(text: string): ParsedToolCall {
   const at = text.indexOf(argumentsMark)
   if (at === -1) return malformed(text, `${mark} must be followed by a tool's name and ${argumentsMark}`)
   const [name = '', id] = text.slice(0, at).split(idMark)
-  const read = readJson(text.slice(at + argumentsMark.length))
+  const read = readJson(text.slice(at + argumentsMark.length), 'arguments')
   if ('problem' in read) return malformed(text, read.problem)
   return callOf({ name: name.trim(), arguments: read.value, id: id?.trim() }, text)
 }

@@ -1,4 +1,5 @@
 // A call as read from the text that a policy wrote.
+import { jsonProblem, parseJson } from '../../core/exact-json.js'
 import type { ToolCall } from './tool-call.js'
 
 /** A malformed one says why, for the policy to read, and keeps its text. */
@@ -10,12 +11,12 @@ export function malformed(text: string, problem: string): ParsedToolCall {
   return { kind: 'malformed', text, problem }
 }
 
-/** The value of a JSON text, or why there is none. */
-export function readJson(text: string): { value: unknown } | { problem: string } {
+/** The value of a JSON text, or why there is none. `at`: what the value is called in that ('arguments'). */
+export function readJson(text: string, at = ''): { value: unknown } | { problem: string } {
   try {
-    return { value: JSON.parse(text) }
+    return { value: parseJson(text, at) }
   } catch (error) {
-    return { problem: `not valid JSON: ${(error as Error).message}` }
+    return { problem: jsonProblem(error, 'not valid JSON') }
   }
 }
 

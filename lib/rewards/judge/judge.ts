@@ -4,7 +4,7 @@ import pLimit, { type LimitFunction } from 'p-limit'
 import { cacheKey } from '../../core/folder-cache.js'
 import { messageOf } from '../../core/message-of.js'
 import { type ChatCompletion, excerpt, readCompletion, tokenCount } from '../../http/chat-reply.js'
-import { AttemptError, fetchWithRetries } from '../../http/fetch-with-retries.js'
+import { AttemptError, endpointRefusal, fetchWithRetries } from '../../http/fetch-with-retries.js'
 import { type Agreement, AgreementCount } from './agreement.js'
 import { type JudgeOptions, type ResolvedJudgeOptions, resolveJudgeOptions } from './options.js'
 import { parseVerdict, type Verdict } from './verdict.js'
@@ -60,7 +60,10 @@ export class Judge {
     this.#limit = pLimit(this.#options.concurrency)
   }
 
-  /** Decided if more than half of all votes agree; failed votes count among all. */
+  /**
+   * Decided if more than half of all votes agree; failed votes count among all. Rejects with ERR_ENDPOINT where every other
+   * question would fail too: a wrong key, model or address, credit that is used up.
+   */
   async decide(messages: readonly ChatMessage[]): Promise<Decision> {
     const { votes: wanted } = this.#options
     const results = await Promise.allSettled(
@@ -79,6 +82,8 @@ export class Judge {
       this.#counts.decided++
       return { kind: 'decided', correct: correct === majority, votes }
     }
+    const refused = results.find(isRefusal)
+    if (refused) throw endpointRefusal('the judge', refused.reason)
     this.#counts.undecided++
     const split = `the judge's ${wanted} votes have no majority: ${correct} correct, ${votes.length - correct} wrong`
     return {
@@ -129,6 +134,12 @@ export class Judge {
     this.#counts.completionTokens += tokenCount(usage?.completion_tokens)
     return verdict
   }
+}
+
+function isRefusal(
+  result: PromiseSettledResult<Verdict>,
+): result is PromiseRejectedResult & { reason: AttemptError } {
+  return result.status === 'rejected' && result.reason instanceof AttemptError && result.reason.refusesAll
 }
 
 /** A reply without a verdict is tried again, because the judge samples and may answer differently. */

@@ -1,3 +1,4 @@
+import { parseJsonKeeping } from '../../core/exact-json.js'
 import { splitThought } from '../../policy/calls/thoughts.js'
 
 /** What a judge says: whether what it was asked about holds, and why. */
@@ -24,7 +25,7 @@ function readVerdict(said: string): Verdict | undefined {
   const [, fenced] = /^```(?:json)?\s*([\s\S]*?)\s*```$/.exec(text) ?? []
   let value: unknown
   try {
-    value = JSON.parse(fenced ?? text)
+    value = parseJsonKeeping(fenced ?? text, 'unheld')
   } catch {
     return undefined
   }

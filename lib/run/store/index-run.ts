@@ -4,6 +4,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { HdpoError } from '../../core/errors.js'
+import { readTextSync } from '../../core/text-file.js'
 import { flattenMetrics } from '../../loggers/flatten-metrics.js'
 import type { Database } from './database.js'
 import { insertRollout, type RecordedRollout, rolloutId } from './rollout-record.js'
@@ -104,7 +105,7 @@ function insertMetrics(database: Database, metrics: { step: number }, text: stri
 }
 
 function readLines(path: string): { text: string; line: number }[] {
-  return readFileSync(path, 'utf8')
+  return readTextSync(path, 'ERR_RUN_FOLDER')
     .split('\n')
     .map((text, index) => ({ text, line: index + 1 }))
     .filter(({ text }) => text !== '')

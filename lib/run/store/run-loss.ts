@@ -1,7 +1,8 @@
 // The channel weights and clip ranges of a run's loss, from its config.yaml.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse as parseYaml } from 'yaml'
+import { readTextSync } from '../../core/text-file.js'
 import { lossWeights } from '../../hdpo/algorithms.js'
 import { type AlgorithmOptions, algorithmNames } from '../../hdpo/options.js'
 import type { ClipRange } from '../../hdpo/token-weight.js'
@@ -30,5 +31,5 @@ export function loadRunLoss(runPath: string): RunLoss {
 /** The text of config.yaml; undefined where the run has none. */
 export function configText(runPath: string): string | undefined {
   const path = join(runPath, 'config.yaml')
-  return existsSync(path) ? readFileSync(path, 'utf8') : undefined
+  return existsSync(path) ? readTextSync(path, 'ERR_RUN_FOLDER') : undefined
 }

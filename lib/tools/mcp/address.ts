@@ -1,6 +1,7 @@
 // Where an MCP server is, and how to open a transport to it.
 import { StreamableHTTPClientTransport, type Transport } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
+import { patientFetch } from '../../http/patient-fetch.js'
 import type { McpEndpoint, McpProgram } from './options.js'
 
 interface OpenTransport {
@@ -42,7 +43,7 @@ function overStdio({ command, args = [], env, cwd }: McpProgram, maxBufferSize: 
 function overHttp({ url, headers }: McpEndpoint, maxBytes: number): OpenTransport {
   const transport = new StreamableHTTPClientTransport(new URL(url), {
     ...(headers && { requestInit: { headers } }),
-    fetch: async (input, init) => bounded(await fetch(input, init), init?.method ?? 'GET', maxBytes),
+    fetch: async (input, init) => bounded(await patientFetch(input, init), init?.method ?? 'GET', maxBytes),
   })
   return { transport, complaints: () => '' }
 }

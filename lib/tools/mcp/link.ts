@@ -64,10 +64,12 @@ export class McpLink {
       }
       if (!isBroken(error)) throw error
       this.#lost(client, error as Error)
-      if (!mayRepeat(tool, error))
-        throw new Error(`the server went away during the call: ${reason(error)}`, { cause: error })
+      if (!mayRepeat(tool, error)) throw wentAway(error)
     }
-    return this.#request(await this.#connected(signal), tool, input, signal)
+    const again = await this.#connected(signal)
+    return this.#request(again, tool, input, signal).catch((error: unknown) => {
+      throw !signal.aborted && isBroken(error) ? wentAway(error) : error
+    })
   }
 
   async close(): Promise<void> {
@@ -107,9 +109,20 @@ export class McpLink {
 
   /** Resolves to the client, once there is one. */
   async #connected(signal: AbortSignal): Promise<Client> {
-    const { patience } = this.#settings
+    if (this.#client) return this.#client
+    const impatience = new AbortController()
+    // Unlike that of AbortSignal.timeout, this timer keeps the process alive: somebody waits for the call.
+    const timer = setTimeout(() => impatience.abort(), this.#settings.patience)
+    try {
+      return await this.#reconnected(signal, impatience.signal)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #reconnected(signal: AbortSignal, impatience: AbortSignal): Promise<Client> {
     const closed = this.#closed.signal
-    return withStopSignal([signal, closed, AbortSignal.timeout(patience)], async (give) => {
+    return withStopSignal([signal, closed, impatience], async (give) => {
       while (!this.#client) {
         closed.throwIfAborted()
         await Promise.race([this.#reconnecting, aborted(give)])
@@ -155,6 +168,10 @@ export class McpLink {
       this.#lost(client, new Error(`it does not answer (${reason(error)})`))
     }
   }
+}
+
+function wentAway(error: unknown): Error {
+  return new Error(`the server went away during the call: ${reason(error)}`, { cause: error })
 }
 
 function isTimeout(error: unknown): boolean {

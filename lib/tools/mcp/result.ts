@@ -1,5 +1,6 @@
 // Converts the result of an MCP call to a tool result.
 import type { CallToolResult } from '@modelcontextprotocol/client'
+import { refuseRounded } from '../../core/exact-json.js'
 import { type ToolImage, ToolOutput } from '../tool-output.js'
 
 type Content = CallToolResult['content'][number]
@@ -19,7 +20,10 @@ export function fromMcpResult({
 /** The text of a result, or its structured content where there is none. Servers are asked to send that as text as well. */
 function textOf(content: readonly Content[], structuredContent: unknown): string {
   const text = content.flatMap((part) => describe(part) ?? []).join('\n')
-  return text === '' && structuredContent !== undefined ? JSON.stringify(structuredContent) : text
+  if (text !== '' || structuredContent === undefined) return text
+  // The SDK has parsed it, so that an order's number beyond 2^53 is another's by now.
+  refuseRounded(structuredContent, 'structuredContent')
+  return JSON.stringify(structuredContent)
 }
 
 function describe(part: Content): string | undefined {

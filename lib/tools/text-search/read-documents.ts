@@ -1,14 +1,14 @@
 // Reads documents from files: one document per Markdown or text file, one per line of JSONL.
 
-import { createReadStream } from 'node:fs'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { extname, join, relative, sep } from 'node:path'
-import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
+import { jsonProblem, parseJsonKeeping } from '../../core/exact-json.js'
 import { text } from '../../core/option-kinds.js'
 import type { OptionsOf } from '../../core/options.js'
 import { reasonOf } from '../../core/system-error.js'
+import { readLines, readText } from '../../core/text-file.js'
 
 export interface TextDocument {
   /** Unique; results are cited by it. */
@@ -73,17 +73,19 @@ function isHidden(path: string): boolean {
 
 async function* readFileAt(path: string, id: string, fields: ResolvedFields): AsyncGenerator<TextDocument> {
   const extension = extname(path).toLowerCase()
-  if (lines.includes(extension)) yield* readLines(path, id, fields)
-  else if (markdown.includes(extension)) yield { id, text: await readFile(path, 'utf8'), markdown: true }
-  else if (plain.includes(extension)) yield { id, text: await readFile(path, 'utf8') }
+  if (lines.includes(extension)) yield* documentLines(path, id, fields)
+  else if (markdown.includes(extension)) yield { id, text: await readText(path, 'ERR_DATA'), markdown: true }
+  else if (plain.includes(extension)) yield { id, text: await readText(path, 'ERR_DATA') }
   else throw new HdpoError('ERR_DATA', `cannot index ${path}: only ${readable.join(', ')} can be read`)
 }
 
-async function* readLines(path: string, name: string, fields: ResolvedFields): AsyncGenerator<TextDocument> {
-  let number = 0
-  for await (const line of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Infinity })) {
-    number++
-    if (line.trim() !== '') yield parseLine(line, `${name}:${number}`, fields)
+async function* documentLines(
+  path: string,
+  name: string,
+  fields: ResolvedFields,
+): AsyncGenerator<TextDocument> {
+  for await (const { text, line } of readLines(path, 'ERR_DATA')) {
+    if (text.trim() !== '') yield parseLine(text, `${name}:${line}`, fields)
   }
 }
 
@@ -110,9 +112,9 @@ function parseLine(line: string, where: string, fields: ResolvedFields): TextDoc
 function parseObject(line: string, where: string): Record<string, unknown> {
   let record: unknown
   try {
-    record = JSON.parse(line)
+    record = parseJsonKeeping(line, 'unheld')
   } catch (error) {
-    throw new HdpoError('ERR_DATA', `${where}: ${(error as Error).message}`, { cause: error })
+    throw new HdpoError('ERR_DATA', `${where}: ${jsonProblem(error)}`, { cause: error })
   }
   if (typeof record !== 'object' || record === null || Array.isArray(record)) {
     throw new HdpoError('ERR_DATA', `${where}: must be an object, got ${line.slice(0, 60)}`)

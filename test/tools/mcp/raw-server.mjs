@@ -19,6 +19,7 @@ const toolsOf = {
       outputSchema: { type: 'object', properties: { celsius: { type: 'number' } }, required: ['celsius'] },
     }),
   ],
+  always: [tool('read', { annotations: { idempotentHint: true } })],
   repeatable: [tool('read', { annotations: { idempotentHint: true } })],
 }
 
@@ -34,6 +35,7 @@ const answers = {
   giant: () =>
     again ? done('back') : { result: { content: [{ type: 'text', text: 'x'.repeat(3_000_000) }] } },
   repeatable: () => (again ? done('back') : process.exit(1)),
+  always: () => process.exit(1),
   once: () => (again ? done('back') : process.exit(1)),
   'stays-dead': () => process.exit(1),
 }

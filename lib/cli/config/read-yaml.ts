@@ -1,0 +1,37 @@
+// The value of a YAML text. An anchor inside itself makes a value that nothing can write down or compare, and an integer beyond what
+// a number holds would be rounded: both are refused by their key.
+import { parse as parseYaml, YAMLError } from 'yaml'
+import { HdpoError } from '../../core/errors.js'
+import { heldExactly, JsonRefusal } from '../../core/exact-json.js'
+import { isRecord } from '../../core/is-record.js'
+
+/** `path` names the file in messages. Throws ERR_CONFIG. */
+export function readYaml(text: string, path: string): unknown {
+  try {
+    const value: unknown = parseYaml(text, { intAsBigInt: true })
+    refuseCircles(value, '', new Set())
+    return heldExactly(value, '')
+  } catch (error) {
+    if (error instanceof JsonRefusal) throw wrong(path, error.message, error)
+    if (error instanceof YAMLError) throw wrong(path, `is not YAML: ${error.message}`, error)
+    // An alias without its anchor, and more aliases than the parser follows.
+    if (error instanceof ReferenceError) throw wrong(path, `is not YAML: ${error.message}`, error)
+    throw error
+  }
+}
+
+function wrong(path: string, problem: string, cause: Error): HdpoError {
+  return new HdpoError('ERR_CONFIG', `${path}: ${problem}`, { cause })
+}
+
+/** `inside`: the mappings and lists that hold this value. */
+function refuseCircles(value: unknown, at: string, inside: ReadonlySet<unknown>): void {
+  if (!Array.isArray(value) && !isRecord(value)) return
+  if (inside.has(value)) {
+    throw new JsonRefusal('must not hold itself (an alias names an anchor that it stands in)', at)
+  }
+  const around = new Set([...inside, value])
+  for (const [key, inner] of Object.entries(value)) {
+    refuseCircles(inner, Array.isArray(value) ? `${at}[${key}]` : at === '' ? key : `${at}.${key}`, around)
+  }
+}

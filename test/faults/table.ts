@@ -1,0 +1,70 @@
+// The result of a campaign as Markdown.
+import { cpus } from 'node:os'
+import type { Tally } from './campaign.js'
+
+/** The sums of two campaigns over the same faults. */
+export function addTallies(before: readonly Tally[], now: readonly Tally[]): Tally[] {
+  if (before.length === 0) return [...now]
+  return now.map((tally, index) => {
+    const known = before[index] as Tally
+    const notes = [...known.notes]
+    for (const note of tally.notes) {
+      const at = notes.findIndex(({ kind, why }) => kind === note.kind && why === note.why)
+      if (at < 0) notes.push(note)
+      else
+        notes[at] = {
+          ...note,
+          index: (notes[at] as typeof note).index,
+          count: (notes[at] as typeof note).count + note.count,
+        }
+    }
+    const sum = (name: 'tries' | 'identical' | 'refused' | 'wrong') => known[name] + tally[name]
+    return {
+      name: tally.name,
+      tries: sum('tries'),
+      identical: sum('identical'),
+      refused: sum('refused'),
+      wrong: sum('wrong'),
+      notes,
+    }
+  })
+}
+
+export function formatCampaign(
+  tallies: readonly Tally[],
+  { seed, minutes }: { seed: number; minutes: number },
+): string {
+  const rows = tallies.map(({ name, tries, identical, refused, wrong }) => [
+    name,
+    tries,
+    identical,
+    refused,
+    wrong,
+  ])
+  const sum = (column: number) => rows.reduce((total, row) => total + Number(row[column]), 0)
+  const all = ['all', sum(1), sum(2), sum(3), sum(4)]
+  const wrong = tallies.flatMap(({ name, notes }) =>
+    notes
+      .filter(({ kind }) => kind === 'wrong')
+      .map(({ why, index, count }) => `- ${name}, try ${index} (${count} times): ${why}`),
+  )
+  return [
+    `Seed ${seed}, ${minutes.toFixed(1)} minutes, ${cpus().length} cores of ${cpus()[0]?.model ?? 'an unknown processor'}, Node ${process.version}.`,
+    '',
+    markdownTable(['fault', 'tries', 'identical', 'refused by name', 'wrong'], [...rows, all]),
+    ...(wrong.length > 0 ? ['', 'Wrong:', '', ...wrong] : []),
+  ].join('\n')
+}
+
+/** The first column is aligned left, the others right. */
+export function markdownTable(
+  header: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+): string {
+  const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`
+  return [
+    line(header),
+    line(header.map((_, column) => (column === 0 ? '---' : '---:'))),
+    ...rows.map(line),
+  ].join('\n')
+}
