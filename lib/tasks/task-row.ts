@@ -67,12 +67,17 @@ function readId(id: unknown, fail: (message: string) => never): string | undefin
  */
 function readAnswer(answer: unknown, at: string, fail: (message: string) => never): unknown {
   if (Array.isArray(answer)) return answer.map((item, index) => readAnswer(item, `${at}[${index}]`, fail))
-  return isRecord(answer) ? held(answer, at, fail) : heldExactly(answer, at, 'text')
+  return held(answer, at, fail, isRecord(answer) ? 'refuse' : 'text')
 }
 
-function held(value: unknown, at: string, fail: (message: string) => never): unknown {
+function held(
+  value: unknown,
+  at: string,
+  fail: (message: string) => never,
+  otherwise: 'refuse' | 'text' = 'refuse',
+): unknown {
   try {
-    return heldExactly(value, at)
+    return heldExactly(value, at, otherwise)
   } catch (error) {
     return fail(jsonProblem(error))
   }
