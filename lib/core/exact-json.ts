@@ -49,7 +49,7 @@ export function parseJsonKeeping(text: string, kept: 'unheld' | 'text'): unknown
 
 /**
  * `value` with a plain number for every ExactNumber and BigInt in it. What no number holds exactly throws a JsonRefusal that names
- * its path under `at`, or becomes its text.
+ * its path under `at`, or becomes its text. NaN and Infinity, which JSON has no form for, are refused.
  */
 export function heldExactly(value: unknown, at: string, otherwise: 'refuse' | 'text' = 'refuse'): unknown {
   if (typeof value === 'bigint') return heldExactly(new ExactNumber(String(value)), at, otherwise)
@@ -58,7 +58,10 @@ export function heldExactly(value: unknown, at: string, otherwise: 'refuse' | 't
     if (number === undefined && otherwise === 'refuse') throw new JsonRefusal(beyond(value.text), at)
     return number ?? value.text
   }
-  if (!hasExactNumber(value)) return value
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new JsonRefusal(`must be a finite number, got ${value}`, at)
+  }
+  if (isHeld(value)) return value
   if (Array.isArray(value)) return value.map((item, index) => heldExactly(item, `${at}[${index}]`, otherwise))
   return Object.fromEntries(
     Object.entries(value as object).map(([key, inner]) => [
@@ -84,6 +87,13 @@ export function hasExactNumber(value: unknown): boolean {
   if (typeof value === 'bigint' || value instanceof ExactNumber) return true
   if (Array.isArray(value)) return value.some(hasExactNumber)
   return isRecord(value) && !ArrayBuffer.isView(value) && Object.values(value).some(hasExactNumber)
+}
+
+function isHeld(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value === 'bigint' || value instanceof ExactNumber) return false
+  if (Array.isArray(value)) return value.every(isHeld)
+  return !isRecord(value) || ArrayBuffer.isView(value) || Object.values(value).every(isHeld)
 }
 
 /** JSON text in which every ExactNumber stands as it was written, and every BigInt in digits. Undefined for what JSON leaves out. */
