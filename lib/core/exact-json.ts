@@ -1,24 +1,11 @@
 // The one reader of JSON that users, models and servers bring. JSON.parse rounds what a JavaScript number does not hold: an order's
 // number 7301456228930019841 becomes that of another order. Here such a number is refused by its path, or kept as its text.
 import { randomUUID } from 'node:crypto'
+import { ExactNumber, heldNumber } from './exact-number.js'
 import { isRecord } from './is-record.js'
 
 /** Deeper values overflow the stack of whoever walks through them afterwards; 256 levels are far more than data has. */
 const deepest = 256
-
-/** A number of a JSON text as it was written ('10.0', '1e3', '7301456228930019841'). parseJsonKeeping makes them. */
-export class ExactNumber {
-  constructor(readonly text: string) {}
-
-  toString(): string {
-    return this.text
-  }
-
-  /** For JSON.stringify: the number where it holds the value, else the text; never a rounded number. jsonText keeps the text. */
-  toJSON(): number | string {
-    return heldNumber(this.text) ?? this.text
-  }
-}
 
 /** JSON that is refused though its syntax is right; the message says where and why. */
 export class JsonRefusal extends Error {
@@ -62,7 +49,7 @@ export function parseJsonKeeping(text: string, kept: 'unheld' | 'text'): unknown
 
 /**
  * `value` with a plain number for every ExactNumber and BigInt in it. What no number holds exactly throws a JsonRefusal that names
- * its path under `at`, or becomes its text.
+ * its path under `at`, or becomes its text. NaN and Infinity, which JSON has no form for, are refused.
  */
 export function heldExactly(value: unknown, at: string, otherwise: 'refuse' | 'text' = 'refuse'): unknown {
   if (typeof value === 'bigint') return heldExactly(new ExactNumber(String(value)), at, otherwise)
@@ -71,7 +58,10 @@ export function heldExactly(value: unknown, at: string, otherwise: 'refuse' | 't
     if (number === undefined && otherwise === 'refuse') throw new JsonRefusal(beyond(value.text), at)
     return number ?? value.text
   }
-  if (!hasExactNumber(value)) return value
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new JsonRefusal(`must be a finite number, got ${value}`, at)
+  }
+  if (isHeld(value)) return value
   if (Array.isArray(value)) return value.map((item, index) => heldExactly(item, `${at}[${index}]`, otherwise))
   return Object.fromEntries(
     Object.entries(value as object).map(([key, inner]) => [
@@ -99,6 +89,13 @@ export function hasExactNumber(value: unknown): boolean {
   return isRecord(value) && !ArrayBuffer.isView(value) && Object.values(value).some(hasExactNumber)
 }
 
+function isHeld(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value === 'bigint' || value instanceof ExactNumber) return false
+  if (Array.isArray(value)) return value.every(isHeld)
+  return !isRecord(value) || ArrayBuffer.isView(value) || Object.values(value).every(isHeld)
+}
+
 /** JSON text in which every ExactNumber stands as it was written, and every BigInt in digits. Undefined for what JSON leaves out. */
 export function jsonText(value: unknown): string | undefined {
   if (!hasExactNumber(value)) return JSON.stringify(value)
@@ -115,29 +112,6 @@ export function jsonProblem(error: unknown, notJson = 'not JSON'): string {
   if (error instanceof JsonRefusal) return error.message
   if (error instanceof SyntaxError) return `${notJson}: ${error.message}`
   throw error
-}
-
-/**
- * The number that a text means, undefined where no JavaScript number holds it: an integer beyond ±2^53 - 1 that is written in
- * digits, one with a power of ten whose digits would change (1e23 and 6.02214076e23 stay), and what is beyond the largest number.
- * Fractions are rounded, as floats are everywhere.
- */
-export function heldNumber(text: string): number | undefined {
-  const value = Number(text)
-  if (!Number.isFinite(value)) return undefined
-  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER) return value
-  if (/^-?\d+(?:\.0+)?$/.test(text)) return undefined
-  const { digits, exponent } = significant(text)
-  return exponent < 0 || digits === significant(String(value)).digits ? value : undefined
-}
-
-/** A number as digits without zeros at either end, times a power of ten: '-12.50e3' has digits '125' and exponent 2. */
-function significant(text: string): { digits: string; exponent: number } {
-  const [, whole = '', fraction = '', power = '0'] =
-    /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
-  const digits = `${whole}${fraction}`.replace(/^0+/, '')
-  const short = digits.replace(/(?<!0)0+$/, '')
-  return { digits: short, exponent: Number(power) - fraction.length + digits.length - short.length }
 }
 
 /** Up to 15 characters without a power of ten always fit. */

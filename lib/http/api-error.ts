@@ -6,27 +6,38 @@ interface ApiErrorDetails {
   /** The wrong parameter, e.g. 'messages[2].role'. */
   param?: string
   code?: string
+  /** Headers of the response besides its content type. */
+  headers?: Record<string, string>
+  /** What is behind it, which the client is not told. */
+  cause?: unknown
 }
 
 export class ApiError extends Error {
   readonly param: string | null
   readonly code: string | null
+  readonly headers: Record<string, string>
 
   constructor(
     readonly status: number,
     message: string,
-    { param, code }: ApiErrorDetails = {},
+    { param, code, headers = {}, cause }: ApiErrorDetails = {},
   ) {
-    super(message)
+    super(shortened(message, 1000), cause === undefined ? {} : { cause })
     this.name = 'ApiError'
-    this.param = param ?? null
+    this.param = param === undefined ? null : shortened(param, 200)
     this.code = code ?? null
+    this.headers = headers
   }
 
   toJSON(): object {
     const { message, param, code, status } = this
     return { error: { message, type: errorType(status), param, code } }
   }
+}
+
+/** What a client sent stands in many messages, and may be megabytes of text. */
+function shortened(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}...` : text
 }
 
 /** The error for a request with a wrong or unsupported parameter. */
@@ -49,10 +60,10 @@ export function toApiError(error: unknown): ApiError {
 
 export function apiErrorResponse(error: unknown): Response {
   const described = toApiError(error)
-  const { status } = described
+  const { status, headers } = described
   return Response.json(described, {
     status,
-    ...(status === 401 && { headers: { 'www-authenticate': 'Bearer' } }),
+    headers: { ...headers, ...(status === 401 && { 'www-authenticate': 'Bearer' }) },
   })
 }
 

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
+import { ApiError, apiErrorResponse } from './api-error.js'
 import { isEventStream } from './event-stream.js'
 
 export type RequestListener = (request: IncomingMessage, response: ServerResponse) => void
@@ -27,7 +28,7 @@ async function respond(
   outgoing: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
-  const response = await handler(toRequest(incoming, signal))
+  const response = await answerTo(handler, incoming, signal)
   if (signal.aborted) {
     await response.body?.cancel()
     return
@@ -40,6 +41,32 @@ async function respond(
   if (response.body) await write(response.body, outgoing, signal)
   outgoing.end()
 }
+
+async function answerTo(
+  handler: FetchHandler,
+  incoming: IncomingMessage,
+  signal: AbortSignal,
+): Promise<Response> {
+  let request: Request
+  try {
+    request = toRequest(incoming, signal)
+  } catch (error) {
+    return apiErrorResponse(refusalOf(incoming, error))
+  }
+  return handler(request)
+}
+
+/** What node:http lets through and a Request cannot hold: an address that is no URL, methods that the web's fetch forbids. */
+function refusalOf({ method = '', url = '', headers }: IncomingMessage, error: unknown): ApiError {
+  if (!(error instanceof TypeError)) throw error
+  if (forbiddenMethods.has(method)) {
+    return new ApiError(405, `there is no ${method} here`, { headers: { allow: 'GET, HEAD, POST' } })
+  }
+  const address = JSON.stringify(`${headers.host ?? ''}${url}`.slice(0, 200))
+  return new ApiError(400, `the Host header and the path make no address: ${address}`)
+}
+
+const forbiddenMethods = new Set(['CONNECT', 'TRACE', 'TRACK'])
 
 async function write(
   body: ReadableStream<Uint8Array>,
@@ -64,10 +91,9 @@ function toRequest(
   incoming: IncomingMessage & { body?: unknown; originalUrl?: string },
   signal: AbortSignal,
 ): Request {
-  const { method = 'GET', headers } = incoming
+  const { method = 'GET' } = incoming
   const hasBody = method !== 'GET' && method !== 'HEAD'
-  const url = new URL(incoming.url ?? '/', `http://${headers.host ?? 'localhost'}`)
-  return new Request(url, {
+  return new Request(toUrl(incoming), {
     method,
     headers: toHeaders(incoming),
     signal,
@@ -75,10 +101,16 @@ function toRequest(
   } as RequestInit)
 }
 
-/** The body of a request. A host with a body parser (express.json()) has already read it. */
-function bodyOf(incoming: IncomingMessage & { body?: unknown }): ReadableStream | string {
-  if (incoming.body !== undefined && incoming.readableEnded) return JSON.stringify(incoming.body)
-  return Readable.toWeb(incoming) as ReadableStream
+/** A path that begins with two slashes is a path, not the name of a host. */
+function toUrl({ url = '/', headers: { host = 'localhost' } }: IncomingMessage): URL {
+  return url.startsWith('/') ? new URL(`http://${host}${url}`) : new URL(url, `http://${host}`)
+}
+
+/** The body of a request. A host with a body parser (express.json(), express.raw()) has already read it. */
+function bodyOf(incoming: IncomingMessage & { body?: unknown }): ReadableStream | string | Uint8Array {
+  const { body } = incoming
+  if (body === undefined || !incoming.readableEnded) return Readable.toWeb(incoming) as ReadableStream
+  return typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
 }
 
 function toHeaders({ headersDistinct }: IncomingMessage): Headers {

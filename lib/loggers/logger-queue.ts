@@ -46,6 +46,7 @@ class OneLogger {
   #waiting = 0
   #leftOut = 0
   #off = false
+  #told = false
   #warned = false
 
   constructor(
@@ -55,6 +56,7 @@ class OneLogger {
   ) {}
 
   start(run: LoggedRun): void {
+    this.#told = true
     this.#add(async () => {
       try {
         await this.logger.start?.(run)
@@ -66,11 +68,14 @@ class OneLogger {
   }
 
   log(step: number, metrics: Readonly<Record<string, number>>): void {
+    this.#told = true
     if (this.#waiting >= this.mostWaiting) this.#leftOut++
     else this.#add(() => this.logger.log(step, metrics))
   }
 
   async end(outcome: RunOutcome, patience: number): Promise<void> {
+    // A run that was refused, or had nothing left to do, never told its loggers that it began.
+    if (!this.#told) return
     this.#add(() => this.logger.end?.(outcome))
     const given = new AbortController()
     const late = sleep(patience, 'late' as const, { signal: given.signal }).catch(() => undefined)

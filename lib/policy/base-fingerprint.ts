@@ -1,8 +1,10 @@
-// Tells the weights that an adapter stands on from others, without reading gigabytes: names, sizes, and samples of every file.
+// Tells the weights that an adapter stands on from others: names, sizes, and the whole of every small file. Of files that are so large
+// that reading them would take many seconds, samples.
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 
+const smallBytes = 2 ** 30
 const samples = 64
 const sampleBytes = 4096
 
@@ -14,6 +16,11 @@ export async function weightFingerprint(paths: readonly string[]): Promise<strin
     try {
       const { size } = await file.stat()
       hash.update(`${basename(path)} ${size}\n`)
+      if (size <= smallBytes) {
+        for await (const chunk of file.createReadStream({ autoClose: false, start: 0 }))
+          hash.update(chunk as Buffer)
+        continue
+      }
       const buffer = Buffer.alloc(sampleBytes)
       for (let sample = 0; sample < samples; sample++) {
         const at = Math.floor((sample * Math.max(size - sampleBytes, 0)) / (samples - 1))

@@ -1,17 +1,7 @@
 // Which added tokens of a vocabulary steer a conversation, and where a text spells one out. Text that is not the chat template's own
 // is encoded as text, whatever it says: a mark put inside each such place keeps it from becoming the token.
 
-export interface AddedToken {
-  id: number
-  content: string
-  special?: boolean
-  /** It is looked for in normalised text. Default: where it is not special. */
-  normalized?: boolean
-  /** White space before it belongs to it. */
-  lstrip?: boolean
-  /** White space after it belongs to it. */
-  rstrip?: boolean
-}
+import type { AddedToken } from './tokenizer-vocabulary.js'
 
 const spaces = /^[\s\u2581]*$/
 const beyondWords = /[^\p{L}\p{M}\p{N}\s\u2581]/u

@@ -2,9 +2,10 @@
 // are whole; the pieces between them lose their marks and are encoded by a tokenizer that knows no control token.
 import { HdpoError } from '../core/errors.js'
 import { bytesToCharacters } from './byte-alphabet.js'
-import { type AddedToken, escapePattern, isControlToken } from './control-tokens.js'
+import { escapePattern, isControlToken } from './control-tokens.js'
 import { removeMarks } from './text-marks.js'
 import type { Json, PrefixScheme } from './tokenizer-format.js'
+import type { AddedToken } from './tokenizer-vocabulary.js'
 
 export interface PieceEncoders {
   prefix: PrefixScheme

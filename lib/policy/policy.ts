@@ -51,6 +51,7 @@ import {
   writeModelFiles,
 } from './save-policy.js'
 import { NativeSequence } from './sequence.js'
+import { textIdentity } from './text-identity.js'
 import { loadTokenizer } from './tokenizer.js'
 import type { ChatTemplate, RolloutPolicy, Sequence, Tokenizer } from './types.js'
 import { writeFolder } from './write-folder.js'
@@ -120,6 +121,7 @@ export class Policy implements RolloutPolicy {
         ...engineOptions(definition),
         config,
         tokenBytes: tokenizer.tokenBytes(),
+        absentTokens: tokenizer.absentTokens(config.vocabSize),
         seed,
         lora,
         // Weights that will be loaded need not be drawn first, which takes half a minute per billion.
@@ -238,10 +240,16 @@ export class Policy implements RolloutPolicy {
   /** What determines the numbers of a run that trains this policy, but is in none of its checkpoints. */
   async identity(): Promise<Record<string, unknown>> {
     const { precision, generationPrecision, lora } = this
-    const precisions = { precision, generationPrecision, kvPrecision: this.#kvPrecision }
-    if (!lora) return precisions
     const { config, seed, weights } = this.#parts
-    return { ...precisions, lora, base: weights ? await weightFingerprint(weights) : { config, seed } }
+    const parts = {
+      precision,
+      generationPrecision,
+      kvPrecision: this.#kvPrecision,
+      config,
+      ...textIdentity(this.#parts),
+    }
+    if (!lora) return parts
+    return { ...parts, lora, base: weights ? await weightFingerprint(weights) : { seed } }
   }
 
   loadCheckpoint(folder: string): Promise<void> {

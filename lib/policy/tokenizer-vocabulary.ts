@@ -1,10 +1,22 @@
 // Checks the entries of a tokenizer.json before anything is made from them: ids, added tokens, merges.
 import { HdpoError } from '../core/errors.js'
-import type { AddedToken } from './control-tokens.js'
 import type { Json } from './tokenizer-format.js'
 
 /** Above the ids of every published tokenizer (the largest has some 260,000), and little enough to allocate. */
 const largestId = 2 ** 21 - 1
+
+/** A text that is one token wherever it stands. */
+export interface AddedToken {
+  id: number
+  content: string
+  special?: boolean
+  /** It is looked for in normalised text. Default: where it is not special. */
+  normalized?: boolean
+  /** White space before it belongs to it. */
+  lstrip?: boolean
+  /** White space after it belongs to it. */
+  rstrip?: boolean
+}
 
 export interface Vocabulary {
   /** Entries as they are written, with their ids. */

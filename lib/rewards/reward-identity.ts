@@ -1,5 +1,5 @@
 // What a run remembers about its rewards, so that a resumed run is graded by the same.
-import { createHash } from 'node:crypto'
+import { functionIdentity } from '../core/function-identity.js'
 import { readOptions } from '../core/options.js'
 import { type RewardOptions, rewardOptions } from './reward-options.js'
 import type { AnswerReward } from './types.js'
@@ -13,20 +13,16 @@ export function answerIdentity(answer: AnswerReward): Record<string, unknown> {
   return answer.identity ?? functionIdentity(answer)
 }
 
-/** A user's own function is identified by its name and its text. */
-export function functionIdentity(given: { name: string; toString(): string }): Record<string, unknown> {
-  const text = createHash('sha256').update(given.toString()).digest('hex').slice(0, 16)
-  return { function: given.name, text }
-}
-
-/** One of hdpo's own rules is identified by its name and options. */
+/** One of hdpo's own rules is identified by its name and options; `check` looks at a task before any rollout is graded. */
 export function identified<Reward extends AnswerReward>(
   rule: string,
   options: Record<string, unknown>,
   reward: Reward,
+  check?: AnswerReward['check'],
 ): Reward {
   const values = Object.entries(options).map(([name, value]) => [name, plain(value)])
-  return Object.assign(reward, { identity: { rule, ...Object.fromEntries(values) } })
+  const identity = { rule, ...Object.fromEntries(values) }
+  return Object.assign(reward, { identity, ...(check && { check }) })
 }
 
 function plain(value: unknown): unknown {

@@ -29,12 +29,11 @@ export function resolveGroup({ size, seed, signal, ...rollout }: GroupOptions) {
 }
 
 /** Makes the rollouts of one task: runGroup, or a function that runs the user's own agent (lib/server/agent-rollouts.ts). */
-export type RunGroup = (
-  policy: RolloutPolicy,
-  task: Task,
-  tools: readonly Tool[],
-  options: GroupOptions,
-) => Promise<Rollout[]>
+export interface RunGroup {
+  (policy: RolloutPolicy, task: Task, tools: readonly Tool[], options: GroupOptions): Promise<Rollout[]>
+  /** What the rollouts depend on, as JSON, for the comparison when a run is resumed. Default: the function's name and text. */
+  readonly identity?: Record<string, unknown>
+}
 
 /**
  * The rollouts in order of their seeds. If one rejects, the others are stopped and every sequence is released

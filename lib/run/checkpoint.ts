@@ -3,11 +3,10 @@
 //   2. manifest.json, with size and SHA-256 of every file, is written last and fsynced,
 //   3. the folder is renamed to step-<N> and the parent folder fsynced.
 // A reader takes the newest one whose files all match its manifest.
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { syncPath } from '../core/sync-path.js'
+import { digestOf, type FileDigest, findDifference, ignoreMissing } from './file-digest.js'
 
 const manifestName = 'manifest.json'
 const manifestFormat = 1
@@ -15,7 +14,7 @@ const manifestFormat = 1
 interface Manifest {
   format: number
   step: number
-  files: Record<string, { size: number; sha256: string }>
+  files: Record<string, FileDigest>
 }
 
 export interface Checkpoint {
@@ -109,11 +108,8 @@ async function findDamage(folder: string, step: number): Promise<string | undefi
   if (typeof manifest === 'string') return manifest
   if (manifest.step !== step) return `${manifestName} is that of step ${manifest.step}`
   for (const [name, expected] of Object.entries(manifest.files)) {
-    const path = join(folder, name)
-    const found = await stat(path).catch(ignoreMissing)
-    if (!found) return `${name} is missing`
-    if (found.size !== expected.size) return `${name} has ${found.size} bytes instead of ${expected.size}`
-    if ((await sha256(path)) !== expected.sha256) return `${name} does not match its SHA-256`
+    const difference = await findDifference(join(folder, name), expected)
+    if (difference !== undefined) return `${name} ${difference}`
   }
   return undefined
 }
@@ -138,7 +134,7 @@ async function writeManifest(folder: string, step: number): Promise<void> {
   for (const path of await filesUnder(folder)) {
     await syncPath(path)
     const name = relative(folder, path).split(sep).join('/')
-    manifest.files[name] = { size: (await stat(path)).size, sha256: await sha256(path) }
+    manifest.files[name] = await digestOf(path)
   }
   const path = join(folder, manifestName)
   await writeFile(path, `${JSON.stringify(manifest, null, 2)}\n`)
@@ -152,17 +148,6 @@ async function filesUnder(folder: string): Promise<string[]> {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort()
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
-  return hash.digest('hex')
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
-  return undefined
 }
 
 /** Writes a JSON value into a checkpoint folder that is being filled. */

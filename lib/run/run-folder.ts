@@ -7,13 +7,17 @@ import writeFileAtomic from 'write-file-atomic'
 import { stringify as stringifyYaml } from 'yaml'
 import { HdpoError } from '../core/errors.js'
 import { type FolderLock, lockFolder } from '../core/folder-lock.js'
+import { LineFile } from '../core/line-file.js'
 import { readIfThere } from '../core/read-if-there.js'
-import { redactValue } from '../core/secrets.js'
+import { redactValue } from '../core/redact.js'
 import { syncPath } from '../core/sync-path.js'
 import { makeWritable } from '../core/writable.js'
 import { rolloutLine } from '../rollout/rollout-line.js'
 import { type Checkpoint, CheckpointStore, checkpointSteps } from './checkpoint.js'
 import { describeConfig } from './describe-config.js'
+import { metricsName, metricsUpTo, readMetrics } from './metrics-file.js'
+
+const finishedName = 'finished.json'
 
 interface RunFolderOptions {
   /** Continue the run in the folder; without this a folder that holds a run is refused. */
@@ -42,10 +46,24 @@ export async function checkRunFolder(path: string, { resume = false }: { resume?
     throw runExists(path)
 }
 
+/** Whether all `steps` were taken and the policy of the last one was saved, so that nothing is left to do. */
+export async function isFinished(path: string, steps: number): Promise<boolean> {
+  const text = await readIfThere(join(path, finishedName))
+  if (text === undefined || !existsSync(join(path, 'policy', 'config.json'))) return false
+  const taken = (JSON.parse(text) as { steps: number }).steps
+  return taken >= steps && taken === (await checkpointSteps(join(path, 'checkpoints'))).at(-1)
+}
+
+/** Notes that the policy of the last step was saved. */
+export async function markFinished(path: string, steps: number): Promise<void> {
+  await writeFileAtomic(join(path, finishedName), `${JSON.stringify({ steps })}\n`)
+}
+
 export class RunFolder {
   private constructor(
     readonly path: string,
     private readonly checkpoints: CheckpointStore,
+    private readonly events: LineFile,
     /** The checkpoint that a resumed run goes on from. */
     readonly resumedFrom: Checkpoint | undefined,
     private readonly lock: FolderLock,
@@ -69,10 +87,9 @@ export class RunFolder {
       keep: options.keepCheckpoints,
       warn: options.warn,
     })
-    if (!options.resume) return new RunFolder(path, checkpoints, undefined, lock)
-    const run = new RunFolder(path, checkpoints, await checkpoints.latest(), lock)
-    await run.#truncate(run.resumedFrom?.step ?? 0)
-    return run
+    const events = await LineFile.open(join(path, 'events.jsonl'), options.warn)
+    const resumedFrom = options.resume ? await checkpoints.latest() : undefined
+    return new RunFolder(path, checkpoints, events, resumedFrom, lock)
   }
 
   /** Gives up the folder, so that another process may go on with the run. */
@@ -93,7 +110,7 @@ export class RunFolder {
   /** Appends a line to events.jsonl. */
   async appendEvent(event: { level: 'warning' | 'error'; message: string; code?: string }): Promise<void> {
     const line = JSON.stringify(redactValue({ time: new Date().toISOString(), ...event }))
-    await appendFile(join(this.path, 'events.jsonl'), `${line}\n`)
+    await this.events.append(`${line}\n`)
   }
 
   /** Writes one line per rollout; the file appears only when it is complete. */
@@ -111,9 +128,13 @@ export class RunFolder {
     return this.checkpoints.save(step, write)
   }
 
-  /** Removes what was recorded after `step`, including a half-written last line. */
-  async #truncate(step: number): Promise<void> {
-    const kept = (await readMetrics(this.path)).filter((metrics) => metrics.step <= step)
+  /**
+   * Removes what was recorded after the checkpoint, including a half-written last line. Rejects with ERR_RUN_FOLDER, and removes
+   * nothing, where the metrics up to it are not whole.
+   */
+  async goBackToCheckpoint(): Promise<void> {
+    const step = this.resumedFrom?.step ?? 0
+    const kept = await metricsUpTo(this.path, step)
     await writeFileAtomic(this.#metricsPath, kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join(''))
     for (const name of await readdir(join(this.path, 'rollouts'))) {
       const recorded = /^step-(\d+)\.jsonl/.exec(name)?.[1]
@@ -122,28 +143,6 @@ export class RunFolder {
   }
 
   get #metricsPath(): string {
-    return join(this.path, 'metrics.jsonl')
+    return join(this.path, metricsName)
   }
-}
-
-/** Parses the lines of metrics.jsonl. A last line without a newline was cut off during a write and is left out. */
-export async function readMetrics<Metrics extends { step: number }>(runPath: string): Promise<Metrics[]> {
-  const path = join(runPath, 'metrics.jsonl')
-  const text = (await readIfThere(path)) ?? ''
-  return text
-    .split('\n')
-    .slice(0, -1)
-    .map((line, index) => {
-      try {
-        return JSON.parse(line) as Metrics
-      } catch (error) {
-        throw new HdpoError(
-          'ERR_RUN_FOLDER',
-          `${path}:${index + 1} is not JSON: ${(error as Error).message}`,
-          {
-            cause: error,
-          },
-        )
-      }
-    })
 }

@@ -4,11 +4,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
 import { jsonText } from '../core/exact-json.js'
+import { functionIdentity } from '../core/function-identity.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { version } from '../core/version.js'
 import type { ToolDescription } from '../policy/types.js'
 import type { TaskList } from '../tasks/task-list.js'
+import type { Tool } from '../tools/types.js'
 import { writeJson } from './checkpoint.js'
+import type { FileDigest } from './file-digest.js'
 import { firstDifference, type RunIdentity } from './run-identity.js'
 
 export interface RunState {
@@ -19,6 +22,8 @@ export interface RunState {
   skipped: SkipState
   /** Every option that determines the run's numbers, with defaults filled in. */
   identity: RunIdentity
+  /** Of the weights that a KL term measures from, where they are in a file of the run folder. */
+  reference?: FileDigest
 }
 
 export interface SkipState {
@@ -35,25 +40,33 @@ export async function readState(
   folder: string,
   expected: Pick<RunState, 'kind' | 'identity'>,
 ): Promise<RunState> {
-  const state = JSON.parse(await readFile(join(folder, 'state.json'), 'utf8')) as RunState & {
-    version?: string
-  }
+  const { version: writtenBy, ...state } = JSON.parse(
+    await readFile(join(folder, 'state.json'), 'utf8'),
+  ) as RunState & { version?: string }
   if (state.kind !== expected.kind) {
     throw new HdpoError('ERR_RESUME', `${folder} is of a ${state.kind} run, not of a ${expected.kind} run`)
   }
-  const difference = firstDifference(state.identity, expected.identity)
+  const difference = firstDifference(...withEvaluationInBoth(state.identity, expected.identity))
   if (difference) {
     const { name, was, is } = difference
     const other =
-      state.version === version
+      writtenBy === version
         ? ''
-        : `; it was written by hdpo ${state.version ?? 'before 0.1.0'}, this is ${version}`
+        : `; it was written by hdpo ${writtenBy ?? 'before 0.1.0'}, this is ${version}`
     throw new HdpoError(
       'ERR_RESUME',
       `${name} was ${was} when ${folder} was written and is ${is} now; a run cannot change it${other}`,
     )
   }
-  return state
+  return { ...state, identity: expected.identity }
+}
+
+/** Evaluations may begin or end with a resumed run; while they go on they ask the same. */
+function withEvaluationInBoth(was: RunIdentity, is: RunIdentity): [RunIdentity, RunIdentity] {
+  if (was.evaluate !== undefined && is.evaluate !== undefined) return [was, is]
+  const { evaluate: _, ...wasTrained } = was
+  const { evaluate: __, ...isTrained } = is
+  return [wasTrained, isTrained]
 }
 
 /** The fingerprint of a list of tasks; a list may bring its own. */
@@ -66,6 +79,25 @@ export function taskFingerprint(tasks: TaskList): string {
 /** The fingerprint of what a policy reads about its tools. */
 export function toolFingerprint(tools: readonly ToolDescription[]): string {
   return fingerprint(tools.map(({ name, description, parameters }) => ({ name, description, parameters })))
+}
+
+/** What the policy reads about its tools, what they do with a call, and what that costs. */
+export function toolIdentity(tools: readonly Tool[]): Record<string, unknown> {
+  return {
+    names: tools.map(({ name }) => name),
+    ...Object.fromEntries(
+      tools.map((tool) => [
+        tool.name,
+        {
+          described: toolFingerprint([tool]),
+          run: tool.identity ?? functionIdentity(tool.run),
+          ...(tool.cost !== undefined && {
+            cost: typeof tool.cost === 'number' ? tool.cost : functionIdentity(tool.cost),
+          }),
+        },
+      ]),
+    ),
+  }
 }
 
 /** A short hash that tells two data sets apart. */

@@ -3,6 +3,7 @@
 import pLimit from 'p-limit'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { functionIdentity } from '../core/function-identity.js'
 import { messageOf } from '../core/message-of.js'
 import { Described, InvalidOptionError } from '../core/option-error.js'
 import { callback, count, instance, milliseconds, notNegative } from '../core/option-kinds.js'
@@ -38,7 +39,7 @@ export function agentRollouts(given: AgentRolloutsOptions): RunGroup {
   const { server, concurrency } = options
   const limit = pLimit(concurrency)
   const player = new AgentPlayer(options)
-  return async (policy, task, _tools, given) => {
+  const play: RunGroup = async (policy, task, _tools, given) => {
     const { size, seed, signal, rollout } = resolveGroup(given)
     if (policy !== server.policy) {
       throw new InvalidOptionError('policy', 'the one that the server serves', new Described('another'))
@@ -59,6 +60,8 @@ export function agentRollouts(given: AgentRolloutsOptions): RunGroup {
       return played
     })
   }
+  const { agent, toolCosts } = options
+  return Object.assign(play, { identity: { agent: functionIdentity(agent), toolCosts } })
 }
 
 class AgentPlayer {

@@ -2,7 +2,8 @@
 // it again. Clients re-serialise messages: they parse and print arguments, trim text and change the ids of calls. A key is
 // therefore made of a message's content, not of its exact text.
 
-import { ExactNumber, parseJsonKeeping } from '../core/exact-json.js'
+import { parseJsonKeeping } from '../core/exact-json.js'
+import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
 import { invalid } from '../http/api-error.js'
 import type { Message, ToolCall } from '../policy/types.js'

@@ -1,12 +1,12 @@
 // Checks the body of POST /v1/chat/completions. A parameter that this server does not support is refused by name, unless its
 // value asks for the default behaviour.
-import { inspect } from 'node:util'
 import { z } from 'zod'
 import { isRecord } from '../core/is-record.js'
-import { ApiError, invalid } from '../http/api-error.js'
+import { invalid } from '../http/api-error.js'
 import { askedSamplingShape, type ResolvedSampling } from '../native/sampling-options.js'
 import type { ToolDescription } from '../policy/types.js'
 import { type ChatMessage, canonical, parseMessages } from './chat-message.js'
+import { checkBody } from './check-body.js'
 
 export interface CompletionRequest {
   model: string
@@ -44,7 +44,11 @@ const schema = z.strictObject({
   parallel_tool_calls: z.boolean().nullish(),
   temperature: askedSamplingShape.temperature.unwrap().max(100).nullish(),
   top_p: askedSamplingShape.topP.nullable(),
-  top_k: z.int().min(-1).nullish(),
+  top_k: z
+    .int()
+    .min(-1)
+    .max(2 ** 30)
+    .nullish(),
   min_p: askedSamplingShape.minP.nullable(),
   max_tokens: count.nullish(),
   max_completion_tokens: count.nullish(),
@@ -84,9 +88,9 @@ const toolSchema = z.strictObject({
 })
 
 export function parseCompletionRequest(body: unknown): CompletionRequest {
-  const given = check(schema, body, '')
+  const given = checkBody(schema, body)
   const givenTools = (given.tools ?? []).map(
-    (tool, index) => check(toolSchema, tool, `tools[${index}]`).function,
+    (tool, index) => checkBody(toolSchema, tool, `tools[${index}]`).function,
   )
   const tools = givenTools.map(toDescription)
   checkToolNames(tools)
@@ -172,33 +176,4 @@ function parseToolChoice(value: unknown, tools: readonly ToolDescription[]): Too
     throw invalid('tool_choice.function.name', `must be one of ${names}, got ${JSON.stringify(name)}`)
   }
   return { name }
-}
-
-/** `at` is put before the paths in errors. */
-function check<Schema extends z.ZodType>(schema: Schema, value: unknown, at: string): z.infer<Schema> {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  const { code, path, message, keys } = result.error.issues[0] as z.core.$ZodIssue & { keys?: string[] }
-  if (code === 'unrecognized_keys') {
-    const param = pathText(at, [...path, keys?.[0] as string])
-    throw new ApiError(400, `${param}: this server does not support it`, {
-      param,
-      code: 'unsupported_parameter',
-    })
-  }
-  const given = path.reduce<unknown>(
-    (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
-    value,
-  )
-  const shown = inspect(given, { depth: 1, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80 })
-  const param = pathText(at, path) || 'body'
-  const isUnsupported = code === 'invalid_value' && given !== undefined
-  throw invalid(param, `${message}, got ${shown}`, isUnsupported ? 'unsupported_value' : 'invalid_value')
-}
-
-function pathText(at: string, path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, key) => {
-    if (typeof key === 'number') return `${text}[${key}]`
-    return text === '' ? String(key) : `${text}.${String(key)}`
-  }, at)
 }

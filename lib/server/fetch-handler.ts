@@ -1,7 +1,8 @@
 // The server's routes as a function from a web Request to a Response, which every JavaScript web framework can embed.
 
 import { isRecord } from '../core/is-record.js'
-import { ApiError, apiErrorResponse, toApiError } from '../http/api-error.js'
+import { answer, decodePathPart } from '../http/answer.js'
+import { ApiError, apiErrorResponse, invalid, toApiError } from '../http/api-error.js'
 import { authorize, type Caller } from '../http/authorization.js'
 import { eventStream } from '../http/event-stream.js'
 import type { FetchHandler } from '../http/node-listener.js'
@@ -10,7 +11,8 @@ import { Completion } from './completion.js'
 import { type CompletionRequest, parseCompletionRequest } from './completion-request.js'
 import { ResponseWriter, responseHeader } from './completion-response.js'
 import { completionStream } from './completion-stream.js'
-import { answer, type HandlerContext } from './handler-context.js'
+import type { HandlerContext } from './handler-context.js'
+import { notHere } from './not-here.js'
 import type { RolloutRegistry } from './rollout-registry.js'
 import { rolloutRoutes } from './rollout-routes.js'
 import type { ServedRollout } from './served-rollout.js'
@@ -35,15 +37,13 @@ async function route(request: Request, context: HandlerContext): Promise<Respons
   if (pathname === '/v1/models')
     return answer(request, 'GET', () => Response.json({ object: 'list', data: models(context) }))
   if (pathname.startsWith('/v1/models/')) {
-    return answer(request, 'GET', () =>
-      model(decodeURIComponent(pathname.slice('/v1/models/'.length)), context),
-    )
+    return answer(request, 'GET', () => model(decodePathPart(pathname.slice('/v1/models/'.length)), context))
   }
   if (pathname === '/v1/chat/completions') {
-    return answer(request, 'POST', () => complete(request, caller, context))
+    return answer(request, 'POST', () => complete(request, caller, context), context.options.allowedOrigins)
   }
   if (pathname.startsWith('/hdpo/')) return rolloutRoutes(request, pathname, caller, context)
-  throw new ApiError(404, `there is no ${pathname} here`)
+  throw notHere(pathname)
 }
 
 async function complete(request: Request, caller: Caller, context: HandlerContext): Promise<Response> {
@@ -51,6 +51,7 @@ async function complete(request: Request, caller: Caller, context: HandlerContex
   const parsed = parseCompletionRequest(await readJsonBody(request, options.maxBodyBytes))
   if (![options.model, ...options.aliases].includes(parsed.model)) throw unknownModel(parsed.model, options)
   const rollout = rolloutOf(request, caller, parsed, registry)
+  checkBias(parsed, policy.tokenizer.vocabSize)
   warnOfChanges(parsed, rollout, context)
   if (rollout) registry.touch(rollout)
   const active = context.active.begin(request)
@@ -109,6 +110,14 @@ function rolloutOf(
   return id === undefined ? undefined : registry.byId(id)
 }
 
+function checkBias({ sampling: { logitBias } }: CompletionRequest, vocabSize: number): void {
+  const biases = [...(logitBias ?? [])]
+  const [unknown] = biases.find(([token]) => token >= vocabSize) ?? []
+  if (unknown !== undefined) throw invalid(`logit_bias.${unknown}`, `the policy has ${vocabSize} tokens`)
+  const banned = biases.filter(([, bias]) => bias === Number.NEGATIVE_INFINITY)
+  if (banned.length === vocabSize) throw invalid('logit_bias', 'bans every token of the policy')
+}
+
 /** Warns, once per parameter, where a request asks for something that it does not get. */
 function warnOfChanges(
   { notHonoured, sampling }: CompletionRequest,
@@ -147,10 +156,14 @@ function unknownModel(id: string, { model: name, aliases }: ResolvedServerOption
   })
 }
 
+function withCause(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const text = error.stack ?? error.message
+  return error.cause === undefined ? text : `${text}\nbecause of ${withCause(error.cause)}`
+}
+
 /** Reports errors of this process. Clients read their own mistakes in the response, and a client that left is no error. */
 function report(error: unknown, request: Request, { options, isClosing }: HandlerContext): void {
   if (request.signal.aborted || isClosing() || toApiError(error).status < 500) return
-  options.onWarning(
-    `${request.method} ${new URL(request.url).pathname} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-  )
+  options.onWarning(`${request.method} ${new URL(request.url).pathname} failed: ${withCause(error)}`)
 }

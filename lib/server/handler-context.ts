@@ -1,4 +1,3 @@
-import { ApiError } from '../http/api-error.js'
 import type { RolloutPolicy } from '../policy/types.js'
 import type { ActiveRequests } from './active-requests.js'
 import type { PromptCache } from './prompt-cache.js'
@@ -18,16 +17,4 @@ export interface HandlerContext {
   baseURL: () => string
   /** Unix time in seconds. */
   created: number
-}
-
-/** A route that accepts one method. */
-export function answer(
-  request: Request,
-  method: 'GET' | 'POST',
-  work: () => Response | Promise<Response>,
-): Response | Promise<Response> {
-  if (request.method !== method) {
-    throw new ApiError(405, `${new URL(request.url).pathname} takes ${method}, got ${request.method}`)
-  }
-  return work()
 }

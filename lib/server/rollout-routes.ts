@@ -4,26 +4,33 @@
 //   POST /hdpo/rollouts/:id/abandon  {}
 //   GET  /hdpo/metrics
 import { z } from 'zod'
-import { ApiError, invalid } from '../http/api-error.js'
+import { InvalidOptionError } from '../core/option-error.js'
+import { answer, decodePathPart } from '../http/answer.js'
+import { ApiError } from '../http/api-error.js'
 import type { Caller } from '../http/authorization.js'
 import { readJsonBody } from '../http/read-body.js'
 import { checkOutcome } from '../rollout/outcome.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
 import type { Outcome } from '../rollout/types.js'
-import { answer, type HandlerContext } from './handler-context.js'
+import { checkBody } from './check-body.js'
+import type { HandlerContext } from './handler-context.js'
+import { notHere } from './not-here.js'
 import type { ServedRollout } from './served-rollout.js'
 
 const startSchema = z.strictObject({
   id: z
     .string()
-    .regex(/^[\w.:#-]{1,128}$/)
+    .regex(
+      /^(?!\.{1,2}$)[\w.:#-]{1,128}$/,
+      'must be 1 to 128 of a-z, A-Z, 0-9, _, -, ., : and #, more than dots',
+    )
     .exactOptional(),
   /** The task's id: rollouts of one task are compared with each other. Default: the rollout's id. */
   task: z.string().min(1).max(256).exactOptional(),
   metadata: z.record(z.string(), z.unknown()).exactOptional(),
   maxTokens: z.int().min(1).exactOptional(),
   maxTurnTokens: z.int().min(1).exactOptional(),
-  temperature: z.number().gt(0).exactOptional(),
+  temperature: z.number().gt(0).max(100).exactOptional(),
   seed: z.int().min(0).exactOptional(),
 })
 
@@ -33,29 +40,29 @@ export async function rolloutRoutes(
   caller: Caller,
   context: HandlerContext,
 ): Promise<Response> {
+  const { allowedOrigins } = context.options
   if (pathname === '/hdpo/metrics') {
     requireToken(caller)
     return answer(request, 'GET', () => Response.json(context.registry.metrics))
   }
   if (pathname === '/hdpo/rollouts') {
     requireToken(caller)
-    return answer(request, 'POST', () => start(request, context))
+    return answer(request, 'POST', () => start(request, context), allowedOrigins)
   }
   const [, id, action] = /^\/hdpo\/rollouts\/([^/]+)\/(finish|abandon)$/.exec(pathname) ?? []
-  if (id === undefined) throw new ApiError(404, `there is no ${pathname} here`)
-  const rollout = ownRollout(decodeURIComponent(id), caller, context)
-  return answer(request, 'POST', () =>
-    action === 'finish' ? finish(request, rollout, context) : abandon(rollout, context),
+  if (id === undefined) throw notHere(pathname)
+  const rollout = ownRollout(decodePathPart(id), caller, context)
+  return answer(
+    request,
+    'POST',
+    () => (action === 'finish' ? finish(request, rollout, context) : abandon(rollout, context)),
+    allowedOrigins,
   )
 }
 
 async function start(request: Request, { options, registry, baseURL }: HandlerContext): Promise<Response> {
-  const body = startSchema.safeParse(await readJsonBody(request, options.maxBodyBytes))
-  if (!body.success) {
-    const [issue] = body.error.issues
-    throw invalid(issue?.path.join('.') || 'body', issue?.message ?? 'is not understood')
-  }
-  const { id = crypto.randomUUID(), task = id, metadata, temperature, seed, ...limits } = body.data
+  const body = checkBody(startSchema, await readJsonBody(request, options.maxBodyBytes))
+  const { id = crypto.randomUUID(), task = id, metadata, temperature, seed, ...limits } = body
   const { apiKey } = registry.start({
     id,
     task: { id: task, ...(metadata && { metadata }) },
@@ -89,7 +96,8 @@ function readOutcome(body: unknown): Outcome {
   try {
     return checkOutcome(body)
   } catch (error) {
-    throw new ApiError(400, (error as Error).message)
+    if (!(error instanceof InvalidOptionError)) throw error
+    throw new ApiError(400, error.message, { param: error.option.replace(/^outcome\.?/, '') || 'body' })
   }
 }
 

@@ -10,6 +10,7 @@ import {
   secret,
   signal,
   text,
+  textOf,
 } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import { askedSamplingShape, samplingShape } from '../native/sampling-options.js'
@@ -27,6 +28,19 @@ export const serverShape = {
   aliases: z.array(text).readonly().default([]),
   /** The API key that requests need, unless they use a rollout's key. Default: none, which only loopback allows. */
   token: secret.min(16).optional(),
+  /**
+   * Origins whose web pages may ask, e.g. 'https://app.example'; the host of an embedded server answers their CORS preflights.
+   * Default: none but the server's own.
+   */
+  allowedOrigins: z
+    .array(
+      textOf(
+        'an origin such as https://app.example',
+        (text) => URL.canParse(text) && new URL(text).origin === text,
+      ),
+    )
+    .readonly()
+    .default([]),
   /** Sampling of requests that say nothing. What it leaves open is as in a rollout's options. */
   sampling: z.strictObject({ ...askedSamplingShape, temperature: samplingShape.temperature }).prefault({}),
   /** Bytes of a request's body. Default 4 MiB. */

@@ -1,13 +1,15 @@
 // A row of a data set as a task: { "question" | "prompt" | "messages", "answer", "id"?, "metadata"? }.
 import { z } from 'zod'
-import { ExactNumber, heldExactly, jsonProblem, jsonText } from '../core/exact-json.js'
+import { heldExactly, jsonProblem, jsonText } from '../core/exact-json.js'
+import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
+import { describeMistake, type OptionMistake } from '../core/option-error.js'
 import type { OptionsOf } from '../core/options.js'
+import { readMessages } from '../policy/messages/read-messages.js'
 import type { Message } from '../policy/types.js'
 import type { Task } from '../rollout/types.js'
 import { columnsOptions, mapColumns } from './columns.js'
 
-const roles = ['system', 'user', 'assistant', 'tool']
 const questionKeys = ['question', 'prompt', 'messages'] as const
 const knownKeys: readonly string[] = [...questionKeys, 'answer', 'id', 'metadata']
 
@@ -66,14 +68,17 @@ function readId(id: unknown, fail: (message: string) => never): string | undefin
  */
 function readAnswer(answer: unknown, at: string, fail: (message: string) => never): unknown {
   if (Array.isArray(answer)) return answer.map((item, index) => readAnswer(item, `${at}[${index}]`, fail))
-  return isRecord(answer) && !(answer instanceof ExactNumber)
-    ? held(answer, at, fail)
-    : heldExactly(answer, at, 'text')
+  return held(answer, at, fail, isRecord(answer) ? 'refuse' : 'text')
 }
 
-function held(value: unknown, at: string, fail: (message: string) => never): unknown {
+function held(
+  value: unknown,
+  at: string,
+  fail: (message: string) => never,
+  otherwise: 'refuse' | 'text' = 'refuse',
+): unknown {
   try {
-    return heldExactly(value, at)
+    return heldExactly(value, at, otherwise)
   } catch (error) {
     return fail(jsonProblem(error))
   }
@@ -85,23 +90,13 @@ function parseQuestion(row: Record<string, unknown>, fail: (message: string) => 
   if (given.length !== 1 || key === undefined) {
     return fail(`exactly one of ${questionKeys.join(', ')} is needed, got ${given.join(' and ') || 'none'}`)
   }
-  if (key === 'messages') return parseMessages(held(row.messages, 'messages', fail), fail)
+  if (key === 'messages') {
+    const refuse = (mistake: OptionMistake) => fail(describeMistake(mistake))
+    return held(readMessages(row.messages, { fail: refuse }), 'messages', fail) as Message[]
+  }
   const question = row[key]
   if (typeof question !== 'string' || question.trim() === '') {
     return fail(`"${key}" must be text, got ${jsonText(question)}`)
   }
   return [{ role: 'user', content: question }]
-}
-
-function parseMessages(value: unknown, fail: (message: string) => never): Message[] {
-  if (!Array.isArray(value) || value.length === 0)
-    return fail('"messages" must be a list of at least one message')
-  value.forEach((message: unknown, index) => {
-    if (!isRecord(message) || typeof message.content !== 'string' || !roles.includes(String(message.role))) {
-      fail(
-        `messages[${index}] must be { role: ${roles.join(' | ')}, content: text }, got ${JSON.stringify(message)}`,
-      )
-    }
-  })
-  return value as Message[]
 }

@@ -2,6 +2,7 @@
 import MiniSearch from 'minisearch'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
+import { functionIdentity, shortHash } from '../core/function-identity.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { count, kind } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
@@ -35,6 +36,8 @@ export interface SearchResult extends Passage {
 export interface TextIndex {
   readonly documents: number
   readonly passages: number
+  /** Tells two indexes apart when a run is resumed. */
+  readonly fingerprint?: string
   /** The best results first; equal scores in the order of the documents. */
   search(query: string, limit?: number): SearchResult[]
 }
@@ -88,6 +91,7 @@ export function searchTool(options: SearchToolOptions): Tool<{ query: string }> 
   return defineTool({
     ...tool,
     input: z.object({ query: z.string().min(1).max(1000) }),
+    identity: { documents: index.fingerprint ?? functionIdentity(index.search), results },
     run: ({ query }) => describe(index.search(query, results), query),
   })
 }
@@ -128,6 +132,7 @@ function createIndex(passages: readonly Passage[], documents: number): TextIndex
   return {
     documents,
     passages: passages.length,
+    fingerprint: shortHash(passages.map((passage) => JSON.stringify(passage)).join('\n')),
     search(query, limit = 3) {
       const most = readOptions(count, limit, 'limit')
       return engine

@@ -24,6 +24,8 @@ export const toolShape = {
   timeout: milliseconds.optional(),
   /** What one call costs: a number, or a function of the finished call; at least 0. Default: the reward counts calls. */
   cost: toolCost.optional(),
+  /** What its results depend on, as JSON, for the comparison when a run is resumed. Default: a hash of the text of `run`. */
+  identity: z.record(z.string(), z.unknown()).optional(),
   /** Runs the call and returns its result. */
   run: callback<(input: never, context: ToolContext) => unknown>(),
 }

@@ -11,6 +11,11 @@ export interface Tool<Input = unknown> {
    * call; at least 0. Default: the reward counts calls.
    */
   cost?: number | ((call: FinishedToolCall) => number)
+  /**
+   * What its results depend on, as JSON, for the comparison when a run is resumed: the documents that it searches, say. Default: a
+   * hash of the text of `run`.
+   */
+  identity?: Record<string, unknown>
   /** Returns the typed input, or throws a ToolInputError that names what is wrong. */
   validate(input: unknown): Input
   /**

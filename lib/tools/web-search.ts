@@ -23,13 +23,14 @@ export function webSearchTool(given: WebSearchOptions): Tool<{ query: string }> 
   const options = readOptions(webSearchOptions, given, 'webSearchTool')
   refuseImages(options.kind)
   const search = createSearch(options)
-  const { name, description, cost } = options
+  const { name, description, cost, provider, results, country, language, url } = options
   return defineTool({
     name,
     description,
     input: z.object({ query: z.string().trim().min(1).max(1000) }),
     timeout: longestCall(options),
     ...(cost !== undefined && { cost }),
+    identity: { provider, results, country, language, url },
     run: async ({ query }, { signal }) => describe(await search(query, signal), query),
   })
 }

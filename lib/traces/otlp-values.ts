@@ -1,5 +1,6 @@
 // OTLP's attribute lists, [{ key, value: { stringValue } }], as plain values.
-import { ExactNumber, parseJsonKeeping } from '../core/exact-json.js'
+import { parseJsonKeeping } from '../core/exact-json.js'
+import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
 
 export type Attributes = Record<string, unknown>

@@ -3,6 +3,7 @@
 //   ratio = exp(logprob now - logprob recorded),
 // which is its importance weight, clipped as always. This is valid only near the policy that sampled, so rollouts that the policy
 // has moved too far from are left ungraded, with the reason.
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { count, instance, positive } from '../core/option-kinds.js'
@@ -68,6 +69,20 @@ const lineSchema = z.object({
   sampling: z.array(z.looseObject({ temperature: z.number() })).exactOptional(),
 })
 
+/** Of everything that training reads of the rollouts. */
+function hashOf(groups: ReadonlyMap<string, readonly Rollout[]>): string {
+  const hash = createHash('sha256')
+  const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
+    new Uint8Array(buffer, byteOffset, byteLength)
+  for (const rollout of [...groups.values()].flat()) {
+    const { id, taskId, toolCalls, finalAnswer, wellFormed, outcome, failure } = rollout
+    hash.update(JSON.stringify({ id, taskId, toolCalls, finalAnswer, wellFormed, outcome, failure }))
+    for (const { tokens, mask, logprobs } of tokenSequences(rollout))
+      for (const values of [tokens, mask, logprobs]) hash.update(bytes(values))
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
 /** Reads all rollouts into memory; rejects with ERR_RECORDED, naming file and line, if one is no rollout of this policy. */
 export async function recordedRollouts(given: RecordedRolloutsOptions): Promise<RecordedRollouts> {
   const options = readOptions(recordedOptions, given)
@@ -94,20 +109,21 @@ export async function recordedRollouts(given: RecordedRolloutsOptions): Promise<
     const why = `${leftOut.alone} alone with their task, ${leftOut.abandoned} abandoned, ${leftOut.redacted} redacted`
     throw recordedError(`${options.path}: no two rollouts of one task can be trained on (${why})`)
   }
+  const playBack: RunGroup = async (_policy, task, _tools, options) => {
+    const temperature = samplingShape.temperature.parse(options.temperature)
+    const group = groups.get(task.id)
+    if (!group) {
+      throw recordedError(
+        `task "${task.id}" was not recorded; a policy is evaluated with hdpo eval, not on recorded rollouts`,
+      )
+    }
+    return Promise.all(group.map((rollout) => checked(rollout, policy, temperature, staleness)))
+  }
   return {
     tasks: groupTasks,
     count: [...groups.values()].flat().length,
     leftOut,
-    runGroup: async (_policy, task, _tools, options) => {
-      const temperature = samplingShape.temperature.parse(options.temperature)
-      const group = groups.get(task.id)
-      if (!group) {
-        throw recordedError(
-          `task "${task.id}" was not recorded; a policy is evaluated with hdpo eval, not on recorded rollouts`,
-        )
-      }
-      return Promise.all(group.map((rollout) => checked(rollout, policy, temperature, staleness)))
-    },
+    runGroup: Object.assign(playBack, { identity: { recorded: hashOf(groups), staleness } }),
   }
 }
 

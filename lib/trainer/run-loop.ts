@@ -1,10 +1,11 @@
 // What both trainers share: take steps, record them, save when due, go on where an earlier process stopped.
 import { basename, join, resolve } from 'node:path'
-import { redactValue } from '../core/secrets.js'
+import { redactValue } from '../core/redact.js'
 import { LoggerQueue } from '../loggers/logger-queue.js'
 import type { RunLogger, RunOutcome } from '../loggers/types.js'
 import { describeConfig } from '../run/describe-config.js'
 import { EventLog } from '../run/event-log.js'
+import { metricsUpTo } from '../run/metrics-file.js'
 import { RunFolder } from '../run/run-folder.js'
 import type { RunIdentity } from '../run/run-identity.js'
 import { type RunState, readState, writeState } from '../run/run-state.js'
@@ -53,8 +54,11 @@ interface LoopOptions<Step extends RecordedStep> {
   loggers: readonly RunLogger[]
   /** Keep run.sqlite up to date during the run. */
   index: boolean
-  /** Called before the weights of a checkpoint are loaded. */
-  prepare?: (folder: RunFolder) => Promise<void>
+  /**
+   * Called before the weights of a checkpoint are loaded, with its state where there is one. Resolves with what the run's
+   * checkpoints say besides.
+   */
+  prepare?: (folder: RunFolder, resumed?: RunState) => Promise<Pick<RunState, 'reference'>>
   takeStep: (step: number, progress: Progress) => Promise<Step>
   /** Lines of rollouts/step-<N>.jsonl. */
   describeRollouts?: (step: Step) => object[]
@@ -119,6 +123,9 @@ async function* takeSteps<Step extends RecordedStep>(
 ): AsyncGenerator<Step, number, void> {
   const { steps, checkpointEvery, onWarning } = options
   const state = await restore(options, folder)
+  // Of a run that has taken all its steps nothing is changed.
+  if (state.step >= steps) return state.step
+  await folder.goBackToCheckpoint()
   await folder.writeConfig(options.config)
   loggers.start({
     name: basename(resolve(folder.path)),
@@ -139,7 +146,7 @@ async function* takeSteps<Step extends RecordedStep>(
     // After a skipped step the weights may be damaged; a step that succeeds shows that they are not, and is saved.
     if (skips.state.inARow > 0 || savedAt === step) return
     const checkpoint = await folder.saveCheckpoint(step, (path) =>
-      writeCheckpoint(options, path, step, progress),
+      writeCheckpoint(options, path, { ...state, step, position: progress.position, skipped: skips.state }),
     )
     savedAt = step
     lastGood = checkpoint.folder
@@ -168,10 +175,10 @@ async function restore<Step extends RecordedStep>(
 ): Promise<RunState> {
   const { kind, identity, policy } = options
   const checkpoint = folder.resumedFrom
-  const state: RunState = checkpoint
-    ? await readState(checkpoint.folder, { kind, identity })
-    : { kind, step: 0, position: 0, skipped: { inARow: 0, total: 0 }, identity }
-  await options.prepare?.(folder)
+  const resumed = checkpoint && (await readState(checkpoint.folder, { kind, identity }))
+  if (resumed) await metricsUpTo(folder.path, resumed.step)
+  const start = resumed ?? { kind, step: 0, position: 0, skipped: { inARow: 0, total: 0 }, identity }
+  const state: RunState = { ...start, ...(await options.prepare?.(folder, resumed)) }
   if (checkpoint) {
     await policy.loadCheckpoint(checkpoint.folder)
     await policy.loadOptimizer(join(checkpoint.folder, 'optimizer.safetensors'))
@@ -180,12 +187,11 @@ async function restore<Step extends RecordedStep>(
 }
 
 async function writeCheckpoint<Step extends RecordedStep>(
-  { kind, identity, policy }: LoopOptions<Step>,
+  { policy }: LoopOptions<Step>,
   path: string,
-  step: number,
-  { position, skips }: Progress,
+  state: RunState,
 ): Promise<void> {
   await policy.saveCheckpoint(path)
   await policy.saveOptimizer(join(path, 'optimizer.safetensors'))
-  await writeState(path, { kind, step, position, skipped: skips.state, identity })
+  await writeState(path, state)
 }

@@ -1,25 +1,28 @@
 // The reinforcement-learning loop. Each step: prompts -> groups of rollouts -> rewards -> advantages ->
 // optimiser updates.
 import { join } from 'node:path'
+import { functionIdentity } from '../core/function-identity.js'
 import { timed } from '../core/seconds.js'
 import { deriveSeed } from '../core/seed.js'
 import { evaluate } from '../evaluation/evaluate.js'
 import { gradedMetrics } from '../evaluation/metrics.js'
 import { assignAdvantages, lossWeights } from '../hdpo/algorithms.js'
 import type { PolicyBatch, PolicyLossOptions, StepResult } from '../native/types.js'
-import { functionIdentity, rewardIdentity } from '../rewards/reward-identity.js'
+import { checkAnswers } from '../rewards/check-answers.js'
+import { rewardIdentity } from '../rewards/reward-identity.js'
 import { partitionGraded, scoreRollouts } from '../rewards/rewards.js'
 import { runGroup } from '../rollout/group.js'
 import type { ScoredRollout, UngradedRollout } from '../rollout/types.js'
 import type { RunFolder } from '../run/run-folder.js'
-import { type RunState, taskFingerprint, toolFingerprint } from '../run/run-state.js'
-import { taskAt } from '../tasks/task-list.js'
+import { type RunState, taskFingerprint, toolIdentity } from '../run/run-state.js'
+import { eachTask, taskAt } from '../tasks/task-list.js'
 import { packPolicyBatch } from './batch.js'
 import { checkPrompts } from './check-prompts.js'
 import { EngineClock } from './engine-clock.js'
 import { type RolloutDrift, rolloutDrift, weighByImportance } from './importance.js'
 import { advantageSpread, lossMetrics, noLoss, type StepMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
+import { checkReference, writeReference } from './reference-weights.js'
 import { type Progress, type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
 import { optimizerAt } from './schedule.js'
 import { notFinite, type SkipReason } from './skip-guard.js'
@@ -64,15 +67,22 @@ export class Trainer {
         onWarning,
         loggers,
         index: this.#options.index,
-        prepare: async (folder) => {
-          if (!folder.resumedFrom) await this.#checkPrompts(options.signal)
-          await this.#freezeReference(folder)
+        prepare: async (folder, resumed) => {
+          await this.#checkAnswers(options.signal)
+          if (!resumed) await this.#checkPrompts(options.signal)
+          return this.#freezeReference(folder, resumed)
         },
         takeStep: (step, progress) => this.#step(step, progress),
         describeRollouts: ({ rollouts }) => describeRollouts(rollouts),
       },
       options,
     )
+  }
+
+  async #checkAnswers(signal: AbortSignal | undefined): Promise<void> {
+    const { tasks, reward, evaluate: asked } = this.#options
+    await checkAnswers(reward.answer, eachTask(tasks), signal)
+    if (asked) await checkAnswers((asked.reward ?? reward).answer, asked.tasks, signal)
   }
 
   /** Checks the prompts, unless a user's own agent makes them. */
@@ -85,20 +95,27 @@ export class Trainer {
   }
 
   /** The KL term's reference is the policy that the run began with, also after the run was resumed. */
-  async #freezeReference(folder: RunFolder): Promise<void> {
+  async #freezeReference(folder: RunFolder, resumed: RunState | undefined) {
     const { policy, klCoefficient } = this.#options
-    if (klCoefficient === 0) return
-    if (policy.lora) return policy.freezeReference()
+    if (klCoefficient === 0) return {}
+    if (policy.lora) {
+      await policy.freezeReference()
+      return {}
+    }
     const path = join(folder.path, 'reference.safetensors')
-    if (folder.resumedFrom) await policy.loadWeights(path)
-    else await policy.saveWeights(path)
+    const reference = resumed
+      ? await checkReference(path, resumed)
+      : await writeReference(path, () => policy.saveWeights(path))
+    if (resumed) await policy.loadWeights(path)
     await policy.freezeReference()
+    return { reference }
   }
 
   /** What a resumed run may not change. `steps` may grow, unless the learning rate depends on it. */
   #identity(): RunState['identity'] {
     const { seed, groupSize, promptsPerStep, algorithm, klCoefficient, passes, miniBatches } = this.#options
     const { optimizer, loss, rollout, importanceCap, tools, reward, runGroup: played } = this.#options
+    const { evaluate: evaluated } = this.#options
     return {
       seed,
       groupSize,
@@ -113,9 +130,16 @@ export class Trainer {
       ...(importanceCap !== undefined && { importanceCap }),
       ...(optimizer.schedule === 'cosine' && { steps: this.#options.steps }),
       tasks: taskFingerprint(this.#options.tasks),
-      tools: toolFingerprint(tools),
+      tools: toolIdentity(tools),
       reward: rewardIdentity(reward),
-      ...(played !== runGroup && { runGroup: functionIdentity(played) }),
+      ...(played !== runGroup && { runGroup: played.identity ?? functionIdentity(played) }),
+      ...(evaluated && {
+        evaluate: {
+          tasks: taskFingerprint(evaluated.tasks),
+          samples: evaluated.samples,
+          ...(evaluated.reward && { reward: rewardIdentity(evaluated.reward) }),
+        },
+      }),
     }
   }
 

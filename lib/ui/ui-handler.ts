@@ -1,4 +1,5 @@
 // The dashboard's routes, from a web Request to a Response. None of them writes.
+import { answer } from '../http/answer.js'
 import { ApiError, apiErrorResponse } from '../http/api-error.js'
 import { authorize } from '../http/authorization.js'
 import type { FetchHandler } from '../http/node-listener.js'
@@ -19,7 +20,7 @@ const largestPage = 500
 export function createUiHandler(context: UiContext): FetchHandler {
   return async (request) => {
     try {
-      return await route(request, context)
+      return await answer(request, 'GET', () => route(request, context))
     } catch (error) {
       const response = apiErrorResponse(error)
       if (response.status >= 500) context.warn(`${new URL(request.url).pathname}: ${(error as Error).stack}`)
@@ -30,7 +31,6 @@ export function createUiHandler(context: UiContext): FetchHandler {
 
 async function route(request: Request, context: UiContext): Promise<Response> {
   const url = new URL(request.url)
-  if (request.method !== 'GET') throw new ApiError(405, `${url.pathname} takes GET, got ${request.method}`)
   const login = logIn(url, context)
   if (login) return login
   authorize(request.headers.get('authorization') ?? cookieAuthorization(request), context.token)

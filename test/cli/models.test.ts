@@ -12,6 +12,7 @@ import { startFolder } from '../../lib/cli/config/policy-schema.js'
 import { createProgram } from '../../lib/cli/program.js'
 import { describePolicyFolder } from '../../lib/policy/inspect.js'
 import { Policy } from '../../lib/policy/policy.js'
+import type { StepMetrics } from '../../lib/trainer/metrics.js'
 import { writeModelFolder } from '../policy/model-folders.js'
 
 let root: string
@@ -121,12 +122,10 @@ describe('config keys', () => {
 describe('what the model card says of a training', () => {
   it('is its settings and the same measurements before and after', () => {
     const config = checkConfig({ ...train, model: 'x', lora: { rank: 8 } }, trainSchema, 'train.yaml')
-    const record = trainingRecord(
-      config,
-      7,
-      { accuracy: 0.5, callsPerRollout: 1 },
-      { accuracy: 0.75, callsPerRollout: 0.25 },
-    )
+    const evaluation = { accuracy: 0.75, callsPerRollout: 0.25 }
+    const metrics = [1, 2, 3, 4, 5, 6, 7].map((step) => ({ step, ...(step === 6 && { evaluation }) }))
+    const before = { accuracy: 0.5, callsPerRollout: 1 }
+    const record = trainingRecord(config, metrics as unknown as StepMetrics[], before)
     expect(record).toMatchObject({
       method: 'hdpo',
       steps: 7,

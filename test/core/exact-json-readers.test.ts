@@ -161,7 +161,7 @@ describe('servers and judges', () => {
     const deep = '['.repeat(10_000)
     await expect(readJsonBody(request(deep), 100_000)).rejects.toMatchObject({
       status: 400,
-      message: 'nested deeper than 256 levels',
+      message: 'the body is nested deeper than 256 levels',
     })
   })
 

@@ -1,14 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  ExactNumber,
-  heldExactly,
-  heldNumber,
-  jsonProblem,
-  jsonText,
-  parseJson,
-  parseJsonKeeping,
-} from '../../lib/core/exact-json.js'
+import { heldExactly, jsonProblem, jsonText, parseJson, parseJsonKeeping } from '../../lib/core/exact-json.js'
+import { ExactNumber, heldNumber } from '../../lib/core/exact-number.js'
 
 const order = '7301456228930019841'
 const limit = 'the integers that a number holds exactly (±9007199254740991): write it as text'

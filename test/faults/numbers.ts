@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readMetrics } from '../../lib/run/run-folder.js'
+import { readMetrics } from '../../lib/run/metrics-file.js'
 import { RunStore } from '../../lib/run/store/run-store.js'
 
 export interface RunNumbers {

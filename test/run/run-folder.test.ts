@@ -1,9 +1,10 @@
-import { appendFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { parse } from 'yaml'
-import { RunFolder, readMetrics } from '../../lib/run/run-folder.js'
+import { readMetrics } from '../../lib/run/metrics-file.js'
+import { RunFolder } from '../../lib/run/run-folder.js'
 
 let path: string
 beforeEach(async () => {
@@ -33,6 +34,7 @@ describe('RunFolder', () => {
 
     const resumed = await open(true)
     expect(resumed.resumedFrom?.step).toBe(2)
+    await resumed.goBackToCheckpoint()
     expect(await readFile(join(path, 'metrics.jsonl'), 'utf8')).toBe('{"step":1}\n{"step":2}\n')
     expect(await readFile(resumed.rolloutsPath(2), 'utf8')).toBe('{"step":2}\n')
     await expect(readFile(resumed.rolloutsPath(3))).rejects.toMatchObject({ code: 'ENOENT' })
@@ -43,7 +45,45 @@ describe('RunFolder', () => {
     await run.appendMetrics({ step: 1 })
     const resumed = await open(true)
     expect(resumed.resumedFrom).toBeUndefined()
+    await resumed.goBackToCheckpoint()
     expect(await readMetrics(path)).toEqual([])
+  })
+
+  it.each([
+    ['a missing step', '{"step":1}\n{"step":3}\n', 'metrics.jsonl:2: is of step 3, but step 2 is due'],
+    [
+      'a step twice',
+      '{"step":1}\n{"step":1}\n{"step":2}\n{"step":3}\n',
+      'metrics.jsonl:2: is of step 1, but step 2 is due',
+    ],
+    [
+      'another order',
+      '{"step":2}\n{"step":1}\n{"step":3}\n',
+      'metrics.jsonl:1: is of step 2, but step 1 is due',
+    ],
+    ['a missing end', '{"step":1}\n{"step":2}\n', 'metrics.jsonl: has no line for step 3'],
+    [
+      'a half last line that the checkpoint needs',
+      '{"step":1}\n{"step":2}\n{"step":3',
+      'metrics.jsonl: has no line for step 3',
+    ],
+    ['nothing', '', 'metrics.jsonl: has no line for step 1'],
+    ['a half line', '{"step":1}\n{"step":2,"acc{"step":3}\n', 'metrics.jsonl:2 is not JSON'],
+    ['an empty line', '{"step":1}\n\n{"step":2}\n{"step":3}\n', 'metrics.jsonl:2 is not JSON'],
+    ['what is no metrics', '{"step":1}\nnull\n{"step":3}\n', 'metrics.jsonl:2 is no metrics of a step'],
+    ['a step that is text', '{"step":"1"}\n', 'metrics.jsonl:1 is no metrics of a step'],
+  ])('refuses to go on with %s in its metrics, and changes nothing', async (_, text, said) => {
+    const run = await open(false)
+    await run.saveCheckpoint(3, async () => {})
+    await run.writeRollouts(4, [{ step: 4 }])
+    await writeFile(join(path, 'metrics.jsonl'), text)
+    const going = async () => (await open(true)).goBackToCheckpoint()
+    await expect(going()).rejects.toMatchObject({
+      code: 'ERR_RUN_FOLDER',
+      message: expect.stringContaining(said),
+    })
+    expect(await readFile(join(path, 'metrics.jsonl'), 'utf8')).toBe(text)
+    expect(await readFile(run.rolloutsPath(4), 'utf8')).toBe('{"step":4}\n')
   })
 
   it('refuses a folder that holds a run unless it is to be resumed', async () => {
@@ -61,6 +101,18 @@ describe('RunFolder', () => {
     const read = JSON.parse(await readFile(run.rolloutsPath(1), 'utf8'))
     expect(read.tokens).toEqual([5, 6])
     expect(Float32Array.from(read.logprobs)).toEqual(logprobs)
+  })
+
+  it('writes whole events after half a line that a crash left', async () => {
+    const run = await open(false)
+    await run.appendEvent({ level: 'warning', message: 'one' })
+    await run.close()
+    await appendFile(join(path, 'events.jsonl'), '{"time":"2026-')
+    const resumed = await open(true)
+    await resumed.appendEvent({ level: 'warning', message: 'two' })
+    const lines = (await readFile(join(path, 'events.jsonl'), 'utf8')).trim().split('\n')
+    expect(lines.map((line) => JSON.parse(line).message)).toEqual(['one', 'two'])
+    await resumed.close()
   })
 
   it('names the line of a damaged metrics.jsonl', async () => {

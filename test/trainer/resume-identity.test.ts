@@ -1,6 +1,6 @@
 // What a resumed run may not change, and what may be written differently.
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -97,7 +97,15 @@ describe('a resumed run', () => {
     ['reward.answerWeight', { reward: { answer, answerWeight: 0.5 } }],
     ['reward.answer', { reward: { answer: () => true } as RewardOptions }],
     ['tools', { tools: [{ ...lookup, description: 'Looks elsewhere.' }] }],
+    ['tools', { tools: [{ ...lookup, run: () => 'nothing' }] }],
+    ['tools', { tools: [{ ...lookup, identity: { documents: 'others' } }] }],
+    ['tools', { tools: [{ ...lookup, cost: 2 }] }],
+    ['tools', { tools: [lookup, { ...lookup, name: 'other' }] }],
+    ['seed', { seed: 1 }],
     ['tasks', { tasks: tasks(5) }],
+    ['tasks', { tasks: tasks(6).reverse() }],
+    ['tasks', { tasks: tasks(6).map((task, index) => (index === 5 ? { ...task, answer: 'other' } : task)) }],
+    ['runGroup', { runGroup: Object.assign(async () => [], { identity: { agent: 'other' } }) }],
     ['policy', { policy: new Adapted({ lora: { rank: 8 } }) }],
   ])('refuses another %s', async (name, options) => {
     await steps(trainer().run(), 1)
@@ -119,6 +127,70 @@ describe('a resumed run', () => {
     expect(await resume({ policy: new Adapted({ base: 'cafe', lora: { alpha: 8, rank: 4 } }) })).toBe(2)
   })
 
+  it('goes on with evaluations or without, and while it has some with the same', async () => {
+    const evaluate = { tasks: tasks(2), every: 1 }
+    await steps(trainer().run(), 1)
+    await steps(trainer({ evaluate }).run({ resume: true }), 1)
+    await expect(resume({ evaluate: { ...evaluate, tasks: tasks(3) } })).rejects.toThrow(
+      /^evaluate\.tasks was/,
+    )
+    await expect(resume({ evaluate: { ...evaluate, samples: 2 } })).rejects.toThrow(
+      /^evaluate\.samples was 1/,
+    )
+    expect(await resume({ evaluate: { ...evaluate, every: 2 } })).toBe(1)
+  })
+
+  it('that is refused has changed nothing', async () => {
+    await steps(trainer({ checkpointEvery: 2 }).run(), 3)
+    const path = join(folder, 'run', 'checkpoints')
+    rmSync(join(path, 'step-3'), { recursive: true })
+    const recorded = () => readFileSync(join(folder, 'run', 'metrics.jsonl'), 'utf8')
+    const before = recorded()
+    await expect(resume({ checkpointEvery: 2, seed: 1 })).rejects.toMatchObject({ code: 'ERR_RESUME' })
+    expect(recorded()).toBe(before)
+    expect(existsSync(join(folder, 'run', 'rollouts', 'step-000003.jsonl'))).toBe(true)
+  })
+
+  it('that has taken all its steps is left as it is', async () => {
+    await steps(trainer().run())
+    const files = () =>
+      readdirSync(join(folder, 'run'), { recursive: true, encoding: 'utf8' })
+        .map((name) => join(folder, 'run', name))
+        .map((path) => ({ path, changed: statSync(path).mtimeMs, inode: statSync(path).ino }))
+        .filter(({ path }) => statSync(path).isFile())
+    const before = files()
+    const told: string[] = []
+    const logger = {
+      name: 'told',
+      start: () => void told.push('start'),
+      log: () => undefined,
+      end: () => void told.push('end'),
+    }
+    expect(await resume({ loggers: [logger] })).toBe(0)
+    expect(await resume({ steps: 2 })).toBe(0)
+    expect(files()).toEqual(before)
+    expect(told).toEqual([])
+    await expect(resume({ seed: 1 })).rejects.toMatchObject({ code: 'ERR_RESUME' })
+    expect(await resume({ steps: 5 })).toBe(2)
+  })
+
+  it.each<[string, (path: string) => void, string]>([
+    [
+      'with a flipped bit',
+      (path) => writeFileSync(path, flipped(readFileSync(path))),
+      'does not match its SHA-256',
+    ],
+    ['of another model', (path) => writeFileSync(path, 'another'), 'has 7 bytes instead of'],
+    ['that is gone', (path) => rmSync(path), 'is missing'],
+  ])('refuses reference weights %s', async (_, change, said) => {
+    await steps(trainer({ klCoefficient: 0.1 }).run(), 1)
+    change(join(folder, 'run', 'reference.safetensors'))
+    await expect(resume({ klCoefficient: 0.1 })).rejects.toMatchObject({
+      code: 'ERR_CHECKPOINT',
+      message: expect.stringMatching(`reference\\.safetensors ${said}`),
+    })
+  })
+
   it('says which version wrote what a changed default no longer is', async () => {
     await steps(trainer().run(), 1)
     const path = join(folder, 'run', 'checkpoints', 'step-1', 'state.json')
@@ -134,6 +206,11 @@ describe('a resumed run', () => {
     )
   })
 })
+
+function flipped(bytes: Buffer): Buffer {
+  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1
+  return bytes
+}
 
 /** Updates the manifest: a checkpoint whose files do not match it would be passed over. */
 function rewriteManifest(path: string, text: string): void {

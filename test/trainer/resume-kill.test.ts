@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readMetrics } from '../../lib/run/run-folder.js'
+import { readMetrics } from '../../lib/run/metrics-file.js'
 import type { StepMetrics } from '../../lib/trainer/metrics.js'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -99,6 +99,19 @@ describe.skipIf(skip)('kill -9 and --resume', () => {
     expect((await weights('cut')).equals(await weights('whole'))).toBe(true)
     const rollouts = (run: string) => readFile(join(folder, run, 'rollouts', 'step-000012.jsonl'), 'utf8')
     expect(withoutClock(await rollouts('cut'))).toEqual(withoutClock(await rollouts('whole')))
+
+    const kept = () => readFile(join(folder, 'cut', 'policy', 'README.md'), 'utf8')
+    const card = await kept()
+    expect(card).toContain(`${steps} steps of hdpo`)
+    const again = start('train', 'train.yaml', '--output', 'cut', '--resume')
+    expect(await again.ended, again.printed()).toBe(0)
+    expect(again.printed()).toContain(`finished already: step ${steps} of ${steps} was taken`)
+    expect(await kept()).toBe(card)
+    // Killed between the last step and the saved policy: the card says what all processes did.
+    await rm(join(folder, 'cut', 'finished.json'))
+    await rm(join(folder, 'cut', 'policy'), { recursive: true })
+    await hdpo('train', 'train.yaml', '--output', 'cut', '--resume')
+    expect(await kept()).toBe(card)
   })
 
   it('a run that goes on is neither resumed nor measured by a second process', {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { PolicyBatch } from '../../lib/native/types.js'
 import { rolloutShape } from '../../lib/rollout/options.js'
-import { readMetrics } from '../../lib/run/run-folder.js'
+import { readMetrics } from '../../lib/run/metrics-file.js'
 import type { StepMetrics } from '../../lib/trainer/metrics.js'
 import { Trainer, type TrainerStep } from '../../lib/trainer/trainer.js'
 import type { TrainerOptions } from '../../lib/trainer/trainer-options.js'
@@ -223,8 +223,9 @@ describe('the constructor of Trainer refuses', () => {
         { algorithm: { name: 'grpo-coupled', alpha: 1, callPenalty: 2 } },
         'algorithm.callPenalty: must be left out where alpha is given: they are two forms of one reward, got 2',
       ],
-      [{ groupSize: 0 }, `groupSize: ${atLeastOne}, got 0`],
-      [{ groupSize: undefined }, `groupSize: ${atLeastOne}, got undefined`],
+      [{ groupSize: 0 }, 'groupSize: must be a whole number of at least 2, got 0'],
+      [{ groupSize: 1 }, 'groupSize: must be a whole number of at least 2, got 1'],
+      [{ groupSize: undefined }, 'groupSize: must be a whole number of at least 2, got undefined'],
       [{ miniBatches: 4 }, 'miniBatches: must be at most promptsPerStep (3), got 4'],
       [{ importanceCap: 0 }, 'importanceCap: must be greater than 0, got 0'],
       [

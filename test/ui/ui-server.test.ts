@@ -91,7 +91,21 @@ describe('startUi', () => {
     expect((await get(`${url}/api/rollout?run=first&id=999`)).status).toBe(404)
     expect((await get(`${url}/app.js/../../../package.json`)).status).toBe(404)
     expect((await get(`${url}/constructor`)).status).toBe(404)
-    expect((await get(`${url}/api/runs`, { method: 'POST' })).status).toBe(405)
+    const posted = await fetch(`${url}/api/runs`, {
+      method: 'POST',
+      headers: { origin: 'http://evil.example' },
+    })
+    expect(posted.status).toBe(405)
+    expect(posted.headers.get('allow')).toBe('GET, HEAD')
+  })
+
+  it('answers HEAD as GET without a body, also for the stream of events', async () => {
+    const url = await start()
+    for (const path of ['/', '/api/runs', '/metrics', '/api/events']) {
+      const head = await fetch(url + path, { method: 'HEAD' })
+      expect(head.status).toBe(200)
+      expect(await head.text()).toBe('')
+    }
   })
 
   it('tells open pages of what a trainer writes', async () => {

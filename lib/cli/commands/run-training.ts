@@ -2,41 +2,51 @@
 import { join } from 'node:path'
 import type { TrainingRecord } from '../../policy/model-card.js'
 import type { Policy } from '../../policy/policy.js'
+import { readMetrics } from '../../run/metrics-file.js'
+import { markFinished } from '../../run/run-folder.js'
 import type { RecordedStep, RunOptions } from '../../trainer/run-loop.js'
 import { listenForInterrupt } from '../terminal/interrupt.js'
 import { Eta } from '../terminal/progress.js'
 import type { Terminal } from '../terminal/terminal.js'
 
-interface TrainingRun<Step extends RecordedStep, Trained extends { steps: number }> {
+interface TrainingRun<Step extends RecordedStep> {
   policy: Policy
   steps: number
   /** The run folder; the policy is saved in its folder `policy`. */
   output: string
   resume: boolean
+  /** The run to resume has nothing left to do. */
+  finished: boolean
   terminal: Terminal
-  /** Resolves with the number of the last step taken in `steps`. */
-  train: (run: RunOptions, onStep: (step: Step) => void) => Promise<Trained>
+  train: (run: RunOptions, onStep: (step: Step) => void) => Promise<unknown>
   describe: (step: Step, eta: string) => string
-  /** What the model card says. */
-  record: (trained: Trained) => TrainingRecord
+  /** What the model card says. `metrics` are those of all steps, also of those that an earlier process took. */
+  record: (metrics: readonly Step['metrics'][]) => TrainingRecord
 }
 
 /** Trains and saves the policy. Ctrl-C finishes the running step, saves, and ends the run. */
-export async function runTraining<Step extends RecordedStep, Trained extends { steps: number }>(
-  training: TrainingRun<Step, Trained>,
-): Promise<void> {
-  const { policy, steps, output, resume, terminal } = training
+export async function runTraining<Step extends RecordedStep>(training: TrainingRun<Step>): Promise<void> {
+  const { policy, steps, output, resume, finished, terminal } = training
+  const folder = join(output, 'policy')
   const interrupt = listenForInterrupt((line) => terminal.line(line))
   try {
     const eta = new Eta(steps)
-    const trained = await training.train({ signal: interrupt.signal, resume }, (taken) =>
+    // Of a finished run this takes no step; it refuses options that the run may not change.
+    await training.train({ signal: interrupt.signal, resume }, (taken) =>
       terminal.status(training.describe(taken, eta.after(taken.step))),
     )
     terminal.done()
-    const folder = join(output, 'policy')
-    await policy.save(folder, { training: training.record(trained) })
-    const stopped = trained.steps < steps && interrupt.signal.aborted
-    terminal.line(stopped ? `stopped after step ${trained.steps}` : 'done')
+    const metrics = await readMetrics<Step['metrics']>(output)
+    const taken = metrics.at(-1)?.step ?? 0
+    if (finished) {
+      terminal.line(
+        `finished already: step ${taken} of ${steps} was taken, and nothing was changed. More steps need a larger "steps".`,
+      )
+    } else {
+      await policy.save(folder, { training: training.record(metrics) })
+      if (taken >= steps) await markFinished(output, taken)
+      terminal.line(taken < steps ? `stopped after step ${taken}` : 'done')
+    }
     terminal.line(`policy: ${folder}`)
   } finally {
     interrupt.dispose()

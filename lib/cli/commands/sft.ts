@@ -7,7 +7,7 @@ import { addSecretVariables } from '../../core/secrets.js'
 import { takeSteps } from '../../experiment/take-steps.js'
 import { Policy } from '../../policy/policy.js'
 import { loadTokenizer, readTokenizerFiles } from '../../policy/tokenizer.js'
-import { checkRunFolder } from '../../run/run-folder.js'
+import { checkRunFolder, isFinished } from '../../run/run-folder.js'
 import type { Environment } from '../../trainer/environment.js'
 import { seedOf } from '../../trainer/run-options.js'
 import { type SupervisedStep, SupervisedTrainer } from '../../trainer/supervised-trainer.js'
@@ -83,17 +83,18 @@ async function trainInto(output: string, { config, path, folder, flags }: SftCom
       ...(ownLoggers && { loggers: ownLoggers }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     })
-    await runTraining<SupervisedStep, { steps: number }>({
+    await runTraining<SupervisedStep>({
       policy,
       steps: trainer.steps,
       output,
       resume: flags.resume === true,
+      finished: flags.resume === true && (await isFinished(output, trainer.steps)),
       terminal,
-      train: async (run, onStep) => ({ steps: await takeSteps(trainer.run(run), onStep) }),
+      train: (run, onStep) => takeSteps(trainer.run(run), onStep),
       describe: ({ metrics }, eta) => describeSupervisedStep(metrics, trainer.steps, eta),
-      record: ({ steps }) => ({
+      record: (metrics) => ({
         method: 'supervised',
-        steps,
+        steps: metrics.length,
         settings: { conversations: conversations.length, 'learning rate': config.optimizer.learningRate },
       }),
     })

@@ -5,11 +5,12 @@ import { HdpoError } from '../../core/errors.js'
 import { whileHeld } from '../../core/folder-lock.js'
 import { deriveSeed } from '../../core/seed.js'
 import { measureStart, type Start } from '../../experiment/measure-start.js'
-import { type Trained, trainAndMeasure } from '../../experiment/train-and-measure.js'
+import { trainAndMeasure } from '../../experiment/train-and-measure.js'
 import { Policy } from '../../policy/policy.js'
+import { checkAnswers } from '../../rewards/check-answers.js'
 import type { RewardOptions } from '../../rewards/rewards.js'
-import { checkRunFolder } from '../../run/run-folder.js'
-import { takeTasks } from '../../tasks/task-list.js'
+import { checkRunFolder, isFinished } from '../../run/run-folder.js'
+import { eachTask, takeTasks } from '../../tasks/task-list.js'
 import type { Environment } from '../../trainer/environment.js'
 import { seedOf } from '../../trainer/run-options.js'
 import type { TrainerStep } from '../../trainer/trainer.js'
@@ -68,6 +69,7 @@ interface TrainCommand {
 async function trainInto(output: string, { config, path, folder, flags }: TrainCommand): Promise<void> {
   await checkRunFolder(output, flags)
   const environment = await trainEnvironment(config, folder)
+  await checkAnswers(environment.reward.answer, eachTask(environment.tasks))
   const loggers = config.loggers && resolveLoggers(config.loggers, folder)
   const evaluation = config.evaluate && (await evaluationOf(config.evaluate, environment))
   const terminal = new Terminal()
@@ -75,26 +77,30 @@ async function trainInto(output: string, { config, path, folder, flags }: TrainC
   try {
     if (flags.profile) await policy.enableProfile(true)
     terminal.line(formatMemoryPlan(await policy.memoryPlan(config.optimizer.microBatchTokens)))
-    const start = evaluation && (await measure(config, policy, environment, evaluation, terminal))
+    const finished = flags.resume === true && (await isFinished(output, config.steps))
+    const start = finished
+      ? undefined
+      : evaluation && (await measure(config, policy, environment, evaluation, terminal))
     const trainer: TrainerOptions = {
       ...trainerSettings(config),
       policy,
       output,
       config,
       ...(await trainSource(config, folder, environment, policy, (line) => terminal.line(line))),
-      ...(start && { evaluate: { ...evaluation, knowledge: start.knowledge } }),
+      ...(evaluation && { evaluate: { ...evaluation, ...(start && { knowledge: start.knowledge }) } }),
       ...(loggers && { loggers }),
       onWarning: (message) => terminal.line(`warning: ${message}`),
     }
-    await runTraining<TrainerStep, Trained>({
+    await runTraining<TrainerStep>({
       policy,
       steps: config.steps,
       output,
       resume: flags.resume === true,
+      finished,
       terminal,
       train: (run, onStep) => trainAndMeasure({ trainer, run, onStep }),
       describe: ({ metrics }, eta) => describeStep(metrics, config.steps, eta),
-      record: ({ steps, after }) => trainingRecord(config, steps, start?.before.all, after),
+      record: (metrics) => trainingRecord(config, metrics, start?.before.all),
     })
     if (flags.profile) terminal.line(formatProfile(await policy.profile()))
   } finally {

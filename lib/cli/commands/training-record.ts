@@ -2,6 +2,7 @@
 
 import type { EvaluationSummary } from '../../evaluation/evaluate.js'
 import type { TrainingRecord } from '../../policy/model-card.js'
+import type { StepMetrics } from '../../trainer/metrics.js'
 import type { TrainConfig } from '../config/config-schema.js'
 
 /** The measurements worth comparing, with their names on the card. */
@@ -12,21 +13,21 @@ const measured: readonly [string, keyof EvaluationSummary][] = [
   ['needed call rate', 'neededCallRate'],
 ]
 
-/** `before` is the evaluation before the first step; `after` is the last evaluation of the run, on the same questions. */
+/** `metrics` are those of all steps; the last evaluation among them asked the same questions as `before`, that before the first step. */
 export function trainingRecord(
   config: TrainConfig,
-  steps: number,
+  metrics: readonly StepMetrics[],
   before: Partial<EvaluationSummary> | undefined,
-  after: Partial<EvaluationSummary> | undefined,
 ): TrainingRecord {
   const { algorithm, optimizer, lora } = config
+  const after = metrics.findLast(({ evaluation }) => evaluation !== undefined)?.evaluation
   const { name, ...weights } = algorithm
   const given = Object.entries(weights).filter(
     (entry): entry is [string, number | boolean] => entry[1] !== undefined,
   )
   return {
     method: name,
-    steps,
+    steps: metrics.length,
     settings: {
       ...Object.fromEntries(given),
       'rollouts of a question': config.groupSize,

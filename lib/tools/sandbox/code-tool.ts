@@ -36,6 +36,12 @@ export async function codeTool({
     description,
     input: z.object({ code: z.string().max(longestCode) }),
     timeout,
+    identity: {
+      cpuTime: limits.cpuTime,
+      wallTime: limits.wallTime,
+      memory: limits.memory,
+      output: limits.output,
+    },
     run: async ({ code }, context) => describe(await pool.run(code, context)),
   })
   const close = async () => {
