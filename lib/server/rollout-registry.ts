@@ -36,6 +36,8 @@ export interface RegistryMetrics {
   discardedTurns: number
   /** Control tokens that texts of ended rollouts spelled out, and that were encoded as ordinary text. */
   controlTokensInText: number
+  /** Thoughts in fields of their own (reasoning_content) that ended rollouts were sent and that the chat template has no form for. */
+  droppedThoughts: number
 }
 
 interface Entry {
@@ -61,6 +63,7 @@ export class RolloutRegistry {
     rewrittenSegments: 0,
     discardedTurns: 0,
     controlTokensInText: 0,
+    droppedThoughts: 0,
   }
 
   constructor(private readonly options: RegistryOptions) {}
@@ -130,6 +133,7 @@ export class RolloutRegistry {
       return played
     } finally {
       this.#counts.discardedTurns += rollout.discardedTurns
+      this.#counts.droppedThoughts += rollout.droppedThoughts
     }
   }
 
@@ -139,6 +143,7 @@ export class RolloutRegistry {
     this.#counts.abandonedRollouts++
     const played = await rollout.abandon()
     this.#counts.discardedTurns += rollout.discardedTurns
+    this.#counts.droppedThoughts += rollout.droppedThoughts
     this.#counts.controlTokensInText += played?.controlTokensInText ?? 0
     if (played) await this.options.onRollout(played)
     return played
