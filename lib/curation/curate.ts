@@ -15,16 +15,17 @@ import { mapConcurrent } from '../core/map-concurrent.js'
 import { callback, count, instance, list, seed, signal, text } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import type { ProgressReport } from '../core/progress.js'
-import { redactValue } from '../core/secrets.js'
+import { redactValue } from '../core/redact.js'
 import { makeWritable } from '../core/writable.js'
 import type { Message, RolloutPolicy } from '../policy/types.js'
+import { checkAnswers } from '../rewards/check-answers.js'
 import { Judge, type JudgeStatistics } from '../rewards/judge/judge.js'
 import { rubricOptions } from '../rewards/judge/options.js'
 import { rewardOptions } from '../rewards/reward-options.js'
 import { rolloutOptions } from '../rollout/options.js'
 import { runExists } from '../run/run-folder.js'
 import { fingerprint, taskFingerprint } from '../run/run-state.js'
-import { type TaskList, taskList } from '../tasks/task-list.js'
+import { eachTask, type TaskList, taskList } from '../tasks/task-list.js'
 import type { Tool } from '../tools/types.js'
 import type { ImportedConversation } from '../traces/conversation.js'
 import { CurationJournal } from './journal.js'
@@ -104,6 +105,7 @@ async function curateInto(options: ResolvedCurate): Promise<CurationSummary> {
   const judge = options.rationale && judgeOf(options.rationale)
   const finished = await checkCurationFolder(output, options)
   if (finished) return finished
+  await checkAnswers(options.reward.answer, eachTask(tasks), options.signal)
   const journal = await CurationJournal.open(join(output, names.journal), identityOf(options))
   const { knowledge, byQuestion } = await writeTasks(options, journal)
   const reviewed = await writeTraces(options, byQuestion, judge, journal)

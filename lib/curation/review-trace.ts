@@ -1,6 +1,7 @@
 // Decides whether a tool trace fits the cold start, by the three steps of the HDPO paper, and by its answer where that can be
 // checked.
 
+import { isFullScore } from '../core/full-score.js'
 import { findAnswers } from '../policy/calls/markup.js'
 import { splitThought } from '../policy/calls/thoughts.js'
 import type { Message } from '../policy/types.js'
@@ -70,7 +71,7 @@ async function reviewAnswer(
   const finalAnswer = findAnswers(said).at(-1)
   const score = await reward.answer(asRollout(id, task, messages, finalAnswer), task)
   if (score instanceof Ungraded) return { keep: false, reason: 'ungraded-answer', detail: score.reason }
-  if (Number(score) >= 1) return undefined
+  if (isFullScore(Number(score))) return undefined
   return { keep: false, reason: 'wrong-answer', detail: `answers ${JSON.stringify(finalAnswer ?? null)}` }
 }
 

@@ -15,6 +15,7 @@ import { type OptionsOf, readOptions } from '../core/options.js'
 import type { ProgressReport } from '../core/progress.js'
 import { deriveSeed } from '../core/seed.js'
 import type { RolloutPolicy } from '../policy/types.js'
+import { checkAnswers } from '../rewards/check-answers.js'
 import { rewardOptions } from '../rewards/reward-options.js'
 import { isCorrect, partitionGraded, scoreRollouts } from '../rewards/rewards.js'
 import { toolSeconds } from '../rollout/call-cost.js'
@@ -103,6 +104,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     evaluateOptions,
     options,
   )
+  await checkAnswers(reward.answer, tasks, signal)
   const play = playerOf(others)
   let done = 0
   const scored = new Map<number, (ScoredRollout | UngradedRollout)[]>()

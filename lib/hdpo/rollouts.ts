@@ -1,11 +1,13 @@
 // What the algorithms need of a rollout: its rewards and its calls. Whatever else it carries comes back with both advantages.
 
+import { isFullScore } from '../core/full-score.js'
+
 /**
  * The trainer's scored rollouts have this shape. `toolCalls` has an element for every call that the policy attempted; a call
  * counts its `cost`, or 1 without one.
  */
 export interface RewardedRollout {
-  /** 0 to 1; the answer is right where it is 1. */
+  /** 0 to 1; the answer is right where it is 1, rounding apart. */
   answerReward: number
   accuracyReward: number
   toolCalls: ArrayLike<unknown>
@@ -29,7 +31,7 @@ export function rolloutArrays(groups: readonly (readonly RewardedRollout[])[]): 
   return {
     groupIds: Int32Array.from(groups.flatMap((group, index) => group.map(() => index))),
     accuracyRewards: Float32Array.from(rollouts, ({ accuracyReward }) => accuracyReward),
-    correct: Uint8Array.from(rollouts, ({ answerReward }) => Number(answerReward >= 1)),
+    correct: Uint8Array.from(rollouts, ({ answerReward }) => Number(isFullScore(answerReward))),
     toolCosts: Float32Array.from(rollouts, ({ toolCalls }) => Array.from(toolCalls, costOf).reduce(add, 0)),
   }
 }

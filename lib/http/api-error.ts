@@ -8,6 +8,8 @@ interface ApiErrorDetails {
   code?: string
   /** Headers of the response besides its content type. */
   headers?: Record<string, string>
+  /** What is behind it, which the client is not told. */
+  cause?: unknown
 }
 
 export class ApiError extends Error {
@@ -18,9 +20,9 @@ export class ApiError extends Error {
   constructor(
     readonly status: number,
     message: string,
-    { param, code, headers = {} }: ApiErrorDetails = {},
+    { param, code, headers = {}, cause }: ApiErrorDetails = {},
   ) {
-    super(shortened(message, 1000))
+    super(shortened(message, 1000), cause === undefined ? {} : { cause })
     this.name = 'ApiError'
     this.param = param === undefined ? null : shortened(param, 200)
     this.code = code ?? null

@@ -197,6 +197,8 @@ interface NativeAddon {
   packedBytes(outputs: number, inputs: number, precision: GenerationPrecision): number
   /** From here on threads wait for work as the machine allows: spinning while it is idle, asleep while others want its cores. */
   adaptThreadWaiting(): void
+  /** Exchanges two files or folders in one step; false, and nothing done, where the system or the file system cannot. */
+  exchangePaths(a: string, b: string): boolean
   /** Compiler, instruction set, oneDNN version, of this build. */
   buildInfo(): { compiler: string; instructionSet: string; onednn: string; cuda: boolean }
 }

@@ -48,6 +48,8 @@ const engineDefinition = z.strictObject({
   initialize: z.boolean().default(true),
   /** Bytes that each token decodes to (empty for special tokens), for stop strings. Default: none, and no stop strings. */
   tokenBytes: list<Uint8Array>().optional(),
+  /** Ids of the vocabulary that are no tokens: padding, gaps. They are never sampled. Default: none. */
+  absentTokens: instance<Int32Array>('an Int32Array of token ids').optional(),
 })
 export type EngineDefinition = z.input<typeof engineDefinition>
 /** What the native engine takes. It has no defaults but those that depend on the device. */

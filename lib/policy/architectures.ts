@@ -107,6 +107,9 @@ const neutralValues: Record<string, readonly unknown[]> = {
   auto_map: [],
 }
 
+/** The keys whose values refuseOtherMaths checks. */
+export const keysOfOtherMaths: readonly string[] = Object.keys(neutralValues)
+
 /** Throws naming the first key that would change what is computed. */
 export function refuseOtherMaths(json: Json, refuse: Refuse): void {
   for (const [key, neutral] of Object.entries(neutralValues)) {

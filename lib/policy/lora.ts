@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import { HdpoError } from '../core/errors.js'
 import type { LoraOptions, LoraTargetModule } from '../native/types.js'
+import { refuseOtherAdapters } from './adapter-keys.js'
 import { refusal } from './architectures.js'
 import { loraTargetModules, resolveLora } from './lora-options.js'
 import { readJson } from './policy-folder.js'
@@ -32,11 +33,7 @@ export async function readAdapterFolder(path: string): Promise<AdapterFolder | u
   const refuse = refusal(configPath)
   if (json.peft_type !== 'LORA')
     refuse(`"peft_type": ${JSON.stringify(json.peft_type)} is not supported; "LORA" is`)
-  for (const [key, neutral] of Object.entries(neutralKeys)) {
-    const value = json[key]
-    if (value === undefined || value === null || neutral.includes(JSON.stringify(value))) continue
-    refuse(`"${key}": ${JSON.stringify(value)} is not implemented`)
-  }
+  refuseOtherAdapters(json, refuse)
   if (!existsSync(join(path, adapterWeightsName))) {
     throw new HdpoError('ERR_POLICY_FOLDER', `${path} has ${adapterConfigName}, but no ${adapterWeightsName}`)
   }
@@ -63,23 +60,6 @@ function loraOf(json: Record<string, unknown>, refuse: (message: string) => neve
   } catch (error) {
     return refuse((error as Error).message)
   }
-}
-
-/** Keys that LoRA's variants set, each with the JSON of the values that change nothing. */
-const neutralKeys: Record<string, readonly string[]> = {
-  bias: ['"none"'],
-  use_dora: ['false'],
-  fan_in_fan_out: ['false'],
-  modules_to_save: ['[]'],
-  rank_pattern: ['{}'],
-  alpha_pattern: ['{}'],
-  layers_to_transform: ['[]'],
-  layer_replication: ['[]'],
-  exclude_modules: ['[]', '""'],
-  megatron_config: [],
-  trainable_token_indices: ['[]', '{}'],
-  lora_bias: ['false'],
-  target_parameters: ['[]'],
 }
 
 /** Looks for the folder relative to the adapter, then to the working directory. */

@@ -26,6 +26,13 @@ interface ModelCardFacts {
   training?: TrainingRecord
 }
 
+const signature = 'saved by [hdpo](https://www.npmjs.com/package/hdpo).'
+
+/** Whether a README is a card that formatModelCard wrote. */
+export function isModelCard(text: string): boolean {
+  return text.includes(signature)
+}
+
 export function formatModelCard(facts: ModelCardFacts): string {
   const { base, lora, training, adapterOnly } = facts
   const origin = base === undefined ? 'a model with random initial weights' : `\`${base}\``
@@ -41,7 +48,7 @@ export function formatModelCard(facts: ModelCardFacts): string {
     '- tool-calling',
     '---',
     '',
-    `${kind}, saved by [hdpo](https://www.npmjs.com/package/hdpo).`,
+    `${kind}, ${signature}`,
     '',
     '| | |',
     '|---|---|',

@@ -3,15 +3,10 @@
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
 import { readJsonObject } from '../core/json-file.js'
-import type { ModelConfig, Precision, RopeScaling } from '../native/types.js'
-import {
-  architectureOf,
-  architectures,
-  type Json,
-  type Refuse,
-  refusal,
-  refuseOtherMaths,
-} from './architectures.js'
+import type { ModelConfig, Precision } from '../native/types.js'
+import { architectureOf, architectures, type Json, refusal, refuseOtherMaths } from './architectures.js'
+import { refuseUnknownKeys } from './config-keys.js'
+import { ropeOf } from './rope-config.js'
 
 export async function readModelConfig(folder: string): Promise<{ config: ModelConfig; json: Json }> {
   const path = join(folder, 'config.json')
@@ -24,6 +19,7 @@ export function parseModelConfig(json: Json, where: string): ModelConfig {
   const refuse = refusal(where)
   const { qkvBias, qkNorm, defaults } = architectureOf(json, refuse)
   refuseOtherMaths(json, refuse)
+  refuseUnknownKeys(json, refuse)
   const number = (key: string, fallback?: number): number => {
     const value = json[key] ?? fallback
     if (typeof value !== 'number' || !(value > 0)) {
@@ -58,60 +54,6 @@ export function parseModelConfig(json: Json, where: string): ModelConfig {
     qkNorm,
     ...(rope.scaling && { ropeScaling: rope.scaling }),
   }
-}
-
-interface Rope {
-  theta?: number
-  scaling?: RopeScaling
-}
-
-/**
- * transformers 5 writes all of it into "rope_parameters", older versions into "rope_theta" and "rope_scaling". A file for both has
- * everything twice; where the two differ, it depends on the reader which one wins, so that is refused.
- */
-function ropeOf(json: Json, refuse: Refuse): Rope {
-  const keys = ['rope_parameters', 'rope_scaling'].filter((key) => json[key])
-  const [rope = {}, other] = keys.map((key) => readRope(json[key] as Json, key, refuse))
-  if (other && JSON.stringify(other.scaling) !== JSON.stringify(rope.scaling)) {
-    refuse('"rope_parameters" and "rope_scaling" scale the rotary embedding in different ways')
-  }
-  const thetas = [json.rope_theta as number | undefined, rope.theta, other?.theta]
-  const [theta, another] = new Set(thetas.filter((value) => value !== undefined && value !== null))
-  if (another !== undefined) refuse(`"rope_theta" is given as ${theta} and as ${another}`)
-  return { ...rope, ...(theta !== undefined && { theta }) }
-}
-
-/** Reads one of the two mappings, with its keys in a fixed order, so that two can be compared as text. */
-function readRope(rope: Json, key: string, refuse: Refuse): Rope {
-  const type = rope.rope_type ?? rope.type ?? 'default'
-  const theta = rope.rope_theta === undefined ? {} : { theta: rope.rope_theta as number }
-  if (rope.partial_rotary_factor !== undefined && rope.partial_rotary_factor !== 1) {
-    refuse(
-      `"${key}"."partial_rotary_factor": ${JSON.stringify(rope.partial_rotary_factor)} is not implemented`,
-    )
-  }
-  if (type === 'default') return theta
-  if (type !== 'llama3') {
-    refuse(`"${key}": rope type ${JSON.stringify(type)} is not implemented; "default" and "llama3" are`)
-  }
-  const number = (name: string): number => {
-    const value = rope[name]
-    if (typeof value !== 'number' || !(value > 0)) {
-      refuse(`"${key}"."${name}" must be a positive number, got ${JSON.stringify(value) ?? 'nothing'}`)
-    }
-    return value as number
-  }
-  const scaling: RopeScaling = {
-    type: 'llama3',
-    factor: number('factor'),
-    lowFrequencyFactor: number('low_freq_factor'),
-    highFrequencyFactor: number('high_freq_factor'),
-    originalMaxPositions: number('original_max_position_embeddings'),
-  }
-  if (scaling.highFrequencyFactor <= scaling.lowFrequencyFactor) {
-    refuse(`"${key}": "high_freq_factor" must be greater than "low_freq_factor"`)
-  }
-  return { ...theta, scaling }
 }
 
 /**

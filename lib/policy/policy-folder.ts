@@ -9,7 +9,7 @@ import type { ModelConfig } from '../native/types.js'
 import type { Json } from './architectures.js'
 import type { ChatTemplateSource } from './chat-template.js'
 import { readModelConfig } from './model-config.js'
-import { readTemplateSource } from './template-files.js'
+import { endTokenIds, readTemplateSource } from './template-files.js'
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer.js'
 
 export const generationConfigName = 'generation_config.json'
@@ -71,7 +71,9 @@ async function readTextParts(path: string, base = path): Promise<TextParts> {
   const hasGenerationConfig = existsSync(join(path, generationConfigName))
   const generationConfigPath = join(hasGenerationConfig ? path : base, generationConfigName)
   const generationConfig = await readJson(generationConfigPath)
-  const template = readTemplateSource({ path, tokenizerConfig: tokenizer.config ?? {}, generationConfig })
+  const modelEndTokens = modelEnds(await readJson(join(base, 'config.json')), tokenizer, generationConfig)
+  const tokenizerConfig = tokenizer.config ?? {}
+  const template = readTemplateSource({ path, tokenizerConfig, generationConfig, modelEndTokens })
   const files = new Map<string, Buffer>()
   for (const name of copiedNames) {
     if (existsSync(join(path, name))) files.set(name, await readFile(join(path, name)))
@@ -79,6 +81,22 @@ async function readTextParts(path: string, base = path): Promise<TextParts> {
   if (generationConfig) files.set(generationConfigName, await readFile(generationConfigPath))
   for (const name of await namedTemplateFiles(path)) files.set(name, await readFile(join(path, name)))
   return { tokenizer, template, files }
+}
+
+/**
+ * The end tokens in config.json, which some models have there alone. Where another file names an end too, one that is an ordinary
+ * entry of the vocabulary is the default of the model's class, which transformers wrote down: it would end turns at any text.
+ */
+function modelEnds(
+  config: Json | undefined,
+  tokenizer: TokenizerFiles,
+  generationConfig: Json | undefined,
+): number[] {
+  const ids = endTokenIds(config)
+  const others = endTokenIds(generationConfig).length > 0 || tokenizer.config?.eos_token != null
+  if (!others) return ids
+  const added = (tokenizer.tokenizer.added_tokens ?? []) as { id: number }[]
+  return ids.filter((id) => added.some((token) => token.id === id))
 }
 
 async function namedTemplateFiles(path: string): Promise<string[]> {

@@ -121,6 +121,7 @@ export class Policy implements RolloutPolicy {
         ...engineOptions(definition),
         config,
         tokenBytes: tokenizer.tokenBytes(),
+        absentTokens: tokenizer.absentTokens(config.vocabSize),
         seed,
         lora,
         // Weights that will be loaded need not be drawn first, which takes half a minute per billion.

@@ -1,4 +1,5 @@
 // What a policy writes into a folder besides weights: config.json, tokenizer, template, generation settings, model card.
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
@@ -10,7 +11,7 @@ import type { Json } from './architectures.js'
 import { type ChatTemplateSource, endTokensOf } from './chat-template.js'
 import { generationConfigOf, oneOrMore } from './generation-config.js'
 import { adapterConfigName, adapterWeightsName, formatAdapterConfig } from './lora.js'
-import { formatModelCard, type TrainingRecord } from './model-card.js'
+import { formatModelCard, isModelCard, type TrainingRecord } from './model-card.js'
 import { formatModelConfig } from './model-config.js'
 import { copiedNames, generationConfigName, namedTemplatesFolder } from './policy-folder.js'
 import { formatJson } from './python-json.js'
@@ -52,6 +53,8 @@ export interface PolicyParts {
   parameters: number
 }
 
+const modelCardName = 'README.md'
+
 const policyFiles = new Set([
   'config.json',
   adapterConfigName,
@@ -63,15 +66,23 @@ const policyFiles = new Set([
 /**
  * Files of an older policy that must not stay in a newly saved folder: weights (llama.cpp's converter reads every
  * model*.safetensors, vLLM a consolidated.safetensors too), and a tokenizer or template that readers would prefer to the new one
- * (transformers prefers chat_template.jinja to tokenizer_config.json's, llama.cpp tokenizer.model to tokenizer.json).
+ * (transformers prefers chat_template.jinja to tokenizer_config.json's, llama.cpp tokenizer.model to tokenizer.json). A README.md that
+ * hdpo did not write is somebody's own, and stays in place of a model card.
  */
-export function isPolicyFile(name: string): boolean {
-  return /^(model|consolidated)\b.*\.safetensors$|\.index\.json$/.test(name) || policyFiles.has(name)
+export function isPolicyFile(name: string, path: string): boolean {
+  if (name === modelCardName)
+    return (
+      statSync(path, { throwIfNoEntry: false })?.isFile() === true && isModelCard(readFileSync(path, 'utf8'))
+    )
+  const isWeights =
+    /^(model|consolidated)\b.*\.safetensors$|^(model|consolidated|pytorch_model)\b.*\.index\.json$/.test(name)
+  return isWeights || policyFiles.has(name)
 }
 
 /** Saving replaces what is in a folder: here the base, without which the adapter is worth nothing. */
 export function refuseBaseFolder(folder: string, { base }: PolicyParts): void {
-  if (base === undefined || resolve(folder) !== base) return
+  const real = (path: string) => (existsSync(path) ? realpathSync(path) : resolve(path))
+  if (base === undefined || real(folder) !== real(base)) return
   throw new HdpoError(
     'ERR_POLICY_FOLDER',
     `${folder} holds the base model of the adapter; save the adapter into another folder`,
@@ -112,7 +123,7 @@ export function writeModelCard(
     ...(parts.base !== undefined && { base: parts.base }),
     ...(parts.lora && { lora: parts.lora }),
   })
-  return writeFile(join(folder, 'README.md'), card)
+  return writeFile(join(folder, modelCardName), card)
 }
 
 /** A loaded policy's files stay byte for byte as they were; those of a policy made from parts are named as in transformers. */

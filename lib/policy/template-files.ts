@@ -12,6 +12,8 @@ export interface TemplateFolder {
   path: string
   tokenizerConfig: Json
   generationConfig: Json | undefined
+  /** The end tokens that config.json of the model names. */
+  modelEndTokens?: readonly number[]
 }
 
 export function readTemplateSource(folder: TemplateFolder): ChatTemplateSource {
@@ -26,13 +28,18 @@ export function readTemplateSource(folder: TemplateFolder): ChatTemplateSource {
   }
   const eos = tokenText(config.eos_token)
   const bos = tokenText(config.bos_token)
-  const ids = [folder.generationConfig?.eos_token_id ?? []].flat().filter((id) => typeof id === 'number')
+  const ids = [...new Set([...endTokenIds(folder.generationConfig), ...(folder.modelEndTokens ?? [])])]
   return {
     ...templates,
     ...(eos !== undefined && { endOfText: eos }),
     ...(bos !== undefined && { beginOfText: bos }),
     ...(ids.length > 0 && { endTokens: ids }),
   }
+}
+
+/** What config.json or generation_config.json names as the ends of a text: one id, or several. */
+export function endTokenIds(json: Json | undefined): number[] {
+  return [json?.eos_token_id ?? []].flat().filter((id) => typeof id === 'number')
 }
 
 /** The text of a special token, which transformers writes as text or as a mapping with the text as "content". */

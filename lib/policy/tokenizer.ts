@@ -21,6 +21,8 @@ export interface TemplateTokenizer extends Tokenizer {
   readonly controlTokens: readonly string[]
   /** The control token that `text` begins with, e.g. '<|im_end|>'; undefined where it begins with none. */
   addedTokenAt(text: string): string | undefined
+  /** The ids below `size`, a model's vocabulary, that are no tokens: vocabularies are padded, and some have gaps. */
+  absentTokens(size: number): Int32Array
   /** The control tokens in a text, in order, without those that a mark breaks. */
   findControlTokens(text: string, mark: string | undefined): string[]
   /**
@@ -55,6 +57,9 @@ export function readTokenizerFiles(folder: string): TokenizerFiles {
   }
 }
 
+/** What ids decode to that are no tokens, but may be in the vocabulary of a model, which is often padded. */
+const noBytes = new Uint8Array(0)
+
 class JsonTokenizer implements TemplateTokenizer {
   readonly vocabSize: number
   readonly #files: TokenizerFiles
@@ -85,7 +90,7 @@ class JsonTokenizer implements TemplateTokenizer {
     for (const id of this.#ids.values()) largest = Math.max(largest, id)
     this.vocabSize = largest + 1
     // Ids that no entry has (some vocabularies have gaps) decode to nothing.
-    this.#pieces = new Array<Uint8Array>(this.vocabSize).fill(new Uint8Array(0))
+    this.#pieces = new Array<Uint8Array>(this.vocabSize).fill(noBytes)
     for (const [entry, id] of vocabulary) this.#pieces[id] = entryBytes(entry, this.#format.kind)
     for (const token of this.#added) {
       this.#pieces[token.id] = new TextEncoder().encode(token.content)
@@ -138,6 +143,11 @@ class JsonTokenizer implements TemplateTokenizer {
     return matches.sort((a, b) => b.content.length - a.content.length)[0]?.content
   }
 
+  absentTokens(size: number): Int32Array {
+    const present = new Set(this.#ids.values())
+    return Int32Array.from(Array.from({ length: size }, (_, id) => id).filter((id) => !present.has(id)))
+  }
+
   tokenBytes(): Uint8Array[] {
     return this.#pieces.map((piece, id) => (this.#special.has(id) ? new Uint8Array(0) : piece))
   }
@@ -145,7 +155,8 @@ class JsonTokenizer implements TemplateTokenizer {
   #piece(token: number): Uint8Array {
     const piece = this.#pieces[token]
     if (piece) return piece
-    throw new InvalidOptionError('tokens', `tokens of the vocabulary, 0 to ${this.vocabSize - 1}`, token)
+    if (Number.isInteger(token) && token >= this.vocabSize) return noBytes
+    throw new InvalidOptionError('tokens', 'ids of tokens, whole numbers from 0 on', token)
   }
 
   /** Whether a text that stands after `before` is encoded without the space that is put in front of a text. */

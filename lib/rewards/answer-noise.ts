@@ -28,7 +28,12 @@ export function noisyAnswer(answer: AnswerReward, options: AnswerNoiseOptions): 
     if (typeof score === 'object' || uniform(rollout, seed) >= probability) return score
     return 1 - Number(score)
   }
-  identified('noisy-answer', { answer: answerIdentity(answer), probability, seed }, noisy)
+  identified(
+    'noisy-answer',
+    { answer: answerIdentity(answer), probability, seed },
+    noisy,
+    answer.check?.bind(answer),
+  )
   return answer.report ? Object.assign(noisy, { report: answer.report.bind(answer) }) : noisy
 }
 

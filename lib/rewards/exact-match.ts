@@ -21,9 +21,12 @@ export interface ExactMatchOptions extends OptionsOf<typeof exactMatchShape> {}
  */
 export function exactMatch(options: ExactMatchOptions = {}): AnswerReward {
   const { normalize } = readOptions(exactMatchOptions, options, 'exactMatch')
-  return identified('exact-match', { normalize }, ({ finalAnswer }, task) => {
+  const grade: AnswerReward = ({ finalAnswer }, task) => {
     const accepted = acceptedAnswers(task).map(normalize)
     return finalAnswer !== undefined && accepted.includes(normalize(finalAnswer))
+  }
+  return identified('exact-match', { normalize }, grade, (task) => {
+    acceptedAnswers(task).map(normalize)
   })
 }
 

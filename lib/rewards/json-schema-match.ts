@@ -31,11 +31,15 @@ export function jsonSchemaMatch(options: JsonSchemaMatchOptions = {}): AnswerRew
   const { schema, equal } = readOptions(jsonSchemaMatchOptions, options, 'jsonSchemaMatch')
   const fixed = schema === undefined ? undefined : compile(schema, 'jsonSchemaMatch.schema')
   const compiled = new WeakMap<object, ValidateFunction>()
-  return identified('json-schema-match', { schema, equal }, ({ finalAnswer }, task) => {
-    const validate = fixed ?? ofTask(task, compiled)
+  const validatorOf = (task: Task) => fixed ?? ofTask(task, compiled)
+  const grade: AnswerReward = ({ finalAnswer }, task) => {
+    const validate = validatorOf(task)
     const value = finalAnswer === undefined ? undefined : parseJson(finalAnswer)
     if (value === undefined || !validate(rounded(value))) return false
     return !equal || isDeepStrictEqual(heldExactly(value, '', 'text'), task.answer)
+  }
+  return identified('json-schema-match', { schema, equal }, grade, (task) => {
+    validatorOf(task)
   })
 }
 
@@ -49,10 +53,22 @@ function ofTask(task: Task, compiled: WeakMap<object, ValidateFunction>): Valida
   return validate
 }
 
+let shared: Ajv2020 | undefined
+
+function newAjv(): Ajv2020 {
+  return new Ajv2020({ strictTypes: false, validateFormats: false })
+}
+
 function compile(schema: Record<string, unknown>, option: string): ValidateFunction {
   try {
-    // Two rewards or tasks may have schemas with the same $id, so each schema has its own Ajv.
-    return new Ajv2020({ strictTypes: false, validateFormats: false }).compile(schema)
+    // Two rewards or tasks may have schemas with the same $id: such a schema has an Ajv of its own, which takes 20 ms to make.
+    if (JSON.stringify(schema).includes('"$id"')) return newAjv().compile(schema)
+    shared ??= newAjv()
+    try {
+      return shared.compile(schema)
+    } finally {
+      shared.removeSchema(schema)
+    }
   } catch (error) {
     const given = new Described(`one that is none: ${(error as Error).message}`)
     throw new InvalidOptionError(option, 'a valid JSON Schema', given, { cause: error })

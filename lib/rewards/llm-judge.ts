@@ -4,6 +4,7 @@ import { Judge, type JudgeStatistics } from './judge/judge.js'
 import { rubricOptions, type rubricShape } from './judge/options.js'
 import { verdictInstruction } from './judge/verdict.js'
 import { identified } from './reward-identity.js'
+import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 import { ungraded } from './ungraded.js'
 
@@ -31,12 +32,26 @@ export function llmJudge(options: LlmJudgeOptions): LlmJudge {
     return decision.kind === 'decided' ? decision.correct : ungraded(decision.reason)
   }
   const { baseURL, model, votes, temperature, jsonMode, body } = judging
-  identified('llm-judge', { rubric, baseURL, model, votes, temperature, jsonMode, body }, reward)
+  const identity = { rubric, baseURL, model, votes, temperature, jsonMode, body }
+  identified('llm-judge', identity, reward, (task) => {
+    // A rubric of one's own may judge without a reference.
+    if (rubric !== defaultRubric || !isMissing(task.answer)) return
+    throw wrongTaskAnswer(
+      task,
+      'llmJudge',
+      'what the judge compares with: not null, empty text or an empty list',
+    )
+  })
   return Object.defineProperty(
     Object.assign(reward, { report: () => reportOf(judge.statistics) }),
     'statistics',
     { get: () => judge.statistics, enumerable: true },
   ) as LlmJudge
+}
+
+function isMissing(answer: unknown): boolean {
+  if (Array.isArray(answer)) return answer.length === 0
+  return answer === undefined || answer === null || (typeof answer === 'string' && answer.trim() === '')
 }
 
 /** The answer is data in JSON, so that nothing a policy writes in it can pass for another message of the conversation. */

@@ -29,12 +29,15 @@ const decimal = /^[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:(?<=\d)\.|\.\d+)?(?:e[+-]?\
  */
 export function numericMatch(options: NumericMatchOptions = {}): AnswerReward {
   const { relativeTolerance, absoluteTolerance } = readOptions(numericMatchOptions, options, 'numericMatch')
-  return identified('numeric-match', { relativeTolerance, absoluteTolerance }, ({ finalAnswer }, task) => {
+  const grade: AnswerReward = ({ finalAnswer }, task) => {
     const right = rightNumber(task)
     const given = finalAnswer === undefined ? undefined : parseNumber(finalAnswer)
     if (given === undefined) return false
     const tolerance = Decimal.max(absoluteTolerance, right.abs().times(relativeTolerance))
     return given.minus(right).abs().lte(tolerance)
+  }
+  return identified('numeric-match', { relativeTolerance, absoluteTolerance }, grade, (task) => {
+    rightNumber(task)
   })
 }
 

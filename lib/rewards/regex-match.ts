@@ -24,9 +24,14 @@ export interface RegexMatchOptions extends OptionsOf<typeof regexMatchShape> {}
 export function regexMatch(options: RegexMatchOptions = {}): AnswerReward {
   const { pattern, flags, whole } = readOptions(regexMatchOptions, options, 'regexMatch')
   const fixed = pattern === undefined ? undefined : compile(pattern, flags, whole, 'regexMatch.pattern')
-  return identified('regex-match', { pattern, flags, whole }, ({ finalAnswer }, task) => {
-    const expression = fixed ?? compile(patternOf(task), flags, whole, `tasks["${task.id}"].answer`)
+  const expressionOf = (task: Task) =>
+    fixed ?? compile(patternOf(task), flags, whole, `tasks["${task.id}"].answer`)
+  const grade: AnswerReward = ({ finalAnswer }, task) => {
+    const expression = expressionOf(task)
     return finalAnswer !== undefined && expression.test(finalAnswer.trim())
+  }
+  return identified('regex-match', { pattern, flags, whole }, grade, (task) => {
+    expressionOf(task)
   })
 }
 

@@ -13,14 +13,16 @@ export function answerIdentity(answer: AnswerReward): Record<string, unknown> {
   return answer.identity ?? functionIdentity(answer)
 }
 
-/** One of hdpo's own rules is identified by its name and options. */
+/** One of hdpo's own rules is identified by its name and options; `check` looks at a task before any rollout is graded. */
 export function identified<Reward extends AnswerReward>(
   rule: string,
   options: Record<string, unknown>,
   reward: Reward,
+  check?: AnswerReward['check'],
 ): Reward {
   const values = Object.entries(options).map(([name, value]) => [name, plain(value)])
-  return Object.assign(reward, { identity: { rule, ...Object.fromEntries(values) } })
+  const identity = { rule, ...Object.fromEntries(values) }
+  return Object.assign(reward, { identity, ...(check && { check }) })
 }
 
 function plain(value: unknown): unknown {

@@ -1,7 +1,8 @@
 import { HdpoError } from '../core/errors.js'
+import { isFullScore, withoutRounding } from '../core/full-score.js'
 import { messageOf } from '../core/message-of.js'
 import { readOptions } from '../core/options.js'
-import { redact } from '../core/secrets.js'
+import { redact } from '../core/redact.js'
 import type { Rollout, ScoredRollout, Task, UngradedRollout } from '../rollout/types.js'
 import { type RewardOptions, rewardOptions } from './reward-options.js'
 import type { AnswerReward } from './types.js'
@@ -52,9 +53,9 @@ export function isUngraded(rollout: ScoredRollout | UngradedRollout): rollout is
   return rollout.ungraded !== undefined
 }
 
-/** The binary `answer` that efficiency depends on: only a full answer reward is correct. */
+/** The binary `answer` that efficiency depends on: only a full answer reward is correct, rounding apart. */
 export function isCorrect({ answerReward }: Pick<ScoredRollout, 'answerReward'>): boolean {
-  return answerReward >= 1
+  return isFullScore(answerReward)
 }
 
 async function scoreAnswer(rollout: Rollout, task: Task, answer: AnswerReward): Promise<number | Ungraded> {
@@ -73,7 +74,8 @@ async function scoreAnswer(rollout: Rollout, task: Task, answer: AnswerReward): 
   }
   if (score instanceof Ungraded) return score
   if (typeof score === 'boolean') return score ? 1 : 0
-  if (typeof score === 'number' && score >= 0 && score <= 1) return score
+  const rounded = typeof score === 'number' ? withoutRounding(score) : undefined
+  if (rounded !== undefined && rounded >= 0 && rounded <= 1) return rounded
   throw new HdpoError(
     'ERR_REWARD',
     `${where}: the answer reward must be true, false, a number from 0 to 1 or ungraded(reason), got ${String(score)}`,

@@ -12,6 +12,11 @@ export interface AnswerReward {
    * its text.
    */
   readonly identity?: Record<string, unknown>
+  /**
+   * Throws where it could not grade any rollout of the task, because of the task's `answer`: called for every task before the first
+   * rollout is played.
+   */
+  check?(task: Task): void | Promise<void>
   /** Numbers about its work since it was made, for the metrics of a run. */
   report?(): Record<string, number>
 }

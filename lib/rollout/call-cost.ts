@@ -8,20 +8,23 @@ const plainCallCost = 1
 
 /**
  * A call that reached no tool (malformed, unknown) costs as much as the most expensive tool with a fixed cost: never less than what
- * the policy may have meant. Throws a RangeError where a cost function returns no cost: that is a bug, not the policy's doing.
+ * the policy may have meant. Throws what a cost function throws, and InvalidOptionError where it returns no cost.
  */
 export function costOfCall(record: Omit<ToolCallRecord, 'cost'>, tools: readonly Tool[]): number {
   const tool = tools.find(({ name }) => name === record.name)
-  if (!tool || record.outcome === 'malformed') return dearest(tools)
+  if (!tool || record.outcome === 'malformed') return dearestCost(tools)
   const { cost = plainCallCost } = tool
   const { name, arguments: input, outcome, observation, milliseconds } = record
-  const value =
+  const value: unknown =
     typeof cost === 'function' ? cost({ name, arguments: input, outcome, observation, milliseconds }) : cost
   if (typeof value === 'number' && value >= 0 && Number.isFinite(value)) return value
+  // Whoever gave an async function is told so by this error, and not by another one that nobody handles.
+  if (value instanceof Promise) value.catch(() => undefined)
   throw new InvalidOptionError(`tool "${name}".cost`, 'a number of at least 0', value)
 }
 
-function dearest(tools: readonly Tool[]): number {
+/** The cost of the most expensive tool with a fixed one; 1 where none has. */
+export function dearestCost(tools: readonly Tool[]): number {
   const fixed = tools.flatMap(({ cost = plainCallCost }) => (typeof cost === 'number' ? [cost] : []))
   return fixed.length === 0 ? plainCallCost : Math.max(...fixed)
 }

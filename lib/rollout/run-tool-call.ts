@@ -1,13 +1,13 @@
 // Runs one call of a tool and records its outcome. It never throws for a mistake of the policy or the tool.
 
-import { redact } from '../core/secrets.js'
+import { redact } from '../core/redact.js'
 import { untilAborted } from '../core/until-aborted.js'
 import type { ParsedToolCall } from '../policy/calls/parsed-call.js'
 import type { Message } from '../policy/types.js'
 import { ToolInputError } from '../tools/tool-input-error.js'
 import { ToolTimeoutError } from '../tools/tool-timeout-error.js'
 import type { Tool } from '../tools/types.js'
-import { costOfCall } from './call-cost.js'
+import { costOfCall, dearestCost } from './call-cost.js'
 import { formatResult, truncate } from './observation.js'
 import { toolCallSpan } from './spans.js'
 import { toolLimit } from './tool-limit.js'
@@ -44,7 +44,14 @@ async function recordOf(call: ParsedToolCall, settings: ToolCallSettings): Promi
     // A policy that never reads a secret cannot learn it, and its tokens hold none.
     observation: truncate(redact(observation), settings.maxObservationCharacters),
   }
-  return { ...record, cost: costOfCall(record, settings.tools) }
+  try {
+    return { ...record, cost: costOfCall(record, settings.tools) }
+  } catch (error) {
+    // The call has no cost to be rewarded by. Like all that goes wrong in a tool it is an error that the policy reads and metrics count.
+    const failed = `${record.name} failed: its cost is unknown: ${redact(messageOf(error))}`
+    const observation = truncate(failed, settings.maxObservationCharacters)
+    return { ...record, outcome: 'error', observation, cost: dearestCost(settings.tools) }
+  }
 }
 
 async function resultOf(call: ParsedToolCall, settings: ToolCallSettings): Promise<Result> {

@@ -7,8 +7,9 @@ import writeFileAtomic from 'write-file-atomic'
 import { stringify as stringifyYaml } from 'yaml'
 import { HdpoError } from '../core/errors.js'
 import { type FolderLock, lockFolder } from '../core/folder-lock.js'
+import { LineFile } from '../core/line-file.js'
 import { readIfThere } from '../core/read-if-there.js'
-import { redactValue } from '../core/secrets.js'
+import { redactValue } from '../core/redact.js'
 import { syncPath } from '../core/sync-path.js'
 import { makeWritable } from '../core/writable.js'
 import { rolloutLine } from '../rollout/rollout-line.js'
@@ -62,6 +63,7 @@ export class RunFolder {
   private constructor(
     readonly path: string,
     private readonly checkpoints: CheckpointStore,
+    private readonly events: LineFile,
     /** The checkpoint that a resumed run goes on from. */
     readonly resumedFrom: Checkpoint | undefined,
     private readonly lock: FolderLock,
@@ -85,7 +87,9 @@ export class RunFolder {
       keep: options.keepCheckpoints,
       warn: options.warn,
     })
-    return new RunFolder(path, checkpoints, options.resume ? await checkpoints.latest() : undefined, lock)
+    const events = await LineFile.open(join(path, 'events.jsonl'), options.warn)
+    const resumedFrom = options.resume ? await checkpoints.latest() : undefined
+    return new RunFolder(path, checkpoints, events, resumedFrom, lock)
   }
 
   /** Gives up the folder, so that another process may go on with the run. */
@@ -106,7 +110,7 @@ export class RunFolder {
   /** Appends a line to events.jsonl. */
   async appendEvent(event: { level: 'warning' | 'error'; message: string; code?: string }): Promise<void> {
     const line = JSON.stringify(redactValue({ time: new Date().toISOString(), ...event }))
-    await appendFile(join(this.path, 'events.jsonl'), `${line}\n`)
+    await this.events.append(`${line}\n`)
   }
 
   /** Writes one line per rollout; the file appears only when it is complete. */

@@ -162,10 +162,14 @@ function unknownModel(id: string, { model: name, aliases }: ResolvedServerOption
   })
 }
 
+function withCause(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const text = error.stack ?? error.message
+  return error.cause === undefined ? text : `${text}\nbecause of ${withCause(error.cause)}`
+}
+
 /** Reports errors of this process. Clients read their own mistakes in the response, and a client that left is no error. */
 function report(error: unknown, request: Request, { options, isClosing }: HandlerContext): void {
   if (request.signal.aborted || isClosing() || toApiError(error).status < 500) return
-  options.onWarning(
-    `${request.method} ${new URL(request.url).pathname} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-  )
+  options.onWarning(`${request.method} ${new URL(request.url).pathname} failed: ${withCause(error)}`)
 }

@@ -1,5 +1,7 @@
 // The rollouts under way: found by id or key, abandoned when their agent sends nothing more, removed when they end.
 import { randomUUID } from 'node:crypto'
+import { HdpoError } from '../core/errors.js'
+import { messageOf } from '../core/message-of.js'
 import { ApiError } from '../http/api-error.js'
 import { createRolloutKey, digest } from '../http/authorization.js'
 import type { RolloutPolicy } from '../policy/types.js'
@@ -44,6 +46,10 @@ interface Entry {
   rollout: ServedRollout
   keyDigest: string
   timer: NodeJS.Timeout
+  /** Whether finish or abandon is at work. */
+  ending: boolean
+  /** The outcome of a rollout that could not be recorded. */
+  unrecorded?: Outcome
 }
 
 /** The most ended rollouts whose ids are kept, so that a late request is told that its rollout has ended. */
@@ -87,7 +93,7 @@ export class RolloutRegistry {
     }
     const rollout = new ServedRollout({ ...definition, id }, policy, prompts)
     const apiKey = createRolloutKey()
-    const entry: Entry = { rollout, keyDigest: digest(apiKey), timer: this.#timer(rollout) }
+    const entry: Entry = { rollout, keyDigest: digest(apiKey), timer: this.#timer(rollout), ending: false }
     this.#live.set(id, entry)
     this.#byKey.set(entry.keyDigest, id)
     this.#ended.delete(id)
@@ -117,66 +123,110 @@ export class RolloutRegistry {
     this.#live.get(rollout.id)?.timer.refresh()
   }
 
+  /**
+   * Records the rollout with its outcome. Where that fails (a full disk), this rejects with ApiError 503 and the rollout is kept, so
+   * that it can be finished again.
+   */
   async finish(rollout: ServedRollout, outcome: Outcome): Promise<Rollout> {
     const checked = checkOutcome(outcome)
-    const { timer } = this.#remove(rollout)
-    clearTimeout(timer)
+    const entry = this.#beginEnd(rollout)
     try {
       const played = await rollout.finish(checked)
+      await this.#record(entry, checked, played)
       this.#counts.finishedRollouts++
       this.#counts.controlTokensInText += played.controlTokensInText ?? 0
       this.#counts.segments += rollout.segments
       this.#counts.splitRollouts += rollout.segments > 1 ? 1 : 0
       this.#counts.branchedSegments += rollout.splits.branched
       this.#counts.rewrittenSegments += rollout.splits.rewritten
-      await this.options.onRollout(played)
       return played
     } finally {
-      this.#counts.discardedTurns += rollout.discardedTurns
-      this.#counts.droppedThoughts += rollout.droppedThoughts
+      if (entry.unrecorded === undefined) this.#forget(entry)
+      else entry.ending = false
     }
   }
 
+  /** Where the rollout cannot be recorded this rejects, and it is forgotten all the same: it has no outcome to lose. */
   async abandon(rollout: ServedRollout): Promise<Rollout | undefined> {
-    const { timer } = this.#remove(rollout)
-    clearTimeout(timer)
+    const entry = this.#beginEnd(rollout)
     this.#counts.abandonedRollouts++
-    const played = await rollout.abandon()
-    this.#counts.discardedTurns += rollout.discardedTurns
-    this.#counts.droppedThoughts += rollout.droppedThoughts
-    this.#counts.controlTokensInText += played?.controlTokensInText ?? 0
-    if (played) await this.options.onRollout(played)
-    return played
+    try {
+      const played = await rollout.abandon()
+      this.#counts.controlTokensInText += played?.controlTokensInText ?? 0
+      if (played) await this.options.onRollout(played)
+      return played
+    } finally {
+      this.#forget(entry)
+    }
   }
 
+  /** Ends all rollouts. What cannot be recorded is warned of. */
   async abandonAll(): Promise<void> {
-    await Promise.all([...this.#live.values()].map(({ rollout }) => this.abandon(rollout)))
+    await Promise.all([...this.#live.values()].map((entry) => this.#giveUp(entry)))
   }
 
-  #remove(rollout: ServedRollout): Entry {
+  /** Throws ApiError 409 for a rollout that has ended or is being ended. */
+  #beginEnd(rollout: ServedRollout): Entry {
     const entry = this.#live.get(rollout.id)
     if (entry?.rollout !== rollout) throw rolloutEnded(rollout.id)
+    if (entry.ending) {
+      throw new ApiError(409, `rollout "${rollout.id}" is being ended already`, { code: 'rollout_ending' })
+    }
+    entry.ending = true
+    return entry
+  }
+
+  async #record(entry: Entry, outcome: Outcome, played: Rollout): Promise<void> {
+    try {
+      await this.options.onRollout(played)
+      delete entry.unrecorded
+    } catch (error) {
+      entry.unrecorded = outcome
+      entry.timer.refresh()
+      const why = error instanceof HdpoError && error.code === 'ERR_SYSTEM' ? `: ${error.message}` : ''
+      const message = `rollout "${played.id}" could not be recorded and is kept; finish it again${why}`
+      throw new ApiError(503, message, { code: 'not_recorded', cause: error })
+    }
+  }
+
+  #forget({ rollout, keyDigest, timer }: Entry): void {
+    clearTimeout(timer)
+    this.#counts.discardedTurns += rollout.discardedTurns
+    this.#counts.droppedThoughts += rollout.droppedThoughts
     this.#live.delete(rollout.id)
-    this.#byKey.delete(entry.keyDigest)
+    this.#byKey.delete(keyDigest)
     this.#ended.add(rollout.id)
     for (const id of this.#ended) {
       if (this.#ended.size <= rememberedEnds) break
       this.#ended.delete(id)
     }
-    return entry
   }
 
   #timer(rollout: ServedRollout): NodeJS.Timeout {
     const { idleTimeout, onWarning } = this.options
     const timer = setTimeout(() => {
-      if (rollout.turnsUnderWay > 0) {
+      const entry = this.#live.get(rollout.id)
+      if (rollout.turnsUnderWay > 0 || entry?.ending) {
         timer.refresh()
         return
       }
-      this.#counts.idleRollouts++
-      onWarning(`rollout "${rollout.id}" was given up: no request for ${idleTimeout / 1000} s`)
-      this.abandon(rollout).catch((error: Error) => onWarning(`rollout "${rollout.id}": ${error.message}`))
+      if (!entry) return
+      if (entry.unrecorded === undefined) {
+        this.#counts.idleRollouts++
+        onWarning(`rollout "${rollout.id}" was given up: no request for ${idleTimeout / 1000} s`)
+      }
+      void this.#giveUp(entry)
     }, idleTimeout)
     return timer.unref()
+  }
+
+  /** Ends a rollout for which nobody asks: with its outcome where that is known and only could not be recorded. */
+  async #giveUp({ rollout, unrecorded, ending }: Entry): Promise<void> {
+    if (ending) return
+    try {
+      await (unrecorded === undefined ? this.abandon(rollout) : this.finish(rollout, unrecorded))
+    } catch (error) {
+      this.options.onWarning(`rollout "${rollout.id}": ${messageOf(error)}`)
+    }
   }
 }

@@ -5,6 +5,7 @@ import { HdpoError } from '../core/errors.js'
 import { signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { readLines } from '../core/text-file.js'
+import { rememberPlace } from '../rollout/task-place.js'
 import type { Task } from '../rollout/types.js'
 import { failAt, parseJsonLine } from './json-line.js'
 import { rowShape, toTask } from './task-row.js'
@@ -32,7 +33,7 @@ export async function jsonl(path: string, given: JsonlOptions = {}): Promise<Tas
     const where = `${path}:${line}`
     const task = toTask(parseJsonLine(text, where, 'unheld'), `line-${line}`, options, failAt(where))
     ids.add(task.id, `line ${line}`, where)
-    tasks.push(task)
+    tasks.push(rememberPlace(task, where))
   }
   if (tasks.length === 0) throw new HdpoError('ERR_TASKS', `${path}: has no tasks`)
   return tasks

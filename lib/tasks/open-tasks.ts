@@ -75,7 +75,7 @@ async function fill(
     const task = toTask(value, defaultId, rowOptions, failAt(where))
     ids.add(task.id, place, where)
     if (split && !isInPart(task, split)) continue
-    await file.append(task)
+    await file.append(task, where)
     if (file.length >= limit) return
   }
 }

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { rememberPlace } from '../rollout/task-place.js'
 import type { Task } from '../rollout/types.js'
 
 // Lines are buffered and written in pieces of about this size.
@@ -35,9 +36,11 @@ export class TaskFile {
     return this.#offsets.length - 1
   }
 
-  async append(task: Task): Promise<void> {
-    const line = Buffer.from(`${JSON.stringify(task)}\n`)
-    this.#hash.update(line)
+  /** `place`: where the task was read, which is remembered. It follows the task after a tab, of which JSON has none. */
+  async append(task: Task, place: string): Promise<void> {
+    const json = JSON.stringify(task)
+    this.#hash.update(`${json}\n`)
+    const line = Buffer.from(`${json}\t${place}`)
     this.#offsets.push((this.#offsets.at(-1) as number) + line.length)
     this.#pending.push(line)
     this.#pendingBytes += line.length
@@ -66,7 +69,9 @@ export class TaskFile {
         throw new HdpoError('ERR_TASKS', `the temporary file of tasks ends inside task ${index}`)
       read += bytesRead
     }
-    return JSON.parse(bytes.toString('utf8')) as Task
+    const text = bytes.toString('utf8')
+    const tab = text.indexOf('\t')
+    return rememberPlace(JSON.parse(text.slice(0, tab)) as Task, text.slice(tab + 1))
   }
 
   /** The same as run/run-state.ts computes for an array with the same tasks. */

@@ -27,6 +27,11 @@ export async function closeTasks(...lists: (TaskList | undefined)[]): Promise<vo
   for (const list of new Set(lists)) await list?.close?.()
 }
 
+/** One after the other. */
+export async function* eachTask(tasks: TaskList): AsyncGenerator<Task, void, void> {
+  for (let index = 0; index < tasks.length; index++) yield await taskAt(tasks, index)
+}
+
 /** The first `limit` tasks (default: all), in memory. */
 export async function takeTasks(tasks: TaskList, limit = tasks.length): Promise<Task[]> {
   const taken: Task[] = []

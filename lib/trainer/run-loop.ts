@@ -1,6 +1,6 @@
 // What both trainers share: take steps, record them, save when due, go on where an earlier process stopped.
 import { basename, join, resolve } from 'node:path'
-import { redactValue } from '../core/secrets.js'
+import { redactValue } from '../core/redact.js'
 import { LoggerQueue } from '../loggers/logger-queue.js'
 import type { RunLogger, RunOutcome } from '../loggers/types.js'
 import { describeConfig } from '../run/describe-config.js'

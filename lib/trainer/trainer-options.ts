@@ -34,8 +34,8 @@ export interface TrainerEvaluation extends OptionsOf<typeof trainerEvaluationSha
 export const trainingShape = {
   /** How rollouts get their advantages, and the weights of the loss's channels. */
   algorithm: algorithmOptions,
-  /** Rollouts of one prompt. */
-  groupSize: count,
+  /** Rollouts of one prompt, at least 2: an advantage is what a rollout has over the others, and alone it would be 0. */
+  groupSize: z.int().min(2),
   /** Prompts of one step, so that it has promptsPerStep * groupSize rollouts. */
   promptsPerStep: count,
   /** Steps of the whole run; a resumed run may have more than it began with. */

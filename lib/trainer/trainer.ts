@@ -8,13 +8,14 @@ import { evaluate } from '../evaluation/evaluate.js'
 import { gradedMetrics } from '../evaluation/metrics.js'
 import { assignAdvantages, lossWeights } from '../hdpo/algorithms.js'
 import type { PolicyBatch, PolicyLossOptions, StepResult } from '../native/types.js'
+import { checkAnswers } from '../rewards/check-answers.js'
 import { rewardIdentity } from '../rewards/reward-identity.js'
 import { partitionGraded, scoreRollouts } from '../rewards/rewards.js'
 import { runGroup } from '../rollout/group.js'
 import type { ScoredRollout, UngradedRollout } from '../rollout/types.js'
 import type { RunFolder } from '../run/run-folder.js'
 import { type RunState, taskFingerprint, toolIdentity } from '../run/run-state.js'
-import { taskAt } from '../tasks/task-list.js'
+import { eachTask, taskAt } from '../tasks/task-list.js'
 import { packPolicyBatch } from './batch.js'
 import { checkPrompts } from './check-prompts.js'
 import { EngineClock } from './engine-clock.js'
@@ -67,6 +68,7 @@ export class Trainer {
         loggers,
         index: this.#options.index,
         prepare: async (folder, resumed) => {
+          await this.#checkAnswers(options.signal)
           if (!resumed) await this.#checkPrompts(options.signal)
           return this.#freezeReference(folder, resumed)
         },
@@ -75,6 +77,12 @@ export class Trainer {
       },
       options,
     )
+  }
+
+  async #checkAnswers(signal: AbortSignal | undefined): Promise<void> {
+    const { tasks, reward, evaluate: asked } = this.#options
+    await checkAnswers(reward.answer, eachTask(tasks), signal)
+    if (asked) await checkAnswers((asked.reward ?? reward).answer, asked.tasks, signal)
   }
 
   /** Checks the prompts, unless a user's own agent makes them. */

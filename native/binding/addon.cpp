@@ -3,8 +3,10 @@
 
 #include <string>
 
+#include "binding/arguments.h"
 #include "binding/environment_end.h"
 #include "binding/napi.h"
+#include "io/exchange_paths.h"
 #include "ops/device.h"
 
 namespace hdpo {
@@ -30,11 +32,22 @@ Napi::Value buildInfo(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// (a, b): whether the system could exchange them.
+Napi::Value exchange(const Napi::CallbackInfo& info) {
+  const std::string a = parseString(info[0], "a"), b = parseString(info[1], "b");
+  try {
+    return Napi::Boolean::New(info.Env(), exchangePaths(a, b));
+  } catch (...) {
+    throw toJsError(info.Env(), std::current_exception());
+  }
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   stayLoaded();
   exports.Set("kernels", exportKernels(env));
   exports.Set("Engine", exportEngine(env));
   exportDevices(env, exports);
+  exports.Set("exchangePaths", Napi::Function::New(env, exchange, "exchangePaths"));
   exports.Set("buildInfo", Napi::Function::New(env, buildInfo, "buildInfo"));
   return exports;
 }

@@ -1,6 +1,6 @@
 // Turns the options that JS passes to an engine into plain structs (see arguments.h for what is checked). What
 // may be missing depends on the device (kvBudgetBytes, maxBatchRows, microBatchTokens) or means by its absence
-// that there is none (lora, ropeScaling, tokenBytes, excludedToken, referenceLogprobs, importanceWeights, stops
+// that there is none (lora, ropeScaling, tokenBytes, absentTokens, excludedToken, referenceLogprobs, importanceWeights, stops
 // and biases).
 #include <cmath>
 #include <limits>
@@ -88,6 +88,9 @@ EngineOptions parseEngineOptions(const Napi::Value& value) {
   options.generation.kvPrecision = parsePrecision(object.Get("kvPrecision"), "kvPrecision");
   options.generation.kvBudgetBytes = parseOptionalInteger(object, "kvBudgetBytes", 1, kAnyInteger);
   options.generation.maxBatchRows = parseOptionalInteger(object, "maxBatchRows", 1, 1 << 20);
+  const Napi::Value absentTokens = object.Get("absentTokens");
+  if (!absentTokens.IsUndefined())
+    options.generation.absentTokens = parseTokens(absentTokens, "absentTokens", options.config);
   const Napi::Value tokenBytes = object.Get("tokenBytes");
   if (tokenBytes.IsUndefined()) return options;
   if (!tokenBytes.IsArray()) throwType(object.Env(), "tokenBytes must be an array of Uint8Array");

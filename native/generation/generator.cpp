@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "core/error.h"
@@ -33,10 +34,19 @@ struct Generator::Impl {
       : backend(device),
         config(weights.config()),
         tokenBytes(std::move(bytesOfTokens)),
+        absent(static_cast<size_t>(config.vocabSize)),
         cache(device, config, options.kvBudgetBytes.value_or(device.defaults().kvBudgetBytes),
               Decoder::cachePrecision(device, options.format, options.kvPrecision)),
         decoder(device, weights, options.adapter, options.format),
-        scheduler(cache, options.maxBatchRows.value_or(device.defaults().maxBatchRows)) {}
+        scheduler(cache, options.maxBatchRows.value_or(device.defaults().maxBatchRows)) {
+    for (const int32_t token : options.absentTokens) {
+      require(token >= 0 && token < config.vocabSize, "ERR_ARGUMENT",
+              "absentTokens holds " + std::to_string(token) +
+                  ", which is not below the vocabulary's size of " + std::to_string(config.vocabSize));
+      absent[static_cast<size_t>(token)] = true;
+      absentBans.emplace_back(token, -std::numeric_limits<float>::infinity());
+    }
+  }
 
   // Callbacks run once the step's state is settled, because they may call the generator again.
   using Completions = std::vector<std::function<void()>>;
@@ -56,6 +66,9 @@ struct Generator::Impl {
   void finishPrefills(Completions& completions);
   void compute(const std::vector<Scheduler::Share>& shares, Completions& completions);
   void draw(const Tensor& deviceLogits, const Scheduler::Share* shares);
+  SampledToken drawAgain(const Tensor& deviceLogits, SamplingDraw draw, SamplingOptions options);
+  void drawRows(const Tensor& deviceLogits, const SamplingDraw* draws, SamplingRow* rows,
+                SampledToken* drawn);
   void sampleRows(const std::vector<Scheduler::Share>& sampled, const std::vector<int32_t>& rows,
                   Completions& completions);
   void accept(const Scheduler::Share& share, const SampledToken& token, Completions& completions);
@@ -63,6 +76,8 @@ struct Generator::Impl {
   Backend& backend;
   const ModelConfig config;
   const std::vector<std::string> tokenBytes;
+  std::vector<bool> absent;                           // [V]
+  std::vector<std::pair<int32_t, float>> absentBans;  // a logit bias that bans what is absent
   KvCache cache;
   Decoder decoder;
   Scheduler scheduler;
@@ -215,6 +230,9 @@ void Generator::sample(SequenceId id, SamplingOptions options,
   auto request = std::make_unique<GenerationRequest>();
   request->sampling = true;
   request->options = std::move(options);
+  // A row with a bias anyway bans what is absent at once.
+  auto& bias = request->options.logitBias;
+  if (!bias.empty()) bias.insert(bias.end(), impl_->absentBans.begin(), impl_->absentBans.end());
   request->sampled = std::move(done);
   impl_->begin(id, sequence, std::move(request));
   if (impl_->atLimit(sequence)) impl_->finishSample(id, sequence, FinishReason::Length)();
@@ -335,7 +353,9 @@ void Generator::Impl::sampleRows(const std::vector<Scheduler::Share>& sampled,
   }
 }
 
-// Draws one token into sampledTokens per row of logits: on the device where it can, otherwise here.
+// Draws one token into sampledTokens per row of logits. A row that draws an absent token draws again among the
+// others, from a random number of its own: without filters that is a draw from their distribution, and rows pay
+// nothing for what is almost never drawn.
 void Generator::Impl::draw(const Tensor& deviceLogits, const Scheduler::Share* shares) {
   const auto rows = static_cast<size_t>(deviceLogits.shape[0]);
   const Profiler::Scope scope(backend.profiler(), "sampling");
@@ -350,16 +370,40 @@ void Generator::Impl::draw(const Tensor& deviceLogits, const Scheduler::Share* s
     samplingRows.push_back({nullptr, &options, position});
   }
   sampledTokens.resize(rows);
-  if (backend.sampleTokens(deviceLogits, samplingDraws.data(), sampledTokens.data())) return;
+  drawRows(deviceLogits, samplingDraws.data(), samplingRows.data(), sampledTokens.data());
+  for (size_t i = 0; i < rows; ++i) {
+    const SampledToken& drawn = sampledTokens[i];
+    if (drawn.status != SampledToken::Status::Drawn || !absent[static_cast<size_t>(drawn.token)]) continue;
+    const auto row = static_cast<int64_t>(i);
+    sampledTokens[i] = drawAgain(deviceLogits.rows(row, row + 1), samplingDraws[i], *samplingRows[i].options);
+  }
+}
+
+SampledToken Generator::Impl::drawAgain(const Tensor& deviceLogits, SamplingDraw draw,
+                                        SamplingOptions options) {
+  constexpr uint64_t kSecondDraw = 0x616761696e;  // "again"
+  draw.seed = options.seed ^= kSecondDraw;
+  draw.logitBias = &absentBans;
+  options.logitBias = absentBans;
+  SamplingRow row{nullptr, &options, draw.position};
+  SampledToken drawn;
+  drawRows(deviceLogits, &draw, &row, &drawn);
+  return drawn;
+}
+
+// One draw per row: on the device where it can, otherwise here.
+void Generator::Impl::drawRows(const Tensor& deviceLogits, const SamplingDraw* draws, SamplingRow* rows,
+                               SampledToken* drawn) {
+  if (backend.sampleTokens(deviceLogits, draws, drawn)) return;
   const float* values = deviceLogits.f32();
   if (!backend.hostMemory()) {
     logits.resize(static_cast<size_t>(deviceLogits.count()));
     backend.copyToHost(logits.data(), values, deviceLogits.bytes());
     values = logits.data();
   }
-  for (size_t i = 0; i < rows; ++i)
-    samplingRows[i].logits = values + i * static_cast<size_t>(config.vocabSize);
-  sampleTokens(samplingRows.data(), deviceLogits.shape[0], config.vocabSize, sampledTokens.data());
+  const int64_t count = deviceLogits.shape[0];
+  for (int64_t i = 0; i < count; ++i) rows[i].logits = values + i * config.vocabSize;
+  sampleTokens(rows, count, config.vocabSize, drawn);
 }
 
 // Adds the token to the sequence and checks whether the sample ends with it.

@@ -26,6 +26,9 @@ struct GenerationOptions {
   // Type of cached keys and values; BFloat16 takes half the memory. Where the decoder computes them in
   // bfloat16, they are cached as such, because float32 would hold the same values.
   DType kvPrecision = DType::Float32;
+  // Ids that are no tokens, because the vocabulary is padded or has gaps: never sampled. Their logits count in the
+  // logprobs, as they do in training.
+  std::vector<int32_t> absentTokens = {};
 };
 
 // Has no defaults: lib/native/sampling-options.ts has them.

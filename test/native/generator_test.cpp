@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "generation_session.h"
 #include "op_test.h"
 #include "training_batches.h"
 
@@ -9,67 +10,9 @@ using namespace hdpo;
 
 namespace {
 
-constexpr size_t kPlenty = size_t{1} << 24;
-
 size_t blockBytes(const ModelConfig& config) {
   return static_cast<size_t>(config.layers * 2 * config.kvHeads * config.headDim * kvBlockTokens) *
          sizeof(float);
-}
-
-// A generator whose finished samples are kept by sequence, and failures as "CODE message".
-class Session {
- public:
-  explicit Session(const ModelConfig& config, size_t kvBudgetBytes = kPlenty, int64_t maxBatchRows = 256,
-                   std::vector<std::string> tokenBytes = {}, uint64_t seed = 50)
-      : backend(createCpuBackend(2)), parameters(*backend, config) {
-    randomise(parameters, seed);
-    generator = std::make_unique<Generator>(
-        *backend, parameters, GenerationOptions{kvBudgetBytes, maxBatchRows}, std::move(tokenBytes));
-  }
-  void sample(SequenceId id, const SamplingOptions& options) {
-    generator->sample(id, options, [this, id](std::exception_ptr error, SampleResult result) {
-      record(id, error);
-      results[id] = std::move(result);
-    });
-  }
-  void prefill(SequenceId id) {
-    generator->prefill(id, [this, id](std::exception_ptr error) {
-      record(id, error);
-      prefilled.push_back(id);
-    });
-  }
-  void run() {
-    int64_t steps = 0;
-    while (generator->hasWork()) {
-      generator->step();
-      if (++steps == 100000) throw Error("ERR_TEST", "generation does not end");
-    }
-  }
-  SampleResult sampled(SequenceId id, const SamplingOptions& options) {
-    sample(id, options);
-    run();
-    return results.at(id);
-  }
-
-  std::unique_ptr<Backend> backend;
-  Parameters parameters;
-  std::unique_ptr<Generator> generator;
-  std::map<SequenceId, SampleResult> results;
-  std::map<SequenceId, std::string> errors;
-  std::vector<SequenceId> prefilled;
-
- private:
-  void record(SequenceId id, std::exception_ptr error) {
-    errors[id] = error ? refusal([&] { std::rethrow_exception(error); }) : "";
-  }
-};
-
-SamplingOptions sampling(int64_t maxTokens, uint64_t seed, float temperature = 1) {
-  SamplingOptions options = typicalSampling();
-  options.maxTokens = maxTokens;
-  options.seed = seed;
-  options.temperature = temperature;
-  return options;
 }
 
 ModelConfig configNamed(const std::string& name) {

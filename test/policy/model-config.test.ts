@@ -49,6 +49,31 @@ describe('parseModelConfig', () => {
     )
   })
 
+  it('reads them where every type of layer has its own', () => {
+    const { rope_theta, ...rest } = qwen3
+    const full_attention = { rope_type: 'default', rope_theta }
+    const sliding_attention = { rope_type: 'default', rope_theta: 10000 }
+    const layer_types = ['full_attention', 'full_attention']
+    const nested = { ...rest, rope_parameters: { full_attention }, layer_types }
+    expect(parse(nested).ropeTheta).toBe(1000000)
+    expect(parse({ ...rest, rope_parameters: { sliding_attention, full_attention } }).ropeTheta).toBe(1000000)
+    const scaled = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 }
+    const llama3 = { ...full_attention, ...scaled, original_max_position_embeddings: 64 }
+    expect(parse({ ...rest, rope_parameters: { full_attention: llama3 } }).ropeScaling?.factor).toBe(8)
+  })
+
+  it('takes what says nothing about the maths, and what is off', () => {
+    const notes = {
+      unsloth_fixed: true,
+      _name_or_path: 'x',
+      sep_token_id: 3,
+      temperature: 0.6,
+      transformers_version: '9',
+    }
+    const off = { attention_sinks: false, memory_layers: [], gate: null, extras: {} }
+    expect(parse({ ...qwen3, ...notes, ...off })).toEqual(parse(qwen3))
+  })
+
   it('takes rotary parameters that are given twice where they agree, and refuses them where not', () => {
     const rope = { rope_type: 'default', rope_theta: 1000000 }
     expect(parse({ ...qwen3, rope_parameters: rope, rope_scaling: { type: 'default' } }).ropeTheta).toBe(
@@ -99,6 +124,32 @@ describe('parseModelConfig', () => {
     [{ final_logit_softcapping: 30 }, /"final_logit_softcapping": 30/],
     [{ quantization_config: { quant_method: 'awq' } }, /"quantization_config".*awq/],
     [{ auto_map: { AutoModel: 'modeling.X' } }, /"auto_map"/],
+    [
+      { rope_parameters: { rope_theta: 1000000, attention_factor: 1.3 } },
+      /"rope_parameters"."attention_factor": 1.3/,
+    ],
+    [{ rope_parameters: { rope_theta: 1000000, factor: 4 } }, /"rope_parameters"."factor": 4/],
+    [{ rope_parameters: { rope_type: 'default', rope_theta: 1000000, some_day: true } }, /"some_day": true/],
+    [
+      { rope_parameters: { rope_type: 'default' }, rope_theta: undefined },
+      /"rope_parameters" has no "rope_theta"/,
+    ],
+    [
+      { rope_parameters: { sliding_attention: { rope_theta: 10000 } } },
+      /"rope_parameters" has parameters for sliding_attention, and none for full_attention/,
+    ],
+    [
+      { rope_parameters: { full_attention: { rope_theta: 1000000 }, rope_theta: 1000000 } },
+      /"rope_parameters" has both parameters for types of layers and "rope_theta"/,
+    ],
+    [
+      { rope_parameters: { full_attention: { rope_theta: 1000000, rope_type: 'yarn' } } },
+      /"rope_parameters.full_attention": rope type "yarn"/,
+    ],
+    [{ rope_parameters: 'default' }, /"rope_parameters" must be an object, got "default"/],
+    [{ rope_scaling: { rope_type: 'llama3', type: 'linear' } }, /"type" and "rope_type" differ/],
+    [{ attention_sinks: true }, /"attention_sinks": true is not known, and may change what is computed/],
+    [{ lauren_power: 2 }, /"lauren_power": 2 is not known/],
     [{ hidden_act: 'gelu' }, /"hidden_act": "gelu" is not implemented; only "silu" is/],
     [{ hidden_size: '1024' }, /hidden_size.*positive number, got "1024"/],
     [{ hidden_size: undefined }, /hidden_size.*positive number, got nothing/],

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadAddon } from '../../lib/native/addon.js'
 import { Policy, type PolicyOptions } from '../../lib/policy/policy.js'
+import { readPolicyFolder } from '../../lib/policy/policy-folder.js'
 import { SupervisedTrainer } from '../../lib/trainer/supervised-trainer.js'
 import { tinyAtlas, tinyQwen3, writeModelFolder, writeTokenizer } from './model-folders.js'
 import { withPolicy } from './with-policy.js'
@@ -334,6 +335,64 @@ describe('refusals before anything is trained', () => {
 
   it.skipIf(loadAddon().cudaStatus().usable)('of a GPU that is not there', async () => {
     await expect(load(tiny, { device: 'cuda' })).rejects.toMatchObject({ code: 'ERR_DEVICE' })
+  })
+})
+
+describe('a vocabulary with more ids than the tokenizer has tokens', () => {
+  const prompt = Int32Array.from([970, 11, 1879])
+
+  it.each([
+    ['freely', { temperature: 3 }],
+    ['greedily', { temperature: 0 }],
+    ['of the likeliest', { temperature: 3, topK: 40 }],
+    ['by their share', { temperature: 3, topP: 0.9, minP: 0.001 }],
+    ['with a bias', { temperature: 3, logitBias: new Map([[970, Number.NEGATIVE_INFINITY]]) }],
+    ['against a bias for padding', { temperature: 1, logitBias: new Map([[5000, 50]]) }],
+  ])('is sampled within the tokens alone, %s', async (_, options) => {
+    const folder = place('padded')
+    await writeModelFolder(folder, { config: { ...tinyAtlas, vocab_size: 8192 } })
+    await withPolicy(folder, { threads: 1 }, async (policy) => {
+      expect([policy.tokenizer.vocabSize, policy.config.vocabSize]).toEqual([2048, 8192])
+      const sequence = policy.createSequence(prompt)
+      const { tokens, logprobs: sampled } = await sequence.sample({ maxTokens: 100, seed: 7, ...options })
+      sequence.release()
+      expect(tokens).toHaveLength(100)
+      expect(Math.max(...tokens)).toBeLessThan(2048)
+      // The padding counts in the logprobs, as it does when the tokens are trained.
+      const whole = Int32Array.from([...prompt, ...tokens])
+      const temperature = options.temperature || 1
+      const trained = await policy.logprobs(whole, Int32Array.from([0, whole.length]), { temperature })
+      expectClose([...sampled], [...trained.logprobs.slice(prompt.length)], 1e-3)
+    })
+  })
+})
+
+describe('tokens that end a turn', () => {
+  const endsOf = async (eos_token_id: unknown, generationConfig?: object, tokenizerEnd?: string) => {
+    const folder = place('ends')
+    rmSync(folder, { recursive: true, force: true })
+    await writeModelFolder(folder, {
+      config: { ...tinyAtlas, eos_token_id },
+      ...(generationConfig && { generationConfig: generationConfig as Record<string, unknown> }),
+    })
+    const path = join(folder, 'tokenizer_config.json')
+    const config = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
+    writeFileSync(path, JSON.stringify({ ...config, eos_token: tokenizerEnd }))
+    return (await readPolicyFolder(folder)).template.endTokens
+  }
+
+  it('are taken from config.json where they stand there alone, and from both files', async () => {
+    expect(await endsOf([2037, 2038])).toEqual([2037, 2038])
+    expect(await endsOf(2037, { eos_token_id: [2039] })).toEqual([2039, 2037])
+    expect(await endsOf(null, { eos_token_id: 2039 })).toEqual([2039])
+    expect(await endsOf([2037], {})).toEqual([2037])
+    expect(await endsOf(undefined)).toBeUndefined()
+  })
+
+  it('are no ordinary tokens that config.json has from a class, where another file knows better', async () => {
+    expect(await endsOf(2, { eos_token_id: [2039] })).toEqual([2039])
+    expect(await endsOf(2, undefined, '<|im_end|>')).toBeUndefined()
+    expect(await endsOf(2)).toEqual([2])
   })
 })
 

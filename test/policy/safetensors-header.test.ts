@@ -30,9 +30,9 @@ describe('readSafetensorsHeader', () => {
 
   it.each<[string, string, bigint | undefined, RegExp]>([
     ['a length beyond the file', '{}', 2n ** 63n, /is not a safetensors file, or was cut off/],
-    ['text that is no JSON', '{', undefined, /its header is not JSON/],
-    ['a list', '[]', undefined, /its header is not a JSON object/],
-    ['null', 'null', undefined, /its header is not a JSON object/],
+    ['text that is no JSON', '{', undefined, /cannot read the header of .*: not JSON/],
+    ['a list', '[]', undefined, /cannot read the header of .*: must hold a JSON object/],
+    ['null', 'null', undefined, /cannot read the header of .*: must hold a JSON object/],
     ['a tensor that is null', '{"a": null}', undefined, /tensor 'a' has no dtype and shape/],
     [
       'a shape that is no list',

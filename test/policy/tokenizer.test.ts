@@ -73,10 +73,14 @@ describe('loadTokenizer', () => {
     expect(tokenizer.decode([first as number])).toBe('\ufffd')
   })
 
-  it('names a token outside the vocabulary', () => {
-    expect(() => tokenizer.decode([tokenizer.vocabSize])).toThrow(
-      'tokens: must be tokens of the vocabulary, 0 to 2047, got 2048',
+  it('decodes ids above the vocabulary to nothing, because models have padded ones', () => {
+    const [france] = tokenizer.encode('France') as [number]
+    expect(tokenizer.decode([france, tokenizer.vocabSize, 151_935, france])).toBe('FranceFrance')
+    expect([...tokenizer.absentTokens(2052)]).toEqual([2048, 2049, 2050, 2051])
+    expect(() => tokenizer.decode([-1])).toThrow(
+      'tokens: must be ids of tokens, whole numbers from 0 on, got -1',
     )
+    expect(() => tokenizer.decode([1.5])).toThrow(/got 1.5/)
   })
 
   it('loads a folder, with or without tokenizer_config.json', () => {

@@ -103,6 +103,18 @@ describe('RunFolder', () => {
     expect(Float32Array.from(read.logprobs)).toEqual(logprobs)
   })
 
+  it('writes whole events after half a line that a crash left', async () => {
+    const run = await open(false)
+    await run.appendEvent({ level: 'warning', message: 'one' })
+    await run.close()
+    await appendFile(join(path, 'events.jsonl'), '{"time":"2026-')
+    const resumed = await open(true)
+    await resumed.appendEvent({ level: 'warning', message: 'two' })
+    const lines = (await readFile(join(path, 'events.jsonl'), 'utf8')).trim().split('\n')
+    expect(lines.map((line) => JSON.parse(line).message)).toEqual(['one', 'two'])
+    await resumed.close()
+  })
+
   it('names the line of a damaged metrics.jsonl', async () => {
     await open(false)
     await appendFile(join(path, 'metrics.jsonl'), '{"step":1}\nbroken\n')

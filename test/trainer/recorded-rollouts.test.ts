@@ -27,7 +27,7 @@ function createPolicy(seed: number): Promise<Policy> {
 
 /** Records two questions with four rollouts each, two of them right; one question with one; and one rollout that was given up. */
 async function record(): Promise<void> {
-  const log = await RolloutLog.open(folder)
+  const log = await RolloutLog.open(folder, (message) => expect.unreachable(message))
   const server = createServer({ policy, onRollout: (rollout) => log.append(rollout) })
   await server.listen()
   const play = async (task: string, number: number, temperature = 1) => {

@@ -223,8 +223,9 @@ describe('the constructor of Trainer refuses', () => {
         { algorithm: { name: 'grpo-coupled', alpha: 1, callPenalty: 2 } },
         'algorithm.callPenalty: must be left out where alpha is given: they are two forms of one reward, got 2',
       ],
-      [{ groupSize: 0 }, `groupSize: ${atLeastOne}, got 0`],
-      [{ groupSize: undefined }, `groupSize: ${atLeastOne}, got undefined`],
+      [{ groupSize: 0 }, 'groupSize: must be a whole number of at least 2, got 0'],
+      [{ groupSize: 1 }, 'groupSize: must be a whole number of at least 2, got 1'],
+      [{ groupSize: undefined }, 'groupSize: must be a whole number of at least 2, got undefined'],
       [{ miniBatches: 4 }, 'miniBatches: must be at most promptsPerStep (3), got 4'],
       [{ importanceCap: 0 }, 'importanceCap: must be greater than 0, got 0'],
       [

@@ -82,7 +82,8 @@ export async function startServing(
   flags: ServeFlags,
   say: Pick<Console, 'log' | 'error'>,
 ): Promise<AgentServer> {
-  const log = flags.output === undefined ? undefined : await RolloutLog.open(resolve(flags.output))
+  const warn = (message: string) => say.error(`warning: ${message}`)
+  const log = flags.output === undefined ? undefined : await RolloutLog.open(resolve(flags.output), warn)
   const token = flags.token ?? process.env.HDPO_TOKEN
   const server = createServer({
     policy,
@@ -93,7 +94,7 @@ export async function startServing(
     idleTimeout: flags.idleTimeout * 1000,
     ...(token !== undefined && { token }),
     ...(log && { onRollout: (rollout) => log.append(rollout) }),
-    onWarning: (message) => say.error(`warning: ${message}`),
+    onWarning: warn,
   })
   const { url } = await server.listen({ host: flags.host, port: flags.port })
   say.log(`base URL: ${url}/v1`)

@@ -7,9 +7,10 @@ import { deriveSeed } from '../../core/seed.js'
 import { measureStart, type Start } from '../../experiment/measure-start.js'
 import { trainAndMeasure } from '../../experiment/train-and-measure.js'
 import { Policy } from '../../policy/policy.js'
+import { checkAnswers } from '../../rewards/check-answers.js'
 import type { RewardOptions } from '../../rewards/rewards.js'
 import { checkRunFolder, isFinished } from '../../run/run-folder.js'
-import { takeTasks } from '../../tasks/task-list.js'
+import { eachTask, takeTasks } from '../../tasks/task-list.js'
 import type { Environment } from '../../trainer/environment.js'
 import { seedOf } from '../../trainer/run-options.js'
 import type { TrainerStep } from '../../trainer/trainer.js'
@@ -68,6 +69,7 @@ interface TrainCommand {
 async function trainInto(output: string, { config, path, folder, flags }: TrainCommand): Promise<void> {
   await checkRunFolder(output, flags)
   const environment = await trainEnvironment(config, folder)
+  await checkAnswers(environment.reward.answer, eachTask(environment.tasks))
   const loggers = config.loggers && resolveLoggers(config.loggers, folder)
   const evaluation = config.evaluate && (await evaluationOf(config.evaluate, environment))
   const terminal = new Terminal()

@@ -4,7 +4,9 @@ import { HdpoError } from '../../core/errors.js'
 import { deriveSeed } from '../../core/seed.js'
 import { keepKnowledge } from '../../evaluation/knowledge.js'
 import { Policy } from '../../policy/policy.js'
-import { takeTasks } from '../../tasks/task-list.js'
+import { checkAnswers } from '../../rewards/check-answers.js'
+import type { Task } from '../../rollout/types.js'
+import { eachTask, takeTasks } from '../../tasks/task-list.js'
 import type { Environment } from '../../trainer/environment.js'
 import { coldStart } from '../cold-start.js'
 import type { HeldOut } from '../held-out.js'
@@ -19,6 +21,7 @@ const trainingShare = 0.85
 export async function runStart(context: JobContext, seed: number): Promise<StartResult> {
   const { grid, output, progress } = context
   const began = performance.now()
+  await checkEnvironment(context)
   const policy = await startingPolicy(context, seed)
   try {
     const { knowledge, before } = await measureStart({
@@ -53,16 +56,11 @@ export function startPolicyFolder(
 }
 
 /** The evaluation of a seed's policy before training, and of each of its cells' after it. */
-export async function heldOutOf(
-  { grid, environment, signal }: JobContext,
-  policy: Policy,
-  seed: number,
-): Promise<HeldOut> {
-  const tasks = environment.heldOutTasks && (await takeTasks(environment.heldOutTasks, grid.evaluation.tasks))
-  if (!tasks?.length) throw new HdpoError('ERR_CONFIG', 'the environment has no held-out tasks to compare on')
+export async function heldOutOf(context: JobContext, policy: Policy, seed: number): Promise<HeldOut> {
+  const { grid, environment, signal } = context
   return {
     policy,
-    tasks,
+    tasks: await heldOutTasksOf(context),
     tools: environment.tools,
     reward: environment.evaluationReward ?? environment.reward,
     rollout: grid.rollout,
@@ -70,6 +68,19 @@ export async function heldOutOf(
     seed: deriveSeed(seed, 'evaluation'),
     signal,
   }
+}
+
+async function heldOutTasksOf({ grid, environment }: JobContext): Promise<Task[]> {
+  const tasks = environment.heldOutTasks && (await takeTasks(environment.heldOutTasks, grid.evaluation.tasks))
+  if (tasks?.length) return tasks
+  throw new HdpoError('ERR_CONFIG', 'the environment has no held-out tasks to compare on')
+}
+
+/** Before the cold start, which takes minutes: what cannot be graded ends every cell later. */
+async function checkEnvironment(context: JobContext): Promise<void> {
+  const { tasks, reward, evaluationReward = reward } = context.environment
+  await checkAnswers(reward.answer, eachTask(tasks), context.signal)
+  await checkAnswers(evaluationReward.answer, await heldOutTasksOf(context), context.signal)
 }
 
 async function startingPolicy(context: JobContext, seed: number): Promise<Policy> {

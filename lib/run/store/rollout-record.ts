@@ -1,4 +1,5 @@
 // Converts a line of rollouts/step-<N>.jsonl to rows of run.sqlite.
+import { isFullScore } from '../../core/full-score.js'
 import type { Message } from '../../policy/types.js'
 import { toolCost } from '../../rollout/call-cost.js'
 import { tokenSequences } from '../../rollout/token-sequences.js'
@@ -75,7 +76,7 @@ function summary(record: RecordedRollout, sequences: readonly RecordedSequence[]
     task: record.taskId,
     question: questionOf(record.messages),
     answer: record.finalAnswer ?? null,
-    correct: answerReward === undefined ? null : Number(answerReward === 1),
+    correct: answerReward === undefined ? null : Number(isFullScore(answerReward)),
     well_formed: Number(record.wellFormed),
     ended: record.end,
     turns: record.turns,
