@@ -1,6 +1,7 @@
 // Secrets: whatever stands around one and however it is written, nothing of it is left.
 import fc from 'fast-check'
-import { addSecret, redact, redactValue } from '../../lib/core/secrets.js'
+import { redact, redactValue } from '../../lib/core/redact.js'
+import { addSecret } from '../../lib/core/secrets.js'
 import type { Target } from './target.js'
 
 const secret = fc
