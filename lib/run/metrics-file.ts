@@ -29,18 +29,19 @@ export async function metricsUpTo(runPath: string, step: number): Promise<{ step
   for (const [index, metrics] of (await readMetrics(runPath)).entries()) {
     if (metrics.step > step) continue
     if (metrics.step !== kept.length + 1) {
-      throw damaged(
+      throw damagedRecords(
         `${path}:${index + 1}: is of step ${metrics.step}, but step ${kept.length + 1} is due`,
         step,
       )
     }
     kept.push(metrics)
   }
-  if (kept.length < step) throw damaged(`${path}: has no line for step ${kept.length + 1}`, step)
+  if (kept.length < step) throw damagedRecords(`${path}: has no line for step ${kept.length + 1}`, step)
   return kept
 }
 
-function damaged(what: string, step: number): HdpoError {
+/** The error for records that a run cannot go on after. */
+export function damagedRecords(what: string, step: number): HdpoError {
   return new HdpoError(
     'ERR_RUN_FOLDER',
     `${what}; the checkpoint to go on from is of step ${step}: bring the file back as it was, or begin in another folder`,

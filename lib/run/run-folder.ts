@@ -16,6 +16,13 @@ import { rolloutLine } from '../rollout/rollout-line.js'
 import { type Checkpoint, CheckpointStore, checkpointSteps } from './checkpoint.js'
 import { describeConfig } from './describe-config.js'
 import { metricsName, metricsUpTo, readMetrics } from './metrics-file.js'
+import {
+  changedRollouts,
+  checkMetrics,
+  type RecordDigests,
+  recordDigests,
+  rolloutsDigest,
+} from './record-digests.js'
 
 const finishedName = 'finished.json'
 
@@ -60,6 +67,8 @@ export async function markFinished(path: string, steps: number): Promise<void> {
 }
 
 export class RunFolder {
+  readonly #rollouts = new Map<number, string>()
+
   private constructor(
     readonly path: string,
     private readonly checkpoints: CheckpointStore,
@@ -67,6 +76,7 @@ export class RunFolder {
     /** The checkpoint that a resumed run goes on from. */
     readonly resumedFrom: Checkpoint | undefined,
     private readonly lock: FolderLock,
+    private readonly warn: (message: string) => void,
   ) {}
 
   /** Rejects with ERR_RUN_IN_USE where another run holds the folder; this one holds it until close(). */
@@ -89,7 +99,7 @@ export class RunFolder {
     })
     const events = await LineFile.open(join(path, 'events.jsonl'), options.warn)
     const resumedFrom = options.resume ? await checkpoints.latest() : undefined
-    return new RunFolder(path, checkpoints, events, resumedFrom, lock)
+    return new RunFolder(path, checkpoints, events, resumedFrom, lock, options.warn)
   }
 
   /** Gives up the folder, so that another process may go on with the run. */
@@ -115,7 +125,9 @@ export class RunFolder {
 
   /** Writes one line per rollout; the file appears only when it is complete. */
   async writeRollouts(step: number, rollouts: readonly object[]): Promise<void> {
-    await writeFileAtomic(this.rolloutsPath(step), rollouts.map(rolloutLine).join(''), { fsync: false })
+    const text = rollouts.map(rolloutLine).join('')
+    await writeFileAtomic(this.rolloutsPath(step), text, { fsync: false })
+    this.#rollouts.set(step, rolloutsDigest(text))
   }
 
   rolloutsPath(step: number): string {
@@ -126,6 +138,25 @@ export class RunFolder {
   async saveCheckpoint(step: number, write: (folder: string) => Promise<void>): Promise<Checkpoint> {
     if (existsSync(this.#metricsPath)) await syncPath(this.#metricsPath)
     return this.checkpoints.save(step, write)
+  }
+
+  /** Of all that is recorded at the end of a step, for its checkpoint. */
+  recordDigests(): Promise<RecordDigests | undefined> {
+    return recordDigests(this.path, this.#rollouts)
+  }
+
+  /**
+   * Rejects with ERR_RUN_FOLDER where the metrics up to the checkpoint that the run goes on from are not whole, or not those that were
+   * written; warns of rollouts that are not.
+   */
+  async checkRecords({ step, records }: { step: number; records?: RecordDigests }): Promise<void> {
+    await metricsUpTo(this.path, step)
+    if (!records) return
+    await checkMetrics(this.path, step, records)
+    for (const path of await changedRollouts(records, (recorded) => this.rolloutsPath(recorded)))
+      this.warn(`${path} is not as it was written (SHA-256); the run goes on, which reads nothing from it`)
+    for (const [recorded, digest] of Object.entries(records.rollouts))
+      this.#rollouts.set(Number(recorded), digest)
   }
 
   /**

@@ -12,6 +12,7 @@ import type { TaskList } from '../tasks/task-list.js'
 import type { Tool } from '../tools/types.js'
 import { writeJson } from './checkpoint.js'
 import type { FileDigest } from './file-digest.js'
+import type { RecordDigests } from './record-digests.js'
 import { firstDifference, type RunIdentity } from './run-identity.js'
 
 export interface RunState {
@@ -24,6 +25,8 @@ export interface RunState {
   identity: RunIdentity
   /** Of the weights that a KL term measures from, where they are in a file of the run folder. */
   reference?: FileDigest
+  /** Of what had been recorded by then. */
+  records?: RecordDigests
 }
 
 export interface SkipState {

@@ -5,7 +5,6 @@ import { LoggerQueue } from '../loggers/logger-queue.js'
 import type { RunLogger, RunOutcome } from '../loggers/types.js'
 import { describeConfig } from '../run/describe-config.js'
 import { EventLog } from '../run/event-log.js'
-import { metricsUpTo } from '../run/metrics-file.js'
 import { RunFolder } from '../run/run-folder.js'
 import type { RunIdentity } from '../run/run-identity.js'
 import { type RunState, readState, writeState } from '../run/run-state.js'
@@ -145,9 +144,10 @@ async function* takeSteps<Step extends RecordedStep>(
   const save = async () => {
     // After a skipped step the weights may be damaged; a step that succeeds shows that they are not, and is saved.
     if (skips.state.inARow > 0 || savedAt === step) return
-    const checkpoint = await folder.saveCheckpoint(step, (path) =>
-      writeCheckpoint(options, path, { ...state, step, position: progress.position, skipped: skips.state }),
-    )
+    const records = await folder.recordDigests()
+    const { position } = progress
+    const reached = { ...state, step, position, skipped: skips.state, ...(records && { records }) }
+    const checkpoint = await folder.saveCheckpoint(step, (path) => writeCheckpoint(options, path, reached))
     savedAt = step
     lastGood = checkpoint.folder
   }
@@ -176,7 +176,7 @@ async function restore<Step extends RecordedStep>(
   const { kind, identity, policy } = options
   const checkpoint = folder.resumedFrom
   const resumed = checkpoint && (await readState(checkpoint.folder, { kind, identity }))
-  if (resumed) await metricsUpTo(folder.path, resumed.step)
+  if (resumed) await folder.checkRecords(resumed)
   const start = resumed ?? { kind, step: 0, position: 0, skipped: { inARow: 0, total: 0 }, identity }
   const state: RunState = { ...start, ...(await options.prepare?.(folder, resumed)) }
   if (checkpoint) {
