@@ -17,6 +17,7 @@ import { formatOf } from '../policy/calls/formats.js'
 import { endTokensOf } from '../policy/chat-template.js'
 import type { Message, RolloutPolicy, ToolCall } from '../policy/types.js'
 import type { SamplingRecord } from '../rollout/types.js'
+import { withoutSpaceAfterThought } from './after-thought.js'
 import { assistantKey } from './chat-message.js'
 import type { CompletionRequest } from './completion-request.js'
 import type { PromptCache } from './prompt-cache.js'
@@ -128,7 +129,11 @@ export class Completion {
     try {
       const parts =
         this.#request.toolChoice === 'none' ? contentStream() : this.#format.stream(turn.inThought)
-      const reply = new ReplyWriter(parts, { index, emit, idOf: this.#callIds(turn, index) })
+      const reply = new ReplyWriter(withoutSpaceAfterThought(parts, turn.inThought), {
+        index,
+        emit,
+        idOf: this.#callIds(turn, index),
+      })
       const sequence = await turn.open()
       signal.throwIfAborted()
       reply.add(turn.forcedText)

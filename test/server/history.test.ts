@@ -265,7 +265,7 @@ describe('thoughts that a client keeps apart', () => {
     const say = talker(baseURL, apiKey)
     const reply = await say([user('Weather?')])
     const last = await say([user('Weather?'), rewrite(reply) as Message, resultOf(reply, 'sunny')])
-    expect(last.content).toBe('<think>I know.</think>\n\nSunny.')
+    expect(last.content).toBe('<think>I know.</think>Sunny.')
     expect(tokenSequences(await finish({ correct: true }))).toHaveLength(1)
   })
 
