@@ -4,7 +4,7 @@ import { extname } from 'node:path'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { isRecord } from '../core/is-record.js'
-import { signal as signalOption } from '../core/option-kinds.js'
+import { path as anyPath, signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { readText } from '../core/text-file.js'
 import type { Message } from '../policy/types.js'
@@ -41,6 +41,7 @@ export async function readConversations(
   path: string,
   given: ReadConversationsOptions = {},
 ): Promise<ReadConversations> {
+  readOptions(anyPath, path, 'path')
   const { format, signal, ...options } = readOptions(readConversationsOptions, given, 'readConversations')
   const result: ReadConversations = { conversations: [], skipped: [] }
   const exports: unknown[] = []
