@@ -1,6 +1,7 @@
 // The error for a wrong option, whether it was given to a constructor, to a function, or in a config file.
 import { inspect } from 'node:util'
 import { HdpoError } from './errors.js'
+import { redact } from './redact.js'
 
 export interface OptionMistake {
   /** The option's path: 'loss.clipLow', 'tasks[3].id'. */
@@ -36,5 +37,6 @@ export class Described {
 
 function show(value: unknown): string {
   const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, compact: true })
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+  const clean = redact(text)
+  return clean.length > 80 ? `${clean.slice(0, 77)}...` : clean
 }

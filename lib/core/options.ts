@@ -20,7 +20,7 @@ import {
   propertiesOf,
   schemaAt,
 } from './option-expectation.js'
-import { isSecretName } from './secrets.js'
+import { isSecretName } from './secret-names.js'
 
 export type OptionsOf<Shape extends z.core.$ZodLooseShape> = z.input<z.ZodObject<Shape, z.core.$strict>>
 /** The options with every default filled in. */

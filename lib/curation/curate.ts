@@ -15,7 +15,7 @@ import { mapConcurrent } from '../core/map-concurrent.js'
 import { callback, count, instance, list, path, seed, signal } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import type { ProgressReport } from '../core/progress.js'
-import { redactValue } from '../core/secrets.js'
+import { redactValue } from '../core/redact.js'
 import { makeWritable } from '../core/writable.js'
 import type { Message, RolloutPolicy } from '../policy/types.js'
 import { checkAnswers } from '../rewards/check-answers.js'
@@ -207,7 +207,7 @@ async function writeTraces(
   })
   await writeLines(output, [names.coldStart, names.dropped], 'a', async (coldStart, dropped) => {
     for (const [index, { review }] of results.entries()) {
-      const trace = traces[index] as ImportedConversation
+      const { source: _, ...trace } = traces[index] as ImportedConversation
       if (review.keep) await coldStart(trace)
       else
         await dropped({

@@ -5,7 +5,7 @@ import { appendFile, rm } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
 import writeFileAtomic from 'write-file-atomic'
 import { HdpoError } from '../core/errors.js'
-import { redactValue } from '../core/secrets.js'
+import { redactValue } from '../core/redact.js'
 import { readText } from '../core/text-file.js'
 import type { ReviewedTrace } from './reviewed-trace.js'
 

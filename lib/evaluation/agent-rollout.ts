@@ -1,6 +1,7 @@
 // One rollout of a user's own agent, with its own tools: a function that answers a task and reports what it did.
 import { HdpoError } from '../core/errors.js'
 import { messageOf } from '../core/message-of.js'
+import { splitThought } from '../policy/calls/thoughts.js'
 import { type Agent, type ReadAgentResult, readAgentResult } from '../rollout/agent.js'
 import type { Task } from '../rollout/types.js'
 import { type PlayedRollout, playedRollout } from './played-rollout.js'
@@ -34,7 +35,7 @@ export async function agentRollout(
         ...(failure === undefined ? { outcome } : { failure }),
         ...(task.metadata && { metadata: task.metadata }),
       },
-      answer,
+      splitThought(answer, 'unknown').said,
     )
   }
   let result: unknown

@@ -1,10 +1,14 @@
 // A model behind an OpenAI-compatible chat API: one request per turn.
 import { z } from 'zod'
+import { jsonText } from '../core/exact-json.js'
+import type { OptionMistake } from '../core/option-error.js'
 import { secret, text, webAddress } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
-import { excerpt, readCompletion, tokenCount } from '../http/chat-reply.js'
-import { AttemptError, fetchWithRetries } from '../http/fetch-with-retries.js'
+import { noCompletion, readCompletion, tokenCount } from '../http/chat-reply.js'
+import { fetchWithRetries } from '../http/fetch-with-retries.js'
 import { retryShape } from '../http/retry-options.js'
+import { callIdSource } from '../policy/messages/call-id-source.js'
+import { type ReadReply, readReply, type WireMessage } from '../policy/messages/read-reply.js'
 import type { ToolDescription } from '../policy/types.js'
 
 export const chatEndpointShape = {
@@ -22,23 +26,7 @@ export const chatEndpointShape = {
 const chatEndpointOptions = z.strictObject(chatEndpointShape)
 interface ChatEndpointOptions extends OptionsOf<typeof chatEndpointShape> {}
 
-/** A message in the API's form. */
-export interface WireMessage {
-  role: string
-  content: string | null
-  tool_calls?: WireToolCall[]
-  tool_call_id?: string
-}
-
-export interface WireToolCall {
-  id: string
-  type: 'function'
-  function: { name: string; arguments: string }
-}
-
-export interface ChatReply {
-  content: string
-  toolCalls: WireToolCall[]
+export interface ChatReply extends ReadReply {
   /** 'length' if the reply was cut off. */
   finishReason: string
   promptTokens: number
@@ -62,12 +50,13 @@ export class ChatEndpoint {
     }
   }
 
-  /** Rejects with an AttemptError once the retries are used up. */
+  /** `idOf` gives calls their ids, which are unique in a conversation. Rejects with an AttemptError once the retries are used up. */
   complete(
     messages: readonly WireMessage[],
     tools: readonly ToolDescription[],
     toolChoice: 'auto' | 'none' | 'required',
     signal?: AbortSignal,
+    idOf = callIdSource(),
   ): Promise<ChatReply> {
     const { model, body, retry } = this.#options
     const request = {
@@ -76,8 +65,11 @@ export class ChatEndpoint {
       messages,
       ...(tools.length > 0 && { tools: tools.map(toWireTool), tool_choice: toolChoice }),
     }
-    const init = { method: 'POST', headers: this.#headers, body: JSON.stringify(request) }
-    return fetchWithRetries(this.#url, init, readReply, { ...retry, ...(signal && { signal }) })
+    const init = { method: 'POST', headers: this.#headers, body: jsonText(request) as string }
+    return fetchWithRetries(this.#url, init, (response) => readChoice(response, idOf), {
+      ...retry,
+      ...(signal && { signal }),
+    })
   }
 }
 
@@ -85,28 +77,14 @@ function toWireTool({ name, description, parameters }: ToolDescription) {
   return { type: 'function', function: { name, description, parameters } }
 }
 
-async function readReply(response: Response): Promise<ChatReply> {
+async function readChoice(response: Response, idOf: (given: unknown) => string): Promise<ChatReply> {
   const { completion, text } = await readCompletion(response)
   const choice = completion?.choices?.[0]
-  const { content = null, tool_calls: calls = null } = choice?.message ?? {}
-  const isReply = choice?.message !== undefined && (content === null || typeof content === 'string')
-  if (!isReply || !(calls === null || (Array.isArray(calls) && calls.every(isToolCall)))) {
-    throw new AttemptError(`the endpoint sent no chat completion: ${excerpt(text)}`, false)
-  }
+  const fail = (mistake: OptionMistake): never => noCompletion(mistake, text)
   return {
-    content: content ?? '',
-    toolCalls: calls ?? [],
-    finishReason: typeof choice.finish_reason === 'string' ? choice.finish_reason : 'stop',
+    ...readReply(choice?.message, fail, idOf),
+    finishReason: typeof choice?.finish_reason === 'string' ? choice.finish_reason : 'stop',
     promptTokens: tokenCount(completion?.usage?.prompt_tokens),
     completionTokens: tokenCount(completion?.usage?.completion_tokens),
   }
-}
-
-function isToolCall(value: unknown): value is WireToolCall {
-  const call = value as { id?: unknown; function?: { name?: unknown; arguments?: unknown } } | null
-  return (
-    typeof call?.id === 'string' &&
-    typeof call.function?.name === 'string' &&
-    typeof call.function.arguments === 'string'
-  )
 }

@@ -1,14 +1,18 @@
 // One rollout of a model behind a chat API, whose tool calls are run here.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AttemptError, endpointRefusal } from '../http/fetch-with-retries.js'
-import { malformed, type ParsedToolCall, readJson } from '../policy/calls/parsed-call.js'
+import type { ParsedToolCall } from '../policy/calls/parsed-call.js'
+import { splitThought } from '../policy/calls/thoughts.js'
+import { callIdSource } from '../policy/messages/call-id-source.js'
+import type { ReadReply, WireMessage } from '../policy/messages/read-reply.js'
+import { toWire } from '../policy/messages/to-wire.js'
 import type { Message } from '../policy/types.js'
 import type { GroupOptions } from '../rollout/group.js'
 import { resolveRolloutOptions } from '../rollout/options.js'
 import { runToolCall, type ToolCallSettings } from '../rollout/run-tool-call.js'
 import type { Task, ToolCallRecord } from '../rollout/types.js'
 import type { Tool } from '../tools/types.js'
-import type { ChatEndpoint, ChatReply, WireMessage, WireToolCall } from './chat-endpoint.js'
+import type { ChatEndpoint, ChatReply } from './chat-endpoint.js'
 import { type PlayedRollout, playedRollout } from './played-rollout.js'
 
 interface EndpointRolloutOptions {
@@ -38,14 +42,16 @@ class EndpointRollout {
   readonly #ended = new AbortController()
   readonly #usage = { promptTokens: 0, completionTokens: 0 }
   readonly #settings: ReturnType<typeof resolveRolloutOptions>
+  readonly #idOf = callIdSource()
   #turns = 0
-  #lastText = ''
+  /** What the last turn said after its thought. */
+  #lastSaid = ''
 
   constructor(private readonly options: EndpointRolloutOptions) {
     this.#settings = resolveRolloutOptions(options.rollout)
     const system: Message[] =
       options.system === undefined ? [] : [{ role: 'system', content: options.system }]
-    this.#wire = toWire([...system, ...options.task.messages])
+    this.#wire = toWire([...system, ...options.task.messages], this.#idOf)
   }
 
   async play(): Promise<PlayedRollout> {
@@ -69,30 +75,36 @@ class EndpointRollout {
     const { toolChoice, maxTurns } = this.#settings
     // 'required' holds for the first turn, as in rollouts of a policy.
     const choice = toolChoice === 'required' && this.#turns > 0 ? 'auto' : toolChoice
-    const reply = await endpoint.complete(this.#wire, tools, choice, signal)
+    const reply = await endpoint.complete(this.#wire, tools, choice, signal, this.#idOf)
     this.#turns++
     this.#record(reply)
-    const records = await Promise.all(reply.toolCalls.map((call) => this.#run(call)))
+    const records = await Promise.all(reply.calls.map(({ call }) => this.#run(call)))
     this.#toolCalls.push(...records)
-    if (reply.toolCalls.length === 0) return reply.finishReason === 'length' ? 'tokens' : 'answer'
+    if (reply.calls.length === 0) return reply.finishReason === 'length' ? 'tokens' : 'answer'
     if (this.#turns === maxTurns) return 'turns'
-    this.#observe(reply.toolCalls, records)
+    this.#observe(reply.calls, records)
     // Scripted endpoints answer at once, so the rest of the process would get no turn.
     await sleep(0)
     return undefined
   }
 
-  #record({ content, toolCalls, promptTokens, completionTokens }: ChatReply): void {
-    this.#lastText = content
+  #record({ content, thought, calls, wire, promptTokens, completionTokens }: ChatReply): void {
+    this.#lastSaid = splitThought(content, thought === '' ? 'unknown' : false).said
     this.#usage.promptTokens += promptTokens
     this.#usage.completionTokens += completionTokens
-    this.#wire.push({ role: 'assistant', content, ...(toolCalls.length > 0 && { tool_calls: toolCalls }) })
-    const read = toolCalls.map(parseCall).filter((call) => call.kind === 'call')
-    const calls = read.map(({ name, arguments: input }) => ({ name, arguments: input }))
-    this.#messages.push({ role: 'assistant', content, ...(calls.length > 0 && { toolCalls: calls }) })
+    this.#wire.push(wire)
+    const toolCalls = calls.flatMap(({ call }) =>
+      call.kind === 'call' ? [{ name: call.name, arguments: call.arguments }] : [],
+    )
+    this.#messages.push({
+      role: 'assistant',
+      content,
+      ...(thought !== '' && { thought }),
+      ...(toolCalls.length > 0 && { toolCalls }),
+    })
   }
 
-  #run(call: WireToolCall): Promise<ToolCallRecord> {
+  #run(call: ParsedToolCall): Promise<ToolCallRecord> {
     const { tools, id, signal } = this.options
     const { toolTimeout, toolConcurrency, maxObservationCharacters } = this.#settings
     const settings: ToolCallSettings = {
@@ -105,10 +117,10 @@ class EndpointRollout {
       messages: [...this.options.task.messages, ...this.#messages.slice(0, -1)],
       signal,
     }
-    return runToolCall(parseCall(call), settings)
+    return runToolCall(call, settings)
   }
 
-  #observe(calls: readonly WireToolCall[], records: readonly ToolCallRecord[]): void {
+  #observe(calls: ReadReply['calls'], records: readonly ToolCallRecord[]): void {
     records.forEach(({ name, observation }, index) => {
       const id = calls[index]?.id as string
       this.#wire.push({ role: 'tool', content: observation, tool_call_id: id })
@@ -131,30 +143,7 @@ class EndpointRollout {
         ...(failure !== undefined && { failure }),
         ...(task.metadata && { metadata: task.metadata }),
       },
-      end === 'answer' ? this.#lastText : '',
+      end === 'answer' ? this.#lastSaid : '',
     )
   }
-}
-
-function parseCall({ function: { name, arguments: text } }: WireToolCall): ParsedToolCall {
-  const read = text.trim() === '' ? { value: {} } : readJson(text, 'arguments')
-  return 'problem' in read ? malformed(text, read.problem) : { kind: 'call', name, arguments: read.value }
-}
-
-/** Calls in a task's messages have no ids of their own: results follow their calls in order. */
-function toWire(messages: readonly Message[]): WireMessage[] {
-  let calls = 0
-  let results = 0
-  return messages.map(({ role, content, toolCalls = [] }) => {
-    if (role === 'tool') return { role, content, tool_call_id: `call_${results++}` }
-    if (toolCalls.length === 0) return { role, content }
-    const wired = toolCalls.map(
-      ({ name, arguments: input }): WireToolCall => ({
-        id: `call_${calls++}`,
-        type: 'function',
-        function: { name, arguments: JSON.stringify(input) },
-      }),
-    )
-    return { role, content, tool_calls: wired }
-  })
 }

@@ -1,6 +1,5 @@
 // Rollouts that are known as text, not as tokens: they have what an evaluation needs, and nothing that could be trained on.
 import { findAnswers, isWellFormed } from '../policy/calls/markup.js'
-import { splitThought } from '../policy/calls/thoughts.js'
 import type { Rollout } from '../rollout/types.js'
 
 export interface PlayedRollout extends Rollout {
@@ -26,11 +25,10 @@ type Played = Pick<
 >
 
 /**
- * `lastText` is the text of the last turn. The answer is inside the <answer> tags after its thought, or all the text after the
- * thought if there are no tags; a thought that does not end has no answer.
+ * `said` is the text of the last turn after its thought; '' where the thought does not end, so that there is no answer. The
+ * answer is inside the <answer> tags, or all of the text if there are none.
  */
-export function playedRollout(played: Played, lastText: string): PlayedRollout {
-  const { said } = splitThought(lastText, 'unknown')
+export function playedRollout(played: Played, said: string): PlayedRollout {
   const tagged = findAnswers(said)
   const whole = said.trim()
   const plain = whole === '' || played.end !== 'answer' ? undefined : whole

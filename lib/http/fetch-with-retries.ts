@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HdpoError } from '../core/errors.js'
 import { readOptions } from '../core/options.js'
-import { redact } from '../core/secrets.js'
+import { redact } from '../core/redact.js'
 import { withStopSignal } from '../core/stop-signal.js'
 import { patientFetch } from './patient-fetch.js'
 import { refusesAll } from './refusal.js'

@@ -10,8 +10,9 @@ import { defaultFormat, type ToolFormat } from './calls/formats.js'
 import { type ChatTemplateSource, chatTemplateOptions } from './chat-template-options.js'
 import { type Conversation, ConversationText } from './conversation-text.js'
 import { strftimeNow } from './strftime-now.js'
+import { type ThoughtForm, thoughtFields, thoughtForm } from './template-thoughts.js'
 import type { TemplateTokenizer } from './tokenizer.js'
-import type { ChatTemplate, Message, ToolDescription, TrainedPart } from './types.js'
+import type { ChatTemplate, Message, SupervisedTokens, ToolDescription, TrainedPart } from './types.js'
 import { withStandIns } from './written-numbers.js'
 
 export type { ChatTemplateSource }
@@ -44,6 +45,7 @@ class JinjaChatTemplate implements ChatTemplate {
   readonly toolFormat: ToolFormat
   /** Whether the template writes calls, and in a format that is known. */
   readonly writesCalls: boolean
+  readonly #thoughts: ThoughtForm
   readonly #template: Template
   readonly #toolTemplate: Template
   readonly #source: ChatTemplateSource
@@ -57,6 +59,7 @@ class JinjaChatTemplate implements ChatTemplate {
   constructor(source: ChatTemplateSource, tokenizer: TemplateTokenizer) {
     this.#source = source
     this.#tokenizer = tokenizer
+    this.#thoughts = thoughtForm(`${source.template} ${source.toolTemplate ?? ''}`)
     this.#template = parse(source.template)
     this.#toolTemplate = source.toolTemplate === undefined ? this.#template : parse(source.toolTemplate)
     checkVariables(source)
@@ -81,6 +84,10 @@ class JinjaChatTemplate implements ChatTemplate {
       source.toolFormat === undefined && typeof format === 'object' ? format.other : undefined
   }
 
+  get writesThoughts(): boolean {
+    return this.#thoughts !== undefined
+  }
+
   prompt(messages: Message[], tools: ToolDescription[]): number[] {
     if (tools.length > 0 && this.#unknownCalls !== undefined) {
       throw new HdpoError(
@@ -99,11 +106,12 @@ class JinjaChatTemplate implements ChatTemplate {
     return turnEnded ? tokens : [this.endOfTurn, ...tokens]
   }
 
-  supervised(messages: Message[], tools: ToolDescription[]): { tokens: number[]; mask: number[] } {
+  supervised(messages: Message[], tools: ToolDescription[]): SupervisedTokens {
     const turns = assistantTurns(messages)
     const named = withCallIds(messages)
     const tokens = this.prompt(named.slice(0, turns[0]), tools)
     const mask = tokens.map(() => 0)
+    let droppedThoughts = 0
     const append = (piece: number[], trained: TrainedPart): void => {
       for (const [index, token] of piece.entries()) {
         tokens.push(token)
@@ -112,7 +120,8 @@ class JinjaChatTemplate implements ChatTemplate {
     }
     turns.forEach((turn, index) => {
       const message = named[turn] as Message
-      const { text, mark } = this.#assistantText(message)
+      const { text, mark, dropsThought } = this.#assistantText(message)
+      if (dropsThought) droppedThoughts++
       append(
         [...this.#tokenizer.encodeMarked(text, mark, this.#beforeAnswer), this.endOfTurn],
         message.trained ?? 'all',
@@ -120,11 +129,11 @@ class JinjaChatTemplate implements ChatTemplate {
       const next = turns[index + 1]
       if (next !== undefined) append(this.observation(named.slice(turn + 1, next), true), 'none')
     })
-    return { tokens, mask }
+    return { tokens, mask, ...(droppedThoughts > 0 && { droppedThoughts }) }
   }
 
   controlTokensInText(messages: Message[], tools: ToolDescription[]): number {
-    return this.#text.count(conversationOf(messages, tools))
+    return this.#text.count(conversationOf(messages, tools, this.#thoughts))
   }
 
   /** What follows an assistant turn's end-of-turn token: `messages` and the next generation prompt. */
@@ -142,11 +151,15 @@ class JinjaChatTemplate implements ChatTemplate {
     return { text: text.slice(ended), mark }
   }
 
-  /** What an assistant writes in one turn, without its end-of-turn token: the content and the calls as the template has them. */
-  #assistantText(message: Message): Rendered {
+  /** What an assistant writes in one turn, without its end-of-turn token: the thought, the content and the calls as the template has them. */
+  #assistantText(message: Message): Rendered & { dropsThought: boolean } {
     this.#beforeAnswer ??= this.#render([anyQuestion], [], true)
     const before = this.#beforeAnswer
-    const { text, mark } = this.#renderMarked([anyQuestion, message], [], false)
+    const { thought, ...others } = message
+    const rendered = this.#renderMarked([anyQuestion, message], [], false)
+    // A template whose variables turn thoughts off ends its prompt with an empty one.
+    const turnedOff = thought !== undefined && !rendered.text.startsWith(before)
+    const { text, mark } = turnedOff ? this.#renderMarked([anyQuestion, others], [], false) : rendered
     const end = text.lastIndexOf(this.#endOfTurnText)
     if (!text.startsWith(before) || end < before.length) {
       throw new HdpoError(
@@ -155,7 +168,9 @@ class JinjaChatTemplate implements ChatTemplate {
           `generation prompt ${JSON.stringify(before)}, with the turn ${JSON.stringify(text)}`,
       )
     }
-    return { text: text.slice(before.length, end), mark }
+    const turn = text.slice(before.length, end)
+    const written = mark === undefined ? turn : turn.replaceAll(mark, '')
+    return { text: turn, mark, dropsThought: thought !== undefined && !written.includes(thought.trim()) }
   }
 
   #endOfTurnAfter(text: string, from: number): number {
@@ -191,7 +206,7 @@ class JinjaChatTemplate implements ChatTemplate {
    * them anew, it could make a control token of what spelled none; then it is given texts with a mark wherever one could begin.
    */
   #renderMarked(messages: Message[], tools: ToolDescription[], generationPrompt: boolean): Rendered {
-    const conversation = conversationOf(messages, tools)
+    const conversation = conversationOf(messages, tools, this.#thoughts)
     const { occurrences, beginnings, mark } = this.#text.mark(conversation)
     const rendered = this.#renderConversation(occurrences, generationPrompt)
     if (beginnings === conversation) return { text: rendered, mark: undefined }
@@ -202,7 +217,7 @@ class JinjaChatTemplate implements ChatTemplate {
   }
 
   #render(messages: Message[], tools: ToolDescription[], generationPrompt: boolean): string {
-    return this.#renderConversation(conversationOf(messages, tools), generationPrompt)
+    return this.#renderConversation(conversationOf(messages, tools, this.#thoughts), generationPrompt)
   }
 
   #renderConversation(conversation: Conversation, generationPrompt: boolean): string {
@@ -282,17 +297,21 @@ function assistantTurns(messages: Message[]): number[] {
   return turns
 }
 
-function conversationOf(messages: readonly Message[], tools: readonly ToolDescription[]): Conversation {
+function conversationOf(
+  messages: readonly Message[],
+  tools: readonly ToolDescription[],
+  thoughts: ThoughtForm,
+): Conversation {
   return {
-    messages: messages.map(templateMessage),
+    messages: messages.map((message) => templateMessage(message, thoughts)),
     tools: tools.map((tool) => ({ type: 'function', function: { ...tool } })),
   }
 }
 
-function templateMessage(message: Message): Record<string, unknown> {
+function templateMessage(message: Message, thoughts: ThoughtForm): Record<string, unknown> {
   return {
     role: message.role,
-    content: message.content,
+    ...thoughtFields(message, thoughts),
     ...(message.name !== undefined && { name: message.name }),
     ...(message.callId !== undefined && { tool_call_id: message.callId }),
     ...(message.toolCalls && {

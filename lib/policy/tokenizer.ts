@@ -90,7 +90,7 @@ class JsonTokenizer implements TemplateTokenizer {
     for (const id of this.#ids.values()) largest = Math.max(largest, id)
     this.vocabSize = largest + 1
     // Ids that no entry has (some vocabularies have gaps) decode to nothing.
-    this.#pieces = Array.from({ length: this.vocabSize }, () => noBytes)
+    this.#pieces = new Array<Uint8Array>(this.vocabSize).fill(noBytes)
     for (const [entry, id] of vocabulary) this.#pieces[id] = entryBytes(entry, this.#format.kind)
     for (const token of this.#added) {
       this.#pieces[token.id] = new TextEncoder().encode(token.content)

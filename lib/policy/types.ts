@@ -13,6 +13,11 @@ export interface Message {
   name?: string
   /** Tool messages: the id of the call. Default: results are in the order of the calls that they follow. */
   callId?: string
+  /**
+   * Assistant messages: what the turn thinks before `content`, without tags, where it is kept apart as by APIs (reasoning_content). A
+   * template that has no form for thoughts leaves it out.
+   */
+  thought?: string
   /** Assistant messages: calls, in order. */
   toolCalls?: ToolCall[]
   /** Assistant messages in supervised training: which of the turn's tokens are trained. Default 'all'. */
@@ -57,7 +62,7 @@ export interface ChatTemplate {
   observation(toolMessages: Message[], turnEnded: boolean): number[]
   /** Tokens of a whole conversation for supervised training, with mask 1 on what the assistant writes (end-of-turn included),
    * as far as each message's `trained` says; 2 where that is 'without-calls'. */
-  supervised(messages: Message[], tools: ToolDescription[]): { tokens: number[]; mask: number[] }
+  supervised(messages: Message[], tools: ToolDescription[]): SupervisedTokens
   /** How many control tokens the texts of messages and tools spell out. They are encoded as ordinary text. Absent: not counted. */
   controlTokensInText?(messages: Message[], tools: ToolDescription[]): number
   readonly endOfTurn: number
@@ -67,6 +72,15 @@ export interface ChatTemplate {
   readonly toolFormat?: ToolFormat
   /** Whether the template itself has a form for calls and shows it. */
   readonly writesCalls?: boolean
+  /** Whether the template has a form for Message.thought. Absent: it has one. */
+  readonly writesThoughts?: boolean
+}
+
+export interface SupervisedTokens {
+  tokens: number[]
+  mask: number[]
+  /** Thoughts that were left out, because the template has no form for them or its variables turn them off. Absent: none. */
+  droppedThoughts?: number
 }
 
 /** A handle on native state. Methods without a promise take effect in order on the engine's thread. */

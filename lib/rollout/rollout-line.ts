@@ -1,5 +1,5 @@
 // A rollout as a line of JSONL: typed arrays as lists, secrets redacted.
-import { containsSecret, redactValue } from '../core/secrets.js'
+import { containsSecret, redactValue } from '../core/redact.js'
 
 /**
  * If a text of the rollout holds a secret, so do its tokens: they are left out, and `redacted` says so. Tools' results are

@@ -1,6 +1,6 @@
 // Runs one call of a tool and records its outcome. It never throws for a mistake of the policy or the tool.
 
-import { redact } from '../core/secrets.js'
+import { redact } from '../core/redact.js'
 import { untilAborted } from '../core/until-aborted.js'
 import type { ParsedToolCall } from '../policy/calls/parsed-call.js'
 import type { Message } from '../policy/types.js'

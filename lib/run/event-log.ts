@@ -1,6 +1,6 @@
 // events.jsonl of a run: its warnings, which the user is told as well, and the error that ended it.
 import { messageOf } from '../core/message-of.js'
-import { redact } from '../core/secrets.js'
+import { redact } from '../core/redact.js'
 import type { RunFolder } from './run-folder.js'
 
 export class EventLog {

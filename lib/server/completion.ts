@@ -61,6 +61,8 @@ export class Completion {
   readonly promptTokens: number
   /** How many tokens of the prompt continue an earlier sequence. */
   readonly cachedTokens: number
+  /** Thoughts of the request's messages that the chat template has no form for. */
+  readonly droppedThoughts: number
   readonly promptTokenIds: readonly number[] | undefined
   readonly #turns: RolloutTurn[] = []
   /** The request with the tool choice that applies: the rollout's where that is stricter. */
@@ -83,6 +85,7 @@ export class Completion {
     }
     const [first] = this.#turns as [RolloutTurn]
     this.promptTokens = first.promptTokens
+    this.droppedThoughts = first.droppedThoughts
     this.cachedTokens = first.continuedTokens
     this.promptTokenIds = request.returnTokenIds ? first.promptTokenIds() : undefined
   }

@@ -3,12 +3,13 @@ import { z } from 'zod'
 import { heldExactly, jsonProblem, jsonText } from '../core/exact-json.js'
 import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
+import { describeMistake, type OptionMistake } from '../core/option-error.js'
 import type { OptionsOf } from '../core/options.js'
+import { readMessages } from '../policy/messages/read-messages.js'
 import type { Message } from '../policy/types.js'
 import type { Task } from '../rollout/types.js'
 import { columnsOptions, mapColumns } from './columns.js'
 
-const roles = ['system', 'user', 'assistant', 'tool']
 const questionKeys = ['question', 'prompt', 'messages'] as const
 const knownKeys: readonly string[] = [...questionKeys, 'answer', 'id', 'metadata']
 
@@ -89,23 +90,13 @@ function parseQuestion(row: Record<string, unknown>, fail: (message: string) => 
   if (given.length !== 1 || key === undefined) {
     return fail(`exactly one of ${questionKeys.join(', ')} is needed, got ${given.join(' and ') || 'none'}`)
   }
-  if (key === 'messages') return parseMessages(held(row.messages, 'messages', fail), fail)
+  if (key === 'messages') {
+    const refuse = (mistake: OptionMistake) => fail(describeMistake(mistake))
+    return held(readMessages(row.messages, { fail: refuse }), 'messages', fail) as Message[]
+  }
   const question = row[key]
   if (typeof question !== 'string' || question.trim() === '') {
     return fail(`"${key}" must be text, got ${jsonText(question)}`)
   }
   return [{ role: 'user', content: question }]
-}
-
-function parseMessages(value: unknown, fail: (message: string) => never): Message[] {
-  if (!Array.isArray(value) || value.length === 0)
-    return fail('"messages" must be a list of at least one message')
-  value.forEach((message: unknown, index) => {
-    if (!isRecord(message) || typeof message.content !== 'string' || !roles.includes(String(message.role))) {
-      fail(
-        `messages[${index}] must be { role: ${roles.join(' | ')}, content: text }, got ${JSON.stringify(message)}`,
-      )
-    }
-  })
-  return value as Message[]
 }

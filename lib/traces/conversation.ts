@@ -11,6 +11,8 @@ export interface ImportedConversation {
   messages: Message[]
   /** The tools that the assistant had, if the trace says so. */
   tools?: ToolDescription[]
+  /** Where it is from, for errors: 'log.jsonl:7'. Absent for conversations of traces, which are made of several spans. */
+  source?: string
 }
 
 export const importShape = {
@@ -48,18 +50,27 @@ export function finishConversation(
   const final = used[last] as Message
   // The trace was cut off in the middle: the results of its calls, and the answer, are missing.
   if (final.toolCalls?.length) throw new UnusableTrace('ends with a tool call that nothing came of')
-  if (answerTags === 'add') used[last] = { ...final, content: withAnswerTags(final.content) }
+  if (used.every(({ role, trained }) => role !== 'assistant' || trained === 'none')) {
+    throw new UnusableTrace('has no assistant message of a weight other than 0')
+  }
+  if (answerTags === 'add' && final.trained !== 'none') used[last] = withAnswerTags(final)
   return { messages: used, ...(tools && tools.length > 0 && { tools: [...tools] }) }
 }
 
 /** Nothing inside a thought is an answer, so the tags are put after it, where rollouts look for them. */
-function withAnswerTags(content: string): string {
-  const { thought, said } = splitThought(content, 'unknown')
-  if (hasAnswerTag(said)) return content
+function withAnswerTags(final: Message): Message {
+  const { content } = final
+  const { thought, said } = splitThought(content, final.thought === undefined ? 'unknown' : false)
+  if (hasAnswerTag(said)) return final
   const answer = said.trim()
-  if (thought === '') return tagAnswer(answer)
-  if (answer === '') throw new UnusableTrace('ends with a thought that no answer follows')
-  return thought + said.slice(0, said.indexOf(answer)) + tagAnswer(answer)
+  const thinks = thought !== '' || final.thought !== undefined
+  if (answer === '') {
+    throw new UnusableTrace(
+      thinks ? 'ends with a thought that no answer follows' : 'ends with an empty message',
+    )
+  }
+  if (!thinks) return { ...final, content: tagAnswer(answer) }
+  return { ...final, content: thought + said.slice(0, said.indexOf(answer)) + tagAnswer(answer) }
 }
 
 function mergeAssistants(messages: readonly Message[]): Message[] {
@@ -70,9 +81,22 @@ function mergeAssistants(messages: readonly Message[]): Message[] {
       merged.push(message)
       continue
     }
-    const toolCalls = [...(before.toolCalls ?? []), ...(message.toolCalls ?? [])]
-    const content = [before.content, message.content].filter((text) => text !== '').join('\n')
-    merged[merged.length - 1] = { role: 'assistant', content, ...(toolCalls.length > 0 && { toolCalls }) }
+    merged[merged.length - 1] = joinTwo(before, message)
   }
   return merged
+}
+
+function joinTwo(before: Message, message: Message): Message {
+  const [trained = 'all', next = 'all'] = [before.trained, message.trained]
+  if (trained !== next) throw new UnusableTrace('has assistant messages of different weight side by side')
+  const toolCalls = [...(before.toolCalls ?? []), ...(message.toolCalls ?? [])]
+  const content = [before.content, message.content].filter((text) => text !== '').join('\n')
+  const thought = [before.thought, message.thought].filter((text) => text !== undefined).join('\n')
+  return {
+    role: 'assistant',
+    content,
+    ...(thought !== '' && { thought }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+    ...(before.trained && { trained: before.trained }),
+  }
 }

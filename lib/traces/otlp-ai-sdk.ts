@@ -1,21 +1,21 @@
 // Spans of the Vercel AI SDK (experimental_telemetry): ai.prompt.messages, ai.response.text, ai.response.toolCalls and ai.prompt.tools on
-// calls of a model, ai.generateText.doGenerate and ai.streamText.doStream. Messages have the SDK's own form, in versions 4 to 6.
+// calls of a model, ai.generateText.doGenerate and ai.streamText.doStream. Messages have the SDK's own form, in versions 4 to 6; they are
+// put into OpenAI's.
 
 import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
-import type { Message, ToolCall, ToolDescription } from '../policy/types.js'
-import { UnusableTrace } from './conversation.js'
-import { describe, parseArguments } from './json-value.js'
-import { readTools } from './openai.js'
+import type { ToolDescription } from '../policy/types.js'
+import { readTraceTools, unusable } from './openai.js'
 import { type Attributes, parseIfText } from './otlp-values.js'
+import type { WrittenMessage } from './written-message.js'
 
 /** The messages, undefined if there are none: the spans around the model's calls repeat them, without results. */
-export function fromAiSdkSpan(attributes: Attributes): Message[] | undefined {
+export function fromAiSdkSpan(attributes: Attributes): WrittenMessage[] | undefined {
   const given = attributes['ai.prompt.messages']
   if (given === undefined) return undefined
   const messages = parseIfText(given)
   if (!Array.isArray(messages)) {
-    throw new UnusableTrace(`ai.prompt.messages must be a list of messages, got ${describe(messages)}`)
+    unusable({ option: 'ai.prompt.messages', expected: 'a list of messages', given: messages })
   }
   const prompt = messages.flatMap((message: unknown, at) => readMessage(message, `ai.prompt.messages[${at}]`))
   return [...prompt, ...readResponse(attributes)]
@@ -25,78 +25,76 @@ export function aiSdkTools(attributes: Attributes): ToolDescription[] | undefine
   const given = attributes['ai.prompt.tools']
   if (!Array.isArray(given)) return undefined
   const tools = given.map(parseIfText).filter(isRecord)
-  return readTools(
-    tools
-      .filter(({ type }) => type === 'function')
-      .map(({ name, description, inputSchema, parameters }) => ({
-        type: 'function',
-        function: { name, description, parameters: inputSchema ?? parameters },
-      })),
-  )
+  return readTraceTools(tools.filter(({ type }) => type === 'function'))
 }
 
-function readResponse(attributes: Attributes): Message[] {
+function readResponse(attributes: Attributes): WrittenMessage[] {
   const content = String(attributes['ai.response.text'] ?? '')
+  const thought = attributes['ai.response.reasoning']
   const calls = parseIfText(attributes['ai.response.toolCalls'] ?? [])
-  if (!Array.isArray(calls)) {
-    throw new UnusableTrace(`ai.response.toolCalls must be a list, got ${describe(calls)}`)
-  }
-  const toolCalls = calls.map((call: unknown) => readCall(call, 'ai.response.toolCalls'))
-  if (content === '' && toolCalls.length === 0) return []
-  return [{ role: 'assistant', content, ...(toolCalls.length > 0 && { toolCalls }) }]
+  const name = 'ai.response.toolCalls'
+  if (!Array.isArray(calls)) unusable({ option: name, expected: 'a list', given: calls })
+  if (content === '' && calls.length === 0) return []
+  return [{ name: 'ai.response', message: assistant(content, thought, calls.map(toCall)) }]
 }
 
-function readMessage(value: unknown, where: string): Message[] {
-  if (!isRecord(value)) throw new UnusableTrace(`${where} must be an object, got ${describe(value)}`)
+function readMessage(value: unknown, name: string): WrittenMessage[] {
+  if (!isRecord(value)) unusable({ option: name, expected: 'an object', given: value })
   const { role, content } = value
-  const parts = (typeof content === 'string' ? [{ type: 'text', text: content }] : content) as unknown
-  if (!Array.isArray(parts))
-    throw new UnusableTrace(`${where}.content must be text or parts, got ${describe(parts)}`)
-  const text = parts.map(partText).join('')
-  switch (role) {
-    case 'system':
-    case 'user':
-      return [{ role, content: text }]
-    case 'assistant': {
-      const toolCalls = parts
-        .filter((part) => isRecord(part) && part.type === 'tool-call')
-        .map((part) => readCall(part, where))
-      return [{ role, content: text, ...(toolCalls.length > 0 && { toolCalls }) }]
-    }
-    case 'tool':
-      return parts.map((part) => readResult(part, where))
-    default:
-      throw new UnusableTrace(`${where}.role must be system, user, assistant or tool, got ${describe(role)}`)
+  const parts: unknown = typeof content === 'string' ? [{ type: 'text', text: content }] : content
+  if (!Array.isArray(parts)) unusable({ option: `${name}.content`, expected: 'text or parts', given: parts })
+  if (role === 'tool') return parts.map((part, index) => readResult(part, `${name}.content[${index}]`))
+  const text = parts.map((part, index) => partText(part, `${name}.content[${index}]`)).join('')
+  if (role !== 'assistant') return [{ name, message: { role, content: text } }]
+  const calls = ofType(parts, 'tool-call').map(toCall)
+  const thoughts = ofType(parts, 'reasoning')
+  return [{ name, message: assistant(text, thoughts.length > 0 ? thoughts : undefined, calls) }]
+}
+
+function assistant(content: string, thought: unknown, calls: readonly object[]): Record<string, unknown> {
+  return {
+    role: 'assistant',
+    content,
+    ...(thought !== undefined && { reasoning_content: thought }),
+    ...(calls.length > 0 && { tool_calls: calls }),
   }
 }
 
-/** Reasoning is left out: another model's thoughts are not part of what it said. */
-function partText(part: unknown): string {
+function ofType(parts: readonly unknown[], type: string): Record<string, unknown>[] {
+  return parts.filter(isRecord).filter((part) => part.type === type)
+}
+
+function partText(part: unknown, name: string): string {
   if (!isRecord(part)) return ''
   if (part.type === 'text') return String(part.text ?? '')
-  if (part.type === 'reasoning' || part.type === 'tool-call' || part.type === 'tool-result') return ''
-  throw new UnusableTrace(`the policy reads text only, got a part of type ${describe(part.type)}`)
+  if (otherParts.includes(part.type)) return ''
+  const expected = 'text, because the policy reads text only'
+  return unusable({ option: `${name}.type`, expected, given: part.type })
 }
 
-function readCall(call: unknown, where: string): ToolCall {
-  if (!isRecord(call) || typeof call.toolName !== 'string') {
-    throw new UnusableTrace(`${where}: a tool call has no toolName`)
-  }
-  return { name: call.toolName, arguments: parseArguments(call.input ?? call.args, where) }
+const otherParts: readonly unknown[] = ['reasoning', 'tool-call', 'tool-result']
+
+function toCall(call: unknown): object {
+  const { toolCallId: id, toolName: name, input, args } = isRecord(call) ? call : {}
+  return { id, function: { name, arguments: input ?? args } }
 }
 
-function readResult(part: unknown, where: string): Message {
+function readResult(part: unknown, option: string): WrittenMessage {
   if (!isRecord(part) || part.type !== 'tool-result' || typeof part.toolName !== 'string') {
-    throw new UnusableTrace(`${where}: a tool's message must hold results with their toolName`)
+    return unusable({ option, expected: 'a tool-result with its toolName', given: part })
   }
-  return { role: 'tool', content: resultText(part.output ?? part.result), name: part.toolName }
+  const content = resultText(part.output ?? part.result, option)
+  return {
+    name: option,
+    message: { role: 'tool', content, name: part.toolName, tool_call_id: part.toolCallId },
+  }
 }
 
 /** The result as the model read it: { type: 'text' | 'json' | 'content' | ..., value }, or in version 4 the result itself. */
-function resultText(output: unknown): string {
+function resultText(output: unknown, name: string): string {
   if (!isRecord(output) || typeof output.type !== 'string' || !('value' in output)) return asText(output)
   if (output.type !== 'content') return asText(output.value)
-  return (Array.isArray(output.value) ? output.value : []).map(partText).join('\n')
+  return (Array.isArray(output.value) ? output.value : []).map((part) => partText(part, name)).join('\n')
 }
 
 function asText(value: unknown): string {

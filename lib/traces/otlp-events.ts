@@ -2,9 +2,9 @@
 
 import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
-import type { Message } from '../policy/types.js'
-import { fromOpenAiMessages } from './openai.js'
+import { reasoningFields } from '../policy/messages/reasoning.js'
 import { type Attributes, parseIfText } from './otlp-values.js'
+import type { WrittenMessage } from './written-message.js'
 
 const roles: Record<string, string> = {
   'gen_ai.system.message': 'system',
@@ -16,28 +16,37 @@ const roles: Record<string, string> = {
 /** The messages, undefined if no event is one of these. */
 export function fromEvents(
   events: readonly { name: string; attributes: Attributes }[],
-): Message[] | undefined {
-  const messages = events.flatMap(({ name, attributes }) => {
-    if (name === 'gen_ai.choice') return choice(attributes)
+): WrittenMessage[] | undefined {
+  const messages = events.flatMap(({ name, attributes }): WrittenMessage[] => {
+    if (name === 'gen_ai.choice') return choice(attributes).map((message) => ({ name, message }))
     const role = roles[name]
-    return role === undefined ? [] : [{ ...fields(attributes), role }]
+    return role === undefined ? [] : [{ name, message: { ...fields(attributes), role } }]
   })
-  return messages.length === 0 ? undefined : fromOpenAiMessages(messages)
+  return messages.length === 0 ? undefined : messages
 }
 
 /** If there are several choices, the agent went on with the first. */
-function choice(attributes: Attributes): object[] {
+function choice(attributes: Attributes): Record<string, unknown>[] {
   if (Number(attributes.index ?? 0) !== 0) return []
   const message = parseIfText(attributes.message)
   return [{ ...fields(attributes), ...(isRecord(message) && fields(message)), role: 'assistant' }]
 }
 
-function fields({ content, tool_calls: calls, id, name }: Attributes): Record<string, unknown> {
+function fields(attributes: Attributes): Record<string, unknown> {
+  const { content, tool_calls: calls, id, name } = attributes
   const toolCalls = parseIfText(calls)
+  const thoughts = reasoningFields.filter((field) => attributes[field] !== undefined)
   return {
-    content: typeof content === 'string' ? content : content === undefined ? '' : (jsonText(content) ?? ''),
+    content: isContent(content) ? content : content === undefined ? '' : (jsonText(content) ?? ''),
+    ...Object.fromEntries(thoughts.map((field) => [field, attributes[field]])),
     ...(Array.isArray(toolCalls) && { tool_calls: toolCalls }),
     ...(id !== undefined && { tool_call_id: id }),
     ...(name !== undefined && { name }),
   }
+}
+
+/** Text or parts; anything else is a tool's result that is no text. */
+function isContent(content: unknown): boolean {
+  if (typeof content === 'string') return true
+  return Array.isArray(content) && content.every((part) => isRecord(part) && typeof part.type === 'string')
 }

@@ -6,6 +6,7 @@
 //   4. ai.prompt.messages, ai.response.text and so on (Vercel AI SDK).
 // An agent's spans repeat the conversation so far: only the longest version of each conversation is kept.
 
+import { jsonText } from '../core/exact-json.js'
 import { isRecord } from '../core/is-record.js'
 import type { Message, ToolDescription } from '../policy/types.js'
 import {
@@ -14,12 +15,13 @@ import {
   type ImportOptions,
   UnusableTrace,
 } from './conversation.js'
-import { readTools } from './openai.js'
+import { readTraceTools } from './openai.js'
 import { aiSdkTools, fromAiSdkSpan } from './otlp-ai-sdk.js'
 import { fromEvents } from './otlp-events.js'
 import { fromFlatAttributes } from './otlp-flat.js'
 import { fromParts, readSystem } from './otlp-parts.js'
 import { type Attributes, readAttributes } from './otlp-values.js'
+import { readWritten, type WrittenMessage } from './written-message.js'
 
 interface TraceImport {
   conversations: ImportedConversation[]
@@ -83,22 +85,23 @@ function readSpan(span: Record<string, unknown>): SpanConversation | undefined {
   }))
   // Content may be on the span or, to keep spans small, on one of its events.
   const sources = [attributes, ...events.map((event) => event.attributes)]
-  const messages =
+  const written =
     readParts(sources) ?? fromEvents(events) ?? fromFlatAttributes(attributes) ?? fromAiSdkSpan(attributes)
-  if (!messages || messages.length === 0) return undefined
+  if (!written || written.length === 0) return undefined
   const definitions = sources
     .map((source) => source['gen_ai.tool.definitions'])
     .find((value) => value !== undefined)
+  const tools = readTraceTools(definitions) ?? aiSdkTools(attributes)
   return {
     span: nameOf(span),
     trace: String(attributes['gen_ai.conversation.id'] ?? span.traceId ?? span.trace_id ?? ''),
     start: String(span.startTimeUnixNano ?? span.start_time_unix_nano ?? '').padStart(20, '0'),
-    messages,
-    tools: readTools(definitions) ?? aiSdkTools(attributes),
+    messages: readWritten(written, tools),
+    tools,
   }
 }
 
-function readParts(sources: readonly Attributes[]): Message[] | undefined {
+function readParts(sources: readonly Attributes[]): WrittenMessage[] | undefined {
   const source = sources.find((attributes) => attributes['gen_ai.input.messages'] !== undefined)
   if (!source) return undefined
   return [
@@ -111,7 +114,7 @@ function readParts(sources: readonly Attributes[]): Message[] | undefined {
 /** Conversations in order of their starts, without those that another one of the same trace begins with. */
 function longestOnly(found: readonly SpanConversation[]): SpanConversation[] {
   const sorted = [...found].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0))
-  const texts = sorted.map(({ messages }) => messages.map((message) => JSON.stringify(message)))
+  const texts = sorted.map(({ messages }) => messages.map(comparable))
   return sorted.filter((one, index) => {
     const text = texts[index] as string[]
     return !sorted.some((other, place) => {
@@ -122,6 +125,12 @@ function longestOnly(found: readonly SpanConversation[]): SpanConversation[] {
       return begins && (text.length < longer.length || place < index)
     })
   })
+}
+
+/** What a later span repeats of a message: often without its thought, and with other ids. */
+function comparable({ role, content, toolCalls = [] }: Message): string {
+  const calls = toolCalls.map(({ name, arguments: input }) => [name, input])
+  return jsonText([role, content, calls]) as string
 }
 
 function nameOf(span: Record<string, unknown>): string {

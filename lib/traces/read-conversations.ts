@@ -4,10 +4,12 @@ import { extname } from 'node:path'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { isRecord } from '../core/is-record.js'
+import { describeMistake, type OptionMistake } from '../core/option-error.js'
 import { path as anyPath, signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { readText } from '../core/text-file.js'
-import type { Message } from '../policy/types.js'
+import { readMessages } from '../policy/messages/read-messages.js'
+import { readTools } from '../policy/messages/read-tools.js'
 import { parseJsonLine } from '../tasks/json-line.js'
 import { readRows } from '../tasks/rows.js'
 import { type ImportedConversation, type ImportOptions, importShape, UnusableTrace } from './conversation.js'
@@ -20,8 +22,10 @@ export type ConversationFormat = (typeof conversationFormats)[number]
 export const readConversationsShape = {
   ...importShape,
   /**
-   * 'hdpo': { messages } as they are, with toolCalls. 'auto': OTLP if there are resourceSpans, OpenAI's if a message has
-   * tool_calls, a tool_call_id or content in parts, else hdpo's. Default 'auto'.
+   * 'hdpo': { messages, tools? } as they are, with toolCalls. 'auto': OTLP if there are resourceSpans, OpenAI's if a message has
+   * tool_calls, a weight, a thought of its own or content in parts, or tools are in OpenAI's wrapper or JSON text; hdpo's
+   * if a message has toolCalls or says what is trained. A row that shows neither is taken as the others of the file, hdpo's if none of
+   * them is OpenAI's. Default 'auto'.
    */
   format: z.enum(conversationFormats).default('auto'),
   /** Aborting ends the reading: the promise rejects with the signal's reason. */
@@ -44,9 +48,13 @@ export async function readConversations(
   readOptions(anyPath, path, 'path')
   const { format, signal, ...options } = readOptions(readConversationsOptions, given, 'readConversations')
   const result: ReadConversations = { conversations: [], skipped: [] }
+  const rows: PlacedValue[] = []
+  for await (const { value, where } of readValues(path, signal)) rows.push({ value, where })
+  const kinds = rows.map(({ value }) => (format === 'auto' ? formatOf(value) : format))
+  const unmarked = kinds.includes('openai') ? 'openai' : 'hdpo'
   const exports: unknown[] = []
-  for await (const { value, where } of readValues(path, signal)) {
-    const kind = format === 'auto' ? formatOf(value) : format
+  for (const [index, { value, where }] of rows.entries()) {
+    const kind = kinds[index] ?? unmarked
     if (kind === 'otlp') exports.push(value)
     else if (kind === 'hdpo') result.conversations.push(ownConversation(value, where))
     else importOne(value, where, options, result)
@@ -66,46 +74,67 @@ export async function readConversations(
   return result
 }
 
-async function* readValues(
-  path: string,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<{ value: unknown; where: string }> {
+interface PlacedValue {
+  value: unknown
+  /** For errors: 'data.jsonl:7'. */
+  where: string
+}
+
+async function* readValues(path: string, signal: AbortSignal | undefined): AsyncGenerator<PlacedValue> {
   if (extname(path) !== '.json') return yield* readRows(path, { signal, numbers: 'text' })
   const value = parseJsonLine(await readText(path, 'ERR_DATA'), path, 'text')
   if (!Array.isArray(value)) return yield { value, where: path }
   for (const [index, item] of value.entries()) yield { value: item, where: `${path}[${index}]` }
 }
 
-function formatOf(value: unknown): Exclude<ConversationFormat, 'auto'> {
+/** Undefined where nothing shows which format it is. */
+function formatOf(value: unknown): Exclude<ConversationFormat, 'auto'> | undefined {
   if (isOtlp(value)) return 'otlp'
-  const messages = isRecord(value) && Array.isArray(value.messages) ? value.messages.filter(isRecord) : []
-  const foreign = messages.some(
-    ({ role, content, tool_calls: calls, tool_call_id: id, function_call: call }) =>
-      calls !== undefined ||
-      id !== undefined ||
-      call !== undefined ||
-      role === 'developer' ||
-      role === 'function' ||
-      Array.isArray(content),
-  )
-  return foreign ? 'openai' : 'hdpo'
+  if (!isRecord(value)) return undefined
+  const messages = Array.isArray(value.messages) ? value.messages.filter(isRecord) : []
+  const has = (keys: readonly string[]) =>
+    messages.some((message) => keys.some((key) => message[key] != null))
+  if (has(ownKeys)) return 'hdpo'
+  const { tools } = value
+  const foreignTools =
+    value.functions != null ||
+    typeof tools === 'string' ||
+    (Array.isArray(tools) && tools.some((tool) => !isRecord(tool) || tool.function !== undefined))
+  const foreign =
+    foreignTools ||
+    has(foreignKeys) ||
+    messages.some(
+      ({ role, content }) => role === 'developer' || role === 'function' || Array.isArray(content),
+    )
+  return foreign ? 'openai' : undefined
 }
 
-function ownConversation(value: unknown, where: string): ImportedConversation {
-  if (!isRecord(value))
-    throw new HdpoError('ERR_DATA', `${where}: must be an object, got ${JSON.stringify(value)}`)
-  if (!Array.isArray(value.messages)) throw new HdpoError('ERR_DATA', `${where}: messages must be a list`)
-  const tools = Array.isArray(value.tools)
-    ? (value.tools as NonNullable<ImportedConversation['tools']>)
-    : undefined
-  return { messages: value.messages as Message[], ...(tools && { tools }) }
+const ownKeys = ['toolCalls', 'callId', 'trained', 'thought']
+const foreignKeys = [
+  'tool_calls',
+  'tool_call_id',
+  'function_call',
+  'weight',
+  'reasoning_content',
+  'reasoning',
+  'reasoning_details',
+]
+
+function ownConversation(value: unknown, source: string): ImportedConversation {
+  const fail = (mistake: OptionMistake): never => {
+    throw new HdpoError('ERR_DATA', `${source}: ${describeMistake(mistake)}`)
+  }
+  if (!isRecord(value)) return fail({ option: 'a conversation', expected: 'an object', given: value })
+  const tools = readTools(value.tools, 'tools', fail)
+  const messages = readMessages(value.messages, { fail, ...(tools && { tools }) })
+  return { messages, ...(tools && { tools }), source }
 }
 
-function importOne(value: unknown, where: string, options: ImportOptions, result: ReadConversations): void {
+function importOne(value: unknown, source: string, options: ImportOptions, result: ReadConversations): void {
   try {
-    result.conversations.push(fromOpenAi(value, options))
+    result.conversations.push({ ...fromOpenAi(value, options), source })
   } catch (error) {
     if (!(error instanceof UnusableTrace)) throw error
-    result.skipped.push({ where, reason: error.message })
+    result.skipped.push({ where: source, reason: error.message })
   }
 }

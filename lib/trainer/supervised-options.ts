@@ -11,6 +11,8 @@ export interface Conversation {
   messages: Message[]
   /** The tools that the assistant had in it, instead of the trainer's `tools`. */
   tools?: ToolDescription[]
+  /** Where it is from, for errors: 'log.jsonl:41'. */
+  source?: string
 }
 
 /** What decides the numbers of a run, apart from policy, conversations and tools; a config file may set these too. */

@@ -16,15 +16,11 @@ import {
   type SupervisedTrainerOptions,
   supervisedOptions,
 } from './supervised-options.js'
+import { supervisedSequences, type TrainedConversation } from './supervised-sequences.js'
 import type { TrainablePolicy } from './trainable-policy.js'
 
 export interface SupervisedStep extends RecordedStep {
   metrics: SupervisedMetrics
-}
-
-interface TrainedConversation extends MaskedSequence {
-  /** Control tokens that its texts spell out; ordinary text in the sequence. */
-  controlTokensInText: number
 }
 
 export class SupervisedTrainer {
@@ -38,23 +34,8 @@ export class SupervisedTrainer {
 
   constructor(options: SupervisedTrainerOptions) {
     this.#options = readOptions(supervisedOptions, options)
-    const { policy, conversations, tools, seed } = this.#options
-    this.#sequences = conversations.map((conversation, index) => {
-      const { messages } = conversation
-      const shown = [...(conversation.tools ?? tools)]
-      const sequence = policy.template.supervised(messages, shown)
-      if (sequence.tokens.length > policy.maxTokens) {
-        throw new InvalidOptionError(
-          `conversations[${index}]`,
-          `at most ${policy.maxTokens} tokens, the policy's longest sequence`,
-          new Described(`${sequence.tokens.length} tokens`),
-        )
-      }
-      return {
-        ...sequence,
-        controlTokensInText: policy.template.controlTokensInText?.(messages, shown) ?? 0,
-      }
-    })
+    const { policy, seed } = this.#options
+    this.#sequences = supervisedSequences(this.#options)
     this.#excluded = excludedBy(this.#sequences, policy)
     this.#order = new PromptOrder(this.#sequences.length, seed)
     this.steps = this.#options.steps ?? this.#stepsOf(this.#options.epochs ?? 1)
@@ -140,7 +121,8 @@ export class SupervisedTrainer {
       tokensPerStep,
       optimizer,
       ...(optimizer.schedule === 'cosine' && { steps: this.steps }),
-      conversations: fingerprint(conversations),
+      // The same data in another place is the same.
+      conversations: fingerprint(conversations.map(({ source: _, ...conversation }) => conversation)),
       tools: toolFingerprint(tools),
     }
   }

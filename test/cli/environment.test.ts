@@ -9,7 +9,7 @@ import {
   resolveEnvironment,
   resolveTools,
 } from '../../lib/cli/config/environment.js'
-import { redact } from '../../lib/core/secrets.js'
+import { redact } from '../../lib/core/redact.js'
 import type { Rollout, Task } from '../../lib/rollout/types.js'
 import { takeTasks } from '../../lib/tasks/task-list.js'
 import type { Tool } from '../../lib/tools/types.js'

@@ -66,6 +66,59 @@ describe('endpointRollout', () => {
     expect(rollout.latencySeconds).toBeGreaterThan(0)
   })
 
+  describe('with an endpoint that is strict about the history', () => {
+    let endpoint: MisbehavingEndpoint
+    beforeEach(async () => {
+      endpoint = await MisbehavingEndpoint.start()
+    })
+    afterEach(() => endpoint.stop())
+    const made = (id: unknown, args: unknown) => ({
+      ...(id !== undefined && { id }),
+      type: 'function',
+      function: { name: 'search', arguments: args },
+    })
+
+    it.each<[string, object]>([
+      ['a thought in a field of its own', { reasoning_content: 'Look.', tool_calls: [made('c', '{}')] }],
+      [
+        'an encrypted thought',
+        { reasoning_details: [{ type: 'reasoning.encrypted', data: 'x' }], tool_calls: [made('c', '{}')] },
+      ],
+      [
+        'thinking parts',
+        { content: [{ type: 'thinking', thinking: 'Look.' }], tool_calls: [made('c', '{}')] },
+      ],
+      ['calls without ids', { tool_calls: [made(undefined, '{}'), made(null, '{}'), made('', '{}')] }],
+      ['calls of one id', { tool_calls: [made('x', '{}'), made('x', '{}')] }],
+      ['arguments as an object', { tool_calls: [made('x', { query: 'France' })] }],
+    ])('sends %s back, and the results to their calls', async (_, message) => {
+      let turn = 0
+      endpoint.behave((response) => {
+        const said =
+          turn++ === 0 ? { content: null, ...message } : { content: [{ type: 'text', text: 'Paris' }] }
+        send(response, 200, JSON.stringify({ choices: [{ message: { role: 'assistant', ...said } }] }))
+      })
+      const rollout = await play(new ChatEndpoint({ baseURL: endpoint.baseURL, model: 'm', retry }))
+      expect(rollout).toMatchObject({ finalAnswer: 'Paris', end: 'answer' })
+      const [, { messages }] = endpoint.requests.map(({ body }) => body) as [
+        unknown,
+        { messages: Record<string, unknown>[] },
+      ]
+      const [, back, ...results] = messages
+      const { tool_calls: calls, ...fields } = back as {
+        tool_calls: { id: string; function: { arguments: unknown } }[]
+      }
+      const { tool_calls: _calls, ...given } = { role: 'assistant', content: null, ...message } as Record<
+        string,
+        unknown
+      >
+      expect(fields).toEqual(given)
+      expect(new Set(calls.map(({ id }) => id)).size).toBe(calls.length)
+      expect(calls.every((one) => one.id !== '' && typeof one.function.arguments === 'string')).toBe(true)
+      expect(results.map((result) => result.tool_call_id)).toEqual(calls.map(({ id }) => id))
+    })
+  })
+
   it("takes all of a plain reply for the answer, and 'none' for no calls", async () => {
     const { url } = await serve((_, { logitBias }) =>
       [...(logitBias?.values() ?? [])].includes(Number.NEGATIVE_INFINITY)

@@ -53,9 +53,24 @@ export function difference(expected: RunNumbers, found: RunNumbers): string | un
     const [wanted, got] = [expected[name], found[name]]
     if (wanted.length !== got.length) return `${name}: ${got.length} instead of ${wanted.length}`
     const at = wanted.findIndex((line, index) => line !== got[index])
-    if (at >= 0) return `${name}, step ${at + 1}: ${got[at]} instead of ${wanted[at]}`
+    if (at >= 0) return `${name}, step ${at + 1}: ${differingKeys(wanted[at] as string, got[at] as string)}`
   }
   for (const name of ['weights', 'indexed'] as const)
     if (expected[name] !== found[name]) return `${name}: ${found[name]} instead of ${expected[name]}`
   return undefined
+}
+
+/** The keys of two lines of JSON that differ, with their values; the lines themselves where they are none. */
+function differingKeys(wanted: string, got: string): string {
+  if (!wanted.startsWith('{')) return `${got} instead of ${wanted}`
+  const [before, after] = [JSON.parse(wanted), JSON.parse(got)] as Record<string, unknown>[] as [
+    object,
+    object,
+  ]
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])]
+  const text = (object: object, key: string) => JSON.stringify((object as Record<string, unknown>)[key])
+  return keys
+    .filter((key) => text(before, key) !== text(after, key))
+    .map((key) => `${key}: ${text(after, key)} instead of ${text(before, key)}`)
+    .join(', ')
 }

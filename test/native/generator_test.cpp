@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "generation_session.h"
 #include "op_test.h"
 #include "training_batches.h"
 
@@ -9,69 +10,9 @@ using namespace hdpo;
 
 namespace {
 
-constexpr size_t kPlenty = size_t{1} << 24;
-
 size_t blockBytes(const ModelConfig& config) {
   return static_cast<size_t>(config.layers * 2 * config.kvHeads * config.headDim * kvBlockTokens) *
          sizeof(float);
-}
-
-// A generator whose finished samples are kept by sequence, and failures as "CODE message".
-class Session {
- public:
-  explicit Session(const ModelConfig& config, size_t kvBudgetBytes = kPlenty, int64_t maxBatchRows = 256,
-                   std::vector<std::string> tokenBytes = {}, uint64_t seed = 50,
-                   std::vector<int32_t> absentTokens = {})
-      : backend(createCpuBackend(2)), parameters(*backend, config) {
-    randomise(parameters, seed);
-    GenerationOptions options{kvBudgetBytes, maxBatchRows};
-    options.absentTokens = std::move(absentTokens);
-    generator = std::make_unique<Generator>(*backend, parameters, options, std::move(tokenBytes));
-  }
-  void sample(SequenceId id, const SamplingOptions& options) {
-    generator->sample(id, options, [this, id](std::exception_ptr error, SampleResult result) {
-      record(id, error);
-      results[id] = std::move(result);
-    });
-  }
-  void prefill(SequenceId id) {
-    generator->prefill(id, [this, id](std::exception_ptr error) {
-      record(id, error);
-      prefilled.push_back(id);
-    });
-  }
-  void run() {
-    int64_t steps = 0;
-    while (generator->hasWork()) {
-      generator->step();
-      if (++steps == 100000) throw Error("ERR_TEST", "generation does not end");
-    }
-  }
-  SampleResult sampled(SequenceId id, const SamplingOptions& options) {
-    sample(id, options);
-    run();
-    return results.at(id);
-  }
-
-  std::unique_ptr<Backend> backend;
-  Parameters parameters;
-  std::unique_ptr<Generator> generator;
-  std::map<SequenceId, SampleResult> results;
-  std::map<SequenceId, std::string> errors;
-  std::vector<SequenceId> prefilled;
-
- private:
-  void record(SequenceId id, std::exception_ptr error) {
-    errors[id] = error ? refusal([&] { std::rethrow_exception(error); }) : "";
-  }
-};
-
-SamplingOptions sampling(int64_t maxTokens, uint64_t seed, float temperature = 1) {
-  SamplingOptions options = typicalSampling();
-  options.maxTokens = maxTokens;
-  options.seed = seed;
-  options.temperature = temperature;
-  return options;
 }
 
 ModelConfig configNamed(const std::string& name) {
@@ -419,55 +360,6 @@ TEST_CASE("generator: a bias that bans every token fails the sample alone") {
   session.sampled(1, options);
   CHECK(session.errors.at(1).starts_with("ERR_ARGUMENT logitBias bans"));
   CHECK(session.sampled(1, sampling(3, 0)).tokens.size() == 3);
-}
-
-TEST_CASE(
-    "generator: ids that are no tokens are never drawn, and the others as their shares among themselves") {
-  const ModelConfig config = smallConfig();  // 13 tokens
-  Session session(config, kPlenty, 256, {}, 50, {3, 11, 12}), all(config);
-  const auto isAbsent = [](int32_t token) { return token == 3 || token >= 11; };
-  std::map<int32_t, int> counts;
-  std::map<int32_t, float> logprobs;
-  constexpr int kDraws = 4000;
-  int same = 0, present = 0;
-  for (SequenceId id = 1; id <= kDraws; ++id) {
-    session.generator->create(id, {1, 5, 2});
-    all.generator->create(id, {1, 5, 2});
-    const SampleResult drawn = session.sampled(id, sampling(1, static_cast<uint64_t>(id)));
-    const SampleResult plain = all.sampled(id, sampling(1, static_cast<uint64_t>(id)));
-    CHECK(!isAbsent(drawn.tokens[0]));
-    ++counts[drawn.tokens[0]];
-    logprobs[plain.tokens[0]] = plain.logprobs[0];
-    if (plain.tokens[0] == drawn.tokens[0]) CHECK(plain.logprobs == drawn.logprobs);
-    if (isAbsent(plain.tokens[0])) continue;
-    ++present;
-    same += plain.tokens == drawn.tokens ? 1 : 0;
-  }
-  CHECK(same == present);  // only what would have been absent is drawn again
-  CHECK(present < kDraws);
-  double total = 0;
-  for (const auto& [token, logprob] : logprobs) total += isAbsent(token) ? 0 : std::exp(logprob);
-  for (const auto& [token, count] : counts) {
-    const double share = std::exp(logprobs.at(token)) / total;
-    CHECK(std::abs(count - kDraws * share) < 5 * std::sqrt(kDraws * share) + 1);
-  }
-}
-
-TEST_CASE("generator: ids that are no tokens are drawn neither greedily, nor filtered, nor for a bias") {
-  Session session(smallConfig(), kPlenty, 256, {}, 50, {0, 2, 4, 6, 8, 10, 12});
-  SamplingOptions greedy = sampling(40, 1, 0), filtered = sampling(40, 2, 3), biased = sampling(40, 3, 2);
-  filtered.topK = 2;
-  filtered.topP = 0.5f;
-  biased.logitBias = {{4, 50.0f}};
-  SequenceId id = 0;
-  for (const SamplingOptions& options : {greedy, filtered, biased}) {
-    session.generator->create(++id, {1, 5});
-    const SampleResult result = session.sampled(id, options);
-    CHECK(result.tokens.size() == 40);
-    for (const int32_t token : result.tokens) CHECK(token % 2 == 1);
-  }
-  CHECK(contains(refusal([] { Session wrong(smallConfig(), kPlenty, 256, {}, 50, {13}); }),
-                 "absentTokens holds 13"));
 }
 
 TEST_CASE("generator: misuse is refused") {

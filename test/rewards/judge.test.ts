@@ -118,14 +118,19 @@ describe('a judge that fails', () => {
       'sent no JSON: "<html>"',
       3,
     ],
-    ['sends null', (at) => at.behave((response) => send(response, 200, 'null')), 'no completion: "null"', 3],
+    [
+      'sends null',
+      (at) => at.behave((response) => send(response, 200, 'null')),
+      'no chat completion: message: must be an object, got undefined; it sent "null"',
+      3,
+    ],
     [
       'has no choices',
       (at) => at.behave((response) => send(response, 200, '{"choices":[]}')),
-      'no completion',
+      'no chat completion',
       3,
     ],
-    ['sends no text', (at) => at.behave((response) => complete(response, null)), 'no completion', 3],
+    ['sends no text', (at) => at.behave((response) => complete(response, null)), 'is no verdict: ""', 3],
     ['talks', (at) => at.behave((response) => complete(response, 'It is correct.')), 'is no verdict', 3],
     [
       'gives a verdict of text',

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { costOfCall, toolCost, toolSeconds } from '../../lib/rollout/call-cost.js'
+import { rolloutLine } from '../../lib/rollout/rollout-line.js'
 import { runToolCall } from '../../lib/rollout/run-tool-call.js'
 import type { ToolCallRecord } from '../../lib/rollout/types.js'
 import { defineTool } from '../../lib/tools/define-tool.js'
@@ -118,5 +119,30 @@ describe('runToolCall', () => {
     expect((await run([tool('leaky', 1, () => 'swordfish-1234567')], 8)).observation).not.toContain(
       'swordfis',
     )
+  })
+
+  it('redacts a value before it is written as JSON, whatever a tool returns or throws', async () => {
+    const password = 'a "quoted\\ <pass>/word'
+    vi.stubEnv('PGPASSWORD', password)
+    const basic = Buffer.from(`user:${password}`).toString('base64')
+    const value = { [password]: [password], header: `Basic ${basic}`, at: new Date(0), n: 1.5 }
+    const clean = '{"[redacted]":["[redacted]"],"header":"Basic'
+    const returned = await run([tool('leaky', 1, () => value)])
+    expect(returned.observation).toContain(clean)
+    expect(returned.observation).toContain('"at":"1970-01-01T00:00:00.000Z","n":1.5}')
+    const thrown = await run([
+      tool('leaky', 1, () => {
+        throw value
+      }),
+    ])
+    expect(thrown.observation).toContain(`leaky failed: ${clean}`)
+    const asText = await run([tool('leaky', 1, () => JSON.stringify({ text: JSON.stringify(value) }))])
+    for (const { observation } of [returned, thrown, asText]) {
+      expect(observation).not.toMatch(/quoted|<pass>/)
+      expect(observation).not.toContain(basic.slice(8, 30))
+    }
+    expect(
+      rolloutLine({ tokens: Int32Array.of(1), messages: [{ content: JSON.stringify(value) }] }),
+    ).not.toMatch(/quoted|tokens/)
   })
 })

@@ -13,12 +13,12 @@ export interface Slope {
 }
 
 /**
- * The server remembers the ids of the last 4,096 rollouts, and pools and caches grow to their size: what is measured before the
- * 5,000th rollout, or in the first third, is warm-up.
+ * The server remembers the ids of the last 4,096 rollouts that ended (two thirds of the clients start one), and pools and caches
+ * grow to their size: what is measured before the 8,000th client, or in the first third, is warm-up.
  */
 export function afterWarmUp(held: readonly Held[]): readonly Held[] {
   const last = held.at(-1)?.rollouts ?? 0
-  return held.filter(({ rollouts }) => rollouts > Math.max(5000, last / 3))
+  return held.filter(({ rollouts }) => rollouts > Math.max(8000, last / 3))
 }
 
 /**

@@ -35,7 +35,7 @@ console.log(
   ),
 )
 if (grown.length === 0)
-  console.log('\nToo short to tell whether anything grows: it takes some 10,000 rollouts.')
+  console.log('\nToo short to tell whether anything grows: it takes more than 10,000 rollouts.')
 else console.log(`\n${slopeTable()}`)
 console.log(
   `\nPlayed: ${Object.entries(result.played)

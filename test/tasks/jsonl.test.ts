@@ -14,6 +14,47 @@ function load(...lines: string[]) {
 }
 
 describe('jsonl', () => {
+  it.each([null, ''])(
+    'keeps the calls of a question that has had some, beside content %j',
+    async (content) => {
+      const made = (id: string, sku: string) => ({
+        id,
+        type: 'function',
+        function: { name: 'stock', arguments: JSON.stringify({ sku }) },
+      })
+      const messages = [
+        { role: 'developer', content: [{ type: 'text', text: 'Be brief.' }] },
+        { role: 'user', content: 'Units of A7 and B2?' },
+        {
+          role: 'assistant',
+          content,
+          reasoning_content: 'Look.',
+          tool_calls: [made('a', 'A7'), made('b', 'B2')],
+        },
+        { role: 'tool', tool_call_id: 'b', content: '20' },
+        { role: 'tool', tool_call_id: 'a', content: '7' },
+        { role: 'user', content: 'Together?' },
+      ]
+      const [task] = await load(JSON.stringify({ messages, answer: 27 }))
+      expect(task?.messages).toEqual([
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'Units of A7 and B2?' },
+        {
+          role: 'assistant',
+          content: '',
+          thought: 'Look.',
+          toolCalls: [
+            { name: 'stock', arguments: { sku: 'A7' }, id: 'a' },
+            { name: 'stock', arguments: { sku: 'B2' }, id: 'b' },
+          ],
+        },
+        { role: 'tool', content: '7', name: 'stock', callId: 'a' },
+        { role: 'tool', content: '20', name: 'stock', callId: 'b' },
+        { role: 'user', content: 'Together?' },
+      ])
+    },
+  )
+
   it('reads questions, prompts and messages, and skips empty lines', async () => {
     const messages = [
       { role: 'system', content: 's' },
@@ -38,8 +79,11 @@ describe('jsonl', () => {
     ['{"answer": 1}', 'exactly one of question, prompt, messages is needed, got none'],
     ['{"question": "q", "prompt": "p", "answer": 1}', 'got question and prompt'],
     ['{"question": 5, "answer": 1}', '"question" must be text, got 5'],
-    ['{"messages": [], "answer": 1}', '"messages" must be a list'],
-    ['{"messages": [{"role": "robot", "content": "x"}], "answer": 1}', 'messages[0] must be'],
+    ['{"messages": [], "answer": 1}', 'messages: must be a list of at least one message, got []'],
+    [
+      '{"messages": [{"role": "robot", "content": "x"}], "answer": 1}',
+      'messages[0].role: must be system, developer, user, assistant or tool, got ',
+    ],
     ['{"question": "q", "answer": 1, "anwser": 2}', 'unknown key "anwser"'],
     ['{"question": "q", "answer": 1, "id": {}}', '"id" must be a string or a number'],
     ['{"question": "q", "answer": 1, "metadata": 1}', '"metadata" must be an object'],

@@ -42,12 +42,12 @@ describe('fromOpenAi', () => {
           role: 'assistant',
           content: '',
           toolCalls: [
-            { name: 'search', arguments: { query: 'France' } },
-            { name: 'search', arguments: { query: 'Paris' } },
+            { name: 'search', arguments: { query: 'France' }, id: 'c1' },
+            { name: 'search', arguments: { query: 'Paris' }, id: 'c2' },
           ],
         },
-        { role: 'tool', content: 'Paris', name: 'search' },
-        { role: 'tool', content: 'a city', name: 'search' },
+        { role: 'tool', content: 'Paris', name: 'search', callId: 'c1' },
+        { role: 'tool', content: 'a city', name: 'search', callId: 'c2' },
         { role: 'assistant', content: '<answer>It is Paris.</answer>' },
       ],
       tools: [search],
@@ -105,7 +105,7 @@ describe('fromOpenAi', () => {
 
   const user = { role: 'user', content: 'q' }
   it.each<[unknown, string]>([
-    [{}, 'must be { messages: [...] }'],
+    [{}, 'messages: must be a list of at least one message, got undefined'],
     [{ messages: [user] }, 'has no assistant message'],
     [{ messages: [{ role: 'assistant', content: 'a' }] }, 'begins with an assistant message'],
     [{ messages: [user, { role: 'assistant', tool_calls: [call('c', 'x')] }] }, 'ends with a tool call'],
@@ -113,17 +113,17 @@ describe('fromOpenAi', () => {
       {
         messages: [user, { role: 'assistant', tool_calls: [{ function: { name: 's', arguments: '{"a' } }] }],
       },
-      'messages[1].tool_calls[0]: arguments are not JSON: "{\\"a"',
+      "messages[1].tool_calls[0].arguments: must be an object, or its JSON text, got '{\"a'",
     ],
-    [{ messages: [user, { role: 'assistant', tool_calls: [{}] }] }, 'messages[1].tool_calls[0] must be'],
+    [{ messages: [user, { role: 'assistant', tool_calls: [{}] }] }, 'messages[1].tool_calls[0]: must be'],
     [
       { messages: [user, { role: 'assistant', content: '<think>It never ends' }] },
       'ends with a thought that no answer follows',
     ],
-    [{ messages: [{ role: 'robot', content: 'q' }] }, 'messages[0].role must be'],
+    [{ messages: [{ role: 'robot', content: 'q' }] }, 'messages[0].role: must be'],
     [
       { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: {} }] }] },
-      'messages[0].content: the policy reads text only, got a part of type "image_url"',
+      "messages[0].content[0].type: must be text, because the policy reads text only, got 'image_url'",
     ],
   ])('says why %j is of no use', (value, message) => {
     expect(() => fromOpenAi(value)).toThrow(expect.objectContaining({ code: 'ERR_TRACE' }))

@@ -134,8 +134,8 @@ describe('fromOtlp', () => {
       ]),
     )
     expect(skipped.map(({ reason }) => reason)).toEqual([
-      'the policy reads text only, got a part of type "file"',
-      'ai.prompt.messages must be a list of messages, got "text"',
+      "ai.prompt.messages[0].content[0].type: must be text, because the policy reads text only, got 'file'",
+      "ai.prompt.messages: must be a list of messages, got 'text'",
       'has no assistant message',
     ])
   })

@@ -18,8 +18,12 @@ const exported = (...list: object[]) => ({
 const expected = [
   { role: 'system', content: 'Be brief.' },
   { role: 'user', content: 'Capital of France?' },
-  { role: 'assistant', content: '', toolCalls: [{ name: 'search', arguments: { query: 'France' } }] },
-  { role: 'tool', content: 'Paris', name: 'search' },
+  {
+    role: 'assistant',
+    content: '',
+    toolCalls: [{ name: 'search', arguments: { query: 'France' }, id: 'c1' }],
+  },
+  { role: 'tool', content: 'Paris', name: 'search', callId: 'c1' },
   { role: 'assistant', content: '<answer>Paris</answer>' },
 ]
 
@@ -64,7 +68,9 @@ describe('fromOtlp', () => {
     expect(skipped).toEqual([])
     expect(conversations).toEqual([
       {
-        messages: expected,
+        messages: expected.map((message) =>
+          message.toolCalls ? { ...message, thought: 'I do not know.' } : message,
+        ),
         tools: [{ name: 'search', description: 'Full text', parameters: { type: 'object' } }],
       },
     ])
@@ -177,7 +183,11 @@ describe('fromOtlp', () => {
     ])
     expect(conversations).toHaveLength(2)
     expect(skipped).toEqual([
-      { span: 'chat model x', reason: 'the policy reads text only, got a part of type "blob"' },
+      {
+        span: 'chat model x',
+        reason:
+          "gen_ai.input.messages[0].parts[0].type: must be text, because the policy reads text only, got 'blob'",
+      },
       { span: 'chat model y', reason: 'ends with a tool call that nothing came of' },
     ])
   })

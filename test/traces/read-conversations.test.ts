@@ -57,7 +57,7 @@ it('tells the formats apart, line by line, and leaves its own as they are', asyn
   const { conversations, skipped } = await readConversations(
     await write('mixed.jsonl', own, openAi, otlp, useless),
   )
-  expect(conversations[0]).toEqual(own)
+  expect(conversations[0]).toEqual({ ...own, source: `${join(folder, 'mixed.jsonl')}:1` })
   expect(conversations[1]?.messages.at(-1)).toEqual({ role: 'assistant', content: '<answer>a</answer>' })
   expect(conversations[2]?.messages.at(-1)).toEqual({ role: 'assistant', content: '<answer>a</answer>' })
   expect(skipped).toEqual([{ where: join(folder, 'mixed.jsonl:4'), reason: 'has no assistant message' }])
@@ -66,7 +66,7 @@ it('tells the formats apart, line by line, and leaves its own as they are', asyn
 it('takes the format it is told', async () => {
   const path = await write('plain.jsonl', own)
   const { conversations } = await readConversations(path, { format: 'openai', answerTags: 'keep' })
-  expect(conversations[0]?.messages.at(-1)).toEqual({ role: 'assistant', content: 'a' })
+  expect(conversations[0]?.messages.at(-1)).toEqual({ role: 'assistant', content: 'a', trained: 'first' })
 })
 
 it('reads one JSON file: an export, or a list', async () => {
@@ -76,7 +76,9 @@ it('reads one JSON file: an export, or a list', async () => {
 
 it('names what cannot be read', async () => {
   const path = await write('bad.jsonl', own, { message: [] })
-  await expect(readConversations(path)).rejects.toThrow('bad.jsonl:2: messages must be a list')
+  await expect(readConversations(path)).rejects.toThrow(
+    'bad.jsonl:2: messages: must be a list of at least one message, got undefined',
+  )
   const nothing = await write('nothing.jsonl', useless)
   await expect(readConversations(nothing)).rejects.toThrow(
     'nothing.jsonl: has no conversation to train on; 1 cannot be used, the first',

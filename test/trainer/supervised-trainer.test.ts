@@ -86,6 +86,36 @@ describe('SupervisedTrainer', () => {
     )
   })
 
+  it('resumes where the same conversations are in another place', async () => {
+    const at = (source: string) =>
+      conversations.map((one, index) => ({ ...one, source: `${source}:${index + 1}` }))
+    await drain(
+      train(new ScriptedPolicy(), 'cut', { conversations: at('a.jsonl') }).run(),
+      ({ step }) => step === 6,
+    )
+    const moved = train(new ScriptedPolicy(), 'cut', { conversations: at('b.jsonl') })
+    expect((await drain(moved.run({ resume: true })))[0]?.step).toBe(5)
+  })
+
+  it('warns of thoughts that the chat template does not write', () => {
+    const warnings: string[] = []
+    const policy = new ScriptedPolicy()
+    const { template } = policy
+    const dropping = Object.create(template, {
+      supervised: {
+        value: (...given: Parameters<typeof template.supervised>) => ({
+          ...template.supervised(...given),
+          droppedThoughts: 1,
+        }),
+      },
+    })
+    Object.defineProperty(policy, 'template', { value: dropping })
+    train(policy, 'run', { onWarning: (message) => warnings.push(message) })
+    expect(warnings).toEqual([
+      '30 thoughts of the conversations are not trained on: the chat template does not write them',
+    ])
+  })
+
   it('goes back past a damaged checkpoint and says so', async () => {
     const whole = new ScriptedPolicy()
     await drain(train(whole, 'whole').run())
@@ -197,6 +227,48 @@ describe('SupervisedTrainer', () => {
       expect(() => train(policy, 'run', { conversations: given })).toThrow(InvalidOptionError)
       expect(() => train(policy, 'run', { conversations: given })).toThrow(
         /^conversations\[1\]: must be at most 4096 tokens, the policy's longest sequence, got \d+ tokens$/,
+      )
+    })
+
+    const user = { role: 'user', content: 'q' }
+    it.each<[string, unknown[], string]>([
+      [
+        'numeric content',
+        [user, { role: 'assistant', content: 42 }],
+        'messages[1].content: must be text or a list of parts, got 42',
+      ],
+      [
+        'an unknown role',
+        [user, { role: 'asistant', content: 'a' }],
+        'messages[1].role: must be system, developer, user',
+      ],
+      [
+        'its length',
+        [
+          { role: 'user', content: 'x'.repeat(5000) },
+          { role: 'assistant', content: 'a' },
+        ],
+        'must be at most 4096 tokens',
+      ],
+    ])('a conversation by where it is from: %s', (_, messages, problem) => {
+      const [first] = conversations as [(typeof conversations)[number]]
+      const odd = { messages, source: 'data.jsonl:41' } as never
+      expect(() => train(policy, 'run', { conversations: [first, odd] })).toThrow(`data.jsonl:41: ${problem}`)
+    })
+
+    it('what the chat template refuses, by where the conversation is from', () => {
+      const choosy = new ScriptedPolicy()
+      const supervised = () => {
+        throw new InvalidOptionError('messages[2]', 'of another role', 'assistant')
+      }
+      Object.defineProperty(choosy, 'template', { value: { ...choosy.template, supervised } })
+      const [first] = conversations as [(typeof conversations)[number]]
+      const given = (source?: string) => [{ ...first, ...(source && { source }) }]
+      expect(() => train(choosy, 'run', { conversations: given('data.jsonl:41') })).toThrow(
+        "data.jsonl:41: messages[2]: must be of another role, got 'assistant'",
+      )
+      expect(() => train(choosy, 'run', { conversations: given() })).toThrow(
+        "conversations[0].messages[2]: must be of another role, got 'assistant'",
       )
     })
   })

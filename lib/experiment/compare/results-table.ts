@@ -1,4 +1,5 @@
 // Results as CSV for other programs: one line per cell.
+import { csvField } from '../../core/csv-field.js'
 import type { CellResult } from './result.js'
 
 const columns = [
@@ -35,8 +36,7 @@ export function resultsCsv(cells: readonly CellResult[]): string {
   return [columns, ...rows].map((row) => `${row.join(',')}\n`).join('')
 }
 
+/** Six digits of a number. */
 function field(value: string | number | undefined): string {
-  if (value === undefined) return ''
-  const text = typeof value === 'number' ? String(Number(value.toPrecision(6))) : value
-  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+  return csvField(typeof value === 'number' ? Number(value.toPrecision(6)) : value)
 }

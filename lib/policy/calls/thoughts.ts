@@ -31,6 +31,18 @@ export function splitThought(text: string, inThought: InThought = false): SplitT
   return { thought: text.slice(0, behind), said: text.slice(behind) }
 }
 
+/** A turn of a thought that is kept apart, without tags, and of what follows it, in the form in which templates render both. */
+export function thoughtBefore(thought: string, said: string): string {
+  return `${open}\n${thought.trim()}\n${close}\n\n${said}`
+}
+
+/** A thought without its tags. */
+export function withoutTags(thought: string): string {
+  const begun = thought.trim()
+  const inner = begun.startsWith(open) ? begun.slice(open.length) : begun
+  return (inner.endsWith(close) ? inner.slice(0, -close.length) : inner).trim()
+}
+
 export interface ThoughtStream {
   feed(text: string): SplitTurn
   /** To be called when the text has ended: the whole turn. */

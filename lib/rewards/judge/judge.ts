@@ -2,9 +2,18 @@
 
 import pLimit, { type LimitFunction } from 'p-limit'
 import { cacheKey } from '../../core/folder-cache.js'
+import { isRecord } from '../../core/is-record.js'
 import { messageOf } from '../../core/message-of.js'
-import { type ChatCompletion, excerpt, readCompletion, tokenCount } from '../../http/chat-reply.js'
+import type { OptionMistake } from '../../core/option-error.js'
+import {
+  type ChatCompletion,
+  excerpt,
+  noCompletion,
+  readCompletion,
+  tokenCount,
+} from '../../http/chat-reply.js'
 import { AttemptError, endpointRefusal, fetchWithRetries } from '../../http/fetch-with-retries.js'
+import { replyContent } from '../../policy/messages/read-reply.js'
 import { type Agreement, AgreementCount } from './agreement.js'
 import { type JudgeOptions, type ResolvedJudgeOptions, resolveJudgeOptions } from './options.js'
 import { parseVerdict, type Verdict } from './verdict.js'
@@ -147,9 +156,10 @@ async function readVerdict(
   response: Response,
 ): Promise<{ verdict: Verdict; usage: ChatCompletion['usage'] }> {
   const { completion, text } = await readCompletion(response)
-  const content = completion?.choices?.[0]?.message?.content
-  if (typeof content !== 'string')
-    throw new AttemptError(`the endpoint sent no completion: ${excerpt(text)}`, false)
+  const message = completion?.choices?.[0]?.message
+  const fail = (mistake: OptionMistake): never => noCompletion(mistake, text)
+  if (!isRecord(message)) return fail({ option: 'message', expected: 'an object', given: message })
+  const content = replyContent(message, fail).text
   const verdict = parseVerdict(content)
   if (!verdict) throw new AttemptError(`the reply is no verdict: ${excerpt(content)}`, false)
   return { verdict, usage: completion?.usage }

@@ -1,7 +1,7 @@
 // Verdicts by question, in memory, and in a folder if one is given.
 import { FolderCache } from '../../core/folder-cache.js'
 import { isRecord } from '../../core/is-record.js'
-import { redactValue } from '../../core/secrets.js'
+import { redactValue } from '../../core/redact.js'
 import type { Verdict } from './verdict.js'
 
 export interface VerdictCache {

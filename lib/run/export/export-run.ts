@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
-import { path } from '../../core/option-kinds.js'
+import { onWarning, path } from '../../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../../core/options.js'
 import { checkWritableFile } from '../../core/writable.js'
 import { RunStore } from '../store/run-store.js'
@@ -25,17 +25,19 @@ export const exportShape = {
   table: z.enum(exportTables),
   /** The file's path. Default: <table>.<format> in the run folder. */
   output: path.optional(),
+  /** Called where the run's index is damaged and is made anew. Default: process.emitWarning. */
+  onWarning,
 }
 const exportOptions = z.strictObject(exportShape)
 export interface ExportOptions extends OptionsOf<typeof exportShape> {}
 
 /** Resolves with the file's path and number of rows. Throws InvalidOptionError. */
 export async function exportRun(options: ExportOptions): Promise<{ path: string; rows: number }> {
-  const { run, format, table, output } = readOptions(exportOptions, options, 'exportRun')
+  const { run, format, table, output, onWarning } = readOptions(exportOptions, options, 'exportRun')
   const path = output ?? join(run, `${table}.${format}`)
   // Before the run is indexed, which may take minutes. Without a run there is a better error.
   if (output !== undefined || existsSync(run)) await checkWritableFile(path)
-  const store = RunStore.open(run)
+  const store = RunStore.open(run, { warn: onWarning, orInMemory: true, check: true })
   const partial = `${path}.partial`
   let rows = 0
   function* counted(source: Iterable<ExportRow>) {
