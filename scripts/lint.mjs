@@ -15,7 +15,7 @@ export async function lint({ write = false } = {}) {
 }
 
 function nativeFiles() {
-  return ['native', join('test', 'native')].flatMap((folder) =>
+  return ['native', join('test', 'native'), join('test', 'fuzz', 'native')].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true })
       .filter((file) => /\.(cpp|h|cu)$/.test(file))
       .map((file) => join(folder, file)),

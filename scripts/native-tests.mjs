@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { buildWithCMake } from './cmake.mjs'
 import { capture, root } from './command.mjs'
+import { fuzzNative, sanitized } from './fuzz-native.mjs'
 
 export async function nativeTests() {
   await buildWithCMake('hdpo_native_tests')
@@ -14,11 +15,14 @@ export async function emulatedCudaTests() {
   return runDoctest(join('build', 'cmake', 'hdpo_cuda_emulation_tests'))
 }
 
-/** Tests the CPU alone. Warnings are no errors here, because instrumented code draws some that plain code does not. */
+/** Tests the CPU alone, and feeds random bytes to what reads files. Warnings are no errors here, because instrumented code draws some that plain code does not. */
 export async function sanitizedNativeTests() {
-  const settings = { HDPO_SANITIZE: 'address,undefined', HDPO_WARNINGS_AS_ERRORS: 'OFF' }
-  await buildWithCMake('hdpo_native_tests', { folder: 'sanitize', cuda: {}, settings })
-  return runDoctest(join('build', 'sanitize', 'hdpo_native_tests'), { UBSAN_OPTIONS: 'print_stacktrace=1' })
+  await buildWithCMake('hdpo_native_tests', sanitized)
+  const counts = await runDoctest(join('build', 'sanitize', 'hdpo_native_tests'), {
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+  })
+  const { failed } = await fuzzNative({ seconds: 20, seed: 1 })
+  return { ...counts, passed: counts.passed + 1 - failed, failed: counts.failed + failed }
 }
 
 async function runDoctest(program, env) {

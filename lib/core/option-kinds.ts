@@ -11,6 +11,11 @@ export const seed = z.int().min(0)
 /** The largest number that the native core, which computes in float32, takes as an option. */
 export const largestFloat = 3.4028234663852886e38
 export const text = z.string().min(1)
+/** Of a file or folder. With a NUL in it the system would open what stands before the NUL. */
+export const path = z
+  .string()
+  .min(1)
+  .refine((given) => !given.includes('\0'), 'a path without NUL characters')
 
 // The longest delay that setTimeout takes.
 const longestTimeout = 2 ** 31 - 1

@@ -1,6 +1,7 @@
 // Combines several signals into one for as long as some work lasts. (AbortSignal.any leaks: a long-lived signal keeps something
 // of every signal that was made from it, also in newer Node: https://github.com/nodejs/node/issues/64476.)
 import { setMaxListeners } from 'node:events'
+import { checkSignal } from './arguments.js'
 
 /** Source -> the controllers that follow it. A source has one listener, however many rollouts follow it. */
 const followersOf = new WeakMap<AbortSignal, Followers>()
@@ -19,6 +20,7 @@ export async function withStopSignal<Result>(
   // No limit on listeners: every rollout and call of a group listens to this signal, which is no leak.
   setMaxListeners(0, controller.signal)
   const sources = signals.filter((signal) => signal !== undefined)
+  for (const source of sources) checkSignal(source)
   for (const source of sources) follow(source, controller)
   try {
     return await work(controller.signal)

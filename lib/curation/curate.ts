@@ -12,7 +12,7 @@ import { jsonText } from '../core/exact-json.js'
 import { whileHeld } from '../core/folder-lock.js'
 import { readJsonObject } from '../core/json-file.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
-import { callback, count, instance, list, seed, signal, text } from '../core/option-kinds.js'
+import { callback, count, instance, list, path, seed, signal } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import type { ProgressReport } from '../core/progress.js'
 import { redactValue } from '../core/redact.js'
@@ -52,7 +52,7 @@ export const curateShape = {
   /** A judge that is asked whether each trace's tool use is sensible. Default: no judge. */
   rationale: rubricOptions.optional(),
   /** The folder that the sets are written to; one that holds sets already is refused unless `resume`. */
-  output: text,
+  output: path,
   /** Resume a killed curation in `output`; for a finished one, return its summary. Default false. */
   resume: z.boolean().default(false),
   /** Determines everything random. Default 0. */

@@ -4,6 +4,8 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { HdpoError } from '../core/errors.js'
+import { text } from '../core/option-kinds.js'
+import { readOptions } from '../core/options.js'
 import type { BuiltInFamily } from './built-in-families.js'
 
 export interface ShippedColdStart {
@@ -56,6 +58,7 @@ export async function checkShippedWeights(
  * with seed 0. Rejects with ERR_COLD_START if there are none, or different ones.
  */
 export async function coldStartWeights(environment: BuiltInFamily): Promise<string> {
+  readOptions(text, environment, 'environment')
   return checkShippedWeights(await readShippedColdStart(environment))
 }
 

@@ -1,4 +1,6 @@
 // The algorithms by name: their options, the advantages they give to a step's rollouts, the weights of the loss's two channels.
+import { checkObjects } from '../core/arguments.js'
+import { InvalidOptionError } from '../core/option-error.js'
 import { advantagesOf } from './advantages.js'
 import { type AlgorithmOptions, resolveAlgorithm } from './options.js'
 import { type Advantages, type RewardedRollout, rolloutArrays } from './rollouts.js'
@@ -11,6 +13,7 @@ export async function assignAdvantages<Rollout extends RewardedRollout>(
   algorithm: AlgorithmOptions,
 ): Promise<(Rollout & Advantages)[][]> {
   const options = resolveAlgorithm(algorithm)
+  checkGroups(groups)
   const advantages = await advantagesOf[options.name](rolloutArrays(groups), options)
   let next = 0
   return groups.map((group) =>
@@ -23,6 +26,13 @@ export async function assignAdvantages<Rollout extends RewardedRollout>(
       }
     }),
   )
+}
+
+function checkGroups(groups: unknown): void {
+  if (!Array.isArray(groups))
+    throw new InvalidOptionError('groups', 'a list of groups, each a list of rollouts', groups)
+  for (const [index, group] of groups.entries())
+    checkObjects(group, `groups[${index}]`, 'a rollout with its rewards')
 }
 
 /** Weights of the loss's channels. The baselines carry all they want in the accuracy channel. */

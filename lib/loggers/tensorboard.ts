@@ -2,14 +2,14 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { text } from '../core/option-kinds.js'
+import { path } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { encodeRecord } from './event-file.js'
 import type { RunLogger } from './types.js'
 
 export const tensorBoardShape = {
   /** The folder of the event files. Default: the folder tensorboard/ in the run folder. */
-  folder: text.optional(),
+  folder: path.optional(),
 }
 const tensorBoardOptions = z.strictObject(tensorBoardShape)
 export interface TensorBoardOptions extends OptionsOf<typeof tensorBoardShape> {}

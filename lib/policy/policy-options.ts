@@ -2,7 +2,7 @@
 import { inspect } from 'node:util'
 import { z } from 'zod'
 import { InvalidOptionError } from '../core/option-error.js'
-import { instance, seed, text } from '../core/option-kinds.js'
+import { instance, path, seed } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import { engineShape } from '../native/engine-options.js'
 import { lossShape } from '../native/loss-options.js'
@@ -21,7 +21,7 @@ export const policyShape = {
   /** More variables of the chat template, e.g. { enable_thinking: false } or { date_string: '26 Jul 2024' }. */
   templateVariables: z.record(z.string(), z.unknown()).optional(),
   /** Where an adapter's base model is, if not where its adapter_config.json says. */
-  base: text.optional(),
+  base: path.optional(),
 }
 export const policyOptions = z.strictObject(policyShape)
 export interface PolicyOptions extends OptionsOf<typeof policyShape> {}

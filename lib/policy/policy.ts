@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HdpoError } from '../core/errors.js'
-import { InvalidOptionError } from '../core/option-error.js'
+import { Described, InvalidOptionError } from '../core/option-error.js'
+import { count } from '../core/option-kinds.js'
 import { readOptions } from '../core/options.js'
 import { fromNative, loadAddon, type NativeEngine, toHdpoError } from '../native/addon.js'
 import { type EngineOptions, resolveEngine } from '../native/engine-options.js'
@@ -25,6 +26,15 @@ import type {
 import { weightFingerprint } from './base-fingerprint.js'
 import { createChatTemplate } from './chat-template.js'
 import { type AdapterFolder, adapterWeightsName, baseOf, readAdapterFolder } from './lora.js'
+import {
+  checkPath,
+  checkPaths,
+  checkTokens,
+  fromBatch,
+  packedSequences,
+  packedTokens,
+  policyBatch,
+} from './native-arguments.js'
 import { type PolicyFolder, readPolicyFolder, textPartsOf } from './policy-folder.js'
 import {
   engineOptions,
@@ -76,11 +86,14 @@ export class Policy implements RolloutPolicy {
   readonly #kvPrecision: Precision
   #merged = false
 
-  private constructor(
-    engine: NativeEngine,
-    { precision, generationPrecision, kvPrecision }: EngineOptions,
-    parts: PolicyParts,
-  ) {
+  private constructor(engine: NativeEngine, options: EngineOptions, parts: PolicyParts) {
+    if (!(engine instanceof loadAddon().Engine))
+      throw new InvalidOptionError(
+        'Policy',
+        'made with Policy.load or Policy.create',
+        new Described('new Policy()'),
+      )
+    const { precision, generationPrecision, kvPrecision } = options
     this.config = parts.config
     this.tokenizer = parts.tokenizer
     this.template = parts.chat
@@ -145,6 +158,7 @@ export class Policy implements RolloutPolicy {
    * Throws InvalidOptionError before anything is read.
    */
   static async load(folder: string, options: PolicyOptions = {}): Promise<Policy> {
+    checkPath(folder, 'folder')
     const resolved = resolvePolicyOptions(options)
     const adapter = await readAdapterFolder(folder)
     const source = await readPolicyFolder(adapter ? baseOf(adapter, resolved) : folder)
@@ -173,6 +187,7 @@ export class Policy implements RolloutPolicy {
    * template, generation settings, model card. It takes its name when it is whole. An adapter is merged into what is written.
    */
   async save(folder: string, options: SaveOptions = {}): Promise<void> {
+    checkPath(folder, 'folder')
     const { dtype = this.precision, training, maxShardBytes } = readOptions(saveOptions, options, 'save')
     const merges = this.lora !== undefined && !this.#merged
     const facts = { dtype, adapterOnly: false, ...(training && { training }) }
@@ -192,6 +207,7 @@ export class Policy implements RolloutPolicy {
 
   /** Writes the adapter alone, as PEFT does: adapter_config.json, adapter_model.safetensors and the tokenizer. */
   async saveAdapter(folder: string, options: AdapterSaveOptions = {}): Promise<void> {
+    checkPath(folder, 'folder')
     const { training } = readOptions(adapterSaveOptions, options, 'saveAdapter')
     const parts = { ...this.#parts, lora: this.#requireLora() }
     refuseBaseFolder(folder, parts)
@@ -206,6 +222,7 @@ export class Policy implements RolloutPolicy {
 
   /** Replaces the present adapter by that of a folder that saveAdapter or PEFT wrote. */
   async loadAdapter(folder: string): Promise<void> {
+    checkPath(folder, 'folder')
     this.#requireLora()
     await fromNative(this.#engine.loadAdapter(join(folder, adapterWeightsName)))
   }
@@ -227,7 +244,7 @@ export class Policy implements RolloutPolicy {
    * trained in bfloat16). The folder loads as a policy.
    */
   async saveCheckpoint(folder: string): Promise<void> {
-    await mkdir(folder, { recursive: true })
+    await mkdir(checkPath(folder, 'folder'), { recursive: true })
     if (this.lora) {
       await writeAdapterConfig(folder, { ...this.#parts, lora: this.lora })
       await fromNative(this.#engine.saveAdapter(join(folder, adapterWeightsName)))
@@ -252,7 +269,8 @@ export class Policy implements RolloutPolicy {
     return { ...parts, lora, base: weights ? await weightFingerprint(weights) : { seed } }
   }
 
-  loadCheckpoint(folder: string): Promise<void> {
+  async loadCheckpoint(folder: string): Promise<void> {
+    checkPath(folder, 'folder')
     return this.lora ? this.loadAdapter(folder) : this.loadWeights(join(folder, 'model.safetensors'))
   }
 
@@ -275,50 +293,61 @@ export class Policy implements RolloutPolicy {
   }
 
   /** Bytes that the policy needs, including training with micro-batches of that many tokens. Default 2048. */
-  memoryPlan(microBatchTokens?: number): Promise<MemoryPlan> {
-    return fromNative(this.#engine.memoryPlan(microBatchTokens))
+  async memoryPlan(microBatchTokens?: number): Promise<MemoryPlan> {
+    return fromNative(
+      this.#engine.memoryPlan(readOptions(count.optional(), microBatchTokens, 'microBatchTokens')),
+    )
   }
 
   createSequence(tokens: ArrayLike<number>): Sequence {
-    return NativeSequence.create(this.#engine, Int32Array.from(tokens))
+    return NativeSequence.create(this.#engine, checkTokens(tokens))
   }
 
   /** One optimiser step with the HDPO loss. */
-  policyStep(batch: PolicyBatch, loss: PolicyLossOptions, optimizer: OptimizerOptions): Promise<StepResult> {
-    return fromNative(this.#engine.policyStep(batch, resolveLoss(loss), resolveOptimizer(optimizer)))
+  async policyStep(
+    batch: PolicyBatch,
+    loss: PolicyLossOptions,
+    optimizer: OptimizerOptions,
+  ): Promise<StepResult> {
+    const [weights, steps] = [resolveLoss(loss), resolveOptimizer(optimizer)]
+    readOptions(policyBatch, batch, 'batch')
+    return fromBatch(() => this.#engine.policyStep(batch, weights, steps))
   }
 
   /** One optimiser step on the mean negative logprob of the masked tokens. */
-  supervisedStep(batch: PackedSequences, optimizer: OptimizerOptions): Promise<StepResult> {
-    return fromNative(this.#engine.supervisedStep(batch, resolveOptimizer(optimizer)))
+  async supervisedStep(batch: PackedSequences, optimizer: OptimizerOptions): Promise<StepResult> {
+    const steps = resolveOptimizer(optimizer)
+    readOptions(packedSequences, batch, 'batch')
+    return fromBatch(() => this.#engine.supervisedStep(batch, steps))
   }
 
   /** Logprob and entropy of every token given those before it; 0 for the first token of a sequence. */
-  logprobs(
+  async logprobs(
     tokens: Int32Array,
     offsets: Int32Array,
     options: LogprobOptions = {},
   ): Promise<{ logprobs: Float32Array; entropies: Float32Array }> {
     const { temperature, reference } = readOptions(logprobOptions, options, 'logprobs')
-    return fromNative(this.#engine.logprobs(tokens, offsets, temperature, reference))
+    readOptions(packedTokens, { tokens, offsets })
+    return fromBatch(() => this.#engine.logprobs(tokens, offsets, temperature, reference))
   }
 
   freezeReference(): Promise<void> {
     return fromNative(this.#engine.freezeReference())
   }
   /** The (base) weights alone, as precisely as they are held; save() writes a whole folder. */
-  saveWeights(path: string): Promise<void> {
-    return fromNative(this.#engine.saveWeights(path))
+  async saveWeights(path: string): Promise<void> {
+    return fromNative(this.#engine.saveWeights(checkPath(path)))
   }
   /** Reads one safetensors file, or all shards of a model. */
-  loadWeights(paths: string | string[]): Promise<void> {
-    return fromNative(this.#engine.loadWeights(paths))
+  async loadWeights(paths: string | string[]): Promise<void> {
+    return fromNative(this.#engine.loadWeights(checkPaths(paths)))
   }
-  saveOptimizer(path: string): Promise<void> {
-    return fromNative(this.#engine.saveOptimizer(path))
+  async saveOptimizer(path: string): Promise<void> {
+    return fromNative(this.#engine.saveOptimizer(checkPath(path)))
   }
-  loadOptimizer(path: string): Promise<void> {
-    return fromNative(this.#engine.loadOptimizer(path))
+  async loadOptimizer(path: string): Promise<void> {
+    return fromNative(this.#engine.loadOptimizer(checkPath(path)))
   }
   /** Ends a running step at its next micro-batch; its promise rejects with ERR_ABORTED and nothing is changed. */
   abortTraining(): void {

@@ -1,3 +1,4 @@
+import { checkObject, checkObjects } from '../core/arguments.js'
 import { HdpoError } from '../core/errors.js'
 import { isFullScore, withoutRounding } from '../core/full-score.js'
 import { messageOf } from '../core/message-of.js'
@@ -20,6 +21,8 @@ export async function scoreRollouts(
   reward: RewardOptions,
 ): Promise<(ScoredRollout | UngradedRollout)[]> {
   const { answer, answerWeight, formatWeight } = readOptions(rewardOptions, reward, 'reward')
+  checkObjects(rollouts, 'rollouts', 'a rollout')
+  checkObject(task, 'task', 'a task: { id, messages, answer }', { id: 'string' })
   return Promise.all(
     rollouts.map(async (rollout) => {
       const answerReward =

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { allOrNone } from '../core/all-or-none.js'
+import { checkObject, checkObjects } from '../core/arguments.js'
 import { count, seed as seedOption, signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { deriveSeed } from '../core/seed.js'
@@ -35,6 +36,18 @@ export interface RunGroup {
   readonly identity?: Record<string, unknown>
 }
 
+function checkGroup(policy: unknown, task: unknown, tools: unknown, options: unknown): void {
+  checkObject(policy, 'policy', 'a policy', {
+    tokenizer: 'object',
+    template: 'object',
+    createSequence: 'function',
+  })
+  checkObject(task, 'task', 'a task: { id, messages, answer }', { id: 'string', messages: 'list' })
+  checkObjects((task as Task).messages, 'task.messages', 'a message')
+  checkObjects(tools, 'tools', 'a tool')
+  checkObject(options, 'options', 'an object', {})
+}
+
 /**
  * The rollouts in order of their seeds. If one rejects, the others are stopped and every sequence is released
  * before this rejects.
@@ -45,6 +58,7 @@ export async function runGroup(
   tools: readonly Tool[],
   options: GroupOptions,
 ): Promise<Rollout[]> {
+  checkGroup(policy, task, tools, options)
   const { size, seed, signal, rollout } = resolveGroup(options)
   const setting = createSetting(policy, task, tools, rollout)
   const prompt = policy.createSequence(setting.prompt)

@@ -4,8 +4,9 @@ import { z } from 'zod'
 import { isRecord } from '../core/is-record.js'
 import { invalid } from '../http/api-error.js'
 import { askedSamplingShape, type ResolvedSampling } from '../native/sampling-options.js'
+import { checkNesting } from '../policy/messages/message-reading.js'
 import type { ToolDescription } from '../policy/types.js'
-import { type ChatMessage, canonical, parseMessages } from './chat-message.js'
+import { type ChatMessage, canonical, parseMessages, refuse } from './chat-message.js'
 import { checkBody } from './check-body.js'
 
 export interface CompletionRequest {
@@ -93,6 +94,9 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
     (tool, index) => checkBody(toolSchema, tool, `tools[${index}]`).function,
   )
   const tools = givenTools.map(toDescription)
+  for (const [index, { parameters }] of tools.entries()) {
+    checkNesting(parameters, `tools[${index}].function.parameters`, refuse)
+  }
   checkToolNames(tools)
   return {
     model: given.model,

@@ -17,6 +17,7 @@ import { formatOf } from '../policy/calls/formats.js'
 import { endTokensOf } from '../policy/chat-template.js'
 import type { Message, RolloutPolicy, ToolCall } from '../policy/types.js'
 import type { SamplingRecord } from '../rollout/types.js'
+import { withoutSpaceAfterThought } from './after-thought.js'
 import { assistantKey } from './chat-message.js'
 import type { CompletionRequest } from './completion-request.js'
 import type { PromptCache } from './prompt-cache.js'
@@ -61,6 +62,8 @@ export class Completion {
   readonly promptTokens: number
   /** How many tokens of the prompt continue an earlier sequence. */
   readonly cachedTokens: number
+  /** Thoughts of the request's messages that the chat template has no form for. */
+  readonly droppedThoughts: number
   readonly promptTokenIds: readonly number[] | undefined
   readonly #turns: RolloutTurn[] = []
   /** The request with the tool choice that applies: the rollout's where that is stricter. */
@@ -83,6 +86,7 @@ export class Completion {
     }
     const [first] = this.#turns as [RolloutTurn]
     this.promptTokens = first.promptTokens
+    this.droppedThoughts = first.droppedThoughts
     this.cachedTokens = first.continuedTokens
     this.promptTokenIds = request.returnTokenIds ? first.promptTokenIds() : undefined
   }
@@ -125,7 +129,11 @@ export class Completion {
     try {
       const parts =
         this.#request.toolChoice === 'none' ? contentStream() : this.#format.stream(turn.inThought)
-      const reply = new ReplyWriter(parts, { index, emit, idOf: this.#callIds(turn, index) })
+      const reply = new ReplyWriter(withoutSpaceAfterThought(parts, turn.inThought), {
+        index,
+        emit,
+        idOf: this.#callIds(turn, index),
+      })
       const sequence = await turn.open()
       signal.throwIfAborted()
       reply.add(turn.forcedText)

@@ -67,6 +67,12 @@ async function complete(request: Request, caller: Caller, context: HandlerContex
       rollout,
       signal: active.signal,
     })
+    if (completion.droppedThoughts > 0) {
+      context.warn(
+        'reasoning_content',
+        "the thoughts of messages (reasoning_content) are left out, because the policy's chat template does not write them",
+      )
+    }
     const writer = new ResponseWriter(responseHeader(options.model), parsed, policy.tokenizer)
     if (!parsed.stream) {
       const choices = await completion.run()

@@ -18,6 +18,8 @@ interface Match {
 const maxSegments = 128
 
 export class RolloutHistory {
+  /** Thoughts of messages that were left out, because the template has no form for them. */
+  droppedThoughts = 0
   readonly #segments: RolloutSegment[] = []
   #begun = 0
 
@@ -57,7 +59,13 @@ export class RolloutHistory {
     const given = template.observation(messages.map(withItsIds), turnEnd.ended)
     const controlTokensInText = template.controlTokensInText?.(messages.map(withItsIds), []) ?? 0
     const isFree = !segment.busy && turnEnd === segment.turnEnds.at(-1)
-    return { segment: isFree ? segment : this.#branch(match), given, messages, controlTokensInText }
+    return {
+      segment: isFree ? segment : this.#branch(match),
+      given,
+      messages,
+      controlTokensInText,
+      droppedThoughts: this.#dropped(messages),
+    }
   }
 
   /** Among matches of equal length, one that can be continued is preferred, so that nothing is computed twice. */
@@ -94,8 +102,16 @@ export class RolloutHistory {
       given: [],
       messages: request.messages,
       controlTokensInText: template.controlTokensInText?.(messages, request.tools) ?? 0,
+      droppedThoughts: this.#dropped(request.messages),
       begin: () => this.prompts.fork(tokens),
     }
+  }
+
+  #dropped(messages: readonly ChatMessage[]): number {
+    if (this.policy.template.writesThoughts !== false) return 0
+    const thoughts = messages.filter(({ message }) => message.thought !== undefined).length
+    this.droppedThoughts += thoughts
+    return thoughts
   }
 
   #branch({ segment, turnEnd }: Match): RolloutSegment {

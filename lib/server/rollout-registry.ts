@@ -38,6 +38,8 @@ export interface RegistryMetrics {
   discardedTurns: number
   /** Control tokens that texts of ended rollouts spelled out, and that were encoded as ordinary text. */
   controlTokensInText: number
+  /** Thoughts in fields of their own (reasoning_content) that ended rollouts were sent and that the chat template has no form for. */
+  droppedThoughts: number
 }
 
 interface Entry {
@@ -67,6 +69,7 @@ export class RolloutRegistry {
     rewrittenSegments: 0,
     discardedTurns: 0,
     controlTokensInText: 0,
+    droppedThoughts: 0,
   }
 
   constructor(private readonly options: RegistryOptions) {}
@@ -189,6 +192,7 @@ export class RolloutRegistry {
   #forget({ rollout, keyDigest, timer }: Entry): void {
     clearTimeout(timer)
     this.#counts.discardedTurns += rollout.discardedTurns
+    this.#counts.droppedThoughts += rollout.droppedThoughts
     this.#live.delete(rollout.id)
     this.#byKey.delete(keyDigest)
     this.#ended.add(rollout.id)

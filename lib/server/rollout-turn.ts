@@ -16,6 +16,8 @@ export interface TurnPlan {
   given: readonly number[]
   /** Control tokens that the given texts spell out, and that are encoded as ordinary text. */
   controlTokensInText: number
+  /** Thoughts among the given messages that the template has no form for. */
+  droppedThoughts: number
   /** The client's messages since the last reply. */
   messages: readonly ChatMessage[]
   /** Creates the sequence of a new segment. */
@@ -53,6 +55,9 @@ export class RolloutTurn {
   }
   get controlTokensInText(): number {
     return this.plan.controlTokensInText
+  }
+  get droppedThoughts(): number {
+    return this.plan.droppedThoughts
   }
   get promptTokens(): number {
     return this.plan.segment.length + this.#given.length

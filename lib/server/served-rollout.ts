@@ -41,6 +41,9 @@ export class ServedRollout {
   get segments(): number {
     return this.#history.segments.length
   }
+  get droppedThoughts(): number {
+    return this.#history.droppedThoughts
+  }
   get turnsUnderWay(): number {
     return this.#underWay.size
   }

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
-import { signal as signalOption } from '../core/option-kinds.js'
+import { path as anyPath, signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { readLines } from '../core/text-file.js'
 import { rememberPlace } from '../rollout/task-place.js'
@@ -25,6 +25,7 @@ export interface JsonlOptions extends OptionsOf<typeof jsonlShape> {}
  * ERR_TASKS, naming file and line, if a line is no task, an id comes twice, or there are no tasks at all.
  */
 export async function jsonl(path: string, given: JsonlOptions = {}): Promise<Task[]> {
+  readOptions(anyPath, path, 'path')
   const { signal, ...options } = readOptions(jsonlOptions, given, 'jsonl')
   const tasks: Task[] = []
   const ids = new UniqueIds()

@@ -3,7 +3,7 @@
 import { tmpdir } from 'node:os'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
-import { count, signal as signalOption, text } from '../core/option-kinds.js'
+import { count, path, signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, type ResolvedOptions, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
 import { failAt } from './json-line.js'
@@ -21,7 +21,7 @@ export const openTasksShape = {
   /** Stop after this many tasks (of the part); then the iterable may be endless. */
   limit: count.optional(),
   /** Folder of the temporary file. Default: the system's folder for such files. */
-  temporaryFolder: text.optional(),
+  temporaryFolder: path.optional(),
   /** Aborting ends the reading: the promise rejects with the signal's reason. */
   signal: signalOption.optional(),
 }

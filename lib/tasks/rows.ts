@@ -3,7 +3,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
-import { InvalidOptionError } from '../core/option-error.js'
+import { Described, InvalidOptionError } from '../core/option-error.js'
 import { reasonOf } from '../core/system-error.js'
 import { readLines } from '../core/text-file.js'
 import { type LineNumbers, parseJsonLine } from './json-line.js'
@@ -55,7 +55,7 @@ export async function* readRows(
 
 async function* rowsOf(source: RowSource, numbers: LineNumbers): AsyncGenerator<PlacedRow, void, void> {
   if (typeof source === 'string') return yield* readFiles(await filesAt(source), numbers)
-  if (typeof source === 'function') return yield* readIterable(source())
+  if (typeof source === 'function') return yield* readIterable(iterableOf(source()))
   if (!Array.isArray(source)) {
     if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source)) {
       throw new InvalidOptionError('source', 'a path, paths, rows or an async iterable of rows', source)
@@ -67,6 +67,17 @@ async function* rowsOf(source: RowSource, numbers: LineNumbers): AsyncGenerator<
     return yield* readFiles(paths.flat(), numbers)
   }
   yield* readIterable(source as readonly Row[])
+}
+
+function iterableOf(rows: unknown): AsyncIterable<Row> | readonly Row[] {
+  const given = rows as { [Symbol.asyncIterator]?: unknown; [Symbol.iterator]?: unknown } | null | undefined
+  if (typeof given === 'object' && (given?.[Symbol.asyncIterator] ?? given?.[Symbol.iterator]))
+    return rows as readonly Row[]
+  throw new InvalidOptionError(
+    'source',
+    'a function that returns rows or an async iterable of rows',
+    new Described(`one that returns ${typeof rows}`),
+  )
 }
 
 async function* readFiles(

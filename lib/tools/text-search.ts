@@ -113,7 +113,10 @@ function documentsOf(
   if (typeof source === 'string') return readDocuments([source], fields)
   if (Array.isArray(source) && source.every((item) => typeof item === 'string'))
     return readDocuments(source, fields)
-  return source as Iterable<TextDocument> | AsyncIterable<TextDocument>
+  const given = source as { [Symbol.iterator]?: unknown; [Symbol.asyncIterator]?: unknown } | null | undefined
+  if (typeof given === 'object' && (given?.[Symbol.iterator] ?? given?.[Symbol.asyncIterator]))
+    return source as Iterable<TextDocument> | AsyncIterable<TextDocument>
+  throw new InvalidOptionError('source', 'a path, paths, or documents as a list or an async iterable', source)
 }
 
 function createIndex(passages: readonly Passage[], documents: number): TextIndex {
@@ -150,7 +153,7 @@ function plainLetters(term: string): string {
 }
 
 function checkDocument(document: TextDocument, ids: ReadonlySet<string>): void {
-  const { id, text } = document
+  const { id, text } = (document ?? {}) as Partial<TextDocument>
   const option = `documents[${ids.size}]`
   if (typeof id !== 'string' || typeof text !== 'string') {
     throw new InvalidOptionError(option, 'a document: { id, text, title? }', document)

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
 import { isRecord } from '../core/is-record.js'
 import { describeMistake, type OptionMistake } from '../core/option-error.js'
-import { signal as signalOption } from '../core/option-kinds.js'
+import { path as anyPath, signal as signalOption } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { readText } from '../core/text-file.js'
 import { readMessages } from '../policy/messages/read-messages.js'
@@ -45,6 +45,7 @@ export async function readConversations(
   path: string,
   given: ReadConversationsOptions = {},
 ): Promise<ReadConversations> {
+  readOptions(anyPath, path, 'path')
   const { format, signal, ...options } = readOptions(readConversationsOptions, given, 'readConversations')
   const result: ReadConversations = { conversations: [], skipped: [] }
   const rows: PlacedValue[] = []

@@ -1,4 +1,5 @@
 // Sequences laid end to end for one optimiser step (shapes: PackedSequences in native/types.ts).
+import { checkObject, checkObjects } from '../core/arguments.js'
 import { HdpoError } from '../core/errors.js'
 import type { PackedSequences, PolicyBatch } from '../native/types.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
@@ -19,6 +20,10 @@ export interface MaskedSequence {
  * is on.
  */
 export function packPolicyBatch(rollouts: readonly AdvantagedRollout[]): PolicyBatch {
+  checkObjects(rollouts, 'rollouts', 'a rollout with its advantages')
+  const parts = { tokens: 'object', mask: 'object', logprobs: 'object' } as const
+  for (const [index, rollout] of rollouts.entries())
+    checkObject(rollout, `rollouts[${index}]`, 'a rollout with tokens, mask and logprobs', parts)
   const sequences = rollouts.flatMap((rollout) =>
     tokenSequences(rollout).map((sequence) => ({ sequence, rollout })),
   )

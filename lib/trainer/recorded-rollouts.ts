@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { HdpoError } from '../core/errors.js'
-import { count, instance, positive } from '../core/option-kinds.js'
+import { path as anyPath, count, instance, positive } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { samplingShape } from '../native/sampling-options.js'
 import type { RunGroup } from '../rollout/group.js'
@@ -20,7 +20,7 @@ import type { TrainablePolicy } from './trainable-policy.js'
 /** Options that a config file may set too. */
 export const recordedShape = {
   /** A rollouts.jsonl, a folder of JSONL files, or several. */
-  path: z.union([z.string(), z.array(z.string()).min(1)]),
+  path: z.union([anyPath, z.array(anyPath).min(1)]),
   /**
    * Largest mean |logprob now - logprob recorded|, in nats per sampled token, at which a rollout is still trained on. Default 0.5.
    */

@@ -1,5 +1,8 @@
 // What both trainers share: take steps, record them, save when due, go on where an earlier process stopped.
 import { basename, join, resolve } from 'node:path'
+import { z } from 'zod'
+import { signal as signalOption } from '../core/option-kinds.js'
+import { readOptions } from '../core/options.js'
 import { redactValue } from '../core/redact.js'
 import { LoggerQueue } from '../loggers/logger-queue.js'
 import type { RunLogger, RunOutcome } from '../loggers/types.js'
@@ -20,6 +23,8 @@ export interface RunOptions {
    */
   resume?: boolean
 }
+
+const runOptions = z.strictObject({ signal: signalOption.optional(), resume: z.boolean().optional() })
 
 /** Where a run stands; each step advances `position`. */
 export interface Progress {
@@ -71,6 +76,11 @@ interface Records {
 }
 
 /** Yields after each step; by then its metrics, rollouts and checkpoint are in the run folder. */
+/** Throws InvalidOptionError for what is no such option; a Trainer's run() calls it at once. */
+export function checkRunOptions(given: RunOptions): void {
+  readOptions(runOptions, given, 'run')
+}
+
 export async function* runLoop<Step extends RecordedStep>(
   options: LoopOptions<Step>,
   { signal, resume = false }: RunOptions,

@@ -1,11 +1,11 @@
 // Options of every training run, whatever its method: the run folder and what is kept in it.
 import { z } from 'zod'
-import { count, list, onWarning, seed } from '../core/option-kinds.js'
+import { count, list, onWarning, path, seed } from '../core/option-kinds.js'
 import type { RunLogger } from '../loggers/types.js'
 
 export const runShape = {
   /** The run folder. */
-  output: z.string().min(1),
+  output: path,
   /** Kept in the run folder as config.yaml, secrets redacted. Default: the options that a resumed run may not change. */
   config: z.unknown().optional(),
   /** Everything random depends on the seed and the step number alone. Default 0. */

@@ -2,6 +2,7 @@
 import { HdpoError } from '../core/errors.js'
 import { Described, InvalidOptionError, type OptionMistake } from '../core/option-error.js'
 import { readMessages } from '../policy/messages/read-messages.js'
+import { readTools } from '../policy/messages/read-tools.js'
 import type { SupervisedTokens } from '../policy/types.js'
 import type { MaskedSequence } from './batch.js'
 import type { Conversation, ResolvedSupervisedOptions } from './supervised-options.js'
@@ -36,7 +37,7 @@ function sequenceOf(
   const fail = ({ option, expected, given }: OptionMistake): never => {
     throw new InvalidOptionError(placed(option), expected, given)
   }
-  const own = [...(conversation.tools ?? tools)]
+  const own = readTools(conversation.tools, 'tools', fail) ?? [...tools]
   const messages = readMessages(conversation.messages, { fail, tools: own })
   const sequence = inPlace(() => policy.template.supervised(messages, own), placed)
   const { length } = sequence.tokens

@@ -9,7 +9,7 @@ import { fingerprint, type RunState, toolFingerprint } from '../run/run-state.js
 import { type MaskedSequence, packSequences } from './batch.js'
 import type { SupervisedMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
-import { type Progress, type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
+import { checkRunOptions, type Progress, type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
 import { optimizerAt } from './schedule.js'
 import {
   type ResolvedSupervisedOptions,
@@ -42,6 +42,7 @@ export class SupervisedTrainer {
   }
 
   run(options: RunOptions = {}): AsyncGenerator<SupervisedStep, void, void> {
+    checkRunOptions(options)
     const { policy, output, checkpointEvery, keepCheckpoints, maxSkippedSteps, onWarning, loggers, index } =
       this.#options
     return runLoop<SupervisedStep>(

@@ -23,7 +23,7 @@ import { type RolloutDrift, rolloutDrift, weighByImportance } from './importance
 import { advantageSpread, lossMetrics, noLoss, type StepMetrics } from './metrics.js'
 import { PromptOrder } from './prompt-order.js'
 import { checkReference, writeReference } from './reference-weights.js'
-import { type Progress, type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
+import { checkRunOptions, type Progress, type RecordedStep, type RunOptions, runLoop } from './run-loop.js'
 import { optimizerAt } from './schedule.js'
 import { notFinite, type SkipReason } from './skip-guard.js'
 import { type ResolvedTrainerOptions, resolveTrainerOptions, type TrainerOptions } from './trainer-options.js'
@@ -51,6 +51,7 @@ export class Trainer {
 
   /** Yields after each step; by then its metrics, rollouts and checkpoint are in the run folder. */
   run(options: RunOptions = {}): AsyncGenerator<TrainerStep, void, void> {
+    checkRunOptions(options)
     const { policy, steps, output, checkpointEvery, keepCheckpoints, maxSkippedSteps, onWarning, loggers } =
       this.#options
     return runLoop<TrainerStep>(

@@ -12,8 +12,7 @@ export function changeStream({ runs, interval, warn }: UiContext, signal: AbortS
     start(controller) {
       const look = async () => {
         try {
-          const found = runs.all()
-          await Promise.all(found.map((run) => run.refresh(interval)))
+          const found = await runs.fresh(interval)
           const state = JSON.stringify(found.map((run) => run.status()))
           if (signal.aborted) return
           // Where nothing has changed, a comment shows both sides that the connection is alive.

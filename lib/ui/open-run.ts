@@ -1,8 +1,10 @@
 // One run folder of the dashboard. Its index is updated in slices, so that a request never waits for a whole run.
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { ApiError } from '../http/api-error.js'
 import { loadTokenizer } from '../policy/tokenizer.js'
 import type { Tokenizer } from '../policy/types.js'
+import { isDamage } from '../run/store/index-damage.js'
 import type { IndexProgress } from '../run/store/index-run.js'
 import { RunStore } from '../run/store/run-store.js'
 
@@ -22,7 +24,9 @@ interface RunStatus {
 }
 
 export class OpenRun {
-  readonly store: RunStore
+  readonly #store: RunStore
+  /** Which folder and index were opened. */
+  #files: string
   #seen = ''
   #indexing: IndexProgress | undefined
   #working: Promise<void> | undefined
@@ -33,8 +37,35 @@ export class OpenRun {
   constructor(
     readonly id: string,
     readonly path: string,
+    warn: (message: string) => void,
   ) {
-    this.store = RunStore.open(path)
+    this.#store = RunStore.open(path, { warn, orInMemory: true })
+    this.#files = this.#identity()
+  }
+
+  /** Whether the path still leads to the run that was opened: it may have been replaced by another, or its index removed. */
+  isThere(): boolean {
+    return this.#identity() === this.#files
+  }
+
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
+  /**
+   * What `work` reads. An index that turns out to be damaged is made anew; it is then empty at first. Throws ApiError 404 for a
+   * run that was removed meanwhile.
+   */
+  read<Result>(work: (store: RunStore) => Result): Result {
+    if (this.#closed)
+      throw new ApiError(404, `run: ${JSON.stringify(this.id)} is no longer there`, { param: 'run' })
+    try {
+      return work(this.#store)
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      this.#remake(error)
+      return work(this.#store)
+    }
   }
 
   /** Resolves once the index has what the files held at the call, or after `milliseconds`. */
@@ -60,8 +91,7 @@ export class OpenRun {
     const indexing = this.#indexing
     return {
       id: this.id,
-      lastStep: this.store.lastStep(),
-      rollouts: this.store.rolloutCount(),
+      ...this.read((store) => ({ lastStep: store.lastStep(), rollouts: store.rolloutCount() })),
       live: Date.now() - this.#lastWrite() < liveMilliseconds,
       ...(indexing && indexing.done < indexing.total && { indexing }),
       ...(this.#error !== undefined && { error: this.#error }),
@@ -80,13 +110,19 @@ export class OpenRun {
   async close(): Promise<void> {
     this.#closed = true
     await this.#working
-    this.store.close()
+    this.#store.close()
+  }
+
+  #remake(damage: unknown): void {
+    this.#store.remake(damage)
+    this.#files = this.#identity()
+    this.#seen = ''
   }
 
   async #update(seen: string): Promise<void> {
     try {
       let sliceEnd = performance.now() + sliceMilliseconds
-      for (const progress of this.store.update()) {
+      for (const progress of this.#store.update()) {
         this.#indexing = progress
         if (this.#closed) return
         if (performance.now() < sliceEnd) continue
@@ -96,7 +132,9 @@ export class OpenRun {
       this.#seen = seen
       this.#error = undefined
     } catch (error) {
-      this.#error = (error as Error).message
+      // The next look at the run indexes it anew.
+      if (isDamage(error)) this.#remake(error)
+      else this.#error = (error as Error).message
     } finally {
       this.#indexing = undefined
     }
@@ -108,6 +146,14 @@ export class OpenRun {
       statSync(join(this.path, name), { throwIfNoEntry: false }),
     )
     return parts.map((status) => (status ? `${status.ino}:${status.size}:${status.mtimeMs}` : '-')).join(' ')
+  }
+
+  /** A new index in the place of a removed or damaged one is another file. */
+  #identity(): string {
+    const parts = [this.path, join(this.path, 'run.sqlite')].map((path) =>
+      statSync(path, { throwIfNoEntry: false }),
+    )
+    return parts.map((status) => (status ? `${status.dev}:${status.ino}` : '-')).join(' ')
   }
 
   #lastWrite(): number {

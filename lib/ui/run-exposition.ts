@@ -9,11 +9,11 @@ interface Gauge {
 
 export function runsExposition(runs: readonly OpenRun[]): string {
   const gauges = new Map<string, Gauge>()
-  for (const { id, store } of runs) {
-    for (const [metric, value] of store.newestMetrics()) {
+  for (const run of runs) {
+    for (const [metric, value] of run.read((store) => store.newestMetrics())) {
       const name = prometheusName(metric)
       const gauge = gauges.get(name) ?? { help: `${metric} of the newest step.`, samples: [] }
-      gauge.samples.push(`${name}{run="${escapeLabel(id)}"} ${value}\n`)
+      gauge.samples.push(`${name}{run="${escapeLabel(run.id)}"} ${value}\n`)
       gauges.set(name, gauge)
     }
   }

@@ -46,8 +46,7 @@ type Route = (query: URLSearchParams, context: UiContext, request: Request) => P
 
 const routes: Record<string, Route> = {
   '/api/runs': async (_query, { runs }) => {
-    const found = runs.all()
-    await Promise.all(found.map((run) => run.refresh(indexPatience)))
+    const found = await runs.fresh(indexPatience)
     return json({
       root: runs.root,
       runs: found.map((run) => ({ ...run.status(), config: configText(run.path) })),
@@ -55,19 +54,21 @@ const routes: Record<string, Route> = {
   },
   '/api/series': async (query, context) => {
     const run = await freshRun(query, context)
-    const names = query.get('names')?.split(',') ?? run.store.metricNames()
-    return json({
-      series: run.store.series(names, wholeNumber(query, 'after') ?? 0),
-      lastStep: run.store.lastStep(),
-    })
+    const names = query.get('names')?.split(',')
+    const after = wholeNumber(query, 'after') ?? 0
+    return json(
+      run.read((store) => ({
+        series: store.series(names ?? store.metricNames(), after),
+        lastStep: store.lastStep(),
+      })),
+    )
   },
   '/api/rollouts': async (query, context) => {
     const run = await freshRun(query, context)
     const filter = filterOf(query)
     const start = performance.now()
-    const rows = run.store.rollouts(filter)
-    const count = run.store.count(filter)
-    return json({ rows, count, milliseconds: performance.now() - start })
+    const found = run.read((store) => ({ rows: store.rollouts(filter), count: store.count(filter) }))
+    return json({ ...found, milliseconds: performance.now() - start })
   },
   '/api/rollout': async (query, context) => {
     const run = await freshRun(query, context)
@@ -75,8 +76,7 @@ const routes: Record<string, Route> = {
   },
   '/api/events': (_query, context, request) => changeStream(context, request.signal),
   '/metrics': async (_query, { runs }) => {
-    const found = runs.all()
-    await Promise.all(found.map((run) => run.refresh(indexPatience)))
+    const found = await runs.fresh(indexPatience)
     return new Response(runsExposition(found), {
       headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
     })
@@ -92,7 +92,7 @@ async function freshRun(query: URLSearchParams, { runs }: UiContext): Promise<Op
 }
 
 function rollout(run: OpenRun, id: number): object {
-  const stored = run.store.rollout(id)
+  const stored = run.read((store) => store.rollout(id))
   if (!stored) throw new ApiError(404, `id: the run has no rollout ${id}`)
   const { row, sequences, ...texts } = stored
   const { algorithm, clip, ...weights } = loadRunLoss(run.path)
@@ -110,7 +110,7 @@ function rollout(run: OpenRun, id: number): object {
     weights,
     ratios: sequences.some(({ trainingLogprobs }) => trainingLogprobs !== undefined),
     sequences: sequences.map((sequence) => showTokens(sequence, tokenizer, push)),
-    group: run.store.group(row.step, row.prompt),
+    group: run.read((store) => store.group(row.step, row.prompt)),
   }
 }
 

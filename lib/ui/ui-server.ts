@@ -36,7 +36,7 @@ export async function startUi(options: UiOptions): Promise<UiServer> {
   const { folder, token, interval, onWarning, port, host } = readOptions(uiOptions, options, 'startUi')
   if (!existsSync(folder)) throw new HdpoError('ERR_NO_RUN', `there is no folder ${resolve(folder)}`)
   if (token !== undefined) addSecret(token, 'hdpo ui token')
-  const runs = new RunList(folder)
+  const runs = new RunList(folder, onWarning)
   const found = runs.all().map(({ id }) => id)
   const handler = createUiHandler({ runs, token, interval, warn: onWarning })
   const listener = nodeListener(handler, (error) => onWarning(`a response broke off: ${String(error)}`))

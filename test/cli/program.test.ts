@@ -161,7 +161,7 @@ describe('hdpo, run', () => {
     await writeRun(run, 1)
     const output = join(folder, 'absent', 'metrics.csv')
     expect(await failure('export', run, '--table', 'metrics', '--format', 'csv', '--output', output)).toBe(
-      `cannot open ${output}.partial: there is no such file or folder (ENOENT)`,
+      `cannot access ${join(folder, 'absent')}: there is no such file or folder (ENOENT)`,
     )
   })
 

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { tokenSequences } from '../../lib/rollout/token-sequences.js'
 import type { Rollout } from '../../lib/rollout/types.js'
+import { assistantKey } from '../../lib/server/chat-message.js'
 import { call, lookupScript, lookupTool, post, serve } from './conversations.js'
 import { tokenizer } from './served-policy.js'
 
@@ -233,6 +234,78 @@ it('takes a request that failed and came again for one', async () => {
     splitRollouts: 0,
     discardedTurns: 1,
   })
+})
+
+describe('thoughts that a client keeps apart', () => {
+  const thinking = (conversation: string) =>
+    conversation.includes('tool: ')
+      ? '<think>I know.</think>\n\nSunny.<|end|>'
+      : `<think>I ask.</think>\n\n${call('lookup', { query: 'q' })}<|end|>`
+  type Rewriting = (reply: Message) => object
+  it.each<[string, Rewriting]>([
+    ['in the content', (reply) => reply],
+    ['without the opening tag', (reply) => ({ ...reply, content: 'I ask.</think>' })],
+    ['as reasoning_content', (reply) => ({ ...reply, content: null, reasoning_content: 'I ask.' })],
+    ['as reasoning', (reply) => ({ ...reply, content: '', reasoning: ' I ask.\n' })],
+    ['in both', (reply) => ({ ...reply, reasoning_content: 'I ask.' })],
+    [
+      'as reasoning_details',
+      (reply) => ({ ...reply, content: '', reasoning_details: [{ type: 'reasoning.text', text: 'I ask.' }] }),
+    ],
+    [
+      'as a thinking part',
+      (reply) => ({
+        ...reply,
+        content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'I ask.' }] }],
+      }),
+    ],
+  ])('continue the sequence %s', async (_, rewrite) => {
+    const { rollout } = await serve(thinking)
+    const { baseURL, apiKey, finish } = rollout()
+    const say = talker(baseURL, apiKey)
+    const reply = await say([user('Weather?')])
+    const last = await say([user('Weather?'), rewrite(reply) as Message, resultOf(reply, 'sunny')])
+    expect(last.content).toBe('<think>I know.</think>Sunny.')
+    expect(tokenSequences(await finish({ correct: true }))).toHaveLength(1)
+  })
+
+  it('do not continue it where they are others', async () => {
+    const { rollout } = await serve(thinking)
+    const { baseURL, apiKey, finish } = rollout()
+    const say = talker(baseURL, apiKey)
+    const reply = await say([user('Weather?')])
+    const other = { ...reply, content: '', reasoning_content: 'I guess.' }
+    await say([user('Weather?'), other, resultOf(reply, 'sunny')])
+    expect(tokenSequences(await finish({ correct: true }))).toHaveLength(2)
+  })
+
+  it('have the same key where a thought was cut off, wherever it stands', () => {
+    expect(assistantKey('', [], 'I think and')).toBe(assistantKey('<think>I think and', []))
+    expect(assistantKey('I think and', [])).toBe(assistantKey('<think>\nI think and', []))
+    expect(assistantKey('a', [], 'b')).not.toBe(assistantKey('b', [], 'a'))
+  })
+
+  it.each([true, false])(
+    'are counted, and warned of once, where the template writes none: %s',
+    async (writesThoughts) => {
+      const { rollout, policy, server, warnings } = await serve(thinking)
+      policy.template = Object.create(policy.template, { writesThoughts: { value: writesThoughts } })
+      const { baseURL, apiKey, finish } = rollout()
+      const say = talker(baseURL, apiKey)
+      const foreign = { role: 'assistant', content: 'Hello.', reasoning_content: 'Greet.' } as Message
+      const first = [user('Hi'), foreign, user('Weather?')]
+      const reply = await say(first)
+      await say([
+        ...first,
+        { ...reply, content: '', reasoning_content: 'I ask.' } as Message,
+        resultOf(reply, 'sunny'),
+      ])
+      await finish({ correct: true })
+      const dropped = writesThoughts ? 0 : 1
+      expect(server.metrics()).toMatchObject({ droppedThoughts: dropped, segments: 1 })
+      expect(warnings.filter((warning) => warning.includes('reasoning_content'))).toHaveLength(dropped)
+    },
+  )
 })
 
 describe('what a rollout counts', () => {

@@ -120,13 +120,24 @@ describe('requests that are refused', () => {
   it.each([
     [{ messages: [] }, 'messages', undefined],
     [{ messages: [{ role: 'robot', content: 'x' }] }, 'messages[0].role', undefined],
-    [{ messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, 'messages[0].content[0]', undefined],
+    [
+      { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] },
+      'messages[0].content[0].type',
+      undefined,
+    ],
     [
       { messages: [{ role: 'tool', content: 'x', tool_call_id: 'y' }] },
       'messages[0].tool_call_id',
       undefined,
     ],
     [{ messages: [{ role: 'user', content: 'x', audio: {} }] }, 'messages[0].audio', undefined],
+    [{ messages: [{ role: 'user', content: 7 }] }, 'messages[0].content', undefined],
+    [{ messages: [{ role: 'assistant', content: null }] }, 'messages[0].content', undefined],
+    [
+      { messages: [{ role: 'assistant', content: 'x', reasoning_content: 7 }] },
+      'messages[0].reasoning_content',
+      undefined,
+    ],
     [{ temperature: 'hot' }, 'temperature', 'invalid_value'],
     [{ top_p: 0 }, 'top_p', 'invalid_value'],
     [{ frequency_penalty: 0.5 }, 'frequency_penalty', 'unsupported_value'],

@@ -256,6 +256,41 @@ describe('SupervisedTrainer', () => {
       expect(() => train(policy, 'run', { conversations: [first, odd] })).toThrow(`data.jsonl:41: ${problem}`)
     })
 
+    it.each<[string, object, string]>([
+      [
+        'arguments',
+        {
+          messages: [user, { role: 'assistant', content: '', toolCalls: [{ name: 'f', arguments: 'deep' }] }],
+        },
+        'messages[1].toolCalls[0].arguments: must be nested at most 256 levels deep',
+      ],
+      [
+        'content',
+        { messages: [{ role: 'user', content: 'deep' }] },
+        'messages[0].content[0]: must be a part of type text',
+      ],
+      [
+        'a thought',
+        { messages: [user, { role: 'assistant', content: 'a', thought: 'deep' }] },
+        'messages[1].thought: must be text or a list of parts',
+      ],
+      [
+        'a schema',
+        {
+          messages: [user, { role: 'assistant', content: 'a' }],
+          tools: [{ name: 'f', parameters: { a: 'deep' } }],
+        },
+        'tools[0].parameters: must be nested at most 256 levels deep',
+      ],
+    ])('%s that are nested 50,000 levels deep, by name', (_, conversation, problem) => {
+      let deep: unknown[] = []
+      for (let level = 0; level < 50_000; level++) deep = [deep]
+      const given = JSON.parse(JSON.stringify(conversation), (_key, value) =>
+        value === 'deep' ? deep : value,
+      )
+      expect(() => train(policy, 'run', { conversations: [given] })).toThrow(`conversations[0].${problem}`)
+    })
+
     it('what the chat template refuses, by where the conversation is from', () => {
       const choosy = new ScriptedPolicy()
       const supervised = () => {

@@ -4,6 +4,7 @@ import { copyFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { HdpoError } from '../../core/errors.js'
+import { checkReplaceableFolder } from '../../core/writable.js'
 import type { Precision } from '../../native/types.js'
 import { describePolicyFolder, type PolicyDescription } from '../../policy/inspect.js'
 import { Policy } from '../../policy/policy.js'
@@ -42,6 +43,7 @@ export async function convert(folder: string, output: string, flags: ConvertFlag
   const target = resolve(output)
   if (target === source)
     throw new HdpoError('ERR_CONFIG', `output: ${output} is the folder that is read; choose another`)
+  await checkReplaceableFolder(target)
   const adapter = flags.merge === undefined ? undefined : resolve(flags.merge)
   if (adapter !== undefined && !existsSync(join(adapter, 'adapter_config.json'))) {
     throw new HdpoError('ERR_POLICY_FOLDER', `--merge: ${adapter} holds no adapter (no adapter_config.json)`)

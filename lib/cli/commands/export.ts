@@ -38,6 +38,7 @@ async function runExport(run: string, flags: ExportFlags): Promise<void> {
     format: flags.format,
     table: flags.table,
     ...(flags.output !== undefined && { output: resolve(flags.output) }),
+    onWarning: (message) => console.error(`warning: ${message}`),
   })
   console.log(`${rows.toLocaleString('en-US')} rows: ${path}`)
 }

@@ -1,9 +1,10 @@
 // hdpo sft: supervised training from a config file, usually the cold start before `hdpo train`.
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../../core/errors.js'
 import { whileHeld } from '../../core/folder-lock.js'
 import { addSecretVariables } from '../../core/secrets.js'
+import { checkReplaceableFolder } from '../../core/writable.js'
 import { takeSteps } from '../../experiment/take-steps.js'
 import { Policy } from '../../policy/policy.js'
 import { loadTokenizer, readTokenizerFiles } from '../../policy/tokenizer.js'
@@ -55,6 +56,7 @@ interface SftCommand {
 /** The caller holds `output` until the policy is saved. */
 async function trainInto(output: string, { config, path, folder, flags }: SftCommand): Promise<void> {
   await checkRunFolder(output, flags)
+  await checkReplaceableFolder(join(output, 'policy'))
   const context = { seed: seedOf(config), folder }
   const environment =
     config.environment === undefined ? undefined : await loadEnvironment(config.environment, context)

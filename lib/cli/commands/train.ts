@@ -1,9 +1,10 @@
 // hdpo train: reinforcement learning from a config file.
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../../core/errors.js'
 import { whileHeld } from '../../core/folder-lock.js'
 import { deriveSeed } from '../../core/seed.js'
+import { checkReplaceableFolder } from '../../core/writable.js'
 import { measureStart, type Start } from '../../experiment/measure-start.js'
 import { trainAndMeasure } from '../../experiment/train-and-measure.js'
 import { Policy } from '../../policy/policy.js'
@@ -68,6 +69,7 @@ interface TrainCommand {
 /** The caller holds `output`, from the first measurement to the saved policy. */
 async function trainInto(output: string, { config, path, folder, flags }: TrainCommand): Promise<void> {
   await checkRunFolder(output, flags)
+  await checkReplaceableFolder(join(output, 'policy'))
   const environment = await trainEnvironment(config, folder)
   await checkAnswers(environment.reward.answer, eachTask(environment.tasks))
   const loggers = config.loggers && resolveLoggers(config.loggers, folder)

@@ -21,7 +21,11 @@ export function readContent(content: unknown, option: string, fail: Fail, mayThi
   const thoughts: string[] = []
   const texts = content.map((part: unknown, index) => {
     if (mayThink && isRecord(part) && thinkingTypes.includes(part.type)) {
-      thoughts.push(thoughtText(part) ?? '')
+      const thought = thoughtText(part)
+      if (thought === undefined) {
+        return fail({ option: `${option}[${index}]`, expected: 'a part whose thought is text', given: part })
+      }
+      thoughts.push(thought)
       return ''
     }
     return partText(part, `${option}[${index}]`, fail)

@@ -26,19 +26,20 @@ export function readThought(message: Record<string, unknown>, option: string, fa
   return ''
 }
 
-/** A thought's text, from the text itself, a part or a list of parts; undefined for numbers and truth values. */
-export function thoughtText(value: unknown, levels = 3): string | undefined {
+/** A thought's text, from the text itself, a part or a list of parts; undefined for what has another form. */
+export function thoughtText(value: unknown, levels = 6): string | undefined {
   if (typeof value === 'string') return value
   if (levels === 0 || (typeof value !== 'object' && value !== undefined)) return undefined
   if (Array.isArray(value)) {
-    const texts = value.map((part: unknown) => thoughtText(part, levels - 1) ?? '')
-    return texts.filter((text) => text !== '').join('')
+    const texts = value.map((part: unknown) => thoughtText(part, levels - 1))
+    return texts.includes(undefined) ? undefined : texts.join('')
   }
+  // Encrypted parts have no text.
   if (!isRecord(value)) return ''
   const inner = [value.thinking, value.text, value.reasoning, value.content, value.summary].find(
     (field) => field !== undefined && field !== null,
   )
-  return thoughtText(inner, levels - 1) ?? ''
+  return thoughtText(inner, levels - 1)
 }
 
 /** As readThought, for replies: a field of a form that is not known is no thought. */

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { Described, InvalidOptionError } from '../../core/option-error.js'
-import { count, notNegative, secret, text, textOf, webAddress } from '../../core/option-kinds.js'
+import { count, notNegative, path, secret, text, textOf, webAddress } from '../../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../../core/options.js'
 import { addSecret } from '../../core/secrets.js'
 import { retryShape } from '../../http/retry-options.js'
@@ -31,7 +31,7 @@ export const judgeShape = {
   /** Attempts after the first one, for time-outs, 429, 5xx, broken connections and replies that are no verdict. Default 4. */
   retries: retryShape.retries,
   /** Where verdicts are kept: { folder } keeps them for the next run; false asks every time. Default 'memory'. */
-  cache: z.union([z.literal('memory'), z.literal(false), z.strictObject({ folder: text })]).default('memory'),
+  cache: z.union([z.literal('memory'), z.literal(false), z.strictObject({ folder: path })]).default('memory'),
 }
 export const judgeOptions = z.strictObject(judgeShape)
 export interface JudgeOptions extends OptionsOf<typeof judgeShape> {}

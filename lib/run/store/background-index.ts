@@ -5,6 +5,8 @@ import { Worker } from 'node:worker_threads'
 
 interface Reply {
   error?: string
+  /** Something happened that does not end the work under way. */
+  warning?: string
 }
 
 const typeScript = import.meta.url.endsWith('.ts')
@@ -79,7 +81,11 @@ export class BackgroundIndex {
     return worker
   }
 
-  #replied({ error }: Reply): void {
+  #replied({ error, warning }: Reply): void {
+    if (warning !== undefined) {
+      this.#warn(warning)
+      return
+    }
     if (error !== undefined) {
       this.#fail(error)
       return

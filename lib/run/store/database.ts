@@ -33,8 +33,13 @@ export class Database {
 
   constructor(path: string, { busyTimeout = 10_000, implementation }: DatabaseOptions = {}) {
     this.#connection = connect(path, implementation ?? availableImplementation())
-    this.exec(`PRAGMA busy_timeout = ${busyTimeout}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-      PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768`)
+    try {
+      this.exec(`PRAGMA busy_timeout = ${busyTimeout}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+        PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768`)
+    } catch (error) {
+      this.#connection.close()
+      throw error
+    }
   }
 
   exec(sql: string): void {

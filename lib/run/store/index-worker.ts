@@ -17,7 +17,9 @@ port.on('message', (message: 'update' | 'close') => {
     return
   }
   try {
-    store ??= RunStore.open((workerData as { path: string }).path)
+    store ??= RunStore.open((workerData as { path: string }).path, {
+      warn: (warning) => port.postMessage({ warning }),
+    })
     store.updateAll()
     port.postMessage({})
   } catch (error) {

@@ -2,9 +2,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { HdpoError } from '../../core/errors.js'
+import { messageOf } from '../../core/message-of.js'
 import type { Message } from '../../policy/types.js'
 import type { ToolCallRecord } from '../../rollout/types.js'
 import { Database, type DatabaseOptions, type SqlValue } from './database.js'
+import { isDamage, isUnusable, removeIndex } from './index-damage.js'
 import { type IndexProgress, indexRun } from './index-run.js'
 import { ensureSchema } from './schema.js'
 
@@ -68,37 +70,105 @@ export interface RolloutFilter {
   limit?: number
 }
 
+export interface RunStoreOptions extends DatabaseOptions {
+  /** Told where a damaged index is made anew, or cannot be kept on disk. Default: process.emitWarning. */
+  warn?: (message: string) => void
+  /** Keep the index in memory where it cannot be kept on disk, e.g. in a folder without write permission. */
+  orInMemory?: boolean
+  /** Read all of the index for damage first, which takes a second for some hundred megabytes. */
+  check?: boolean
+}
+
 export class RunStore {
+  #database: Database
+
   private constructor(
     readonly path: string,
-    readonly database: Database,
-  ) {}
+    private readonly options: RunStoreOptions,
+  ) {
+    this.#database = this.#open()
+  }
 
-  /** Opens the index of the run folder at `path`. */
-  static open(path: string, options: DatabaseOptions = {}): RunStore {
+  /**
+   * Opens the index of the run folder at `path`. One that cannot be used is made anew, because the run's files hold everything;
+   * update() fills it.
+   */
+  static open(path: string, options: RunStoreOptions = {}): RunStore {
     if (!existsSync(join(path, 'metrics.jsonl')) && !existsSync(join(path, 'rollouts'))) {
       throw new HdpoError(
         'ERR_NO_RUN',
         `${path} is not a run folder: it has no metrics.jsonl and no rollouts/`,
       )
     }
-    const database = new Database(join(path, indexName), options)
-    try {
-      ensureSchema(database)
-    } catch (error) {
-      database.close()
-      throw error
-    }
-    return new RunStore(path, database)
+    const store = new RunStore(path, options)
+    if (options.check) store.#mending(() => checkWhole(store.#database))
+    return store
+  }
+
+  get database(): Database {
+    return this.#database
   }
 
   /** Updates the index to the run's files; yields after each file. */
   update(): Generator<IndexProgress, void, void> {
-    return indexRun(this.database, this.path)
+    return indexRun(this.#database, this.path)
   }
 
   updateAll(): void {
-    for (const _ of this.update());
+    this.#mending(() => {
+      for (const _ of this.update());
+    })
+  }
+
+  /** Replaces the index, which `damage` says is damaged, by an empty one. */
+  remake(damage: unknown): void {
+    this.#database.close()
+    this.#database = this.#openAnew(damage)
+  }
+
+  #mending(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      this.remake(error)
+      work()
+    }
+  }
+
+  #open(): Database {
+    try {
+      return openIndex(this.#indexPath, this.options)
+    } catch (error) {
+      if (isUnusable(error, this.#indexPath)) return this.#openAnew(error)
+      return this.#openInMemory(error)
+    }
+  }
+
+  #openAnew(damage: unknown): Database {
+    try {
+      removeIndex(this.#indexPath)
+      const database = openIndex(this.#indexPath, this.options)
+      this.#warn(`${this.#indexPath} is damaged (${messageOf(damage)}) and is made anew from the run's files`)
+      return database
+    } catch (error) {
+      return this.#openInMemory(error)
+    }
+  }
+
+  #openInMemory(error: unknown): Database {
+    if (this.options.orInMemory !== true || error instanceof HdpoError) throw error
+    this.#warn(`${this.#indexPath} cannot be used (${messageOf(error)}); the run is indexed in memory`)
+    return openIndex(':memory:', this.options)
+  }
+
+  #warn(message: string): void {
+    const { warn = (text) => process.emitWarning(text, 'HdpoWarning') } = this.options
+    warn(message)
+  }
+
+  get #indexPath(): string {
+    return join(this.path, indexName)
   }
 
   metricNames(): string[] {
@@ -210,6 +280,26 @@ export class RunStore {
   }
 }
 
+function openIndex(path: string, options: DatabaseOptions): Database {
+  const database = new Database(path, options)
+  try {
+    ensureSchema(database)
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+/** Throws as a query does that comes upon damage. */
+function checkWhole(database: Database): void {
+  const [found] = database.rows<{ quick_check: string }>('PRAGMA quick_check(1)')
+  if (found?.quick_check === 'ok') return
+  throw Object.assign(new Error(found?.quick_check ?? 'the check found no database'), {
+    code: 'SQLITE_CORRUPT',
+  })
+}
+
 function conditions({ step, task, correct, calls, minimumCalls, search }: RolloutFilter) {
   const wanted: [string, SqlValue | undefined][] = [
     ['rollout_text MATCH ?', search ? searchExpression(search) : undefined],
@@ -229,7 +319,8 @@ function conditions({ step, task, correct, calls, minimumCalls, search }: Rollou
 
 /** A user's search text in FTS5's syntax, in which no character acts as an operator. */
 export function searchExpression(text: string): string {
-  const parts = text.match(/"[^"]*"?|[^\s"]+/g) ?? []
+  // SQLite takes a NUL for the end of the expression.
+  const parts = text.match(/"[^"\0]*"?|[^\s"\0]+/g) ?? []
   const terms = parts
     .map((part) => ({ word: part.replaceAll('"', ''), phrase: part.startsWith('"') }))
     .filter(({ word }) => /[\p{L}\p{N}]/u.test(word))

@@ -48,12 +48,13 @@ CREATE VIRTUAL TABLE rollout_text USING fts5 (
 );
 `
 
-// In version 1 the conversations table was named trajectories.
+/** The name of the conversations table in version 1. */
+const formerTable = 'trajectories'
 const tables = [
   'rollout_text',
   'sequences',
   'conversations',
-  'trajectories',
+  formerTable,
   'rollouts',
   'metrics',
   'steps',
@@ -62,16 +63,20 @@ const tables = [
 
 /** Creates the tables where they do not exist. */
 export function ensureSchema(database: Database): void {
-  if (versionOf(database) === schemaVersion) return
+  if (isThere(database)) return
   database.transaction(() => {
     // Another process may have created them meanwhile.
-    if (versionOf(database) === schemaVersion) return
+    if (isThere(database)) return
     for (const table of tables) database.exec(`DROP TABLE IF EXISTS ${table}`)
     database.exec(schema)
     database.exec(`PRAGMA user_version = ${schemaVersion}`)
   })
 }
 
-function versionOf(database: Database): number {
-  return database.row<{ user_version: number }>('PRAGMA user_version')?.user_version ?? 0
+function isThere(database: Database): boolean {
+  const version = database.row<{ user_version: number }>('PRAGMA user_version')?.user_version
+  if (version !== schemaVersion) return false
+  const found = database.rows<{ name: string }>("SELECT name FROM sqlite_schema WHERE type = 'table'")
+  const names = new Set(found.map(({ name }) => name))
+  return tables.every((table) => table === formerTable || names.has(table))
 }

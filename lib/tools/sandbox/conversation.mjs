@@ -46,11 +46,17 @@ function readWaiting(chunk) {
       return readSync(0, chunk, 0, chunk.length, null)
     } catch (error) {
       if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EAGAIN') throw error
-      Atomics.wait(pause, 0, 0, 5)
+      pause(0.005)
     }
   }
 }
-const pause = new Int32Array(new SharedArrayBuffer(4))
+
+/** Sleeps without using the CPU. @param {number} seconds */
+export function pause(seconds) {
+  wait(never, 0, 0, seconds * 1000)
+}
+const { wait } = Atomics
+const never = new Int32Array(new SharedArrayBuffer(4))
 
 /** What code printed, up to a limit; the rest is counted and dropped. */
 export class BoundedOutput {

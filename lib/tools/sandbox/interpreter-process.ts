@@ -1,10 +1,10 @@
 // One interpreter in a process of its own, seen from outside: a cell of code goes in, its output comes out, and the process is
 // killed at a limit. Its messages are not trusted: they may be any bytes, any number of them, or none.
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { HdpoError } from '../../core/errors.js'
 import { ToolTimeoutError } from '../tool-timeout-error.js'
-import type { Command } from './launch.js'
+import { type Command, startCommand } from './launch.js'
 import type { SandboxLimits } from './options.js'
 import { processUsage } from './process-usage.js'
 
@@ -43,12 +43,7 @@ export class InterpreterProcess {
 
   private constructor(command: Command, limits: SandboxLimits, snapshot: number | undefined) {
     this.#limits = limits
-    this.#child = spawn(command.file, command.arguments, {
-      // The environment has nothing of ours, so no keys; the time zone is the same everywhere.
-      env: { TZ: 'UTC' },
-      cwd: '/',
-      stdio: ['pipe', 'ignore', 'pipe', 'pipe', snapshot ?? 'ignore'],
-    })
+    this.#child = startCommand(command, ['pipe', 'ignore', 'pipe', 'pipe', snapshot ?? 'ignore'])
     this.#requests = this.#child.stdin as Writable
     this.#listen()
   }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 
 interface ProcessUsage {
   cpuMilliseconds: number
+  /** On Linux without the stack, which may become large and has a limit of its own. */
   residentBytes: number
 }
 
@@ -30,13 +31,18 @@ async function fromProc(pid: number): Promise<ProcessUsage | undefined> {
   }
   // The second field is the command's name, in parentheses, which may contain anything.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const resident = /^VmRSS:\s+(\d+) kB$/m.exec(status)
+  const resident = kibibytes(status, 'VmRSS')
   // A zombie process has no memory left.
-  if (!resident) return undefined
+  if (resident === undefined) return undefined
   return {
     cpuMilliseconds: (Number(fields[11]) + Number(fields[12])) * tickMilliseconds,
-    residentBytes: Number(resident[1]) * 1024,
+    residentBytes: (resident - (kibibytes(status, 'VmStk') ?? 0)) * 1024,
   }
+}
+
+function kibibytes(status: string, name: string): number | undefined {
+  const [, value] = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status) ?? []
+  return value === undefined ? undefined : Number(value)
 }
 
 function fromPs(pid: number): Promise<ProcessUsage | undefined> {

@@ -4,90 +4,34 @@
 // With snapshot 'make', writes the memory of a booted interpreter to descriptor 3 and ends; with 'load', starts from
 // such memory, read from descriptor 4: 0.2 s instead of 1.5.
 import fs from 'node:fs'
-import { answer, BoundedOutput, nextRequest } from './conversation.mjs'
+import { answer, BoundedOutput, nextRequest, pause } from './conversation.mjs'
 import { exit, limitWasmMemory, removeGlobals, shutNetwork, shutProcesses } from './lockdown.mjs'
+import { cellRunner, preparation } from './python-cells.mjs'
 
 const settings = JSON.parse(process.argv[2] ?? '{}')
 const output = new BoundedOutput(settings.output)
-
-// Before the snapshot, so that no interpreter pays for it again: the modules that code uses most, and an os.system
-// that says what it cannot do (the real one would ask Node for a shell, be refused, and take the interpreter along).
-const preparation = `
-import collections, datetime, decimal, fractions, functools, heapq, itertools, json, math, os, random, re
-import statistics, string
-def system(command):
-    raise OSError('the sandbox runs no processes')
-os.system = system
-del system
-`
-
-// Runs a cell as a notebook does: in one namespace, `await` allowed, the value of a last expression printed.
-const cellRunner = `
-def _make_run_cell():
-    import ast, inspect, linecache, sys, traceback
-    namespace = {'__name__': '__main__', '__builtins__': __builtins__}
-    cells = 0
-
-    async def evaluate(tree, filename, mode):
-        code = compile(tree, filename, mode, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        value = eval(code, namespace)
-        return await value if code.co_flags & inspect.CO_COROUTINE else value
-
-    async def execute(source, filename):
-        tree = ast.parse(source, filename)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        await evaluate(tree, filename, 'exec')
-        if last is None:
-            return
-        value = await evaluate(ast.Expression(last.value), filename, 'eval')
-        if value is not None:
-            print(repr(value))
-
-    def report(error):
-        frames = error.__traceback__
-        while frames is not None and not frames.tb_frame.f_code.co_filename.startswith('<cell '):
-            frames = frames.tb_next
-        traceback.print_exception(type(error), error, frames)
-
-    async def run_cell(source):
-        nonlocal cells
-        cells += 1
-        filename = f'<cell {cells}>'
-        linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-        try:
-            await execute(source, filename)
-        except SystemExit as request:
-            if request.code not in (None, 0):
-                print(f'exit: {request.code}', file=sys.stderr)
-        except BaseException as error:
-            report(error)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-
-    return run_cell
-
-_make_run_cell()
-`
 
 const python = await boot()
 if (settings.snapshot === 'make') {
   writeAll(3, python.makeMemorySnapshot())
   exit(0)
 }
-const runCell = python.runPython(cellRunner, { globals: python.toPy({}) })
+const runnerName = '<sandbox>'
+const runCell = python.runPython(cellRunner, { globals: python.toPy({}), filename: runnerName })(
+  pause,
+  runnerName,
+  Math.ceil(settings.output / 2),
+)
 capture()
 shutNetwork()
 shutProcesses()
 removeGlobals()
 answer({ ready: true })
-// Keeps the process while a cell awaits something that never comes; the pool's limit of time ends it then.
-setInterval(() => {}, 2 ** 31 - 1)
 for (;;) {
   const request = nextRequest()
   if (!request) exit(0)
   output.reset()
-  const ended = await run(/** @type {{ code: string }} */ (request).code)
+  const ended = run(/** @type {{ code: string }} */ (request).code)
   answer({ id: request?.id, output: output.text, characters: output.characters, ...(ended && { ended }) })
   if (ended) exit(1)
 }
@@ -126,10 +70,10 @@ function capture() {
   python.setStdin({ error: true })
 }
 
-/** Says why the interpreter cannot go on, where it cannot. @param {string} code @returns {Promise<string | undefined>} */
-async function run(code) {
+/** Says why the interpreter cannot go on, where it cannot. @param {string} code @returns {string | undefined} */
+function run(code) {
   try {
-    await runCell(code)
+    runCell(code)
     return undefined
   } catch (error) {
     return String(/** @type {Error} */ (error)?.message ?? error).slice(0, 500) || 'unknown'

@@ -1,6 +1,6 @@
 // Options of a web search tool.
 import { z } from 'zod'
-import { count, milliseconds, notNegative, secret, text, webAddress } from '../../core/option-kinds.js'
+import { count, milliseconds, notNegative, path, secret, text, webAddress } from '../../core/option-kinds.js'
 import type { OptionsOf, ResolvedOptions } from '../../core/options.js'
 import { retryShape } from '../../http/retry-options.js'
 import { toolCost, toolDescription, toolName } from '../tool-options.js'
@@ -28,7 +28,7 @@ export const webSearchShape = {
   /** Language of the results: two letters, ISO 639. Default: the service's own. */
   language: text.optional(),
   /** The folder that answers are cached in; false turns the cache off. Default: hdpo/web-search in the user's cache folder. */
-  cache: z.union([text, z.literal(false)]).optional(),
+  cache: z.union([path, z.literal(false)]).optional(),
   /** Milliseconds after which a cached answer is fetched again. Default: never. */
   cacheMaxAge: notNegative.optional(),
   /** Requests under way at once. Default 8. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -39,6 +39,18 @@ describe('BackgroundIndex', () => {
 
   it('tells once that it cannot index, and goes on', async () => {
     await writeRun(folder, 1)
+    await mkdir(join(folder, 'run.sqlite', 'of somebody else'), { recursive: true })
+    const warnings: string[] = []
+    const index = new BackgroundIndex(folder, (message) => warnings.push(message), 0)
+    index.update()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    await index.close()
+    index.update()
+    expect(warnings).toEqual([expect.stringMatching(/run\.sqlite is no longer written.*not empty/)])
+  })
+
+  it('makes a damaged index anew, and says so', async () => {
+    await writeRun(folder, 1)
     await writeFile(
       join(folder, 'run.sqlite'),
       'this is no database, and long enough to have a header'.repeat(20),
@@ -48,8 +60,12 @@ describe('BackgroundIndex', () => {
     index.update()
     await new Promise((resolve) => setTimeout(resolve, 20))
     await index.close()
-    index.update()
-    expect(warnings).toEqual([expect.stringMatching(/run\.sqlite is no longer written.*not a database/)])
+    expect(warnings).toEqual([
+      `${join(folder, 'run.sqlite')} is damaged (file is not a database) and is made anew from the run's files`,
+    ])
+    const store = RunStore.open(folder)
+    expect(store.rolloutCount()).toBe(4)
+    store.close()
   })
 
   it('starts no thread for a run that is over at once', async () => {

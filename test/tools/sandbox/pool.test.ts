@@ -1,4 +1,6 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import { runToolCall } from '../../../lib/rollout/run-tool-call.js'
 import { javascriptTool } from '../../../lib/tools/javascript.js'
@@ -24,6 +26,59 @@ function interpreters(): number {
     (line) => line.trim().startsWith(`${process.pid} `) && line.includes('-interpreter.mjs'),
   ).length
 }
+
+/** The processes, interpreters and the shells beside them, whose process group one of `leaders` leads. */
+function groupsOf(leaders: readonly string[]): string[] {
+  const processes = execFileSync('/bin/ps', ['-o', 'pgid=,stat=', '-A'], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+  const running = processes
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, state]) => !state?.startsWith('Z'))
+  return running.flatMap(([group = '']) => (leaders.includes(group) ? [group] : []))
+}
+
+function childrenOf(pid: number): string[] {
+  const processes = execFileSync('/bin/ps', ['-o', 'pid=,ppid=,args=', '-A'], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+  return processes.flatMap((line) => {
+    const [child = '', parent, ...words] = line.trim().split(/\s+/)
+    return parent === String(pid) && words.some((word) => word.endsWith('-interpreter.mjs')) ? [child] : []
+  })
+}
+
+describe('a trainer that was killed with -9', () => {
+  it.each([
+    ['python', 'while True: pass'],
+    ['python', 'sum(range(10 ** 12))'],
+    ['python', 'import time; time.sleep(1000)'],
+    ['python', '1'],
+    ['javascript', 'for (;;);'],
+    ['javascript', '1'],
+  ])('leaves no interpreter behind: %s, %s', async (language, code) => {
+    const program = fileURLToPath(new URL('killed-trainer.ts', import.meta.url))
+    const trainer = spawn(process.execPath, ['--import', 'tsx', program, language, code], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(trainer.stdout, 'data')
+    const leaders = childrenOf(trainer.pid as number)
+    expect(leaders.length).toBeGreaterThan(0)
+    expect(groupsOf(leaders).length).toBe(2 * leaders.length)
+    trainer.kill('SIGKILL')
+    await expect.poll(() => groupsOf(leaders), { timeout: 60_000 }).toEqual([])
+  })
+
+  it('and an interpreter that ends leaves no shell behind', async () => {
+    tool = await javascriptTool({ interpreters: 1, concurrency: 1, wallTime: patience })
+    const one = rollout(tool)
+    await one.run('1')
+    const leaders = childrenOf(process.pid)
+    expect(groupsOf(leaders).length).toBeGreaterThan(1)
+    await tool.close()
+    await expect.poll(() => groupsOf(leaders), { timeout: 60_000 }).toEqual([])
+  })
+})
 
 describe('many rollouts', () => {
   it('64 run code side by side, each with its own state', async () => {
@@ -110,7 +165,7 @@ describe('many rollouts', () => {
       outcome: 'timeout',
       observation: expect.stringContaining('1000 ms of CPU time'),
     })
-    expect(await call('eval("(".repeat(1e5))')).toMatchObject({
+    expect(await call('globalThis.kept = null; for (;;) kept = { kept }')).toMatchObject({
       outcome: 'error',
       observation: expect.stringContaining('the interpreter ended'),
     })

@@ -36,6 +36,80 @@ describe('python', () => {
     expect(await one.run('input()')).toContain('OSError')
   })
 
+  const main = 'import asyncio\nasync def main():\n  await asyncio.sleep(0.01)\n  return 42\n'
+  it.each([
+    ['asyncio.run', 'asyncio.run(main())', '42'],
+    ['twice', '[asyncio.run(main()), asyncio.run(main())]', '[42, 42]'],
+    ['a new loop', 'asyncio.new_event_loop().run_until_complete(main())', '42'],
+    ["the thread's loop", 'asyncio.get_event_loop().run_until_complete(main())', '42'],
+    ['a runner', 'with asyncio.Runner() as runner: print(runner.run(main()))', '42'],
+    [
+      'await, and a run inside',
+      'async def outer(): return asyncio.run(main()) + await main()\nawait outer()',
+      '84',
+    ],
+    ['a task of one cell', 'task = asyncio.create_task(main())', '[no output]'],
+    ['awaited in the next', 'await task', '42'],
+    ['a group', 'async with asyncio.TaskGroup() as group: t = group.create_task(main())\nt.result()', '42'],
+    [
+      'a time-out',
+      'try: await asyncio.wait_for(asyncio.Future(), 0.01)\nexcept TimeoutError: print("late")',
+      'late',
+    ],
+    ['a thread', 'await asyncio.to_thread(lambda: 7)', '7'],
+    ['a comprehension', 'async def two():\n  yield 1\n  yield 2\n[x async for x in two()]', '[1, 2]'],
+    [
+      'run_forever',
+      'loop = asyncio.new_event_loop()\nloop.call_later(0.01, loop.stop)\nloop.run_forever()',
+      '[no output]',
+    ],
+    ['a closed loop', 'loop.close()\nasyncio.run(main())', '42'],
+  ])('asyncio: %s', async (_, code, result) => {
+    expect(await one.run(main + code)).toBe(result)
+  })
+
+  it('asyncio: an error names where it was, and nothing of the sandbox', async () => {
+    const text = await one.run('import asyncio\nasync def fail():\n  1 / 0\nasyncio.run(fail())')
+    expect(text).toMatch(/File "<cell \d+>", line 3, in fail/)
+    expect(text).not.toMatch(/sandbox|stepped_out/)
+  })
+
+  it.each([
+    [
+      'unittest finds the tests',
+      'import unittest\nclass T(unittest.TestCase):\n  def test_it(self): self.assertEqual(1, 2)\nunittest.main()',
+      /Ran 1 test.*FAILED.*exit: 1$/s,
+    ],
+    [
+      'doctest finds the examples',
+      'import doctest\ndef square(x):\n  """\n  >>> square(2)\n  5\n  """\n  return x * x\ndoctest.testmod()',
+      /failed=1/,
+    ],
+    ['pickle', 'import pickle\nclass Q: pass\ntype(pickle.loads(pickle.dumps(Q()))) is Q', /^True$/],
+    ['a pickle of an earlier class', 'pickle.loads(pickle.dumps(Q())).__class__.__module__', /^'__main__'$/],
+    [
+      'timeit',
+      'import timeit\ndef f(): return 1\ntimeit.timeit("f()", "from __main__ import f", number=1) >= 0',
+      /^True$/,
+    ],
+    [
+      'type hints',
+      'import typing\nclass B: pass\nclass A:\n  b: "B"\ntyping.get_type_hints(A)',
+      /<class '__main__.B'>/,
+    ],
+    [
+      'a data class',
+      'import dataclasses\n@dataclasses.dataclass\nclass P:\n  x: int\n  next: "P | None" = None\nP(1, P(2))',
+      /^P\(x=1, next=P\(x=2, next=None\)\)$/,
+    ],
+    ['its name', 'if __name__ == "__main__": print("main")', /^main$/],
+    ['its variables', 'import __main__\nvars(__main__) is globals()', /^True$/],
+    ['from __future__', 'from __future__ import annotations', /^\[no output\]$/],
+    ['from __future__, in the next cell', 'def g(x: Nothing): pass\ng.__annotations__', /^{'x': 'Nothing'}$/],
+  ])('the cell is __main__: %s', async (_, code, result) => {
+    expect(await one.run(code)).toMatch(result)
+  })
+
   it('keeps state within a rollout, its calls in order', async () => {
     await one.run('x = [1]\ndef grow(): x.append(len(x) + 1)')
     await Promise.all([one.run('grow()'), one.run('grow()'), one.run('grow()')])
@@ -104,8 +178,60 @@ describe('the limits of python', () => {
     expect(await one.run('"\\U0001F600\\x00" * 3000')).toContain('[truncated: the first 2000 of ')
   })
 
-  it('depth', async () => {
-    expect(await one.run('def f(n): return f(n + 1)\nf(0)')).toContain('RecursionError')
+  it.each([
+    ['plain', 'def f(n): return f(n + 1)\nf(0)'],
+    ['two functions', 'def f(n): return g(n + 1)\ndef g(n): return f(n)\nf(0)'],
+    ['lru_cache', 'import functools\n@functools.lru_cache(None)\ndef f(n): return f(n + 1)\nf(0)'],
+    ['callable objects', 'class A:\n  def __call__(self): return A()()\nA()()'],
+    ['sum over a generator', 'def f(n): return sum(f(n) for _ in [0])\nf(0)'],
+    ['sorted', 'def f(n): return sorted([0], key=f)\nf(0)'],
+    ['constructors', 'class A:\n  def __init__(self): self.a = A()\nA()'],
+    ['attributes', 'class A:\n  def __getattr__(self, name): return getattr(self, name + "x")\nA().x'],
+    ['repr', 'class A:\n  def __repr__(self): return repr([self])\nrepr(A())'],
+    ['exec', 'code = "exec(code)"\nexec(code)'],
+    ['nested patterns', 'import re\nre.compile("(" * 100_000)'],
+    ['a copy', 'import copy\nx = []\nfor _ in range(100_000): x = [x]\ncopy.deepcopy(x)'],
+    ['JSON', 'import json\njson.loads("[" * 3_000_000)'],
+    ['JSON that is written', 'import json\nx = []\nfor _ in range(300_000): x = [x]\njson.dumps(x)'],
+  ])('depth without end is a RecursionError: %s', async (_, code) => {
+    expect(await one.run(`kept = 1\n${code}`)).toMatch(/RecursionError[^\n]*(\n[^\n]+){0,4}$/)
+    expect(await one.run('kept')).toBe('1')
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['a comparison', 'y = []\nfor _ in range(300_000): y = [y]\nx == y'],
+    ['a pickle', 'import pickle\npickle.dumps(x)'],
+    ['a syntax tree', 'compile("-" * 100_000 + "1", "x", "eval")'],
+    ['a chain that is freed', 'x = None'],
+    [
+      'a limit that code has raised',
+      'import sys\nsys.setrecursionlimit(10 ** 6)\ndef f(n): return sum(f(n) for _ in [0])\nf(0)',
+    ],
+  ])('depth of 300,000 with %s does not end the interpreter', async (_, code) => {
+    const one = rollout(python)
+    await one.run(`kept = 2\nx = []\nfor _ in range(300_000): x = [x]\n${code}`)
+    expect(await one.run('kept')).toBe('2')
+    one.end()
+  })
+
+  it.each([
+    [
+      'lru_cache',
+      'import functools\n@functools.lru_cache(None)\ndef fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\nfib(400) % 10 ** 9',
+      '216019675',
+    ],
+    [
+      'callable objects',
+      'class A:\n  def __init__(self, n): self.n = n\n  def __call__(self): return self.n and 1 + A(self.n - 1)()\nA(900)()',
+      '900',
+    ],
+    ['sum over a generator', 'def f(n): return n and 1 + sum(f(n - 1) for _ in [0])\nf(400)', '400'],
+    ['next of a map', 'def f(n): return n and 1 + next(map(f, [n - 1]))\nf(900)', '900'],
+    ['repr', 'x = []\nfor _ in range(5000): x = [x]\nlen(repr(x))', '10002'],
+    ['JSON', 'import json\nlen(json.dumps(json.loads("[" * 5000 + "]" * 5000)))', '10000'],
+  ])('depth that Python allows is reached: %s', async (_, code, value) => {
+    expect(await one.run(code)).toBe(value)
   })
 
   it.each([
@@ -125,12 +251,21 @@ describe('the limits of python', () => {
     await expect(running).rejects.toThrow('no more')
   })
 
-  it('is stopped where it waits for what never comes', async () => {
+  it('is stopped where it sleeps for too long, and told where it waits for what never comes', async () => {
     const patient = await pythonTool({ wallTime: 300 })
-    await expect(runOnce(patient, 'import asyncio\nawait asyncio.Future()')).rejects.toThrow(
-      'stopped after 300 ms',
-    )
+    await expect(runOnce(patient, 'import time\ntime.sleep(1000)')).rejects.toThrow('stopped after 300 ms')
     await patient.close()
+    expect(await one.run('import asyncio\nawait asyncio.Future()')).toMatch(
+      /RuntimeError: what is awaited never comes/,
+    )
+    expect(await one.run('await asyncio.sleep(0, "goes on")')).toBe("'goes on'")
+  })
+
+  it('sleeping takes no CPU time', async () => {
+    const hurried = await pythonTool({ ...options, cpuTime: 1000 })
+    const sleep = 'import asyncio, time\ntime.sleep(1.5)\nasyncio.run(asyncio.sleep(1.5, "rested"))'
+    expect(await runOnce(hurried, sleep)).toBe("'rested'")
+    await hurried.close()
   })
 })
 
