@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Random } from '../../lib/core/random.js'
 import { coldStartWeights, createAtlas } from '../../lib/families.js'
-import { Policy } from '../../lib/index.js'
+import { HdpoError, Policy } from '../../lib/index.js'
 import { difference, numbersOf, type RunNumbers } from './numbers.js'
 import { type EndedRun, type ProcessOptions, startRun } from './run-process.js'
 import { type RunKind, runKinds, type SmallRun } from './small-run-message.js'
@@ -17,15 +17,19 @@ export interface Fault {
   attempt(laboratory: Laboratory, random: Random, index: number): Promise<Verdict>
 }
 
-/** Identical numbers, a refusal that says what is wrong, or a fault of the product. */
+/**
+ * Identical numbers, a refusal or warning that says what is wrong, or a fault of the product; 'taken': a file of a format without
+ * checksums that somebody else may have changed on purpose, read as it stands.
+ */
 export interface Verdict {
-  kind: 'identical' | 'refused' | 'wrong'
+  kind: 'identical' | 'refused' | 'taken' | 'wrong'
   /** The refusal, or what is wrong. */
   why: string
 }
 
 export const identical: Verdict = { kind: 'identical', why: '' }
 export const refused = (why: string): Verdict => ({ kind: 'refused', why })
+export const taken = (why: string): Verdict => ({ kind: 'taken', why })
 export const wrong = (why: string): Verdict => ({ kind: 'wrong', why })
 
 export interface WholeRun {
@@ -111,15 +115,24 @@ export class Laboratory {
     const ended = await startRun(this.run(kind, output, true), options)
     if (ended.ended === 'refused') return refused(`${ended.code}: ${ended.message}`)
     if (ended.ended !== 'finished') return wrong(`the resumed run ${ended.ended}: ${ended.message}`)
-    return this.compare(numbers, output)
+    return this.compare(numbers, output, ended.warnings)
   }
 
-  async compare(numbers: RunNumbers, output: string): Promise<Verdict> {
-    const differs = await numbersOf(output).then(
-      (found) => difference(numbers, found),
-      (error: Error) => `the folder of the finished run cannot be read: ${error.message}`,
-    )
-    return differs === undefined ? identical : wrong(`other numbers, without a word: ${differs}`)
+  /** A difference in a file that a warning named is no silent one. */
+  async compare(numbers: RunNumbers, output: string, warnings: readonly string[] = []): Promise<Verdict> {
+    const named = warnings.find((warning) => warning.includes('is not as it was written'))
+    try {
+      const found = await numbersOf(output)
+      const differs = difference(
+        numbers,
+        named === undefined ? found : { ...found, rollouts: numbers.rollouts },
+      )
+      if (differs !== undefined) return wrong(`other numbers, without a word: ${differs}`)
+      return named === undefined ? identical : refused(named)
+    } catch (error) {
+      if (error instanceof HdpoError && named !== undefined) return refused(`${named}; ${error.message}`)
+      return wrong(`the folder of the finished run cannot be read: ${(error as Error).stack}`)
+    }
   }
 }
 
@@ -128,6 +141,7 @@ export interface Tally {
   tries: number
   identical: number
   refused: number
+  taken: number
   wrong: number
   /** What was refused or wrong, with the number of the first try of that kind. */
   notes: { kind: Verdict['kind']; why: string; index: number; count: number }[]
@@ -146,7 +160,15 @@ export async function runCampaign(laboratory: Laboratory, options: CampaignOptio
   const { faults, seed, triesOf, first = 0, onVerdict } = options
   const tallies: Tally[] = []
   for (const fault of faults) {
-    const tally: Tally = { name: fault.name, tries: 0, identical: 0, refused: 0, wrong: 0, notes: [] }
+    const tally: Tally = {
+      name: fault.name,
+      tries: 0,
+      identical: 0,
+      refused: 0,
+      taken: 0,
+      wrong: 0,
+      notes: [],
+    }
     for (let index = first; index < first + triesOf(fault); index++) {
       // Every try has random numbers of its own, so that it can be made again alone.
       const random = new Random(seed, `${fault.name} ${index}`)

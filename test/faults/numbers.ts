@@ -26,7 +26,7 @@ export async function numbersOf(run: string): Promise<RunNumbers> {
   const rollouts = await Promise.all(
     names.map(async (name) => {
       const lines = (await readFile(join(folder, name), 'utf8')).trimEnd().split('\n')
-      return `${name} ${sha256(lines.map((line) => JSON.stringify(JSON.parse(line, withoutClocks))).join('\n'))}`
+      return `${name} ${sha256(lines.map(lineWithoutClocks).join('\n'))}`
     }),
   )
   return {
@@ -34,6 +34,15 @@ export async function numbersOf(run: string): Promise<RunNumbers> {
     metrics: (await readMetrics(run)).map((metrics) => JSON.stringify(metrics, withoutClocks)),
     rollouts,
     indexed: indexed(run),
+  }
+}
+
+/** A line that is no JSON stays as it is: it differs from what was written. */
+function lineWithoutClocks(line: string): string {
+  try {
+    return JSON.stringify(JSON.parse(line, withoutClocks))
+  } catch {
+    return line
   }
 }
 

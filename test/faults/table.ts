@@ -2,6 +2,16 @@
 import { cpus } from 'node:os'
 import type { Tally } from './campaign.js'
 
+/** The columns, with their headings. */
+const columns = {
+  tries: 'tries',
+  identical: 'identical',
+  refused: 'refused by name',
+  taken: 'taken as it stands',
+  wrong: 'wrong',
+} as const
+const counted = Object.keys(columns) as (keyof typeof columns)[]
+
 /** The sums of two campaigns over the same faults. */
 export function addTallies(before: readonly Tally[], now: readonly Tally[]): Tally[] {
   if (before.length === 0) return [...now]
@@ -18,15 +28,8 @@ export function addTallies(before: readonly Tally[], now: readonly Tally[]): Tal
           count: (notes[at] as typeof note).count + note.count,
         }
     }
-    const sum = (name: 'tries' | 'identical' | 'refused' | 'wrong') => known[name] + tally[name]
-    return {
-      name: tally.name,
-      tries: sum('tries'),
-      identical: sum('identical'),
-      refused: sum('refused'),
-      wrong: sum('wrong'),
-      notes,
-    }
+    const sums = counted.map((name) => [name, known[name] + tally[name]] as const)
+    return { ...tally, ...Object.fromEntries(sums), notes }
   })
 }
 
@@ -34,15 +37,8 @@ export function formatCampaign(
   tallies: readonly Tally[],
   { seed, minutes }: { seed: number; minutes: number },
 ): string {
-  const rows = tallies.map(({ name, tries, identical, refused, wrong }) => [
-    name,
-    tries,
-    identical,
-    refused,
-    wrong,
-  ])
-  const sum = (column: number) => rows.reduce((total, row) => total + Number(row[column]), 0)
-  const all = ['all', sum(1), sum(2), sum(3), sum(4)]
+  const rows = tallies.map((tally) => [tally.name, ...counted.map((name) => tally[name])])
+  const all = ['all', ...counted.map((name) => tallies.reduce((sum, tally) => sum + tally[name], 0))]
   const wrong = tallies.flatMap(({ name, notes }) =>
     notes
       .filter(({ kind }) => kind === 'wrong')
@@ -51,7 +47,7 @@ export function formatCampaign(
   return [
     `Seed ${seed}, ${minutes.toFixed(1)} minutes, ${cpus().length} cores of ${cpus()[0]?.model ?? 'an unknown processor'}, Node ${process.version}.`,
     '',
-    markdownTable(['fault', 'tries', 'identical', 'refused by name', 'wrong'], [...rows, all]),
+    markdownTable(['fault', ...Object.values(columns)], [...rows, all]),
     ...(wrong.length > 0 ? ['', 'Wrong:', '', ...wrong] : []),
   ].join('\n')
 }
