@@ -27,28 +27,29 @@ export async function javascriptTool(options: SandboxOptions = {}): Promise<Code
   })
 }
 
-/** Finds QuickJS, its WebAssembly and the constants package that both import, with the links to that package in node_modules. */
+/** Finds QuickJS, its WebAssembly, the parser of cells, and the constants package that the first two import, with the links to it in node_modules. */
 function findQuickJS() {
   const ours = createRequire(import.meta.url)
   const core = ours.resolve('quickjs-emscripten-core')
   const variant = ours.resolve('@jitl/quickjs-wasmfile-release-sync')
   const constants = '@jitl/quickjs-ffi-types'
-  const folders = [core, variant, createRequire(core).resolve(constants)].map(packageFolder)
+  const parser = ours.resolve('acorn')
+  const folders = [core, variant, createRequire(core).resolve(constants), parser].map(packageFolder)
   const links = [core, variant].map((entry) =>
     join(entry.slice(0, entry.lastIndexOf(nodeModules)), nodeModules, constants),
   )
   return {
-    settings: { core: moduleUrl(core), variant: moduleUrl(variant) },
+    settings: { core: moduleUrl(core), variant: moduleUrl(variant), parser: moduleUrl(parser) },
     folders: [...new Set([...folders, ...links])],
   }
 }
 
-/** The URL of the ES module, which both packages have beside the CommonJS file, under the same name. */
+/** The URL of the ES module, which all three packages have beside the CommonJS file, under the same name. */
 function moduleUrl(entry: string): string {
   return pathToFileURL(entry.replace(/\.js$/, '.mjs')).href
 }
 
-/** Both packages have their entry in dist/. */
+/** All packages have their entry in dist/. */
 function packageFolder(entry: string): string {
   return dirname(dirname(entry))
 }

@@ -1,51 +1,28 @@
 // @ts-check
 // The program of one JavaScript interpreter: QuickJS in WebAssembly in a process of its own. Started by launch.ts as
-// `node ... javascript-interpreter.mjs {"core": URL, "variant": URL, "output": characters, "memory": MiB}`. Code sees the
+// `node ... javascript-interpreter.mjs {"core": URL, "variant": URL, "parser": URL, "output": characters, "memory": MiB}`. Code sees the
 // language and console, nothing of Node.
 import { answer, BoundedOutput, nextRequest } from './conversation.mjs'
+import { toScript } from './javascript-cells.mjs'
+import { consoleProgram } from './javascript-console.mjs'
 import { exit, limitWasmMemory, removeGlobals, shutNetwork, shutProcesses } from './lockdown.mjs'
+
+/** @typedef {import('quickjs-emscripten-core').QuickJSHandle} QuickJSHandle */
 
 // Of the 5 MiB that this build of QuickJS has: some 3,000 plain calls. With more, what is quadratic in the depth (JSON.stringify) takes
 // minutes before it overflows.
 const stackBytes = 512 * 1024
 const stackLines = 8
+// JS_EVAL_FLAG_ASYNC of QuickJS: a script that may await. Its value is a promise of { value }.
+const mayAwait = 1 << 7
 const settings = JSON.parse(process.argv[2] ?? '{}')
 const output = new BoundedOutput(settings.output)
-
-// Inside QuickJS: how values are shown, and console. Keeps its own copies of what it calls.
-const prelude = `(function (print) {
-  const { Error, Map, RegExp, Set, String, Object: { is, prototype: { toString } }, JSON: { stringify } } = globalThis
-  const show = (value) => {
-    switch (typeof value) {
-      case 'string': return stringify(value)
-      case 'bigint': return value + 'n'
-      case 'symbol': return String(value)
-      case 'function': return '[Function ' + (value.name || 'anonymous') + ']'
-      case 'object': return showObject(value)
-      default: return is(value, -0) ? '-0' : String(value)
-    }
-  }
-  const showObject = (value) => {
-    if (value === null) return 'null'
-    try {
-      if (value instanceof Error) return value.name + ': ' + value.message
-      if (value instanceof Map) return 'Map ' + showObject([...value])
-      if (value instanceof Set) return 'Set ' + showObject([...value])
-      if (value instanceof RegExp) return String(value)
-      return stringify(value, (key, inner) =>
-        typeof inner === 'bigint' || typeof inner === 'function' || typeof inner === 'symbol' ? show(inner) : inner) ?? toString.call(value)
-    } catch {
-      return toString.call(value)
-    }
-  }
-  const log = (...values) => print(values.map((value) => typeof value === 'string' ? value : show(value)).join(' '))
-  globalThis.console = { log, info: log, debug: log, warn: log, error: log }
-  return show
-})`
 
 limitWasmMemory(settings.memory)
 shutNetwork()
 shutProcesses()
+/** @type {{ parse(code: string, options: object): unknown }} */
+const parser = await import(settings.parser)
 const quickjs = await loadQuickJS()
 removeGlobals()
 const runtime = quickjs.newRuntime()
@@ -84,26 +61,41 @@ function run(code) {
 /** @param {string} code */
 function evaluate(code) {
   cells++
-  const result = context.evalCode(code, `<cell ${cells}>`, { type: 'global' })
+  const script = toScript(parser.parse, code)
+  const result = context.evalCode(script.code, `<cell ${cells}>`, script.awaits ? mayAwait : 0)
   if (result.error) return report(result.error)
   const jobs = runtime.executePendingJobs()
   if (jobs.error) return report(jobs.error)
-  settle(result.value)
+  if (!script.awaits) return settle(result.value, print)
+  settle(result.value, (completion) => settle(context.getProp(completion, 'value'), print))
 }
 
-/** Prints the cell's value, or what its promise came to. @param {import('quickjs-emscripten-core').QuickJSHandle} value */
-function settle(value) {
+/**
+ * Hands on a value, or what its promise came to.
+ * @param {QuickJSHandle} value @param {(settled: QuickJSHandle) => void} then
+ */
+function settle(value, then) {
   const state = context.getPromiseState(value)
   if (state.type === 'rejected') return report(state.error)
   if (state.type === 'pending')
     return output.write('[a promise that nothing will settle: there are no timers]\n')
-  if (context.typeof(state.value) === 'undefined') return
-  const shown = context.callFunction(show, context.undefined, state.value)
-  if (shown.error) return report(shown.error)
-  output.write(`${context.getString(shown.value)}\n`)
+  then(state.value)
 }
 
-/** @param {import('quickjs-emscripten-core').QuickJSHandle} error */
+/** Prints the cell's value. @param {QuickJSHandle} value */
+function print(value) {
+  if (context.typeof(value) === 'undefined') return
+  const shown = context.callFunction(show, context.undefined, value)
+  if (shown.error) return report(shown.error)
+  output.write(`${textOf(shown.value)}\n`)
+}
+
+/** A text that comes as JSON, because QuickJS hands over no more of a text than what stands before a NUL. @param {QuickJSHandle} json */
+function textOf(json) {
+  return JSON.parse(context.getString(json))
+}
+
+/** @param {QuickJSHandle} error */
 function report(error) {
   if (nothingRuns()) throw new Error('out of memory')
   const thrown = context.dump(error)
@@ -128,7 +120,7 @@ function memoryIsFull() {
 }
 
 function installConsole() {
-  const print = context.newFunction('print', (text) => output.write(`${context.getString(text)}\n`))
-  const install = context.unwrapResult(context.evalCode(prelude, '<console>'))
-  return context.unwrapResult(context.callFunction(install, context.undefined, print))
+  const write = context.newFunction('print', (text) => output.write(`${textOf(text)}\n`))
+  const install = context.unwrapResult(context.evalCode(consoleProgram, '<console>'))
+  return context.unwrapResult(context.callFunction(install, context.undefined, write))
 }

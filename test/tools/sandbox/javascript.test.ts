@@ -16,17 +16,48 @@ afterAll(() => javascript.close())
 
 describe('javascript', () => {
   it.each([
-    ['console.log("a", 1, [2], { b: 3n }); 6 * 7', 'a 1 [2] {"b":"3n"}\n42'],
+    ['console.log("a", 1, [2], { b: 3n }); 6 * 7', 'a 1 [2] {"b":3n}\n42'],
     ['"text"', '"text"'],
     ['undefined', '[no output]'],
     ['const declared = 5', '[no output]'],
     ['declared + 1', '6'],
-    ['[1, , -0, new Map([[1, { a: 2 }]])]', '[1,null,0,{}]'],
+    ['[1, , -0, new Map([[1, { a: 2 }]])]', '[1,undefined,-0,Map [[1,{"a":2}]]]'],
+    [
+      '({ n: NaN, i: -Infinity, u: undefined, f() {} })',
+      '{"n":NaN,"i":-Infinity,"u":undefined,"f":[Function f]}',
+    ],
+    [
+      '[new Date(0), new Date("no"), /x/, new Error("why")]',
+      '["1970-01-01T00:00:00.000Z",Invalid Date,/x/,Error: why]',
+    ],
+    ['new Map([["a", new Map([["b", new Set([NaN])]])]])', 'Map [["a",Map [["b",Set [NaN]]]]]'],
+    ['[new Uint8Array([1, 2]), Object(1), Object("s"), null]', '[Uint8Array [1,2],1,"s",null]'],
+    ['({ toJSON() { return [NaN] } })', '[NaN]'],
+    [
+      'let deep = []; for (let i = 0; i < 1e4; i++) deep = [deep]; deep',
+      expect.stringMatching(/^\[{100}\[\.{3}\]{101}$/),
+    ],
+    ['let wide = 1; for (let i = 0; i < 60; i++) wide = [wide, wide]; wide', expect.stringMatching(/^\[\[/)],
+    [
+      'console.table([{ a: 1, b: "x" }, { a: NaN }])',
+      '(index) | a   | b\n------- | --- | -\n0       | 1   | x\n1       | NaN |',
+    ],
+    [
+      'console.table([1, [2, 3]])',
+      '(index) | 0 | 1 | Values\n------- | - | - | ------\n0       |   |   | 1\n1       | 2 | 3 |',
+    ],
+    ['console.table(new Map([["k", { v: 1 }]]), ["v"])', '(index) | v\n------- | -\nk       | 1'],
+    [
+      'console.group("g"); console.dir({ a: 1 }); console.groupEnd(); console.assert(false, "x"); console.count()',
+      'g\n  {"a":1}\nAssertion failed: x\ndefault: 1',
+    ],
+    ['console.log("before\\0after"); "a\\0b"', 'before\0after\n"a\\u0000b"'],
+    ['"x\0y".length', '3'],
     ['new Map([[1, { a: 2 }]])', 'Map [[1,{"a":2}]]'],
     ['new Set("aab")', 'Set ["a","b"]'],
     ['(function named() {})', '[Function named]'],
     ['/x/g', '/x/g'],
-    ['const loop = {}; loop.loop = loop; loop', '[object Object]'],
+    ['const loop = {}; loop.loop = loop; loop', '{"loop":[Circular]}'],
     ['(async () => { await 1; return "later" })()', '"later"'],
     ['(async () => { throw new TypeError("later") })()', expect.stringMatching(/^TypeError: later\n/)],
     ['new Promise(() => {})', expect.stringContaining('nothing will settle')],
@@ -38,6 +69,57 @@ describe('javascript', () => {
     ['throw null', 'Uncaught null'],
     ['let x = (', expect.stringMatching(/^SyntaxError: .*\n {4}at <cell \d+>:1:\d+$/)],
   ])('%s', async (code, result) => {
+    expect(await one.run(code)).toEqual(result)
+  })
+
+  it.each<[string, ...[code: string, result: unknown][]]>([
+    ['constants', ['const n = 1', '[no output]'], ['const n = 2; n', '2'], ['let n; n', '2']],
+    [
+      'classes',
+      ['class A { v = 1 }', '[no output]'],
+      ['class A { v = 2 }\nnew A().v', '2'],
+      ['A.name', '"A"'],
+    ],
+    [
+      'patterns',
+      ['const { a, b: [c] } = { a: 1, b: [2] }', '[no output]'],
+      ['let [a, , d = 4] = [3]; [a, c, d]', '[3,2,4]'],
+    ],
+    [
+      'functions over variables',
+      ['const f = 1', '[no output]'],
+      ['function f() { return 2 }\nf()', '2'],
+      ['const f = () => 3; f()', '3'],
+    ],
+    [
+      'what threw',
+      ['const data = JSON.parse("{")', expect.stringMatching(/^SyntaxError/)],
+      ['const data = [1]; data', '[1]'],
+    ],
+    [
+      'the same name twice in one cell',
+      ['const t = 1; const t = 2', expect.stringMatching(/^SyntaxError/)],
+      ['const t = 3; t', '3'],
+    ],
+  ])('cells declare %s again', async (_, ...steps) => {
+    for (const [code, result] of steps) expect(await one.run(code)).toEqual(result)
+  })
+
+  it.each([
+    ['const r = await Promise.all([1, 2]); r', '[1,2]'],
+    ['r', '[1,2]'],
+    ['const { x, y: [z] } = await (async () => ({ x: 1, y: [2] }))(); [x, z]', '[1,2]'],
+    ['let sum = 0\nfor (const v of [1, 2]) sum += await v\nsum', '3'],
+    ['for await (const v of [Promise.resolve(4)]) console.log(v)', '4'],
+    ['if (await true) { class Inner {} }\nclass Later { v = 5 }\nnew Later().v', '5'],
+    ['function later() { return new Later().v }\nawait later()', '5'],
+    ['later()', '5'],
+    ['await 1; Promise.resolve("inner")', '"inner"'],
+    ['await Promise.reject(new TypeError("no"))', expect.stringMatching(/^TypeError: no\n/)],
+    ['await new Promise(() => {})', expect.stringContaining('nothing will settle')],
+    ['const f = async () => await 6; f()', '6'],
+    ['"await 1"', '"await 1"'],
+  ])('a cell awaits: %s', async (code, result) => {
     expect(await one.run(code)).toEqual(result)
   })
 
