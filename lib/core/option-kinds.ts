@@ -43,9 +43,16 @@ export function callbackOr<Callback extends object>(fallback: Callback) {
     .transform((given) => given ?? fallback)
 }
 
-/** An object with methods, passed on unchanged. */
-export function instance<Instance>(expected: string): z.ZodCustom<Instance, Instance> {
-  return kind<Instance>(expected, (value) => typeof value === 'object' && value !== null)
+/** An object, passed on unchanged; `members` are what it must at least have. */
+export function instance<Instance>(
+  expected: string,
+  ...members: (keyof Instance & string)[]
+): z.ZodCustom<Instance, Instance> {
+  return kind<Instance>(expected, (value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || ArrayBuffer.isView(value))
+      return false
+    return members.every((name) => (value as Instance)[name] != null)
+  })
 }
 
 /** A list whose elements are checked elsewhere, passed on unchanged. */

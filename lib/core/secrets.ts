@@ -5,6 +5,7 @@ import { isLongEnough, shortestSecret } from './secret-names.js'
 
 /** From now on `value` is replaced wherever redact() looks. Values under 8 characters are refused (InvalidOptionError): they would hide words. */
 export function addSecret(value: string, name = 'secret'): void {
+  if (typeof name !== 'string') throw new InvalidOptionError('name', 'text', name)
   if (!isLongEnough(value)) {
     const given = new Described(typeof value === 'string' ? `${value.length} characters` : typeof value)
     throw new InvalidOptionError(name, `text of at least ${shortestSecret} characters`, given)

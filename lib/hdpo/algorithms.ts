@@ -28,11 +28,21 @@ export async function assignAdvantages<Rollout extends RewardedRollout>(
   )
 }
 
+/** Array-like: { length: 2 } stands for two calls whose costs are not known. */
+function checkCalls(given: unknown, name: string): void {
+  const { length } = (given ?? {}) as { length?: unknown }
+  if (!Number.isSafeInteger(length) || Number(length) < 0)
+    throw new InvalidOptionError(name, 'a list of calls', given)
+}
+
 function checkGroups(groups: unknown): void {
   if (!Array.isArray(groups))
     throw new InvalidOptionError('groups', 'a list of groups, each a list of rollouts', groups)
-  for (const [index, group] of groups.entries())
+  for (const [index, group] of groups.entries()) {
     checkObjects(group, `groups[${index}]`, 'a rollout with its rewards')
+    for (const [place, { toolCalls }] of group.entries())
+      checkCalls(toolCalls, `groups[${index}][${place}].toolCalls`)
+  }
 }
 
 /** Weights of the loss's channels. The baselines carry all they want in the accuracy channel. */

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module'
 import type { ErrorCode } from '../core/error-codes.js'
 import { HdpoError } from '../core/errors.js'
+import { Described, InvalidOptionError } from '../core/option-error.js'
 import { addonPath, buildCommand } from './addon-path.js'
 import type { EngineOptions } from './engine-options.js'
 import type { ResolvedLossOptions } from './loss-options.js'
@@ -246,8 +247,20 @@ export async function fromNative<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** Turns an error of the native core into an HdpoError, which has the same codes (test/house.test.ts); others stay as they are. */
+/**
+ * Turns an error of the native core into an HdpoError, which has the same codes (test/house.test.ts); others stay as they are. What it
+ * says of an argument ("hiddenSize must be between 1 and 1073741824, got 0") names that.
+ */
 export function toHdpoError(error: unknown): unknown {
   const { code, message } = error as Error & { code?: string }
-  return code?.startsWith('ERR_') ? new HdpoError(code as ErrorCode, message, { cause: error }) : error
+  if (code?.startsWith('ERR_')) return new HdpoError(code as ErrorCode, message, { cause: error })
+  const isOfArgument = error instanceof TypeError || error instanceof RangeError
+  const [, name, expected, given = 'something else'] =
+    (isOfArgument && /^([\w.[\]]+) must be (.+?)(?:, got (.+))?$/.exec(message)) || []
+  if (name === undefined) return error
+  // Whole numbers are written with six digits after the point there.
+  const plain = (text: string) => text.replaceAll(/(\d)\.0+\b/g, '$1')
+  return new InvalidOptionError(name, plain(expected as string), new Described(plain(given)), {
+    cause: error,
+  })
 }

@@ -1,6 +1,6 @@
 // How a model is held, with the defaults and bounds: the one place that has them.
 import { z } from 'zod'
-import { count, instance, list, seed } from '../core/option-kinds.js'
+import { count, instance, kind, list, seed } from '../core/option-kinds.js'
 import { readOptions } from '../core/options.js'
 import {
   devices,
@@ -49,7 +49,10 @@ const engineDefinition = z.strictObject({
   /** Bytes that each token decodes to (empty for special tokens), for stop strings. Default: none, and no stop strings. */
   tokenBytes: list<Uint8Array>().optional(),
   /** Ids of the vocabulary that are no tokens: padding, gaps. They are never sampled. Default: none. */
-  absentTokens: instance<Int32Array>('an Int32Array of token ids').optional(),
+  absentTokens: kind<Int32Array>(
+    'an Int32Array of token ids',
+    (value) => value instanceof Int32Array,
+  ).optional(),
 })
 export type EngineDefinition = z.input<typeof engineDefinition>
 /** What the native engine takes. It has no defaults but those that depend on the device. */

@@ -8,6 +8,7 @@ import { withCallIds } from './calls/call-ids.js'
 import { detectToolFormat } from './calls/detect-format.js'
 import { defaultFormat, type ToolFormat } from './calls/formats.js'
 import { type ChatTemplateSource, chatTemplateOptions } from './chat-template-options.js'
+import { checkMessages, checkToolDescriptions } from './check-messages.js'
 import { type Conversation, ConversationText } from './conversation-text.js'
 import { strftimeNow } from './strftime-now.js'
 import { type ThoughtForm, thoughtFields, thoughtForm } from './template-thoughts.js'
@@ -89,6 +90,8 @@ class JinjaChatTemplate implements ChatTemplate {
   }
 
   prompt(messages: Message[], tools: ToolDescription[]): number[] {
+    checkMessages(messages)
+    checkToolDescriptions(tools)
     if (tools.length > 0 && this.#unknownCalls !== undefined) {
       throw new HdpoError(
         'ERR_TOOL_FORMAT',
@@ -101,12 +104,14 @@ class JinjaChatTemplate implements ChatTemplate {
   }
 
   observation(toolMessages: Message[], turnEnded: boolean): number[] {
+    checkMessages(toolMessages)
     const { text, mark } = this.#continuation(toolMessages)
     const tokens = this.#tokenizer.encodeMarked(text, mark, this.#endOfTurnText)
     return turnEnded ? tokens : [this.endOfTurn, ...tokens]
   }
 
   supervised(messages: Message[], tools: ToolDescription[]): SupervisedTokens {
+    checkMessages(messages)
     const turns = assistantTurns(messages)
     const named = withCallIds(messages)
     const tokens = this.prompt(named.slice(0, turns[0]), tools)

@@ -35,17 +35,26 @@ export function checkPaths(given: unknown): string | string[] {
   return given.map((each, index) => checkPath(each, `paths[${index}]`))
 }
 
-/** Token ids in a plain or typed array. */
-export function checkTokens(given: unknown, name = 'tokens'): Int32Array {
-  if (given instanceof Int32Array) return Int32Array.from(given)
-  const isList = Array.isArray(given) || (ArrayBuffer.isView(given) && !(given instanceof DataView))
-  if (!isList) throw new InvalidOptionError(name, 'a list of token ids', given)
-  const tokens = Array.from(given as ArrayLike<unknown>)
-  const wrong = tokens.findIndex(
-    (token) => !Number.isInteger(token) || Number(token) < 0 || Number(token) >= 2 ** 31,
-  )
-  if (wrong >= 0) throw new InvalidOptionError(`${name}[${wrong}]`, 'a token id', tokens[wrong])
+/** A plain or typed array. */
+export function isArrayLike(given: unknown): given is ArrayLike<unknown> {
+  return Array.isArray(given) || (ArrayBuffer.isView(given) && !(given instanceof DataView))
+}
+
+/** Token ids below `vocabSize` in a plain or typed array, copied. */
+export function checkTokens(given: unknown, vocabSize: number): Int32Array {
+  if (!isArrayLike(given)) throw new InvalidOptionError('tokens', 'a list of token ids', given)
+  // Methods of a typed array throw where its buffer was transferred away; it then has no elements.
+  const tokens = given.length === 0 ? [] : Array.from(given)
+  const wrong = tokens.findIndex((token) => !isTokenId(token, vocabSize))
+  if (wrong >= 0) {
+    const expected = `a token id, which run from 0 to ${vocabSize - 1}`
+    throw new InvalidOptionError(`tokens[${wrong}]`, expected, tokens[wrong])
+  }
   return Int32Array.from(tokens as number[])
+}
+
+function isTokenId(token: unknown, vocabSize: number): boolean {
+  return Number.isInteger(token) && Number(token) >= 0 && Number(token) < vocabSize
 }
 
 /** What does not fit together in a batch is found by the native core, which says it in a sentence that names the array. */

@@ -29,7 +29,6 @@ import { type AdapterFolder, adapterWeightsName, baseOf, readAdapterFolder } fro
 import {
   checkPath,
   checkPaths,
-  checkTokens,
   fromBatch,
   packedSequences,
   packedTokens,
@@ -295,12 +294,14 @@ export class Policy implements RolloutPolicy {
   /** Bytes that the policy needs, including training with micro-batches of that many tokens. Default 2048. */
   async memoryPlan(microBatchTokens?: number): Promise<MemoryPlan> {
     return fromNative(
-      this.#engine.memoryPlan(readOptions(count.optional(), microBatchTokens, 'microBatchTokens')),
+      this.#engine.memoryPlan(
+        readOptions(count.max(2 ** 30).optional(), microBatchTokens, 'microBatchTokens'),
+      ),
     )
   }
 
   createSequence(tokens: ArrayLike<number>): Sequence {
-    return NativeSequence.create(this.#engine, checkTokens(tokens))
+    return NativeSequence.create(this.#engine, tokens, this.config.vocabSize)
   }
 
   /** One optimiser step with the HDPO loss. */

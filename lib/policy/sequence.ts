@@ -3,6 +3,7 @@ import { HdpoError } from '../core/errors.js'
 import { fromNative, type NativeEngine } from '../native/addon.js'
 import { resolveSampling } from '../native/sampling-options.js'
 import type { Sample, SamplingOptions } from '../native/types.js'
+import { checkTokens } from './native-arguments.js'
 import type { Sequence } from './types.js'
 
 const lostHandles = new FinalizationRegistry<{ engine: NativeEngine; id: number }>(({ engine, id }) =>
@@ -15,22 +16,24 @@ export class NativeSequence implements Sequence {
   private constructor(
     private readonly engine: NativeEngine,
     private readonly id: number,
+    private readonly vocabSize: number,
   ) {
     lostHandles.register(this, { engine, id }, this)
   }
 
-  static create(engine: NativeEngine, tokens: Int32Array): NativeSequence {
-    return new NativeSequence(engine, engine.createSequence(tokens))
+  /** `vocabSize`: of the model; default: any that an int32 can name. */
+  static create(engine: NativeEngine, tokens: ArrayLike<number>, vocabSize = 2 ** 31): NativeSequence {
+    return new NativeSequence(engine, engine.createSequence(checkTokens(tokens, vocabSize)), vocabSize)
   }
 
   fork(): Sequence {
     this.#check()
-    return new NativeSequence(this.engine, this.engine.forkSequence(this.id))
+    return new NativeSequence(this.engine, this.engine.forkSequence(this.id), this.vocabSize)
   }
 
   append(tokens: ArrayLike<number>): void {
     this.#check()
-    this.engine.appendTokens(this.id, Int32Array.from(tokens))
+    this.engine.appendTokens(this.id, checkTokens(tokens, this.vocabSize))
   }
 
   prefill(): Promise<void> {

@@ -1,4 +1,5 @@
 // Checks the entries of a tokenizer.json before anything is made from them: ids, added tokens, merges.
+import { inspect } from 'node:util'
 import { HdpoError } from '../core/errors.js'
 import type { Json } from './tokenizer-format.js'
 
@@ -98,8 +99,14 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** As JSON, which it comes from; a tokenizer that a caller made may hold what JSON cannot: a circle, a BigInt. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+  let text: string
+  try {
+    text = JSON.stringify(value) ?? String(value)
+  } catch {
+    text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY })
+  }
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 

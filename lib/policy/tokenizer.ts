@@ -11,6 +11,7 @@ import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import { isControlToken } from './control-tokens.js'
 import { MarkedEncoder, type PieceEncoders, withoutControlTokens } from './marked-encoder.js'
+import { isArrayLike } from './native-arguments.js'
 import { entryBytes, type TokenizerFormat, tokenizerFormat, withoutPrefix } from './tokenizer-format.js'
 import { type AddedToken, readVocabulary } from './tokenizer-vocabulary.js'
 import type { Tokenizer } from './types.js'
@@ -112,6 +113,7 @@ class JsonTokenizer implements TemplateTokenizer {
   }
 
   encode(text: string, before = ''): number[] {
+    if (typeof text !== 'string') throw new InvalidOptionError('text', 'text', text)
     if (!this.#continues(before)) return encodeWith(this.#inner, text)
     if (this.#format.prefix === 'first') return encodeWith(this.#withoutPrefix(), text)
     // The space is put in front of what follows an added token, not of what goes on from `before`.
@@ -129,6 +131,7 @@ class JsonTokenizer implements TemplateTokenizer {
 
   /** Special tokens are kept as their text; bytes that are no UTF-8 become U+FFFD. */
   decode(tokens: ArrayLike<number>, { continues = false } = {}): string {
+    if (!isArrayLike(tokens)) throw new InvalidOptionError('tokens', 'a list of token ids', tokens)
     const pieces = Array.from(tokens, (token) => this.#piece(token))
     const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(pieces))
     return this.#format.prefix !== 'never' && !continues && text.startsWith(' ') ? text.slice(1) : text

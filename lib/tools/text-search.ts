@@ -114,7 +114,8 @@ function documentsOf(
   if (Array.isArray(source) && source.every((item) => typeof item === 'string'))
     return readDocuments(source, fields)
   const given = source as { [Symbol.iterator]?: unknown; [Symbol.asyncIterator]?: unknown } | null | undefined
-  if (typeof given === 'object' && (given?.[Symbol.iterator] ?? given?.[Symbol.asyncIterator]))
+  const isObject = typeof given === 'object' && !ArrayBuffer.isView(given)
+  if (isObject && (given?.[Symbol.iterator] ?? given?.[Symbol.asyncIterator]))
     return source as Iterable<TextDocument> | AsyncIterable<TextDocument>
   throw new InvalidOptionError('source', 'a path, paths, or documents as a list or an async iterable', source)
 }

@@ -33,7 +33,7 @@ export const supervisedTrainingShape = {
 
 export const supervisedShape = {
   /** What is trained. */
-  policy: instance<TrainablePolicy>('a policy'),
+  policy: instance<TrainablePolicy>('a policy', 'template'),
   /** What it is trained on: { messages }, each with its own tools if they differ from `tools`. At least one. */
   conversations: list<Conversation>().refine(
     (given) => given.length > 0,

@@ -11,7 +11,7 @@ import { type CallSpecimen, callSpecimens } from './call-specimens.js'
 import { arraysIn, type Mutation, mutate, mutation, oddities, oddity } from './mutations.js'
 import { type OpenTarget, orRefusal, type Target } from './target.js'
 
-export const boundary: Target = { name: 'boundary', shortRuns: 1500, threads: 2, open }
+export const boundary: Target = { name: 'boundary', shortRuns: 700, threads: 2, open }
 
 interface Call {
   name: string
@@ -57,9 +57,11 @@ function bare(): [string, CallSpecimen][] {
 
 async function make({ args, call }: CallSpecimen, { mutations, odd, transfer }: Call): Promise<void> {
   const given = odd === null ? mutate(args(), mutations) : odd.map((name) => oddities[name]?.())
+  // Found before the call, because a value may throw when it is looked into.
+  const arrays = transfer && odd === null ? arraysIn(given) : []
   await orRefusal(async () => {
-    const result = call(...given)
-    if (transfer) transferArrays(given)
+    const result = Promise.resolve(call(...given))
+    takeAway(arrays)
     const settled = await result
     // Servers, lists of tasks, indexes.
     const { close } = (settled ?? {}) as { close?: unknown }
@@ -68,8 +70,8 @@ async function make({ args, call }: CallSpecimen, { mutations, odd, transfer }: 
 }
 
 /** Takes the memory away from arrays that the call was given. */
-function transferArrays(given: unknown): void {
-  for (const { buffer } of arraysIn(given)) {
+function takeAway(arrays: readonly ArrayBufferView[]): void {
+  for (const { buffer } of arrays) {
     if (!(buffer instanceof ArrayBuffer) || buffer.byteLength === 0) continue
     structuredClone(buffer, { transfer: [buffer] })
   }

@@ -4,7 +4,6 @@ import { z } from 'zod'
 import { createAtlas } from '../../lib/families.js'
 import * as hdpo from '../../lib/index.js'
 import { kernels } from '../../lib/kernels.js'
-import { ServedPolicy } from '../server/served-policy.js'
 
 export interface CallSpecimen {
   /** The right arguments, made anew for each call. */
@@ -94,7 +93,6 @@ export async function callSpecimens(folder: string): Promise<Specimens> {
   }
   const config = { ...model, ...sizes }
   const policy = await hdpo.Policy.create({ config, tokenizer, template, threads: 1, seed: 1 })
-  const scripted = () => new ServedPolicy(() => 'Lima<|end|>')
   const of = (args: () => unknown[], call: (...args: never[]) => unknown): CallSpecimen => ({
     args,
     call: call as CallSpecimen['call'],
@@ -102,7 +100,7 @@ export async function callSpecimens(folder: string): Promise<Specimens> {
   const specimens: Record<string, CallSpecimen> = {
     ...kernelCalls(of),
     ...policyCalls(policy, folder, of),
-    ...rolloutCalls(of, { scripted, reward, folder }),
+    ...rolloutCalls(of, { policy, reward, folder }),
     ...fileCalls(folder, of),
     'Policy.create': of(
       () => [{ config, tokenizer, template, threads: 1, seed: 1, precision: 'float32', lora: { rank: 2 } }],
@@ -205,11 +203,11 @@ function policyCalls(policy: hdpo.Policy, folder: string, of: Of): Record<string
 
 function rolloutCalls(
   of: Of,
-  { scripted, reward, folder }: { scripted(): ServedPolicy; reward: hdpo.RewardOptions; folder: string },
+  { policy, reward, folder }: { policy: hdpo.Policy; reward: hdpo.RewardOptions; folder: string },
 ): Record<string, CallSpecimen> {
   const scored = { ...rollout, answerReward: 1, formatReward: 1, accuracyReward: 1 }
   const training = () => ({
-    policy: scripted(),
+    policy,
     tasks: [task],
     tools: [],
     reward,
@@ -230,7 +228,7 @@ function rolloutCalls(
     SupervisedTrainer: of(
       () => [
         {
-          policy: scripted(),
+          policy,
           conversations: [{ messages: rollout.messages }],
           tools: [],
           steps: 1,
@@ -242,18 +240,13 @@ function rolloutCalls(
       (given) => new hdpo.SupervisedTrainer(given),
     ),
     runGroup: of(
-      () => [
-        scripted(),
-        task,
-        [hdpo.defineTool(definition)],
-        { size: 2, seed: 1, maxTurns: 2, maxTokens: 40 },
-      ],
+      () => [policy, task, [hdpo.defineTool(definition)], { size: 2, seed: 1, maxTurns: 2, maxTokens: 40 }],
       hdpo.runGroup,
     ),
     evaluate: of(
       () => [
         {
-          policy: scripted(),
+          policy,
           tasks: [task],
           tools: [],
           reward: { answer: hdpo.exactMatch() },
@@ -264,9 +257,7 @@ function rolloutCalls(
       hdpo.evaluate,
     ),
     measureKnown: of(
-      () => [
-        { policy: scripted(), tasks: [task], tools: [], reward: { answer: hdpo.exactMatch() }, samples: 2 },
-      ],
+      () => [{ policy, tasks: [task], tools: [], reward: { answer: hdpo.exactMatch() }, samples: 2 }],
       hdpo.measureKnown,
     ),
     scoreRollouts: of(
@@ -286,14 +277,10 @@ function rolloutCalls(
     numericMatch: of(() => [{ tolerance: 0.1 }], hdpo.numericMatch),
     regexMatch: of(() => [{}], hdpo.regexMatch),
     verifier: of(() => [() => true, { timeout: 100, onError: 'throw' }], hdpo.verifier),
-    'exactMatch of a rollout': of(
-      () => [rollout, task],
-      (...given) => hdpo.exactMatch()(...(given as [never, never])),
-    ),
     createServer: of(
       () => [
         {
-          policy: scripted(),
+          policy,
           model: 'policy',
           token: 'a token of 24 letters',
           maxRollouts: 4,
@@ -304,7 +291,7 @@ function rolloutCalls(
     ),
     startRollout: of(
       () => [{ task: { id: 'a' }, id: 'r', maxTokens: 10, sampling: { seed: 1 } }],
-      (given) => startOne(scripted(), given),
+      (given) => startOne(policy, given),
     ),
     agentRollouts: of(
       () => [{ agent: async () => ({ answer: 'Lima' }), concurrency: 2 }],
@@ -314,14 +301,10 @@ function rolloutCalls(
       () => [[{ id: 'd', title: 'Peru', text: 'The capital of Peru is Lima.' }], {}],
       hdpo.buildTextIndex as never,
     ),
-    calculator: of(
-      () => [{ expression: '17 * (23 - 4)' }],
-      (given) => (hdpo.calculator as hdpo.Tool).run(given, { signal: new AbortController().signal } as never),
-    ),
   }
 }
 
-async function startOne(policy: ServedPolicy, given: never): Promise<unknown> {
+async function startOne(policy: hdpo.Policy, given: never): Promise<unknown> {
   const server = hdpo.createServer({ policy, baseURL: 'http://127.0.0.1:1/v1' })
   try {
     return await server.startRollout(given).abandon()

@@ -5,11 +5,7 @@ import { targets } from './targets.js'
 
 const minutes = 60_000
 
-// What these find is being mended; they come here with that.
-const notYet = ['boundary', 'secrets']
-const tried = targets.filter(({ name }) => !notYet.includes(name))
-
-describe.each(tried.map((target) => [target.name, target] as const))(
+describe.each(targets.map((target) => [target.name, target] as const))(
   'random input for %s',
   (name, { shortRuns }) => {
     it('is taken or refused by name', { timeout: 15 * minutes }, async () => {

@@ -136,9 +136,10 @@ function placesOf(value: unknown, depth = 0): [Container, string][] {
   })
 }
 
-/** Typed arrays within a value. */
+/** Typed arrays within a value; what throws when it is looked into is not entered. */
 export function arraysIn(value: unknown, depth = 0): ArrayBufferView[] {
   if (ArrayBuffer.isView(value)) return [value]
+  if (Object.values(Object.getOwnPropertyDescriptors(value ?? {})).some(({ get }) => get)) return []
   if (!isPlain(value) || depth > 6) return []
   return Object.values(value).flatMap((inner) => arraysIn(inner, depth + 1))
 }

@@ -19,6 +19,10 @@ const writings: Record<string, (text: string) => string> = {
   'in a URL': encodeURIComponent,
   'in base64': (text) => Buffer.from(text).toString('base64'),
   'in base64url': (text) => Buffer.from(text).toString('base64url'),
+  'in hex': (text) => Buffer.from(text).toString('hex'),
+  'in a form': (text) => new URLSearchParams({ a: text }).toString().slice(2),
+  'in HTML': (text) => text.replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`),
+  'in JSON within JSON': (text) => JSON.stringify(JSON.stringify(text)).slice(3, -3),
 }
 
 const property = fc.property(
