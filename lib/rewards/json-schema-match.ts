@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { z } from 'zod'
 import { heldExactly, parseJsonKeeping } from '../core/exact-json.js'
 import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
+import { compileJsonSchema, type ValidateFunction } from '../core/json-schema-compiler.js'
 import { Described, InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
@@ -53,22 +53,9 @@ function ofTask(task: Task, compiled: WeakMap<object, ValidateFunction>): Valida
   return validate
 }
 
-let shared: Ajv2020 | undefined
-
-function newAjv(): Ajv2020 {
-  return new Ajv2020({ strictTypes: false, validateFormats: false })
-}
-
 function compile(schema: Record<string, unknown>, option: string): ValidateFunction {
   try {
-    // Two rewards or tasks may have schemas with the same $id: such a schema has an Ajv of its own, which takes 20 ms to make.
-    if (JSON.stringify(schema).includes('"$id"')) return newAjv().compile(schema)
-    shared ??= newAjv()
-    try {
-      return shared.compile(schema)
-    } finally {
-      shared.removeSchema(schema)
-    }
+    return compileJsonSchema(schema, { allErrors: false, strict: true, patterns: 'own' })
   } catch (error) {
     const given = new Described(`one that is none: ${(error as Error).message}`)
     throw new InvalidOptionError(option, 'a valid JSON Schema', given, { cause: error })

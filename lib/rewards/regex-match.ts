@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { safestPattern, type TextPattern } from '../core/linear-pattern.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { kind } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
@@ -20,7 +21,11 @@ export const regexMatchShape = {
 const regexMatchOptions = z.strictObject(regexMatchShape)
 export interface RegexMatchOptions extends OptionsOf<typeof regexMatchShape> {}
 
-/** Right if the final answer matches a regular expression. A task whose pattern does not compile is an error, not a wrong answer. */
+/**
+ * Right if the final answer matches a regular expression. It runs in time linear in the answer, but for patterns with look-around, references to
+ * groups, repetition beyond 1,000 or the flags m and v, which JavaScript's own engine runs. A task whose pattern does not compile is an error, not a wrong
+ * answer.
+ */
 export function regexMatch(options: RegexMatchOptions = {}): AnswerReward {
   const { pattern, flags, whole } = readOptions(regexMatchOptions, options, 'regexMatch')
   const fixed = pattern === undefined ? undefined : compile(pattern, flags, whole, 'regexMatch.pattern')
@@ -41,11 +46,12 @@ function patternOf(task: Task): string {
   throw wrongTaskAnswer(task, 'regexMatch', 'the source of a regular expression')
 }
 
-function compile(pattern: RegExp | string, flags: string, whole: boolean, option: string): RegExp {
+function compile(pattern: RegExp | string, flags: string, whole: boolean, option: string): TextPattern {
   const [source, given] = typeof pattern === 'string' ? [pattern, flags] : [pattern.source, pattern.flags]
   try {
     // With the flags 'g' and 'y' one answer's match would depend on the one before.
-    return new RegExp(whole ? `^(?:${source})$` : source, given.replace(/[gy]/g, ''))
+    const own = new RegExp(whole ? `^(?:${source})$` : source, given.replace(/[gy]/g, ''))
+    return safestPattern(own)
   } catch (error) {
     throw new InvalidOptionError(option, 'a regular expression that compiles', source, { cause: error })
   }

@@ -1,8 +1,12 @@
 // Reads a tool's input, a zod 4 schema or JSON Schema, into the JSON Schema that the policy sees and a validator with messages
 // that the policy can understand.
-import { Ajv, type ErrorObject, type Options } from 'ajv'
-import { Ajv2020 } from 'ajv/dist/2020.js'
 import { z } from 'zod'
+import {
+  compileJsonSchema,
+  type ErrorObject,
+  type SchemaKind,
+  type ValidateFunction,
+} from '../core/json-schema-compiler.js'
 import { Described, InvalidOptionError } from '../core/option-error.js'
 import { ToolInputError } from './tool-input-error.js'
 
@@ -63,27 +67,34 @@ function zodToJsonSchema(schema: z.ZodType, name: string): JsonSchema {
 function fromJsonSchema(schema: JsonSchema, name: string, foreign: boolean): InputSchema<unknown> {
   checkIsObject(schema, name)
   const check = compile(schema, name, foreign)
+  return { parameters: schema, validate: (input) => checked(check, input) }
+}
+
+/** A schema that was found to be one, of somebody else's tool; it is compiled when the tool is first called. */
+export function lateInputSchema(schema: JsonSchema, kind: SchemaKind): InputSchema<unknown> {
+  let check: ValidateFunction | undefined
   return {
     parameters: schema,
     validate(input) {
-      if (check(input)) return input
-      const errors = (check.errors ?? []) as ErrorObject[]
-      throw new ToolInputError(errors.map((error) => complaint(pathOf(error), explain(error))).join('; '))
+      check ??= compileJsonSchema(schema, kind)
+      return checked(check, input)
     },
   }
 }
 
+function checked(check: ValidateFunction, input: unknown): unknown {
+  if (check(input)) return input
+  throw new ToolInputError(complaintsOf(check.errors ?? []))
+}
+
+/** What is wrong with a value, in words that a policy understands. */
+export function complaintsOf(errors: readonly ErrorObject[]): string {
+  return errors.map((error) => complaint(pathOf(error), explain(error))).join('; ')
+}
+
 function compile(schema: JsonSchema, name: string, foreign: boolean) {
-  // `format` is not asserted, as JSON Schema 2020-12 has it by default.
-  const options: Options = {
-    allErrors: true,
-    strictTypes: false,
-    validateFormats: false,
-    ...(foreign && { strict: false }),
-  }
-  const draft07 = String(schema.$schema ?? '').includes('draft-07')
   try {
-    return new (draft07 ? Ajv : Ajv2020)(options).compile(schema)
+    return compileJsonSchema(schema, { allErrors: true, strict: !foreign, patterns: 'own' })
   } catch (error) {
     const given = new Described(`one that is none: ${(error as Error).message}`)
     throw new InvalidOptionError(name, 'a valid JSON Schema', given, { cause: error })

@@ -3,7 +3,6 @@ import type { Tool as McpTool } from '@modelcontextprotocol/client'
 import { HdpoError } from '../core/errors.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { readOptions } from '../core/options.js'
-import { resolveInputSchema } from './input-schema.js'
 import type { McpLink } from './mcp/link.js'
 import {
   type LinkSettings,
@@ -14,6 +13,7 @@ import {
   mcpServer,
 } from './mcp/options.js'
 import { fromMcpResult } from './mcp/result.js'
+import { type ReadTool, readTools } from './mcp/tools.js'
 import type { Tool } from './types.js'
 
 export type { McpOptions, McpServer }
@@ -30,11 +30,12 @@ export interface McpConnection {
 const graceTime = 5000
 
 /**
- * Connects over stdio (`command`) or streamable HTTP (`url`) and lists the tools. Rejects where the server cannot be reached, has
- * two tools of one name, or has a tool that a rollout cannot offer; with InvalidOptionError for wrong options.
+ * Connects over stdio (`command`) or streamable HTTP (`url`) and lists the tools. A tool that a rollout cannot offer, for its schema or the
+ * length of its name, is left out with a warning, or refused where `only` names it. Rejects where the server cannot be reached, has two tools of
+ * one name, or none that can be offered; with InvalidOptionError for wrong options.
  */
 export async function connectMcp(server: McpServer): Promise<McpConnection> {
-  const { prefix, only, timeout, patience, maxMessageBytes, ...address } = readOptions(
+  const { prefix, only, timeout, patience, maxMessageBytes, onWarning, ...address } = readOptions(
     mcpServer,
     server,
     'connectMcp',
@@ -44,11 +45,14 @@ export async function connectMcp(server: McpServer): Promise<McpConnection> {
   const { McpLink } = await import('./mcp/link.js')
   const link = await McpLink.open(address as McpProgram | McpEndpoint, settings)
   try {
-    const listed = select(await link.listTools(), only)
-    const tools = listed.map((tool) => toTool(tool, link, settings, prefix))
-    checkNames(tools, listed)
+    const tools = readTools(select(await link.listTools(), only), {
+      named: only !== undefined,
+      prefix,
+      onWarning,
+    }).map((read) => toTool(read, link, settings, prefix))
+    checkNames(tools)
     return {
-      tools,
+      tools: tools.map(({ tool }) => tool),
       get restarts() {
         return link.restarts
       },
@@ -60,63 +64,55 @@ export async function connectMcp(server: McpServer): Promise<McpConnection> {
   }
 }
 
-function toTool(tool: McpTool, link: McpLink, { timeout, patience }: LinkSettings, prefix: string): Tool {
-  const { $schema: _, ...schema } = tool.inputSchema as Record<string, unknown>
-  return {
-    name: `${prefix}${tool.name}`.replaceAll(/[^A-Za-z0-9_-]/g, '_'),
-    description: tool.description || tool.title || tool.name,
-    ...inputOf(tool),
-    parameters: schema,
+interface OfferedTool {
+  tool: Tool
+  theirName: string
+}
+
+function toTool(
+  { listed, input, checkOutput }: ReadTool,
+  link: McpLink,
+  { timeout, patience }: LinkSettings,
+  prefix: string,
+): OfferedTool {
+  const tool: Tool = {
+    name: `${prefix}${listed.name}`.replaceAll(/[^A-Za-z0-9_-]/g, '_'),
+    description: listed.description || listed.title || listed.name,
+    ...input,
     timeout: timeout + patience + graceTime,
-    run: async (input, { signal }) =>
-      fromMcpResult(await link.call(tool, input as Record<string, unknown>, signal)),
+    run: async (given, { signal }) => {
+      const result = await link.call(listed, given as Record<string, unknown>, signal)
+      checkOutput(result)
+      return fromMcpResult(result)
+    },
     close: () => link.close(),
   }
-}
-
-function inputOf(tool: McpTool) {
-  try {
-    return resolveInputSchema(withKnownDialect(tool.inputSchema), { foreign: true })
-  } catch (error) {
-    throw new HdpoError('ERR_MCP_TOOL', `MCP tool "${tool.name}": ${(error as Error).message}`, {
-      cause: error,
-    })
-  }
-}
-
-/** Dialects before draft-07 are read as the current one; schemas of tools hardly differ between them. */
-function withKnownDialect(schema: Record<string, unknown>): Record<string, unknown> {
-  const { $schema, ...rest } = schema
-  return /draft-07|2020-12/.test(String($schema)) ? schema : rest
+  return { tool, theirName: listed.name }
 }
 
 function select(tools: readonly McpTool[], only: readonly string[] | undefined): McpTool[] {
   if (!only) return [...tools]
-  const names = tools.map(({ name }) => name)
-  const missing = only.find((name) => !names.includes(name))
+  const names = new Set(tools.map(({ name }) => name))
+  const missing = only.find((name) => !names.has(name))
   if (missing !== undefined) {
-    const expected = `names of the server's tools, which are ${names.join(', ') || 'none'}`
+    const expected = `names of the server's tools, which are ${[...names].join(', ') || 'none'}`
     throw new InvalidOptionError('connectMcp.only', expected, missing)
   }
-  return tools.filter(({ name }) => only.includes(name))
+  const wanted = new Set(only)
+  return tools.filter(({ name }) => wanted.has(name))
 }
 
-/** Checks the tools' names after they were adapted, which may make two equal or one too long. */
-function checkNames(tools: readonly Tool[], listed: readonly McpTool[]): void {
-  for (const [index, { name }] of tools.entries()) {
-    const first = tools.findIndex((tool) => tool.name === name)
-    const theirs = listed[index]?.name
-    if (first < index) {
+/** Checks the tools' names after they were adapted, which may make two equal. */
+function checkNames(tools: readonly OfferedTool[]): void {
+  const theirs = new Map<string, string>()
+  for (const { tool, theirName } of tools) {
+    const first = theirs.get(tool.name)
+    if (first !== undefined) {
       throw new HdpoError(
         'ERR_MCP_TOOL',
-        `the MCP server has two tools named "${name}" ("${listed[first]?.name}", "${theirs}")`,
+        `the MCP server has two tools named "${tool.name}" ("${first}", "${theirName}")`,
       )
     }
-    if (name.length > 64) {
-      throw new HdpoError(
-        'ERR_MCP_TOOL',
-        `MCP tool "${theirs}": its name has ${name.length} characters, at most 64 can be used`,
-      )
-    }
+    theirs.set(tool.name, theirName)
   }
 }

@@ -269,6 +269,25 @@ describe('regexMatch', () => {
     for (let time = 0; time < 2; time++) expect(reward(rollout(given), task(answer))).toBe(right)
   })
 
+  it('takes no longer than the answer is long, whatever the pattern', () => {
+    const start = performance.now()
+    const answer = `${'a'.repeat(5000)}!`
+    for (const pattern of ['(a+)+', '(a|aa)+', /^([a-z]+)*$/, '(.*a){20}'])
+      expect(regexMatch({ pattern })(rollout(answer), task(null))).toBe(false)
+    expect(performance.now() - start).toBeLessThan(20_000)
+  })
+
+  it('has what only the engine of JavaScript knows', () => {
+    for (const [pattern, right, wrong] of [
+      ['(?!0)\\d+', '10', '01'],
+      ['(.)\\1', 'aa', 'ab'],
+      [/^b$/m, 'a\nb', 'a\nc'],
+    ] as const) {
+      const reward = regexMatch({ pattern, whole: typeof pattern === 'string' })
+      expect([right, wrong].map((each) => reward(rollout(each), task(null)))).toEqual([true, false])
+    }
+  })
+
   it('can look for a part', () => {
     expect(regexMatch({ pattern: 'paris', whole: false })(rollout('In Paris.'), task(null))).toBe(true)
   })
@@ -288,6 +307,20 @@ describe('regexMatch', () => {
 })
 
 describe('jsonSchemaMatch', () => {
+  it('takes no longer than the answer is long, whatever the patterns, and tells them apart', () => {
+    const schema = {
+      type: 'object',
+      properties: { a: { type: 'string', pattern: '^(a+)+$' }, b: { type: 'string', pattern: '^(?!b)' } },
+    }
+    const reward = jsonSchemaMatch({ schema })
+    const start = performance.now()
+    const given = [{ a: 'aa', b: 'c' }, { a: `${'a'.repeat(5000)}!` }, { b: 'b' }].map((value) =>
+      JSON.stringify(value),
+    )
+    expect(given.map((each) => reward(rollout(each), task(null)))).toEqual([true, false, false])
+    expect(performance.now() - start).toBeLessThan(20_000)
+  })
+
   const schema = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] }
   it.each<[string | undefined, boolean]>([
     ['{"city": "Paris"}', true],

@@ -94,6 +94,32 @@ describe('defineTool with JSON Schema', () => {
     const pairs = defineTool({ ...valid, input })
     expect(() => pairs.validate({ pair: ['a', 'b'] })).toThrow('pair.1: must be number')
   })
+
+  it('runs patterns in linear time, and keeps those that only JavaScript knows', () => {
+    const tool = defineTool({
+      ...valid,
+      input: {
+        type: 'object',
+        properties: { a: { type: 'string', pattern: '^(a+)+$' }, b: { type: 'string', pattern: '^(?!b)' } },
+      },
+    })
+    const start = performance.now()
+    expect(() => tool.validate({ a: `${'a'.repeat(5000)}!` })).toThrow('a: must match pattern "^(a+)+$"')
+    expect(() => tool.validate({ b: 'b' })).toThrow('b: must match pattern "^(?!b)"')
+    expect(tool.validate({ a: 'aa', b: 'c' })).toEqual({ a: 'aa', b: 'c' })
+    expect(performance.now() - start).toBeLessThan(20_000)
+  })
+
+  it('tools may have schemas of the same $id, and refer to themselves', () => {
+    const of = (type: string) =>
+      defineTool({
+        ...valid,
+        input: { $id: 'https://a/b', type: 'object', properties: { a: { type }, b: { $ref: '#' } } },
+      })
+    const [texts, numbers] = [of('string'), of('number')]
+    expect(texts.validate({ a: 'x', b: { a: 'y' } })).toEqual({ a: 'x', b: { a: 'y' } })
+    expect(() => numbers.validate({ a: 1, b: { a: 'y' } })).toThrow('b.a: must be number')
+  })
 })
 
 describe('cost', () => {

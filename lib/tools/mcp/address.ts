@@ -3,6 +3,7 @@ import { StreamableHTTPClientTransport, type Transport } from '@modelcontextprot
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { patientFetch } from '../../http/patient-fetch.js'
 import type { McpEndpoint, McpProgram } from './options.js'
+import { withReadableMessages } from './received.js'
 
 interface OpenTransport {
   transport: Transport
@@ -14,7 +15,8 @@ const keptComplaints = 2000
 
 /** Opens a transport; a message longer than `maxBytes` ends the connection. */
 export function openTransport(address: McpProgram | McpEndpoint, maxBytes: number): OpenTransport {
-  return 'command' in address ? overStdio(address, maxBytes) : overHttp(address, maxBytes)
+  const opened = 'command' in address ? overStdio(address, maxBytes) : overHttp(address, maxBytes)
+  return { ...opened, transport: withReadableMessages(opened.transport) }
 }
 
 /** The server's name in errors, without headers, because they may hold keys. */

@@ -18,6 +18,8 @@ const connectTime = 30_000
 const pingTime = 5000
 const shortestPause = 100
 const longestPause = 30_000
+// Of a list of tools. Some servers give a few tools a page.
+const mostPages = 10_000
 const clientInfo = { name: 'hdpo', version: '0.1.0' }
 
 export class McpLink {
@@ -91,7 +93,7 @@ export class McpLink {
 
   async #connect(): Promise<Client> {
     const { transport, complaints } = openTransport(this.#address, this.#settings.maxMessageBytes)
-    const client = new Client(clientInfo)
+    const client = new Client(clientInfo, { listMaxPages: mostPages })
     try {
       await client.connect(transport, { timeout: connectTime })
     } catch (error) {

@@ -1,6 +1,6 @@
 // Where an MCP server is, which of its tools are taken, and how they are called.
 import { z } from 'zod'
-import { kind, positive, text, textOf, webAddress } from '../../core/option-kinds.js'
+import { kind, onWarning, positive, text, textOf, webAddress } from '../../core/option-kinds.js'
 import type { OptionsOf, ResolvedOptions } from '../../core/options.js'
 
 const secrets = z.record(z.string(), z.string().meta({ secret: true }))
@@ -45,6 +45,8 @@ const toolsShape = {
   patience: bounded.default(10_000),
   /** Bytes per message from the server; a longer one ends the connection, which is then opened again. Default 10 MiB. */
   maxMessageBytes: bounded.default(10 * 2 ** 20),
+  /** Told which tools are left out, and which patterns are not checked. Default: process.emitWarning. */
+  onWarning,
 }
 export interface McpOptions extends OptionsOf<typeof toolsShape> {}
 export type LinkSettings = Pick<

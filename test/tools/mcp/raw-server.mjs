@@ -23,6 +23,58 @@ const toolsOf = {
   repeatable: [tool('read', { annotations: { idempotentHint: true } })],
 }
 
+const text = (more) => ({ type: 'object', properties: { s: { type: 'string', ...more } } })
+toolsOf.odd = [
+  tool('good', { inputSchema: text({}) }),
+  tool('required-null', { inputSchema: { ...text({}), required: null } }),
+  tool('empty', { inputSchema: {} }),
+  tool('none', { inputSchema: undefined }),
+  tool('nulls', {
+    title: null,
+    description: null,
+    annotations: { readOnlyHint: null },
+    outputSchema: null,
+    icons: 7,
+    inputSchema: { type: 'object', properties: { s: null } },
+  }),
+  tool('escape', { inputSchema: text({ pattern: '^https\\:\\/\\/' }) }),
+  tool('flags', { inputSchema: text({ pattern: '(?i)^[a-z]+$' }) }),
+  tool('slow', { inputSchema: text({ pattern: '^(a+)+$' }) }),
+  tool('slow-key', {
+    inputSchema: {
+      type: 'object',
+      patternProperties: { '^(a+)+$': { type: 'number' } },
+      additionalProperties: false,
+    },
+  }),
+  tool('slow-output', { outputSchema: text({ pattern: '^(a+)+$' }) }),
+  tool('odd-output', { outputSchema: { type: 'array' } }),
+  tool('lookahead', { inputSchema: text({ pattern: '^(?!x).*$' }) }),
+  tool('text', { inputSchema: { type: 'string' } }),
+  tool('unknown-type', { inputSchema: text({ type: 'nothing' }) }),
+  tool('dangling', { inputSchema: { type: 'object', properties: { a: { $ref: '#/definitions/nowhere' } } } }),
+  tool('long'.repeat(20)),
+  { description: 'no name' },
+  null,
+]
+toolsOf.many = Array.from({ length: 5000 }, (_, index) =>
+  tool(`tool-${index}`, {
+    inputSchema: {
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      $id: 'https://example.com/same',
+      type: 'object',
+      properties: {
+        [`a${index}`]: { type: 'string', pattern: `^[a-z]{1,${(index % 30) + 1}}$` },
+        list: { type: 'array', items: { $ref: '#/definitions/item' } },
+      },
+      definitions: {
+        item: { type: 'object', properties: { n: { type: 'integer', minimum: index } }, required: ['n'] },
+      },
+      required: [`a${index}`],
+    },
+  }),
+)
+
 const answers = {
   hang: () => (again ? done('back') : setInterval(() => {}, 1000) && 'silent'),
   garbage: () => process.stdout.write('this is not JSON {{{\n') && done('fine'),
@@ -39,6 +91,12 @@ const answers = {
   once: () => (again ? done('back') : process.exit(1)),
   'stays-dead': () => process.exit(1),
 }
+const aLot = `${'a'.repeat(40)}!`
+answers.odd = ({ name }) =>
+  name === 'slow-output'
+    ? { result: { content: [], isError: null, structuredContent: { s: aLot } } }
+    : done('ok')
+answers.many = () => done('ok')
 const done = (text) => ({ result: { content: [{ type: 'text', text }] } })
 
 if (mode === 'stays-dead' && again) process.exit(3)
@@ -60,7 +118,7 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   } else if (method === 'tools/list') {
     send({ id, result: { tools: toolsOf[mode] ?? [tool('read')] } })
   } else if (method === 'tools/call') {
-    const answer = answers[mode]()
+    const answer = answers[mode](params)
     if (answer === 'silent') silent = true
     else send({ id, ...answer })
   } else {
