@@ -6,7 +6,7 @@ import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
 import { describeMistake, type OptionMistake } from '../core/option-error.js'
 import { ApiError } from '../http/api-error.js'
-import { splitThought, withoutTags } from '../policy/calls/thoughts.js'
+import { joinThoughts, splitThought, withoutTags } from '../policy/calls/thoughts.js'
 import { readMessages } from '../policy/messages/read-messages.js'
 import type { Message, ToolCall } from '../policy/types.js'
 
@@ -47,7 +47,7 @@ export function assistantKey(content: string, toolCalls: readonly ToolCall[], th
   const split = splitThought(content, thought === '' ? 'unknown' : false)
   const parts = [thought.trim(), withoutTags(split.thought), split.said.trim()]
   // A thought that was cut off may come back as the thought or as what was said.
-  const text = parts.filter((part) => part !== '').join('</think>')
+  const text = joinThoughts(parts)
   return messageKey({ role: 'assistant', content: text, toolCalls: [...toolCalls] })
 }
 

@@ -145,15 +145,13 @@ describe('hdpo, run', () => {
 
   it('names a config that is not there', async () => {
     const path = join(folder, 'absent.yaml')
-    expect(await failure('train', path)).toBe(
-      `${path}: cannot be read: there is no such file or folder (ENOENT)`,
-    )
+    expect(await failure('train', path)).toBe(`cannot read ${path}: there is no such file or folder (ENOENT)`)
   })
 
   it('names a folder that was given as a config', async () => {
     const path = join(folder, 'folder.yaml')
     mkdirSync(path)
-    expect(await failure('train', path)).toBe(`${path}: cannot be read: it is a folder, not a file (EISDIR)`)
+    expect(await failure('train', path)).toBe(`cannot read ${path}: it is a folder, not a file (EISDIR)`)
   })
 
   it('names an export that cannot be written', async () => {

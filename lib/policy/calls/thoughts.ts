@@ -36,6 +36,11 @@ export function thoughtBefore(thought: string, said: string): string {
   return `${open}\n${thought.trim()}\n${close}\n\n${said}`
 }
 
+/** Thoughts and what follows them, with nothing but the end of a thought between two parts; parts may be empty. */
+export function joinThoughts(parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(close)
+}
+
 /** A thought without its tags. */
 export function withoutTags(thought: string): string {
   const begun = thought.trim()
