@@ -1,8 +1,9 @@
 // Feeds one part of the product after the other with random input, each in a process of its own, and says how a failure is repeated.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Job, JobResult } from './job.js'
@@ -29,7 +30,10 @@ export async function runTarget(job: Job): Promise<JobResult> {
 }
 
 async function startJob(job: Job): Promise<{ result?: JobResult; how: string; errors: string }> {
+  // Random paths are relative to a folder that goes with the job.
+  const folder = mkdtempSync(join(tmpdir(), 'hdpo-fuzz-'))
   const child = spawn(process.execPath, ['--import', tsx, program, JSON.stringify(job)], {
+    cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_NO_WARNINGS: '1' },
   })
@@ -48,6 +52,7 @@ async function startJob(job: Job): Promise<{ result?: JobResult; how: string; er
   })
   const [code, signal] = await once(child, 'close')
   clearInterval(watch)
+  rmSync(folder, { recursive: true, force: true })
   const last = output.trimEnd().split('\n').at(-1) ?? ''
   if (greedy) return { how: `took more than ${mostMemory / 2 ** 30} GiB of memory`, errors }
   const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`
