@@ -58,9 +58,12 @@ export async function codeTool({
   return { ...tool, close }
 }
 
+// Lines that only this tool writes; in what code printed they get a backslash.
+const ownNotes = /^\[(?:a new interpreter: |truncated: the first |no output\])/gm
+
 function describe({ output, characters, fresh }: PoolResult): string {
   const start = fresh ? '[a new interpreter: what earlier calls defined is gone]\n' : ''
-  const text = output.trimEnd() || '[no output]'
+  const text = output.trimEnd().replaceAll(ownNotes, '\\$&') || '[no output]'
   const rest =
     characters > output.length ? `\n[truncated: the first ${output.length} of ${characters} characters]` : ''
   return `${start}${text}${rest}`

@@ -1,6 +1,7 @@
 // One interpreter in a process of its own, seen from outside: a cell of code goes in, its output comes out, and the process is
 // killed at a limit. Its messages are not trusted: they may be any bytes, any number of them, or none.
 import type { ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import type { Readable, Writable } from 'node:stream'
 import { HdpoError } from '../../core/errors.js'
 import { ToolTimeoutError } from '../tool-timeout-error.js'
@@ -24,6 +25,7 @@ interface Message {
 
 const startTime = 60_000
 const watchInterval = 50
+const longestReason = 500
 const lost = 'what it had defined is lost'
 // In JSON a character takes up to six bytes, a surrogate pair twice that.
 const bytesPerCharacter = 12
@@ -38,7 +40,6 @@ export class InterpreterProcess {
   #complaints = ''
   #awaiting: { resolve: (message: Message) => void; reject: (error: Error) => void } | undefined
   #end: Error | undefined
-  #calls = 0
   #residentAtStart = 0
 
   private constructor(command: Command, limits: SandboxLimits, snapshot: number | undefined) {
@@ -87,7 +88,8 @@ export class InterpreterProcess {
   async run(code: string, signal: AbortSignal): Promise<CellResult> {
     signal.throwIfAborted()
     if (this.#end) throw this.#end
-    const id = ++this.#calls
+    // Nobody who writes to the interpreter's answers could know it.
+    const id = randomUUID()
     const stop = () => this.#kill(signal.reason instanceof Error ? signal.reason : new Error('stopped'))
     signal.addEventListener('abort', stop, { once: true })
     this.#setReferenced(true)
@@ -113,13 +115,18 @@ export class InterpreterProcess {
     this.#awaiting?.reject(reason)
   }
 
-  #result({ id, output, characters, ended }: Message, expected: number): CellResult {
+  #result({ id, output, characters, ended }: Message, expected: string): CellResult {
     if (id !== expected || typeof output !== 'string' || typeof characters !== 'number') {
       this.#kill(new Error(`the interpreter answered out of turn; ${lost}`))
       throw this.#end
     }
     if (ended !== undefined) {
-      this.#kill(new HdpoError('ERR_SANDBOX_ENDED', `the interpreter ended: ${String(ended)}; ${lost}`))
+      this.#kill(
+        new HdpoError(
+          'ERR_SANDBOX_ENDED',
+          `the interpreter ended: ${String(ended).slice(0, longestReason)}; ${lost}`,
+        ),
+      )
       throw this.#end
     }
     return { output, characters }
