@@ -114,13 +114,18 @@ function smallPolicy(seed: number): Promise<Policy> {
 
 async function playRound(clients: ChildProcess, work: Work): Promise<WorkDone> {
   clients.send(work)
-  const [done] = await Promise.race([
-    once(clients, 'message'),
-    once(clients, 'exit').then(([code, signal]) => {
-      throw new Error(`the clients ended with ${signal ?? code}`)
-    }),
-  ])
-  return done as WorkDone
+  const over = new AbortController()
+  const { signal } = over
+  try {
+    const [done, how] = await Promise.race([
+      once(clients, 'message', { signal }),
+      once(clients, 'exit', { signal }).then(([code, killed]) => [undefined, killed ?? code]),
+    ])
+    if (done === undefined) throw new Error(`the clients ended with ${how}`)
+    return done as WorkDone
+  } finally {
+    over.abort()
+  }
 }
 
 function addRound(result: SoakResult, { played, unexpected, unexpectedCount }: WorkDone): void {
