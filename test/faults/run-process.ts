@@ -12,7 +12,7 @@ const program = join(import.meta.dirname, 'small-run.ts')
 const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 
 /** Far longer than a small run takes on a busy machine. */
-const patience = 120_000
+const patience = 400_000
 
 export interface KillAt {
   /** Counted from the beginning of this phase ... */
