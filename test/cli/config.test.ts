@@ -53,7 +53,7 @@ describe('checkConfig', () => {
     [
       'too small a number',
       { groupSize: 0 },
-      'run.yaml: groupSize: must be a whole number of at least 1, got 0',
+      'run.yaml: groupSize: must be a whole number of at least 2, got 0',
     ],
     [
       'nothing to learn with',

@@ -169,9 +169,10 @@ it('suggests a built-in tool', async () => {
 })
 
 it('names the line of a conversation that cannot be read', async () => {
-  await write('conversations.jsonl', '{"messages": []}\n\n{"message": []}\n')
+  const whole = '{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}'
+  await write('conversations.jsonl', `${whole}\n\n{"message": []}\n`)
   await expect(resolveConversations('conversations.jsonl', folder, () => {})).rejects.toThrow(
-    'conversations.jsonl:3: messages must be a list',
+    /conversations\.jsonl:3: .*messages/,
   )
 })
 
@@ -194,6 +195,7 @@ it('imports conversations of other formats, and says what was left out', async (
         { role: 'user', content: 'q' },
         { role: 'assistant', content: 'a' },
       ],
+      source: `${join(folder, 'openai.jsonl')}:1`,
     },
   ])
   expect(warnings).toEqual([
