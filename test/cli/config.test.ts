@@ -169,6 +169,7 @@ describe('loadConfig', () => {
     ],
     ['tools: *none', 'is not YAML: Unresolved alias'],
     [`tools: ${'['.repeat(20_000)}${']'.repeat(20_000)}`, 'is not YAML'],
+    [`tools: ${'- '.repeat(20_000)}`, 'is not YAML: nested deeper'],
     ['null', 'must hold a mapping of keys to values, got null'],
     ['"text"', "must hold a mapping of keys to values, got 'text'"],
     ['- 1', 'must hold a mapping of keys to values, got [ 1 ]'],

@@ -8,6 +8,7 @@ import { isRecord } from '../../core/is-record.js'
 /** `path` names the file in messages. Throws ERR_CONFIG. */
 export function readYaml(text: string, path: string): unknown {
   try {
+    refuseDepth(text)
     const value: unknown = parseYaml(text, { intAsBigInt: true })
     refuseCircles(value, '', new Set())
     return heldExactly(value, '')
@@ -17,6 +18,24 @@ export function readYaml(text: string, path: string): unknown {
     // An alias without its anchor, and more aliases than the parser follows.
     if (error instanceof ReferenceError) throw wrong(path, `is not YAML: ${error.message}`, error)
     throw error
+  }
+}
+
+const deepest = 1000
+
+/**
+ * The parser calls itself for every level, and where the stack ends in the middle of a regular expression V8 ends the process. Counts
+ * brackets that are open at once, in texts and comments too, and the levels that one line or its indentation begins.
+ */
+function refuseDepth(text: string): void {
+  let open = 0
+  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
+    open = Math.max(0, open + (bracket === '[' || bracket === '{' ? 1 : -1))
+    if (open > deepest) throw new JsonRefusal(`is not YAML: nested deeper than ${deepest} levels`)
+  }
+  for (const line of text.split('\n')) {
+    const [start = ''] = /^\w*[ \t?:-]*/.exec(line) ?? []
+    if (start.length > 2 * deepest) throw new JsonRefusal(`is not YAML: nested deeper than ${deepest} levels`)
   }
 }
 
