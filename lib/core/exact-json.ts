@@ -4,8 +4,8 @@ import { randomUUID } from 'node:crypto'
 import { ExactNumber, heldNumber } from './exact-number.js'
 import { isRecord } from './is-record.js'
 
-/** Deeper values overflow the stack of whoever walks through them afterwards; 256 levels are far more than data has. */
-const deepest = 256
+/** Levels of objects and lists. Deeper values overflow the stack of whoever walks through them afterwards; data has far fewer. */
+export const deepest = 256
 
 /** JSON that is refused though its syntax is right; the message says where and why. */
 export class JsonRefusal extends Error {

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { onExit } from 'signal-exit'
 import { HdpoError } from './errors.js'
 import { isRecord } from './is-record.js'
+import { saysNoLinks } from './no-links.js'
 import { processState } from './process-start.js'
 import { readIfThere } from './read-if-there.js'
 import { makeWritable } from './writable.js'
@@ -123,9 +124,8 @@ async function create(path: string): Promise<string | undefined> {
   try {
     await link(written, path)
   } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST') return undefined
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined
+    if (!saysNoLinks(error)) throw error
     if (!(await createWithoutLink(path, token))) return undefined
   } finally {
     await rm(written, { force: true })

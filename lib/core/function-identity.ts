@@ -6,6 +6,6 @@ export function functionIdentity(given: { name: string; toString(): string }): R
 }
 
 /** 16 hexadecimal digits of a SHA-256. */
-export function shortHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+export function shortHash(content: string | Buffer): string {
+  return createHash('sha256').update(content).digest('hex').slice(0, 16)
 }

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { chmod, copyFile, link, lstat, mkdir, readdir, readlink, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { saysNoLinks } from '../core/no-links.js'
 
 /** Whether an entry of a folder is replaced: the rest is not ours, and stays. */
 export type IsReplaced = (name: string, path: string) => boolean
@@ -50,8 +51,8 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
   try {
     await link(from, to)
   } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV'].includes(code)) throw error
+    const isOtherDisk = (error as NodeJS.ErrnoException).code === 'EXDEV'
+    if (!isOtherDisk && !saysNoLinks(error)) throw error
     await copyFile(from, to, constants.COPYFILE_FICLONE)
   }
 }

@@ -1,7 +1,6 @@
 // A mark is one character that a conversation does not contain. It is put into texts before a chat template renders them, and taken
 // out of the rendered text once that is split at its control tokens.
 import { HdpoError } from '../core/errors.js'
-import { ExactNumber } from '../core/exact-number.js'
 import { isRecord } from '../core/is-record.js'
 
 /** Of private use: no text has a meaning for them. The first few are left to the chat template's own sentinels. */
@@ -43,8 +42,7 @@ export function mapTexts(value: unknown, change: (text: string) => string): unkn
     const items = value.map((item) => mapTexts(item, change))
     return items.every((item, index) => item === value[index]) ? value : items
   }
-  // A number that keeps its own text is no text.
-  if (!isRecord(value) || value instanceof ExactNumber) return value
+  if (!isRecord(value)) return value
   const entries = Object.entries(value)
   const mapped = entries.map(([key, item]): [string, unknown] => [change(key), mapTexts(item, change)])
   const same = mapped.every(

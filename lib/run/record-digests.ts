@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { shortHash } from '../core/function-identity.js'
 import { digestOf, type FileDigest, ignoreMissing } from './file-digest.js'
 import { damagedRecords, metricsName } from './metrics-file.js'
 
@@ -25,7 +26,7 @@ export async function recordDigests(
 }
 
 export function rolloutsDigest(content: string | Buffer): string {
-  return createHash('sha256').update(content).digest('hex').slice(0, 16)
+  return shortHash(content)
 }
 
 /** Rejects with ERR_RUN_FOLDER where the lines up to the step are not those that were written. */

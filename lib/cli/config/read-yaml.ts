@@ -2,7 +2,7 @@
 // a number holds would be rounded: both are refused by their key.
 import { parse as parseYaml, YAMLError } from 'yaml'
 import { HdpoError } from '../../core/errors.js'
-import { heldExactly, JsonRefusal } from '../../core/exact-json.js'
+import { deepest, heldExactly, JsonRefusal } from '../../core/exact-json.js'
 import { isRecord } from '../../core/is-record.js'
 
 /** `path` names the file in messages. Throws ERR_CONFIG. */
@@ -21,21 +21,21 @@ export function readYaml(text: string, path: string): unknown {
   }
 }
 
-const deepest = 1000
-
 /**
- * The parser calls itself for every level, and where the stack ends in the middle of a regular expression V8 ends the process. Counts
- * brackets that are open at once, in texts and comments too, and the levels that one line or its indentation begins.
+ * The parser calls itself for every level: its stack ends after some 800, and where it ends in the middle of a regular expression V8
+ * ends the process. Counts brackets that are open at once, in texts and comments too, and the places on which a line may begin
+ * a level: spaces, and the marks of lists and keys that stand before a space.
  */
 function refuseDepth(text: string): void {
+  const tooDeep = () => new JsonRefusal(`is not YAML: nested deeper than ${deepest} levels`)
   let open = 0
   for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
     open = Math.max(0, open + (bracket === '[' || bracket === '{' ? 1 : -1))
-    if (open > deepest) throw new JsonRefusal(`is not YAML: nested deeper than ${deepest} levels`)
+    if (open > deepest) throw tooDeep()
   }
   for (const line of text.split('\n')) {
-    const [start = ''] = /^\w*[ \t?:-]*/.exec(line) ?? []
-    if (start.length > 2 * deepest) throw new JsonRefusal(`is not YAML: nested deeper than ${deepest} levels`)
+    const [start = ''] = /^\w*:?(?:[-?:]?[ \t])*/.exec(line) ?? []
+    if (start.length > 2 * deepest) throw tooDeep()
   }
 }
 

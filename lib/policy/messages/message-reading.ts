@@ -1,5 +1,6 @@
 // How messages in OpenAI's form are read: by one reader for requests, replies, logs, tasks and data of supervised training, which
 // differ in the error that a mistake is and in what else a message may hold.
+import { deepest } from '../../core/exact-json.js'
 import type { OptionMistake } from '../../core/option-error.js'
 import type { ToolDescription } from '../types.js'
 
@@ -21,15 +22,12 @@ export interface MessageReading {
 
 export type Fail = MessageReading['fail']
 
-/** Levels of objects and lists in arguments and schemas. Everything that walks through a value below is recursive. */
-const maxLevels = 256
-
 /** Fails by name where `value`, which nothing has walked through yet, is nested too deeply. */
 export function checkNesting(value: unknown, option: string, fail: Fail): void {
   let level: unknown[] = [value]
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > maxLevels) {
-      fail({ option, expected: `nested at most ${maxLevels} levels deep`, given: value })
+    if (depth > deepest) {
+      fail({ option, expected: `nested at most ${deepest} levels deep`, given: value })
     }
     level = level.flatMap((item) =>
       typeof item === 'object' && item !== null

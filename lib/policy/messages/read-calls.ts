@@ -58,7 +58,7 @@ function readArguments(
   const isText = typeof given === 'string'
   const value = isText ? parsed(given) : (given ?? {})
   checkNesting(value, option, fail)
-  if (isRecord(value) && !(value instanceof ExactNumber)) {
+  if (isRecord(value)) {
     if (isText || own) return value
     return withoutFilledNulls(value, tools.find(({ name }) => name === tool)?.parameters)
   }
