@@ -8,6 +8,7 @@ import { Described, InvalidOptionError } from '../core/option-error.js'
 import { instance } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
 import type { Task } from '../rollout/types.js'
+import { withoutCodeFence } from './code-fence.js'
 import { identified } from './reward-identity.js'
 import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
@@ -71,9 +72,8 @@ function rounded(value: unknown): unknown {
 }
 
 function parseJson(text: string): unknown {
-  const [, fenced] = /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/.exec(text) ?? []
   try {
-    return parseJsonKeeping(fenced ?? text, 'unheld')
+    return parseJsonKeeping(withoutCodeFence(text), 'unheld')
   } catch {
     // Not JSON: a wrong answer.
     return undefined

@@ -325,6 +325,9 @@ describe('jsonSchemaMatch', () => {
   it.each<[string | undefined, boolean]>([
     ['{"city": "Paris"}', true],
     ['```json\n{"city": "Paris"}\n```', true],
+    ['```json {"city": "Paris"} ```', true],
+    ['```{"city": "Paris"}```', true],
+    ['```json\n{"city": "Paris"}\n``` and more', false],
     ['{"city": 5}', false],
     ['{}', false],
     ['null', false],

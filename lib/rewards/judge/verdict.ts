@@ -1,5 +1,6 @@
 import { parseJsonKeeping } from '../../core/exact-json.js'
 import { splitThought } from '../../policy/calls/thoughts.js'
+import { withoutCodeFence } from '../code-fence.js'
 
 /** What a judge says: whether what it was asked about holds, and why. */
 export interface Verdict {
@@ -21,11 +22,9 @@ export function parseVerdict(reply: string): Verdict | undefined {
 }
 
 function readVerdict(said: string): Verdict | undefined {
-  const text = said.trim()
-  const [, fenced] = /^```(?:json)?\s*([\s\S]*?)\s*```$/.exec(text) ?? []
   let value: unknown
   try {
-    value = parseJsonKeeping(fenced ?? text, 'unheld')
+    value = parseJsonKeeping(withoutCodeFence(said), 'unheld')
   } catch {
     return undefined
   }
