@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { type ServeFlags, startServing } from '../../lib/cli/commands/serve.js'
+import { createProgram } from '../../lib/cli/program.js'
+import { lockFolder } from '../../lib/core/folder-lock.js'
 import { ask, post } from '../server/conversations.js'
 import { ServedPolicy } from '../server/served-policy.js'
 
@@ -70,4 +72,12 @@ it('refuses to be reached from other machines without a token', async () => {
   vi.stubEnv('HDPO_TOKEN', undefined)
   const serving = startServing(new ServedPolicy(() => ''), 'agent', { ...flags, host: '0.0.0.0' }, say)
   await expect(serving).rejects.toMatchObject({ code: 'ERR_TOKEN_NEEDED' })
+})
+
+it('does not write where another one writes', async () => {
+  const lock = await lockFolder(folder)
+  const program = createProgram()
+  const serving = program.parseAsync(['node', 'hdpo', 'serve', 'no-such-policy', '--output', folder])
+  await expect(serving).rejects.toMatchObject({ code: 'ERR_RUN_IN_USE' })
+  await lock.release()
 })

@@ -1,6 +1,7 @@
 // hdpo serve: the policy behind OpenAI's chat completions API.
 import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { whileHeld } from '../../core/folder-lock.js'
 import type { Device } from '../../native/types.js'
 import { Policy } from '../../policy/policy.js'
 import type { RolloutPolicy } from '../../policy/types.js'
@@ -60,6 +61,12 @@ export function addServeCommand(program: Command): void {
 }
 
 async function runServe(folder: string, flags: ServeFlags): Promise<void> {
+  const serve = () => serveUntilInterrupted(folder, flags)
+  // Two servers that append to one file would remove each other's half-written lines as those of a crash.
+  await (flags.output === undefined ? serve() : whileHeld(resolve(flags.output), serve))
+}
+
+async function serveUntilInterrupted(folder: string, flags: ServeFlags): Promise<void> {
   const policy = await Policy.load(resolve(folder), {
     ...policyOptions({ threads: flags.threads, kvBudgetMiB: flags.kvBudget }),
     ...(flags.device && { device: flags.device }),

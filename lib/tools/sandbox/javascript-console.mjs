@@ -7,13 +7,15 @@
  * 3n, Map [[1,2]], Invalid Date. It keeps its own copies of what it calls.
  */
 export const consoleProgram = `(function (print) {
-  const { Array, Boolean, Date, Error, Map, Number, RegExp, Set, String } = globalThis
+  const { Array, Boolean, Date, Error, Map, Number, RegExp, Set, String, parseFloat, parseInt } = globalThis
   const { is, keys: keysOf, prototype: { toString } } = Object
   const { stringify } = JSON
   const { isView } = ArrayBuffer
   const { isArray } = Array
   const deepest = 100
   const longest = 200000
+  // What nothing can be read out of as it is.
+  const hidden = ['WeakMap', 'WeakSet', 'WeakRef', 'Promise', 'ArrayBuffer', 'SharedArrayBuffer']
   // Characters that may still be shown: a value whose parts are shared would be longer than any memory.
   let room = 0
 
@@ -51,9 +53,21 @@ export const consoleProgram = `(function (print) {
     if (isArray(value)) return showList(value, open)
     if (isView(value) && typeof value.length === 'number') return value.constructor.name + ' ' + showList(value, open)
     if (typeof value.toJSON === 'function') return show(value.toJSON(), open)
+    const kind = toString.call(value).slice(8, -1)
+    if (hidden.includes(kind)) return taken('[' + kind + ']')
     const parts = []
-    for (const key of keysOf(value)) parts.push(taken(stringify(key)) + ':' + show(value[key], open))
+    for (const key of keysOf(value)) parts.push(taken(stringify(key)) + ':' + showProperty(value, key, open))
     return '{' + parts.join(',') + '}'
+  }
+  // A getter that throws costs its own value alone.
+  const showProperty = (value, key, open) => {
+    let held
+    try {
+      held = value[key]
+    } catch {
+      return taken('[Getter throws]')
+    }
+    return show(held, open)
   }
   const showList = (values, open) => {
     const parts = []
@@ -69,20 +83,33 @@ export const consoleProgram = `(function (print) {
   let indent = ''
   const counts = new Map()
   const write = (text) => print(stringify(indent === '' ? text : indent + text.split('\\n').join('\\n' + indent)))
-  const log = (...values) => write(values.map((value) => typeof value === 'string' ? value : shown(value)).join(' '))
+  const plain = (value) => typeof value === 'string' ? value : shown(value)
+  const number = (read) => (value) => typeof value === 'symbol' ? 'NaN' : typeof value === 'bigint' ? value + 'n' : String(read(value))
+  // As the console of every browser fills them in; %c styles what is printed elsewhere, and prints nothing.
+  const fillers = {
+    s: plain, d: number(Number), i: number((value) => parseInt(value, 10)), f: number(parseFloat), j: shown, o: shown, O: shown, c: () => '',
+  }
+  const filled = (values) => {
+    const [first, ...rest] = values
+    if (typeof first !== 'string' || rest.length === 0) return values
+    let next = 0
+    const text = first.replace(/%([sdifjoOc%])/g, (form, letter) =>
+      letter === '%' ? '%' : next < rest.length ? fillers[letter](rest[next++]) : form)
+    return [text, ...rest.slice(next)]
+  }
+  const log = (...values) => write(filled(values).map(plain).join(' '))
   const table = (data, columns) => {
     if (typeof data !== 'object' || data === null) return log(data)
     const rows = data instanceof Map ? [...data] : isArray(data) || isView(data) ? Array.from(data, (row, index) => [index, row])
       : data instanceof Set ? [...data].map((row, index) => [index, row]) : keysOf(data).map((key) => [key, data[key]])
     const isRow = (row) => typeof row === 'object' && row !== null
     const names = columns ?? [...new Set(rows.flatMap(([, row]) => isRow(row) ? keysOf(row) : []))]
-    const plain = columns === undefined && rows.some(([, row]) => !isRow(row))
-    const head = ['(index)', ...names, ...(plain ? ['Values'] : [])]
-    const text = (value) => typeof value === 'string' ? value : shown(value)
+    const hasValues = columns === undefined && rows.some(([, row]) => !isRow(row))
+    const head = ['(index)', ...names, ...(hasValues ? ['Values'] : [])]
     const lines = rows.map(([index, row]) => [
-      text(index),
-      ...names.map((name) => isRow(row) && name in row ? text(row[name]) : ''),
-      ...(plain ? [isRow(row) ? '' : text(row)] : []),
+      plain(index),
+      ...names.map((name) => isRow(row) && name in row ? plain(row[name]) : ''),
+      ...(hasValues ? [isRow(row) ? '' : plain(row)] : []),
     ])
     const widths = head.map((name, column) => Math.max(name.length, ...lines.map((line) => line[column].length)))
     const rule = widths.map((width) => '-'.repeat(width))

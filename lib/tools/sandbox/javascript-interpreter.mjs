@@ -102,10 +102,17 @@ function report(error) {
   // What QuickJS throws where there is no memory left for an Error; code may throw null as well.
   if (thrown === null && memoryIsFull()) return output.write('InternalError: out of memory\n')
   if (typeof thrown !== 'object' || thrown === null) return output.write(`Uncaught ${String(thrown)}\n`)
+  if (!('stack' in thrown)) return reportValue(error)
   const { name = 'Error', message = '', stack = '' } = thrown
   const frames = String(stack).trimEnd().split('\n')
   const shown = frames.length > stackLines ? [...frames.slice(0, stackLines), '    ...'] : frames
   output.write(`${name}: ${message}\n${shown.join('\n')}\n`)
+}
+
+/** Prints what was thrown and is no Error. @param {QuickJSHandle} value */
+function reportValue(value) {
+  const shown = context.callFunction(show, context.undefined, value)
+  output.write(`Uncaught ${shown.error ? 'object' : textOf(shown.value)}\n`)
 }
 
 /** There is no memory left for the smallest cell. */

@@ -33,6 +33,15 @@ describe('javascript', () => {
     ['new Map([["a", new Map([["b", new Set([NaN])]])]])', 'Map [["a",Map [["b",Set [NaN]]]]]'],
     ['[new Uint8Array([1, 2]), Object(1), Object("s"), null]', '[Uint8Array [1,2],1,"s",null]'],
     ['({ toJSON() { return [NaN] } })', '[NaN]'],
+    ['({ a: 1, get b() { throw new Error("no") }, c: 3 })', '{"a":1,"b":[Getter throws],"c":3}'],
+    [
+      '[new WeakMap(), new WeakSet(), new ArrayBuffer(2), Promise.resolve(1)]',
+      '[[WeakMap],[WeakSet],[ArrayBuffer],[Promise]]',
+    ],
+    [
+      'console.log("%s has %d of %i%% (%j) %c%x", "a", "3", 4.9, { b: 1 }, "color: red", "rest"); console.log("%s"); console.log(1, "%s")',
+      'a has 3 of 4% ({"b":1}) %x rest\n%s\n1 %s',
+    ],
     [
       'let deep = []; for (let i = 0; i < 1e4; i++) deep = [deep]; deep',
       expect.stringMatching(/^\[{100}\[\.{3}\]{101}$/),
@@ -67,6 +76,8 @@ describe('javascript', () => {
       expect.stringMatching(/^RangeError: why\n {4}at <eval> \(<cell \d+>:1:\d+\)$/),
     ],
     ['throw null', 'Uncaught null'],
+    ['throw { a: NaN }', 'Uncaught {"a":NaN}'],
+    ['throw [new Map()]', 'Uncaught [Map []]'],
     ['let x = (', expect.stringMatching(/^SyntaxError: .*\n {4}at <cell \d+>:1:\d+$/)],
   ])('%s', async (code, result) => {
     expect(await one.run(code)).toEqual(result)
