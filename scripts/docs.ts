@@ -1,9 +1,10 @@
 // Writes the pages that are generated from the code: docs/options.md from the shapes of options and their doc comments,
-// docs/errors.md from the table of codes. test/docs-generated.test.ts fails where they are not what this writes.
+// docs/errors.md from the table of codes, docs/config.md from the configs that hdpo init writes. test/docs-generated.test.ts fails where they are not what this writes.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
+import { starterConfig, starterNames } from '../lib/cli/config/starter-configs.js'
 import { errorCodes } from '../lib/core/error-codes.js'
 import { expectedBy, type JsonSchema, jsonSchemaOf, propertiesOf } from '../lib/core/option-expectation.js'
 import { root } from './command.mjs'
@@ -16,7 +17,7 @@ export function generatePages(): { pages: Record<string, string>; missing: strin
   const page = new OptionsPage(reader.shapes())
   const options = page.text()
   return {
-    pages: { 'docs/options.md': options, 'docs/errors.md': errorsPage() },
+    pages: { 'docs/options.md': options, 'docs/errors.md': errorsPage(), 'docs/config.md': configPage() },
     missing: [...page.missing, ...reader.forgotten().map((shape) => `${shape} stands in no section`)],
   }
 }
@@ -191,6 +192,31 @@ An InvalidOptionError is an HdpoError with the code ERR_OPTION. Its \`option\` i
 | code | what it means, and what helps |
 | --- | --- |
 ${rows.join('\n')}
+`
+}
+
+function configPage(): string {
+  const paths = {
+    policy: './Qwen3-0.6B',
+    tasks: 'questions.jsonl',
+    tools: ['./tools.ts'],
+    traces: 'traces.jsonl',
+  }
+  const configs = starterNames.map(
+    (name) => `## ${name}.yaml\n\n\`\`\`yaml\n${starterConfig(name, paths, { isTiny: false })}\`\`\``,
+  )
+  return `# Configs
+
+${note}
+
+One commented config for each command that takes one. \`hdpo init\` writes them into a project with the model, questions, tools and
+conversations that it finds there (\`sft.yaml\` and \`curate.yaml\` where it finds conversations); \`hdpo demo-model demo-model\` makes a tiny model to
+try your own tools with before anything is downloaded: a million parameters, 2 MB, cold-started on the quickstart's questions. For a tiny model
+\`hdpo init\` writes higher learning rates and leaves out the adapter. A config may also be a TypeScript module with a default export.
+
+All keys are in [options.md](options.md); a mistake in a config is named with its key before any work starts. The run folder keeps the config as \`config.yaml\`.
+
+${configs.join('\n\n')}
 `
 }
 

@@ -8,9 +8,11 @@ import { addChatCommand } from './commands/chat.js'
 import { addCompareCommand } from './commands/compare.js'
 import { addConvertCommand } from './commands/convert.js'
 import { addCurateCommand } from './commands/curate.js'
+import { addDemoModelCommand } from './commands/demo-model.js'
 import { addDoctorCommand } from './commands/doctor.js'
 import { addEvalCommand } from './commands/eval.js'
 import { addExportCommand } from './commands/export.js'
+import { addInitCommand } from './commands/init.js'
 import { addInspectCommand } from './commands/inspect.js'
 import { addQuickstartCommand } from './commands/quickstart.js'
 import { addServeCommand } from './commands/serve.js'
@@ -25,6 +27,8 @@ export function createProgram(): Command {
     .showHelpAfterError('(hdpo --help shows all commands, hdpo <command> --help one of them)')
     .showSuggestionAfterError()
   addQuickstartCommand(program)
+  addInitCommand(program)
+  addDemoModelCommand(program)
   addCurateCommand(program)
   addSftCommand(program)
   addTrainCommand(program)

@@ -12,6 +12,8 @@ describe('hdpo', () => {
   it('has its commands', () => {
     expect(program.commands.map((command) => command.name())).toEqual([
       'quickstart',
+      'init',
+      'demo-model',
       'curate',
       'sft',
       'train',
