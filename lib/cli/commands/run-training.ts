@@ -22,6 +22,8 @@ interface TrainingRun<Step extends RecordedStep> {
   describe: (step: Step, eta: string) => string
   /** What the model card says. `metrics` are those of all steps, also of those that an earlier process took. */
   record: (metrics: readonly Step['metrics'][]) => TrainingRecord
+  /** What people read after the last step. Default: where the policy is. */
+  describeEnd?: (metrics: readonly Step['metrics'][]) => string
 }
 
 /** Trains and saves the policy. Ctrl-C finishes the running step, saves, and ends the run. */
@@ -48,6 +50,7 @@ export async function runTraining<Step extends RecordedStep>(training: TrainingR
       terminal.line(taken < steps ? `stopped after step ${taken}` : 'done')
     }
     terminal.line(`policy: ${folder}`)
+    if (training.describeEnd && taken >= steps) terminal.line(training.describeEnd(metrics))
   } finally {
     interrupt.dispose()
   }

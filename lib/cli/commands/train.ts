@@ -29,6 +29,7 @@ import { formatProfile } from '../terminal/profile-table.js'
 import { describeStep } from '../terminal/progress.js'
 import { Terminal } from '../terminal/terminal.js'
 import { runTraining } from './run-training.js'
+import { describeTrainingEnd } from './training-end.js'
 import { trainingRecord } from './training-record.js'
 
 interface TrainFlags {
@@ -103,6 +104,10 @@ async function trainInto(output: string, { config, path, folder, flags }: TrainC
       train: (run, onStep) => trainAndMeasure({ trainer, run, onStep }),
       describe: ({ metrics }, eta) => describeStep(metrics, config.steps, eta),
       record: (metrics) => trainingRecord(config, metrics, start?.before.all),
+      ...(!finished && {
+        describeEnd: (metrics) =>
+          describeTrainingEnd({ metrics, output, ...(start && { before: start.before.all }) }),
+      }),
     })
     if (flags.profile) terminal.line(formatProfile(await policy.profile()))
   } finally {
