@@ -1,6 +1,6 @@
 // Tests the published package as a user meets it. It is packed, installed into an empty folder without any install script,
 // type-checked against, built from source by the explicit command and used; and installed beside the package with the built addon.
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { capture, root, run, SetUpError } from './command.mjs'
@@ -24,6 +24,29 @@ try {
 }
 `
 
+// Whoever checks the types of libraries, and of absent values, compiles against ours as they are.
+const strictest = ['--strict', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes']
+
+// As `npm init -y` makes a project: no module by default.
+const ownTools = `import { defineTool } from 'hdpo'
+import { z } from 'zod'
+import { price } from './price'
+const run = ({ item }: { item: string }) => price(item)
+export default [defineTool({ name: 'price', description: 'Price', input: z.object({ item: z.string() }), run })]
+`
+const ownPrice = `export const price = (item: string): number => item.length
+`
+const common = `import('hdpo').then(({ kernels: _, calculator }) => console.log('calculator is', typeof calculator.run))
+`
+// Each thread has an engine of its own.
+const threaded = `import { isMainThread, Worker } from 'node:worker_threads'
+import { kernels } from 'hdpo/kernels'
+const groups = { groupIds: [1, 1], accuracyRewards: [1, 0], correct: [true, false], toolCalls: [0, 2] }
+const { accuracyAdvantages } = await kernels.groupAdvantages(groups)
+console.log(isMainThread ? 'main' : 'worker', accuracyAdvantages[0].toFixed(3))
+if (isMainThread) new Worker(new URL(import.meta.url))
+`
+
 const install = ['install', '--no-audit', '--no-fund', '--prefer-offline']
 
 /** Resolves with the number of checks passed; throws SetUpError at the first that fails. */
@@ -37,7 +60,7 @@ export async function packageTests() {
     passed++
   }
   try {
-    run('npm', ['pack', '--pack-destination', folder])
+    run('npm', ['pack', '--silent', '--pack-destination', folder])
     const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n')
     run('npm', [...install, `./${tarball}`], { cwd: folder })
@@ -47,7 +70,7 @@ export async function packageTests() {
     passed++
 
     writeFileSync(join(folder, 'use.ts'), consumer)
-    const compiler = [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '--strict', '--skipLibCheck']
+    const compiler = [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), ...strictest]
     const options = ['--module', 'nodenext', '--target', 'es2023', '--types', 'node']
     const types = ['--typeRoots', join(root, 'node_modules', '@types')]
     run(process.execPath, [...compiler, ...options, ...types, 'use.ts'], { cwd: folder })
@@ -58,6 +81,24 @@ export async function packageTests() {
     await expectOutput('npx', ['hdpo', 'build'], /addon built/)
     await expectOutput(process.execPath, ['use.js'], /^0\.707 -0\.707$/m)
     await expectOutput('npx', ['hdpo', 'doctor'], /ok +Native addon/)
+
+    const plain = join(folder, 'plain')
+    mkdirSync(plain)
+    const files = {
+      'package.json': '{ "private": true, "type": "commonjs" }',
+      'tools.ts': ownTools,
+      'price.ts': ownPrice,
+      'questions.jsonl': '{"question": "1 + 1", "answer": "2"}',
+      'common.js': common,
+      'threaded.mjs': threaded,
+    }
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(plain, name), text)
+    await expectOutput(process.execPath, ['plain/common.js'], /^calculator is function$/m)
+    await expectOutput(process.execPath, ['plain/threaded.mjs'], /^main 0\.707\nworker 0\.707$/m)
+    await expectOutput('npx', ['hdpo', 'demo-model', 'plain/demo-model'], /1,000,832 parameters/)
+    await expectOutput('npx', ['hdpo', 'init', 'plain'], /^tools +\.\/tools\.ts$/m)
+    const asked = ['--tasks', 'plain/questions.jsonl', '--tools', './plain/tools.ts']
+    await expectOutput('npx', ['hdpo', 'eval', 'plain/demo-model', ...asked], /^rollouts +1$/m)
 
     // Every x86-64 machine that runs this can run the oldest build; kernels for GPUs would take minutes to compile.
     const oldest = ['--processors', 'x86-64-v3']

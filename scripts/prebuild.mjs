@@ -48,7 +48,7 @@ async function makePackages(processors) {
   bundleLibraries(join(platformFolder, processors[0], 'hdpo.node'))
   describePlatformPackage(processors)
   stagePackage()
-  for (const path of [platformFolder, packageFolder]) run('npm', ['pack', '--pack-destination', folder, path])
+  for (const path of [platformFolder, packageFolder]) run('npm', ['pack', '--silent', '--pack-destination', folder, path])
 }
 
 async function buildAddon(name, cuda) {
@@ -140,7 +140,7 @@ function newestGlibc(addon) {
 /** Writes the package as `npm pack` has it, with the platform package as a dependency, which a clone does not have. */
 function stagePackage() {
   mkdirSync(packageFolder, { recursive: true })
-  run('npm', ['pack', '--pack-destination', packageFolder])
+  run('npm', ['pack', '--silent', '--pack-destination', packageFolder])
   const tarball = join(packageFolder, readdirSync(packageFolder)[0])
   run('tar', ['--extract', '--gzip', '--file', tarball, '--strip-components=1', '--directory', packageFolder])
   rmSync(tarball)

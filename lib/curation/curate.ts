@@ -26,7 +26,7 @@ import { rolloutOptions } from '../rollout/options.js'
 import { runExists } from '../run/run-folder.js'
 import { fingerprint, taskFingerprint } from '../run/run-state.js'
 import { eachTask, type TaskList, taskList } from '../tasks/task-list.js'
-import type { Tool } from '../tools/types.js'
+import { toolList } from '../tools/tool-list.js'
 import type { ImportedConversation } from '../traces/conversation.js'
 import { CurationJournal } from './journal.js'
 import { markKnown } from './known-tasks.js'
@@ -40,7 +40,7 @@ export const curateShape = {
   /** An array, or what openTasks returns. */
   tasks: taskList,
   /** Tools that run the calls of traces again, to check that these work. */
-  tools: list<Tool>(),
+  tools: toolList,
   /** How answers are graded. */
   reward: rewardOptions,
   /** Options of a rollout: turns, tokens, temperature and so on. */

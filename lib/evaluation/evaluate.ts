@@ -22,7 +22,7 @@ import { toolSeconds } from '../rollout/call-cost.js'
 import { type GroupOptions, type RunGroup, runGroup } from '../rollout/group.js'
 import { rolloutOptions } from '../rollout/options.js'
 import type { Rollout, ScoredRollout, Task, UngradedRollout } from '../rollout/types.js'
-import type { Tool } from '../tools/types.js'
+import { toolList } from '../tools/tool-list.js'
 import { type Knowledge, toKnowledge } from './knowledge.js'
 import { type GradedMetrics, gradedMetrics, mean } from './metrics.js'
 
@@ -34,7 +34,7 @@ export const evaluateShape = {
   /** What is asked. */
   tasks: list<Task>(),
   /** What the policy may call. */
-  tools: list<Tool>(),
+  tools: toolList,
   /** How rollouts are graded. */
   reward: rewardOptions,
   /** Turns, tokens, temperature and other options of a rollout. */

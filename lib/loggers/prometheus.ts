@@ -8,9 +8,19 @@ import { type OptionsOf, readOptions } from '../core/options.js'
 import { prometheusName } from './metric-name.js'
 import type { RunLogger } from './types.js'
 
+/**
+ * A Registry of prom-client, by what it is known by: the package is optional, so a type of it would not compile for who has it
+ * not.
+ */
+export interface PrometheusRegistry {
+  readonly contentType: string
+  metrics(): Promise<string>
+  getSingleMetric(name: string): object | undefined
+}
+
 export const prometheusShape = {
   /** A registry of prom-client whose endpoint the embedding service serves. Give this or `port`. */
-  register: instance<Registry>('a registry of prom-client').optional(),
+  register: instance<PrometheusRegistry>('a registry of prom-client', 'getSingleMetric').optional(),
   /** The port of an endpoint of its own, http://<host>:<port>/metrics; 0 takes any free port. */
   port: port.optional(),
   /** The address that this endpoint listens on. Metrics are no secret, but only this machine needs them. Default 127.0.0.1. */
@@ -81,7 +91,7 @@ class Gauges {
 
   constructor(
     private readonly client: Client,
-    private readonly register: Registry,
+    private readonly register: PrometheusRegistry,
   ) {}
 
   set(run: string, metric: string, value: number): void {
@@ -96,7 +106,7 @@ class Gauges {
           name,
           help: `${metric} of the newest step, as in metrics.jsonl`,
           labelNames: ['run'],
-          registers: [this.register],
+          registers: [this.register as Registry],
         })
       this.#gauges.set(name, gauge)
     }
@@ -104,7 +114,7 @@ class Gauges {
   }
 }
 
-function serve(register: Registry, port: number, hostName: string): Promise<Server> {
+function serve(register: PrometheusRegistry, port: number, hostName: string): Promise<Server> {
   const server = createServer((request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') {
       response.writeHead(404).end()

@@ -11,7 +11,7 @@ import { type RunGroup, runGroup } from '../rollout/group.js'
 import { rolloutShape } from '../rollout/options.js'
 import type { Task } from '../rollout/types.js'
 import { taskList } from '../tasks/task-list.js'
-import type { Tool } from '../tools/types.js'
+import { toolList } from '../tools/tool-list.js'
 import { runShape } from './run-options.js'
 import { trainerOptimizerOptions } from './schedule.js'
 import type { TrainablePolicy } from './trainable-policy.js'
@@ -82,7 +82,7 @@ export const trainerShape = {
   /** An array, or what openTasks returns. */
   tasks: taskList,
   /** What the policy may call. */
-  tools: list<Tool>(),
+  tools: toolList,
   /** How rollouts are graded. */
   reward: rewardOptions,
   ...trainingShape,

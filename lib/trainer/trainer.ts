@@ -28,6 +28,7 @@ import { optimizerAt } from './schedule.js'
 import { notFinite, type SkipReason } from './skip-guard.js'
 import { type ResolvedTrainerOptions, resolveTrainerOptions, type TrainerOptions } from './trainer-options.js'
 import { attachTrainingLogprobs } from './training-logprobs.js'
+import { allUnknown } from './unknown-tools.js'
 
 type ScoredGroup = (ScoredRollout | UngradedRollout)[]
 export type AssignedRollout = ScoredRollout & { accuracyAdvantage: number; efficiencyAdvantage: number }
@@ -43,6 +44,7 @@ export interface TrainerStep extends RecordedStep {
 export class Trainer {
   readonly #options: ResolvedTrainerOptions
   readonly #order: PromptOrder
+  #saidUnknown = false
 
   constructor(options: TrainerOptions) {
     this.#options = resolveTrainerOptions(options)
@@ -160,6 +162,12 @@ export class Trainer {
       warn(`step ${step}: ${ungraded.length} rollouts were not graded; the first: ${ungraded[0]?.ungraded}`)
     const evaluation = await timed(seconds, 'evaluate', () => this.#evaluate(step))
     const rollouts = gradedMetrics(groups, ungraded)
+    const unknown = this.#saidUnknown ? undefined : allUnknown(scored.flat(), this.#options.tools)
+    // An agent of the user's runs the tools itself.
+    if (unknown !== undefined && this.#options.runGroup === runGroup) {
+      this.#saidUnknown = true
+      warn(`step ${step}: ${unknown}`)
+    }
     const report = this.#options.reward.answer.report?.()
     const metrics: StepMetrics = {
       step,

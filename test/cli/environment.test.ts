@@ -148,7 +148,7 @@ it('names what is wrong with an environment', async () => {
   )
   await write('empty.js', 'export default {}')
   await expect(loadEnvironment('./empty.js', context())).rejects.toThrow(
-    'environment ./empty.js: tools must be a list',
+    'environment ./empty.js: tools: must be a list of tools with different names',
   )
 })
 
@@ -165,6 +165,20 @@ it('starts the sandboxed tools by name', async () => {
 it('suggests a built-in tool', async () => {
   await expect(resolveTools(['calculater'], folder)).rejects.toThrow(
     'there is no tool "calculater"; did you mean calculator?',
+  )
+})
+
+it("takes the AI SDK's tools of a module, and refuses what are no tools", async () => {
+  const run = "{ description: 'd', inputSchema: { jsonSchema: { type: 'object' } }, execute: () => 'found' }"
+  await write('tools.js', `const tools = { search: ${run} }\nexport { tools as default }`)
+  const tools = await resolveTools(['./tools.js'], folder)
+  expect(tools.map(({ name }) => name)).toEqual(['search'])
+  await expect(resolveTools(['./tools.js', './tools.js'], folder)).rejects.toThrow(
+    'tools: two are named "search"; give them different names',
+  )
+  await write('others.js', 'export default { search: () => 1 }')
+  await expect(resolveTools(['./others.js'], folder)).rejects.toThrow(
+    'tools: the default export of ./others.js: must be a tool of defineTool',
   )
 })
 

@@ -208,7 +208,10 @@ describe('the constructor of Trainer refuses', () => {
       [{ policy: './model' }, "policy: must be a policy, got './model'"],
       [{ tasks: [] }, 'tasks: must be a list of at least one task, got []'],
       [{ tasks: 'tasks.jsonl' }, "tasks: must be a list of tasks, got 'tasks.jsonl'"],
-      [{ tools: 'lookup' }, "tools: must be a list, got 'lookup'"],
+      [
+        { tools: 'lookup' },
+        "tools: must be a list of tools with different names, each from defineTool (of the AI SDK: await fromAiSdk(tools)), got 'lookup'",
+      ],
       [{ reward: { answer: 'exact-match' } }, "reward.answer: must be a function, got 'exact-match'"],
       [{ reward: undefined }, 'reward: must be an object, got undefined'],
       [

@@ -1,9 +1,10 @@
 // Reads a config file, YAML or TypeScript / JavaScript (default export), and reports what is wrong with it by key.
 
+import { register as registerHooks } from 'node:module'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
-import { register } from 'tsx/esm/api'
+import { register as registerTypeScript } from 'tsx/esm/api'
 import type { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
 import { isRecord } from '../../core/is-record.js'
@@ -59,7 +60,9 @@ async function readConfigFile(path: string): Promise<unknown> {
 
 /** The default export of a module, TypeScript included. The module runs in this process: when it imports hdpo, it gets this copy. */
 export async function importDefault(path: string): Promise<unknown> {
-  const unregister = register()
+  const unregister = registerTypeScript()
+  // Hooks that are registered later are asked first.
+  registerHooks('./esm-hooks.mjs', import.meta.url)
   let module: { default?: unknown }
   try {
     module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown }

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import type { z } from 'zod'
 import { HdpoError } from '../../core/errors.js'
+import { describeMistake } from '../../core/option-error.js'
 import { nearest } from '../../core/option-expectation.js'
 import { addSecretVariables } from '../../core/secrets.js'
 import { exactMatch } from '../../rewards/rewards.js'
@@ -9,6 +10,7 @@ import { closeTasks } from '../../tasks/task-list.js'
 import { calculator } from '../../tools/calculator.js'
 import { javascriptTool } from '../../tools/javascript.js'
 import { pythonTool } from '../../tools/python.js'
+import { exportedTools, repeatedName, toolList } from '../../tools/tool-list.js'
 import type { Tool } from '../../tools/types.js'
 import { readConversations } from '../../traces/read-conversations.js'
 import type { Environment } from '../../trainer/environment.js'
@@ -99,14 +101,19 @@ export async function loadEnvironment(name: string, context: EnvironmentContext)
   return checkEnvironment(environment, name)
 }
 
-/** Tools by built-in name, from modules (one tool or a list), or given as objects. */
+/** Tools by built-in name, from modules, or given as objects. */
 export async function resolveTools(tools: readonly (string | Tool)[], folder: string): Promise<Tool[]> {
   const resolved: Tool[] = []
   for (const tool of tools) {
     if (typeof tool !== 'string') resolved.push(tool)
-    else if (isModulePath(tool))
-      resolved.push(...[(await importDefault(resolve(folder, tool))) as Tool | Tool[]].flat())
-    else resolved.push(await builtInTool(tool))
+    else if (isModulePath(tool)) {
+      const exported = await importDefault(resolve(folder, tool))
+      resolved.push(...(await exportedTools(exported, `tools: the default export of ${tool}`)))
+    } else resolved.push(await builtInTool(tool))
+  }
+  const repeated = repeatedName(resolved)
+  if (repeated !== undefined) {
+    throw new HdpoError('ERR_CONFIG', `tools: two are named "${repeated}"; give them different names`)
   }
   return resolved
 }
@@ -149,8 +156,14 @@ function checkEnvironment(value: unknown, name: string): Environment {
       `environment ${name}: its default export must be an environment, got ${typeof value}`,
     )
   }
-  if (!Array.isArray(environment.tools))
-    throw new HdpoError('ERR_CONFIG', `environment ${name}: tools must be a list`)
+  const tools = toolList.safeParse(environment.tools)
+  if (!tools.success) {
+    const expected = tools.error.issues[0]?.message as string
+    throw new HdpoError(
+      'ERR_CONFIG',
+      `environment ${name}: ${describeMistake({ option: 'tools', expected, given: environment.tools })}`,
+    )
+  }
   if (typeof environment.tasks?.at !== 'function' || typeof environment.tasks.length !== 'number')
     throw new HdpoError('ERR_CONFIG', `environment ${name}: tasks must be a list, or what openTasks returns`)
   if (typeof environment.reward?.answer !== 'function') {
