@@ -87,6 +87,7 @@ export type { WebSearchOptions, WebSearchProvider } from './tools/web-search.js'
 
 // Rewards: when an answer is right.
 export {
+  contains,
   exactMatch,
   jsonSchemaMatch,
   llmJudge,

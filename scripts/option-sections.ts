@@ -29,6 +29,7 @@ import { loraShape } from '../lib/policy/lora-options.js'
 import { logprobShape, policyDefinitionShape, policyShape } from '../lib/policy/policy-options.js'
 import { adapterSaveShape, saveShape } from '../lib/policy/save-policy.js'
 import { answerNoiseShape } from '../lib/rewards/answer-noise.js'
+import { containsShape } from '../lib/rewards/contains.js'
 import { exactMatchShape } from '../lib/rewards/exact-match.js'
 import { jsonSchemaMatchShape } from '../lib/rewards/json-schema-match.js'
 import { rubricShape } from '../lib/rewards/judge/options.js'
@@ -128,6 +129,7 @@ export const groups: { title: string; sections: Section[] }[] = [
     title: 'Rewards',
     sections: [
       { title: 'exactMatch(options)', shape: exactMatchShape },
+      { title: 'contains(options)', shape: containsShape },
       { title: 'numericMatch(options)', shape: numericMatchShape },
       { title: 'regexMatch(options)', shape: regexMatchShape },
       { title: 'jsonSchemaMatch(options)', shape: jsonSchemaMatchShape },

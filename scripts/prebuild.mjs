@@ -48,7 +48,8 @@ async function makePackages(processors) {
   bundleLibraries(join(platformFolder, processors[0], 'hdpo.node'))
   describePlatformPackage(processors)
   stagePackage()
-  for (const path of [platformFolder, packageFolder]) run('npm', ['pack', '--silent', '--pack-destination', folder, path])
+  for (const path of [platformFolder, packageFolder])
+    run('npm', ['pack', '--silent', '--pack-destination', folder, path])
 }
 
 async function buildAddon(name, cuda) {

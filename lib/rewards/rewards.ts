@@ -1,4 +1,5 @@
 export { type AnswerNoiseOptions, noisyAnswer } from './answer-noise.js'
+export { type ContainsOptions, contains } from './contains.js'
 export { type ExactMatchOptions, exactMatch } from './exact-match.js'
 export { type JsonSchemaMatchOptions, jsonSchemaMatch } from './json-schema-match.js'
 export { type LlmJudge, type LlmJudgeOptions, llmJudge } from './llm-judge.js'

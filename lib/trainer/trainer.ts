@@ -8,6 +8,7 @@ import { evaluate } from '../evaluation/evaluate.js'
 import { gradedMetrics } from '../evaluation/metrics.js'
 import { assignAdvantages, lossWeights } from '../hdpo/algorithms.js'
 import type { PolicyBatch, PolicyLossOptions, StepResult } from '../native/types.js'
+import { describeAllWrong } from '../rewards/all-wrong.js'
 import { checkAnswers } from '../rewards/check-answers.js'
 import { rewardIdentity } from '../rewards/reward-identity.js'
 import { partitionGraded, scoreRollouts } from '../rewards/rewards.js'
@@ -162,6 +163,7 @@ export class Trainer {
       warn(`step ${step}: ${ungraded.length} rollouts were not graded; the first: ${ungraded[0]?.ungraded}`)
     const evaluation = await timed(seconds, 'evaluate', () => this.#evaluate(step))
     const rollouts = gradedMetrics(groups, ungraded)
+    if (step === 1) await this.#warnOfWrongAnswers(groups, warn)
     const unknown = this.#saidUnknown ? undefined : allUnknown(scored.flat(), this.#options.tools)
     // An agent of the user's runs the tools itself.
     if (unknown !== undefined && this.#options.runGroup === runGroup) {
@@ -206,6 +208,13 @@ export class Trainer {
         return scoreRollouts(group, task, reward)
       }),
     )
+  }
+
+  async #warnOfWrongAnswers(groups: readonly AssignedRollout[][], warn: (message: string) => void) {
+    const { tasks, promptsPerStep } = this.#options
+    const asked = await Promise.all(this.#order.batch(1, promptsPerStep).map((index) => taskAt(tasks, index)))
+    const wrong = describeAllWrong(groups, (wanted) => asked.find(({ id }) => id === wanted))
+    if (wrong !== undefined) warn(`step 1: ${wrong}`)
   }
 
   /** Ungraded rollouts are in no group: they have no advantage, and no other advantage depends on them. */

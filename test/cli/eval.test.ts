@@ -143,6 +143,30 @@ describe('hdpo eval', () => {
     }
   })
 
+  it('grades prose by what it contains, and shows a wrong answer where none is right', async () => {
+    const agent = join(folder, 'prose.mjs')
+    writeFileSync(
+      agent,
+      "export default ({ task }) => ({ answer: 'Sure! It is ' + task.answer + ', I think.', toolCalls: [] })",
+    )
+    await evaluate('--agent', agent, '--answer', 'contains', '--json')
+    expect(JSON.parse(printed)).toMatchObject({ measures: { accuracy: { value: 1 } } })
+    await evaluate('--agent', agent)
+    const told = vi.mocked(process.stderr.write).mock.calls.map(([text]) => String(text))
+    expect(told.join('')).toContain(
+      'none of 3 answers is right: known was answered "Sure! It is 4, I think.", where the task has "4"',
+    )
+  })
+
+  it('asks for what a judge needs', async () => {
+    await expect(evaluate('--agent', 'a.mjs', '--answer', 'llm-judge')).rejects.toThrow(
+      '--answer llm-judge needs --judge <url> and --judge-model <name>',
+    )
+    await expect(evaluate('--agent', 'a.mjs', '--judge-model', 'm')).rejects.toThrow(
+      '--judge-model goes with --answer llm-judge, got --answer none',
+    )
+  })
+
   it('fails where nothing could be graded', async () => {
     const agent = join(folder, 'broken.mjs')
     writeFileSync(agent, `export default () => { throw new Error('down') }`)

@@ -23,7 +23,11 @@ export interface EvalFlags {
   tasks?: string
   columns?: Record<string, string>
   tools?: string[]
-  answer?: Exclude<AnswerRule, 'llm-judge'>
+  answer?: AnswerRule
+  judge?: string
+  judgeModel?: string
+  judgeKeyVariable?: string
+  rubric?: string
   samples: number
   known?: boolean
   knownFrom?: string
@@ -92,11 +96,11 @@ function addTaskOptions(command: Command): void {
     .option('--tasks <file>', 'JSONL or Parquet, instead of an environment')
     .option('--columns <pairs...>', 'of the tasks file: question=prompt answer=gold', columnPair)
     .option('--tools <names...>', 'built-in tools and modules')
-    .addOption(
-      new Option('--answer <rule>', 'how answers are compared').choices(
-        answerRules.filter((rule) => rule !== 'llm-judge'),
-      ),
-    )
+    .addOption(new Option('--answer <rule>', 'how answers are compared').choices(answerRules))
+    .option('--judge <url>', 'with --answer llm-judge: an OpenAI-compatible API that grades')
+    .option('--judge-model <name>', 'model of the judge')
+    .option('--judge-key-variable <name>', "environment variable with the judge's key")
+    .option('--rubric <text>', 'what the judge calls a right answer')
 }
 
 function jsonObject(text: string): Record<string, unknown> {

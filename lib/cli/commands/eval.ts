@@ -7,10 +7,12 @@ import { checkWritableFile } from '../../core/writable.js'
 import { EndedEvaluation, type Evaluation, evaluate, measureKnown } from '../../evaluation/evaluate.js'
 import { type Knowledge, keepKnowledge } from '../../evaluation/knowledge.js'
 import { latencyQuantiles, measureEvaluation } from '../../evaluation/measures.js'
+import { describeAllWrong } from '../../rewards/all-wrong.js'
 import type { RolloutOptions } from '../../rollout/options.js'
 import { rolloutLine } from '../../rollout/rollout-line.js'
 import { takeTasks } from '../../tasks/task-list.js'
 import type { Environment } from '../../trainer/environment.js'
+import type { RewardConfig } from '../config/data-schema.js'
 import { closeEnvironment, resolveEnvironment } from '../config/environment.js'
 import { listenForInterrupt } from '../terminal/interrupt.js'
 import { Terminal } from '../terminal/terminal.js'
@@ -79,6 +81,8 @@ async function evaluateIn(
       })
       terminal.done()
       await tell(describeEvaluation(evaluation, knowledge, target, flags), evaluation, flags)
+      const wrong = describeAllWrong(evaluation.groups, (wanted) => tasks.find(({ id }) => id === wanted))
+      if (wrong !== undefined) terminal.line(`warning: ${wrong}`)
     } catch (error) {
       terminal.done()
       if (error instanceof EndedEvaluation) await tellMeasured(error, knowledge, target, flags)
@@ -154,15 +158,50 @@ function describeEvaluation(
 }
 
 function evaluatedEnvironment(flags: EvalFlags): Promise<Environment> {
-  const { environment, tasks: path, columns, tools, answer, seed } = flags
+  const { environment, tasks: path, columns, tools, seed } = flags
+  const reward = rewardOf(flags)
   const tasks = path !== undefined && columns ? { path, columns } : path
   return resolveEnvironment(
     {
       ...(environment !== undefined && { environment }),
       ...(tasks !== undefined && { tasks, evaluationTasks: tasks }),
       ...(tools && { tools }),
-      ...(answer && { reward: { answer } }),
+      ...(reward && { reward }),
     },
     { seed, folder: process.cwd() },
   )
+}
+
+function rewardOf({
+  answer,
+  judge,
+  judgeModel,
+  judgeKeyVariable,
+  rubric,
+}: EvalFlags): RewardConfig | undefined {
+  const asked = { judge, judgeModel, judgeKeyVariable, rubric }
+  const [stray] = Object.entries(asked).find(([, value]) => value !== undefined) ?? []
+  if (answer !== 'llm-judge') {
+    if (stray === undefined) return answer && { answer }
+    const flag = stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    throw new HdpoError(
+      'ERR_CONFIG',
+      `--${flag} goes with --answer llm-judge, got --answer ${answer ?? 'none'}`,
+    )
+  }
+  if (judge === undefined || judgeModel === undefined) {
+    throw new HdpoError(
+      'ERR_CONFIG',
+      '--answer llm-judge needs --judge <url> and --judge-model <name>: an OpenAI-compatible API that grades',
+    )
+  }
+  return {
+    answer,
+    judge: {
+      baseURL: judge,
+      model: judgeModel,
+      ...(judgeKeyVariable !== undefined && { apiKeyVariable: judgeKeyVariable }),
+      ...(rubric !== undefined && { rubric }),
+    },
+  }
 }

@@ -19,6 +19,7 @@ import { readConversationsShape } from '../../traces/read-conversations.js'
 
 export const answerRules = [
   'exact-match',
+  'contains',
   'numeric-match',
   'regex-match',
   'json-schema-match',

@@ -4,6 +4,7 @@ import { HdpoError } from '../../core/errors.js'
 import type { JudgeOptions } from '../../rewards/judge/options.js'
 import {
   type AnswerReward,
+  contains,
   exactMatch,
   jsonSchemaMatch,
   llmJudge,
@@ -18,6 +19,7 @@ type RuleOptions = Omit<RewardConfig, 'answer' | 'answerWeight' | 'formatWeight'
 
 const optionsOf: Record<AnswerRule, readonly (keyof RuleOptions)[]> = {
   'exact-match': [],
+  contains: [],
   'numeric-match': ['relativeTolerance', 'absoluteTolerance'],
   'regex-match': ['pattern', 'whole'],
   'json-schema-match': ['schema', 'equal'],
@@ -47,6 +49,8 @@ async function answerReward(
   switch (answer) {
     case 'exact-match':
       return exactMatch()
+    case 'contains':
+      return contains()
     case 'numeric-match':
       return numericMatch(given({ relativeTolerance, absoluteTolerance }))
     case 'regex-match':

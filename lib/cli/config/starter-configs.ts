@@ -38,7 +38,7 @@ tasks:
 # Modules whose default export is a tool, a list of tools, or the AI SDK's tools; or calculator, javascript, python.
 tools: ${list(tools)}
 
-# How an answer is compared: exact-match, numeric-match, regex-match, json-schema-match, llm-judge, or a module of yours.
+# How an answer is compared: exact-match, contains (for prose), numeric-match, regex-match, json-schema-match, llm-judge, or a module of yours.
 reward: { answer: exact-match }
 
 # What a rollout earns: accuracy over all rollouts, few calls over the correct ones only. grpo and others: docs/algorithm.md.
