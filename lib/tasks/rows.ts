@@ -3,6 +3,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { HdpoError } from '../core/errors.js'
+import { jsonProblem } from '../core/exact-json.js'
 import { Described, InvalidOptionError } from '../core/option-error.js'
 import { reasonOf } from '../core/system-error.js'
 import { readLines } from '../core/text-file.js'
@@ -41,20 +42,24 @@ interface ReadRowsOptions {
   signal?: AbortSignal | undefined
   /** Default: 'unheld'. */
   numbers?: LineNumbers
+  /** Told of a line that is no JSON, which is then left out. Default: it is an error. */
+  onBadLine?: ((where: string, reason: string) => void) | undefined
 }
 
 export async function* readRows(
   source: RowSource,
-  { signal, numbers = 'unheld' }: ReadRowsOptions = {},
+  { signal, numbers = 'unheld', onBadLine }: ReadRowsOptions = {},
 ): AsyncGenerator<PlacedRow, void, void> {
-  for await (const row of rowsOf(source, numbers)) {
+  for await (const row of rowsOf(source, { numbers, onBadLine })) {
     signal?.throwIfAborted()
     yield row
   }
 }
 
-async function* rowsOf(source: RowSource, numbers: LineNumbers): AsyncGenerator<PlacedRow, void, void> {
-  if (typeof source === 'string') return yield* readFiles(await filesAt(source), numbers)
+type Lines = Pick<ReadRowsOptions, 'onBadLine'> & { numbers: LineNumbers }
+
+async function* rowsOf(source: RowSource, lines: Lines): AsyncGenerator<PlacedRow, void, void> {
+  if (typeof source === 'string') return yield* readFiles(await filesAt(source), lines)
   if (typeof source === 'function') return yield* readIterable(iterableOf(source()))
   if (!Array.isArray(source)) {
     if (typeof source !== 'object' || source === null || !(Symbol.asyncIterator in source)) {
@@ -64,7 +69,7 @@ async function* rowsOf(source: RowSource, numbers: LineNumbers): AsyncGenerator<
   }
   if (source.length > 0 && source.every((item) => typeof item === 'string')) {
     const paths = await Promise.all(source.map((path: string) => filesAt(path)))
-    return yield* readFiles(paths.flat(), numbers)
+    return yield* readFiles(paths.flat(), lines)
   }
   yield* readIterable(source as readonly Row[])
 }
@@ -82,7 +87,7 @@ function iterableOf(rows: unknown): AsyncIterable<Row> | readonly Row[] {
 
 async function* readFiles(
   paths: readonly string[],
-  numbers: LineNumbers,
+  { numbers, onBadLine }: Lines,
 ): AsyncGenerator<PlacedRow, void, void> {
   for (const [index, path] of paths.entries()) {
     // With one file 'line-7', as jsonl() names it; with several 'file-2-line-7'.
@@ -105,7 +110,14 @@ async function* readFiles(
         if (text.trim() === '') continue
         const where = `${path}:${line}`
         const place = `line ${line}${inFile}`
-        const value = parseJsonLine(text, where, numbers)
+        let value: unknown
+        try {
+          value = parseJsonLine(text, where, numbers)
+        } catch (error) {
+          if (!onBadLine) throw error
+          onBadLine(where, jsonProblem((error as Error).cause))
+          continue
+        }
         yield { value, where, defaultId: `${prefix}line-${line}`, place }
       }
     }

@@ -12,7 +12,7 @@ import { readMessages } from '../policy/messages/read-messages.js'
 import { readTools } from '../policy/messages/read-tools.js'
 import { parseJsonLine } from '../tasks/json-line.js'
 import { readRows } from '../tasks/rows.js'
-import { type ImportedConversation, type ImportOptions, importShape, UnusableTrace } from './conversation.js'
+import { type ImportedConversation, importShape, UnusableTrace } from './conversation.js'
 import { fromOpenAi } from './openai.js'
 import { fromOtlp, isOtlp } from './otlp.js'
 
@@ -36,7 +36,7 @@ export interface ReadConversationsOptions extends OptionsOf<typeof readConversat
 
 export interface ReadConversations {
   conversations: ImportedConversation[]
-  /** Imported conversations that cannot be trained on: where they are, and why. Those in hdpo's own format throw instead. */
+  /** What cannot be trained on, lines that are no JSON among them: where it is, and why. */
   skipped: { where: string; reason: string }[]
 }
 
@@ -49,15 +49,16 @@ export async function readConversations(
   const { format, signal, ...options } = readOptions(readConversationsOptions, given, 'readConversations')
   const result: ReadConversations = { conversations: [], skipped: [] }
   const rows: PlacedValue[] = []
-  for await (const { value, where } of readValues(path, signal)) rows.push({ value, where })
+  const skip = (where: string, reason: string) => void result.skipped.push({ where, reason })
+  for await (const { value, where } of readValues(path, signal, skip)) rows.push({ value, where })
   const kinds = rows.map(({ value }) => (format === 'auto' ? formatOf(value) : format))
   const unmarked = kinds.includes('openai') ? 'openai' : 'hdpo'
   const exports: unknown[] = []
   for (const [index, { value, where }] of rows.entries()) {
     const kind = kinds[index] ?? unmarked
     if (kind === 'otlp') exports.push(value)
-    else if (kind === 'hdpo') result.conversations.push(ownConversation(value, where))
-    else importOne(value, where, options, result)
+    else if (kind === 'hdpo') readOne(where, result, () => ownConversation(value, where))
+    else readOne(where, result, () => ({ ...fromOpenAi(value, options), source: where }))
   }
   if (exports.length > 0) {
     const { conversations, skipped } = fromOtlp(exports, options)
@@ -80,8 +81,12 @@ interface PlacedValue {
   where: string
 }
 
-async function* readValues(path: string, signal: AbortSignal | undefined): AsyncGenerator<PlacedValue> {
-  if (extname(path) !== '.json') return yield* readRows(path, { signal, numbers: 'text' })
+async function* readValues(
+  path: string,
+  signal: AbortSignal | undefined,
+  onBadLine: (where: string, reason: string) => void,
+): AsyncGenerator<PlacedValue> {
+  if (extname(path) !== '.json') return yield* readRows(path, { signal, numbers: 'text', onBadLine })
   const value = parseJsonLine(await readText(path, 'ERR_DATA'), path, 'text')
   if (!Array.isArray(value)) return yield { value, where: path }
   for (const [index, item] of value.entries()) yield { value: item, where: `${path}[${index}]` }
@@ -122,7 +127,7 @@ const foreignKeys = [
 
 function ownConversation(value: unknown, source: string): ImportedConversation {
   const fail = (mistake: OptionMistake): never => {
-    throw new HdpoError('ERR_DATA', `${source}: ${describeMistake(mistake)}`)
+    throw new UnusableTrace(describeMistake(mistake))
   }
   if (!isRecord(value)) return fail({ option: 'a conversation', expected: 'an object', given: value })
   const tools = readTools(value.tools, 'tools', fail)
@@ -130,11 +135,11 @@ function ownConversation(value: unknown, source: string): ImportedConversation {
   return { messages, ...(tools && { tools }), source }
 }
 
-function importOne(value: unknown, source: string, options: ImportOptions, result: ReadConversations): void {
+function readOne(where: string, result: ReadConversations, read: () => ImportedConversation): void {
   try {
-    result.conversations.push({ ...fromOpenAi(value, options), source })
+    result.conversations.push(read())
   } catch (error) {
     if (!(error instanceof UnusableTrace)) throw error
-    result.skipped.push({ where: source, reason: error.message })
+    result.skipped.push({ where, reason: error.message })
   }
 }

@@ -182,11 +182,20 @@ it("takes the AI SDK's tools of a module, and refuses what are no tools", async 
   )
 })
 
-it('names the line of a conversation that cannot be read', async () => {
+it('leaves out lines that cannot be read, and names them', async () => {
   const whole = '{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}'
-  await write('conversations.jsonl', `${whole}\n\n{"message": []}\n`)
-  await expect(resolveConversations('conversations.jsonl', folder, () => {})).rejects.toThrow(
-    /conversations\.jsonl:3: .*messages/,
+  await write('conversations.jsonl', `${whole}\n\n{"message": []}\n{"messages":\n${whole}\n[]\n3\n`)
+  const warnings: string[] = []
+  const read = await resolveConversations('conversations.jsonl', folder, (text) => warnings.push(text))
+  const path = join(folder, 'conversations.jsonl')
+  expect(read.map(({ source }) => source)).toEqual([`${path}:1`, `${path}:5`])
+  expect(warnings).toHaveLength(1)
+  expect(warnings[0]).toMatch(
+    /4 of 6 conversations were left out: .*:4: .*; .*:3: .*messages.*; .*:6: .*; \.\.\.$/,
+  )
+  await write('bad.jsonl', '{"messages":\n')
+  await expect(resolveConversations('bad.jsonl', folder, () => {})).rejects.toThrow(
+    /has no conversation to train on; 1 cannot be used, the first \(.*bad\.jsonl:1\): /,
   )
 })
 
@@ -213,6 +222,6 @@ it('imports conversations of other formats, and says what was left out', async (
     },
   ])
   expect(warnings).toEqual([
-    expect.stringMatching(/^openai\.jsonl: 1 conversations were left out; .*:2: has no assistant/),
+    expect.stringMatching(/^openai\.jsonl: 1 of 2 conversations were left out: .*:2: has no assistant/),
   ])
 })

@@ -76,9 +76,11 @@ it('reads one JSON file: an export, or a list', async () => {
 
 it('names what cannot be read', async () => {
   const path = await write('bad.jsonl', own, { message: [] })
-  await expect(readConversations(path)).rejects.toThrow(
-    'bad.jsonl:2: messages: must be a list of at least one message, got undefined',
-  )
+  const { conversations, skipped } = await readConversations(path)
+  expect(conversations).toHaveLength(1)
+  expect(skipped).toEqual([
+    { where: `${path}:2`, reason: 'messages: must be a list of at least one message, got undefined' },
+  ])
   const nothing = await write('nothing.jsonl', useless)
   await expect(readConversations(nothing)).rejects.toThrow(
     'nothing.jsonl: has no conversation to train on; 1 cannot be used, the first',

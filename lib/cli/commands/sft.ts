@@ -69,6 +69,10 @@ async function trainInto(output: string, { config, path, folder, flags }: SftCom
   const conversations = await resolveConversations(source, folder, (message) =>
     terminal.line(`warning: ${message}`),
   )
+  const calling = conversations.filter(({ messages }) => messages.some(({ toolCalls }) => toolCalls?.length))
+  terminal.line(
+    `conversations: ${conversations.length}, ${calling.length} with tool calls, ${conversations.length - calling.length} without`,
+  )
   const tools = config.tools ? await resolveTools(config.tools, folder) : (environment?.tools ?? [])
   const ownLoggers = config.loggers && resolveLoggers(config.loggers, folder)
   const policy = await openPolicy(config, path, folder, environment)

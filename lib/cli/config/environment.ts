@@ -129,9 +129,10 @@ export async function resolveConversations(
   const { path, ...options } = typeof conversations === 'string' ? { path: conversations } : conversations
   const { conversations: read, skipped } = await readConversations(resolve(folder, path), options)
   if (skipped.length > 0) {
-    const [first] = skipped
+    const described = skipped.slice(0, 3).map(({ where, reason }) => `${where}: ${reason}`)
+    const more = skipped.length > described.length ? '; ...' : ''
     warn(
-      `${path}: ${skipped.length} conversations were left out; the first, ${first?.where}: ${first?.reason}`,
+      `${path}: ${skipped.length} of ${skipped.length + read.length} conversations were left out: ${described.join('; ')}${more}`,
     )
   }
   return read
