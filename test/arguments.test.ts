@@ -200,3 +200,63 @@ describe('what is exported refuses by name what it does not take', () => {
     expect(logprobs.every(Number.isFinite)).toBe(true)
   })
 })
+
+describe('what is odd inside', () => {
+  const task = { id: 'q', messages: [{ role: 'user', content: '?' }], answer: 'a' } as const
+  const gone = new Float32Array(2)
+  structuredClone(gone.buffer, { transfer: [gone.buffer] })
+  const trained = {
+    tokens: [1, 2],
+    mask: [0, 1],
+    logprobs: [0, -1],
+    accuracyAdvantage: 1,
+    efficiencyAdvantage: 0,
+  }
+  const rewarded = { accuracyReward: 1, answerReward: 1, toolCalls: [] }
+  const pack = (changes: object) => entry.packPolicyBatch([{ ...trained, ...changes }] as never)
+  const hdpo = { name: 'hdpo' } as const
+  const reward = { answer: entry.exactMatch() }
+  const play = async () => []
+  const assign = (changes: object) => entry.assignAdvantages([[{ ...rewarded, ...changes }]] as never, hdpo)
+  const holes: unknown[] = []
+  holes.length = 1
+
+  it.each<[string, () => unknown, string]>([
+    ['a hole among paths', () => entry.openTasks(holes as never), 'row 1'],
+    ['tokens that are no list', () => pack({ tokens: new DataView(new ArrayBuffer(2)) }), 'rollouts[0]'],
+    ['a mask of another length', () => pack({ mask: [1] }), 'rollouts[0]'],
+    ['a symbol as advantage', () => pack({ accuracyAdvantage: Symbol('x') }), 'rollouts[0]'],
+    ['an array that is gone as advantage', () => pack({ efficiencyAdvantage: gone }), 'rollouts[0]'],
+    ['a symbol as reward', () => assign({ answerReward: Symbol('x') }), 'groups[0][0]'],
+    ['no task', () => entry.evaluate({ tasks: [undefined] as never, tools: [], reward, play }), 'tasks[0]'],
+    [
+      'a rollout without a text as id',
+      () => entry.scoreRollouts([{ id: Object.create(null), taskId: 'q' }] as never, task as never, reward),
+      'rollouts[0]',
+    ],
+    [
+      'arguments in a circle',
+      () => {
+        const messages = [{ role: 'assistant', content: '', toolCalls: [{ name: 'f', arguments: circular }] }]
+        return policy.template.prompt(messages as never, [])
+      },
+      'messages[0].toolCalls[0].arguments',
+    ],
+    [
+      'a schema in a circle',
+      () => policy.template.prompt([], [{ name: 'f', description: '', parameters: circular }]),
+      'tools[0].parameters',
+    ],
+  ])('%s', async (_, call, named) => {
+    const thrown = await Promise.resolve()
+      .then(call)
+      .then(() => undefined)
+      .catch((error: unknown) => error)
+    expect(thrown).toBeInstanceOf(entry.HdpoError)
+    expect((thrown as Error).message).toContain(named)
+  })
+
+  it('an array that was transferred away has no tokens', () => {
+    expect(policy.tokenizer.decode(gone)).toBe('')
+  })
+})

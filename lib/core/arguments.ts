@@ -15,7 +15,7 @@ export function checkObject(
   given: unknown,
   name: string,
   what: string,
-  parts: Readonly<Record<string, 'list' | 'string' | 'function' | 'object'>>,
+  parts: Readonly<Record<string, 'list' | 'string' | 'number' | 'function' | 'object'>>,
 ): void {
   const has = ([part, type]: [string, string]): boolean => {
     const value = (given as Record<string, unknown>)[part]

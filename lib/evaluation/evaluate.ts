@@ -1,5 +1,7 @@
 // Rollouts without training: they measure accuracy and calls on a set of tasks, and what the policy knows without tools.
+
 import { z } from 'zod'
+import { checkObject } from '../core/arguments.js'
 import { HdpoError } from '../core/errors.js'
 import { mapConcurrent } from '../core/map-concurrent.js'
 import {
@@ -104,6 +106,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     evaluateOptions,
     options,
   )
+  checkTasks(tasks)
   await checkAnswers(reward.answer, tasks, signal)
   const play = playerOf(others)
   let done = 0
@@ -150,6 +153,14 @@ function playerOf({
   return (
     play ?? ((task: Task, options: GroupOptions) => runGroup(policy as RolloutPolicy, task, tools, options))
   )
+}
+
+function checkTasks(tasks: readonly Task[]): void {
+  for (const [index, task] of tasks.entries())
+    checkObject(task, `tasks[${index}]`, 'a task: { id, messages, answer }', {
+      id: 'string',
+      messages: 'list',
+    })
 }
 
 const { knowledge: _, ...unmeasured } = evaluateShape

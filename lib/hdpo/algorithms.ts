@@ -1,5 +1,5 @@
 // The algorithms by name: their options, the advantages they give to a step's rollouts, the weights of the loss's two channels.
-import { checkObjects } from '../core/arguments.js'
+import { checkObject, checkObjects } from '../core/arguments.js'
 import { InvalidOptionError } from '../core/option-error.js'
 import { advantagesOf } from './advantages.js'
 import { type AlgorithmOptions, resolveAlgorithm } from './options.js'
@@ -35,13 +35,18 @@ function checkCalls(given: unknown, name: string): void {
     throw new InvalidOptionError(name, 'a list of calls', given)
 }
 
+const rewards = { accuracyReward: 'number', answerReward: 'number' } as const
+
 function checkGroups(groups: unknown): void {
   if (!Array.isArray(groups))
     throw new InvalidOptionError('groups', 'a list of groups, each a list of rollouts', groups)
   for (const [index, group] of groups.entries()) {
     checkObjects(group, `groups[${index}]`, 'a rollout with its rewards')
-    for (const [place, { toolCalls }] of group.entries())
-      checkCalls(toolCalls, `groups[${index}][${place}].toolCalls`)
+    for (const [place, rollout] of group.entries()) {
+      const at = `groups[${index}][${place}]`
+      checkObject(rollout, at, 'a rollout with its rewards, which are numbers', rewards)
+      checkCalls(rollout.toolCalls, `${at}.toolCalls`)
+    }
   }
 }
 

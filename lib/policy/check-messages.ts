@@ -22,16 +22,28 @@ export function checkToolDescriptions(tools: unknown): void {
   for (const [index, { name, description, parameters }] of (tools as Record<string, unknown>[]).entries()) {
     checkText(name, `tools[${index}].name`)
     if (description !== undefined) checkText(description, `tools[${index}].description`)
+    const at = `tools[${index}].parameters`
     if (parameters !== undefined && !isRecord(parameters))
-      throw new InvalidOptionError(`tools[${index}].parameters`, 'a JSON Schema', parameters)
+      throw new InvalidOptionError(at, 'a JSON Schema', parameters)
+    checkJson(parameters, at)
   }
 }
 
 function checkCalls(calls: unknown, at: string): void {
   checkObjects(calls, at, 'a call: { name, arguments }')
-  for (const [index, { name, id }] of (calls as Record<string, unknown>[]).entries()) {
+  for (const [index, { name, id, arguments: given }] of (calls as Record<string, unknown>[]).entries()) {
     checkText(name, `${at}[${index}].name`)
+    checkJson(given, `${at}[${index}].arguments`)
     if (id !== undefined) checkText(id, `${at}[${index}].id`)
+  }
+}
+
+/** Templates write it as JSON, which has no form for a circle or a BigInt. */
+function checkJson(value: unknown, name: string): void {
+  try {
+    JSON.stringify(value)
+  } catch (error) {
+    throw new InvalidOptionError(name, 'what JSON can hold', value, { cause: error })
   }
 }
 

@@ -132,7 +132,8 @@ class JsonTokenizer implements TemplateTokenizer {
   /** Special tokens are kept as their text; bytes that are no UTF-8 become U+FFFD. */
   decode(tokens: ArrayLike<number>, { continues = false } = {}): string {
     if (!isArrayLike(tokens)) throw new InvalidOptionError('tokens', 'a list of token ids', tokens)
-    const pieces = Array.from(tokens, (token) => this.#piece(token))
+    // By position: an array that was transferred away has no tokens any more, and cannot be iterated.
+    const pieces = Array.from({ length: tokens.length }, (_, index) => this.#piece(tokens[index] as number))
     const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(pieces))
     return this.#format.prefix !== 'never' && !continues && text.startsWith(' ') ? text.slice(1) : text
   }

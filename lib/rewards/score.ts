@@ -22,6 +22,11 @@ export async function scoreRollouts(
 ): Promise<(ScoredRollout | UngradedRollout)[]> {
   const { answer, answerWeight, formatWeight } = readOptions(rewardOptions, reward, 'reward')
   checkObjects(rollouts, 'rollouts', 'a rollout')
+  for (const [index, rollout] of rollouts.entries())
+    checkObject(rollout, `rollouts[${index}]`, 'a rollout with id and taskId', {
+      id: 'string',
+      taskId: 'string',
+    })
   checkObject(task, 'task', 'a task: { id, messages, answer }', { id: 'string' })
   return Promise.all(
     rollouts.map(async (rollout) => {

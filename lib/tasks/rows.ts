@@ -67,7 +67,8 @@ async function* rowsOf(source: RowSource, lines: Lines): AsyncGenerator<PlacedRo
     }
     return yield* readIterable(source as AsyncIterable<Row>)
   }
-  if (source.length > 0 && source.every((item) => typeof item === 'string')) {
+  // `every` would leave out the holes of a list.
+  if (source.length > 0 && Array.from(source).every((item) => typeof item === 'string')) {
     const paths = await Promise.all(source.map((path: string) => filesAt(path)))
     return yield* readFiles(paths.flat(), lines)
   }

@@ -1,6 +1,7 @@
 // Sequences laid end to end for one optimiser step (shapes: PackedSequences in native/types.ts).
 import { checkObject, checkObjects } from '../core/arguments.js'
 import { HdpoError } from '../core/errors.js'
+import { InvalidOptionError } from '../core/option-error.js'
 import type { PackedSequences, PolicyBatch } from '../native/types.js'
 import { tokenSequences } from '../rollout/token-sequences.js'
 import type { Rollout } from '../rollout/types.js'
@@ -21,9 +22,7 @@ export interface MaskedSequence {
  */
 export function packPolicyBatch(rollouts: readonly AdvantagedRollout[]): PolicyBatch {
   checkObjects(rollouts, 'rollouts', 'a rollout with its advantages')
-  const parts = { tokens: 'object', mask: 'object', logprobs: 'object' } as const
-  for (const [index, rollout] of rollouts.entries())
-    checkObject(rollout, `rollouts[${index}]`, 'a rollout with tokens, mask and logprobs', parts)
+  for (const [index, rollout] of rollouts.entries()) checkRollout(rollout, `rollouts[${index}]`)
   const sequences = rollouts.flatMap((rollout) =>
     tokenSequences(rollout).map((sequence) => ({ sequence, rollout })),
   )
@@ -38,6 +37,22 @@ export function packPolicyBatch(rollouts: readonly AdvantagedRollout[]): PolicyB
     accuracyAdvantages: Float32Array.from(sequences, ({ rollout }) => rollout.accuracyAdvantage),
     efficiencyAdvantages: Float32Array.from(sequences, ({ rollout }) => rollout.efficiencyAdvantage),
   }
+}
+
+const parts = { tokens: 'object', mask: 'object', logprobs: 'object' } as const
+const advantages = { accuracyAdvantage: 'number', efficiencyAdvantage: 'number' } as const
+
+function checkRollout(rollout: AdvantagedRollout, name: string): void {
+  checkObject(rollout, name, 'a rollout with tokens, mask and logprobs', parts)
+  checkObject(rollout, name, 'a rollout with its advantages, which are numbers', advantages)
+  const { tokens, mask, logprobs } = rollout
+  const isLong = ({ length }: ArrayLike<number>) => Number.isSafeInteger(length) && length === tokens.length
+  if (![tokens, mask, logprobs].every(isLong))
+    throw new InvalidOptionError(
+      name,
+      'a rollout whose tokens, mask and logprobs are lists of one length',
+      rollout,
+    )
 }
 
 export function packSequences(sequences: readonly MaskedSequence[]): PackedSequences {
