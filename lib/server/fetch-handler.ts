@@ -156,10 +156,14 @@ function model(id: string, context: HandlerContext): Response {
 
 function unknownModel(id: string, { model: name, aliases }: ResolvedServerOptions): ApiError {
   const names = [name, ...aliases].join(', ')
-  return new ApiError(404, `model: there is no ${JSON.stringify(id)} here; there is ${names}`, {
-    param: 'model',
-    code: 'model_not_found',
-  })
+  return new ApiError(
+    404,
+    `model: there is no ${JSON.stringify(id)} here; there is ${names}; another name is served by hdpo serve --alias, or createServer({ aliases })`,
+    {
+      param: 'model',
+      code: 'model_not_found',
+    },
+  )
 }
 
 function withCause(error: unknown): string {
