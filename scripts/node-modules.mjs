@@ -1,5 +1,5 @@
 // Installs the npm dependencies when node_modules does not hold what package-lock.json asks for.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root, run, SetUpError } from './command.mjs'
 import { nodeHeadersFolder } from './node-headers.mjs'
@@ -9,6 +9,17 @@ const sqlite = join(root, 'node_modules', 'better-sqlite3', 'build', 'Release', 
 /** Runs no install scripts: better-sqlite3 alone has one that matters, and it may compile for a minute (see buildSqlite). */
 export async function installNodeModules(execute = run) {
   await execute('npm', ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'])
+  linkCommand()
+}
+
+/** npm links the commands of packages that it installs, not the package's own: with this, `npx hdpo` works in a clone too. */
+function linkCommand() {
+  const script = `#!/bin/sh
+# Runs hdpo from its source, in the clone that this stands in.
+clone="$(dirname "$0")/../.."
+exec node "$clone/node_modules/tsx/dist/cli.mjs" "$clone/lib/cli/main.ts" "$@"
+`
+  writeFileSync(join(root, 'node_modules', '.bin', 'hdpo'), script, { mode: 0o755 })
 }
 
 // npm leaves the list of what it has installed in node_modules.
