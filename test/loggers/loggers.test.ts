@@ -305,7 +305,10 @@ describe('prometheus', () => {
   refuses(prometheus, [
     [{}, 'prometheus.port: must be a port, where no register is given, got undefined'],
     [{ port: 70_000 }, 'prometheus.port: must be a whole number from 0 to 65535, got 70000'],
-    [{ port: 1, register: { getSingleMetric: () => undefined } }, 'prometheus.port: must be left out where a register is given, got 1'],
+    [
+      { port: 1, register: { getSingleMetric: () => undefined } },
+      'prometheus.port: must be left out where a register is given, got 1',
+    ],
   ])
 })
 
