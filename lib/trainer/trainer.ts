@@ -163,13 +163,8 @@ export class Trainer {
       warn(`step ${step}: ${ungraded.length} rollouts were not graded; the first: ${ungraded[0]?.ungraded}`)
     const evaluation = await timed(seconds, 'evaluate', () => this.#evaluate(step))
     const rollouts = gradedMetrics(groups, ungraded)
-    if (step === 1) await this.#warnOfWrongAnswers(groups, warn)
-    const unknown = this.#saidUnknown ? undefined : allUnknown(scored.flat(), this.#options.tools)
-    // An agent of the user's runs the tools itself.
-    if (unknown !== undefined && this.#options.runGroup === runGroup) {
-      this.#saidUnknown = true
-      warn(`step ${step}: ${unknown}`)
-    }
+    // An agent of the user's runs the tools itself, and may grade itself.
+    if (this.#options.runGroup === runGroup) await this.#warnOfMistakes(step, scored, groups, warn)
     const report = this.#options.reward.answer.report?.()
     const metrics: StepMetrics = {
       step,
@@ -210,11 +205,25 @@ export class Trainer {
     )
   }
 
-  async #warnOfWrongAnswers(groups: readonly AssignedRollout[][], warn: (message: string) => void) {
-    const { tasks, promptsPerStep } = this.#options
-    const asked = await Promise.all(this.#order.batch(1, promptsPerStep).map((index) => taskAt(tasks, index)))
+  /** What would otherwise show as zeros alone: tools that the policy does not know, answers in another form than the reward reads. */
+  async #warnOfMistakes(
+    step: number,
+    scored: readonly ScoredGroup[],
+    groups: readonly AssignedRollout[][],
+    warn: (message: string) => void,
+  ) {
+    const { tasks, tools, promptsPerStep } = this.#options
+    const unknown = this.#saidUnknown ? undefined : allUnknown(scored.flat(), tools)
+    if (unknown !== undefined) {
+      this.#saidUnknown = true
+      warn(`step ${step}: ${unknown}`)
+    }
+    if (step > 1) return
+    const asked = await Promise.all(
+      this.#order.batch(step, promptsPerStep).map((index) => taskAt(tasks, index)),
+    )
     const wrong = describeAllWrong(groups, (wanted) => asked.find(({ id }) => id === wanted))
-    if (wrong !== undefined) warn(`step 1: ${wrong}`)
+    if (wrong !== undefined) warn(`step ${step}: ${wrong}`)
   }
 
   /** Ungraded rollouts are in no group: they have no advantage, and no other advantage depends on them. */
