@@ -43,7 +43,7 @@ export function contains(options: ContainsOptions = {}): AnswerReward {
 
 /** Finds the text where no word and no number goes on before or behind it. */
 function asWhole(text: string): RegExp {
-  const literal = text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+  const literal = text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
   const before = /^\p{N}/u.test(text) ? '(?<!\\p{N}[.,])(?<!(?<![\\p{L}\\p{N}])[-−.])' : ''
   const behind = /\p{N}$/u.test(text) ? '(?![.,]\\p{N})' : ''
   return new RegExp(`(?<![\\p{L}\\p{M}\\p{N}_])${before}${literal}(?![\\p{L}\\p{M}\\p{N}_])${behind}`, 'u')
