@@ -1,6 +1,16 @@
 // What rules that compare text read of a task's answer, and how they make two texts alike.
+import { callbackOr } from '../core/option-kinds.js'
 import type { Task } from '../rollout/types.js'
 import { wrongTaskAnswer } from './task-answer.js'
+
+/** Of every rule that compares text. */
+export const comparedShape = {
+  /**
+   * Applied to both sides before they are compared. Default: Unicode NFC, lower case, white space trimmed and
+   * each run of it one space.
+   */
+  normalize: callbackOr<(text: string) => string>(normalizeText),
+}
 
 /** `rule` names who asks in the error. */
 export function acceptedAnswers(task: Task, rule: string): string[] {
@@ -14,6 +24,6 @@ function isPlain(value: unknown): value is string | number | boolean {
   return ['string', 'number', 'boolean'].includes(typeof value)
 }
 
-export function normalizeText(text: string): string {
+function normalizeText(text: string): string {
   return text.normalize('NFC').trim().replace(/\s+/g, ' ').toLowerCase()
 }

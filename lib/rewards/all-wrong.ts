@@ -5,17 +5,17 @@ import type { ScoredRollout, Task } from '../rollout/types.js'
 import { isCorrect } from './score.js'
 
 /** One answer beside its gold and what to try, where there are rollouts and none of them is right; else undefined. */
-export function describeAllWrong(
+export async function describeAllWrong(
   groups: readonly (readonly ScoredRollout[])[],
-  taskOf: (id: string) => Task | undefined,
-): string | undefined {
+  taskOf: (id: string) => Task | undefined | Promise<Task | undefined>,
+): Promise<string | undefined> {
   const rollouts = groups.flat()
   if (rollouts.length === 0 || rollouts.some(isCorrect)) return undefined
   // One with an answer shows more than one without.
   const [shown = rollouts[0] as ScoredRollout] = rollouts.filter(
     ({ finalAnswer }) => finalAnswer !== undefined,
   )
-  const gold = taskOf(shown.taskId)?.answer
+  const gold = (await taskOf(shown.taskId))?.answer
   const answered =
     shown.finalAnswer === undefined
       ? 'none has an answer between <answer> and </answer>, where rewards look'

@@ -1,19 +1,13 @@
 import { z } from 'zod'
-import { callbackOr } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
+import { escapePattern } from '../policy/control-tokens.js'
 import type { Task } from '../rollout/types.js'
-import { acceptedAnswers, normalizeText } from './accepted-answers.js'
+import { acceptedAnswers, comparedShape } from './accepted-answers.js'
 import { identified } from './reward-identity.js'
 import { wrongTaskAnswer } from './task-answer.js'
 import type { AnswerReward } from './types.js'
 
-export const containsShape = {
-  /**
-   * Applied to both sides before they are compared. Default: Unicode NFC, lower case, white space trimmed and
-   * each run of it one space.
-   */
-  normalize: callbackOr<(text: string) => string>(normalizeText),
-}
+export const containsShape = { ...comparedShape }
 const containsOptions = z.strictObject(containsShape)
 export interface ContainsOptions extends OptionsOf<typeof containsShape> {}
 
@@ -43,8 +37,10 @@ export function contains(options: ContainsOptions = {}): AnswerReward {
 
 /** Finds the text where no word and no number goes on before or behind it. */
 function asWhole(text: string): RegExp {
-  const literal = text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
   const before = /^\p{N}/u.test(text) ? '(?<!\\p{N}[.,])(?<!(?<![\\p{L}\\p{N}])[-−.])' : ''
   const behind = /\p{N}$/u.test(text) ? '(?![.,]\\p{N})' : ''
-  return new RegExp(`(?<![\\p{L}\\p{M}\\p{N}_])${before}${literal}(?![\\p{L}\\p{M}\\p{N}_])${behind}`, 'u')
+  return new RegExp(
+    `(?<![\\p{L}\\p{M}\\p{N}_])${before}${escapePattern(text)}(?![\\p{L}\\p{M}\\p{N}_])${behind}`,
+    'u',
+  )
 }

@@ -1,17 +1,10 @@
 import { z } from 'zod'
-import { callbackOr } from '../core/option-kinds.js'
 import { type OptionsOf, readOptions } from '../core/options.js'
-import { acceptedAnswers, normalizeText } from './accepted-answers.js'
+import { acceptedAnswers, comparedShape } from './accepted-answers.js'
 import { identified } from './reward-identity.js'
 import type { AnswerReward } from './types.js'
 
-export const exactMatchShape = {
-  /**
-   * Applied to both sides before they are compared. Default: Unicode NFC, lower case, white space trimmed and
-   * each run of it one space.
-   */
-  normalize: callbackOr<(text: string) => string>(normalizeText),
-}
+export const exactMatchShape = { ...comparedShape }
 const exactMatchOptions = z.strictObject(exactMatchShape)
 export interface ExactMatchOptions extends OptionsOf<typeof exactMatchShape> {}
 

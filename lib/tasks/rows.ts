@@ -35,7 +35,7 @@ interface PlacedRow {
   mayHaveMore?: boolean
 }
 
-const lineExtensions = ['.jsonl', '.ndjson']
+export const lineExtensions = ['.jsonl', '.ndjson']
 
 interface ReadRowsOptions {
   /** Once it is aborted, asking for the next row rejects with its reason. */

@@ -111,7 +111,7 @@ function documentsOf(
   fields: Parameters<typeof readDocuments>[1],
 ): Iterable<TextDocument> | AsyncIterable<TextDocument> {
   if (typeof source === 'string') return readDocuments([source], fields)
-  if (Array.isArray(source) && source.every((item) => typeof item === 'string'))
+  if (Array.isArray(source) && Array.from(source).every((item) => typeof item === 'string'))
     return readDocuments(source, fields)
   const given = source as { [Symbol.iterator]?: unknown; [Symbol.asyncIterator]?: unknown } | null | undefined
   const isObject = typeof given === 'object' && !ArrayBuffer.isView(given)

@@ -6,14 +6,15 @@ import { kind } from '../core/option-kinds.js'
 import { type AiSdkTool, fromAiSdk } from './ai-sdk.js'
 import type { Tool } from './types.js'
 
-function isTool(value: unknown): value is Tool {
+export function isTool(value: unknown): value is Tool {
   return isRecord(value) && typeof value.name === 'string' && typeof value.run === 'function'
 }
 
 /** For options of functions. Names may not repeat: a call says no more than a name. */
 export const toolList = kind<readonly Tool[]>(
   'a list of tools with different names, each from defineTool (of the AI SDK: await fromAiSdk(tools))',
-  (value) => Array.isArray(value) && value.every(isTool) && repeatedName(value) === undefined,
+  // `every` by itself would leave out the holes of a list.
+  (value) => Array.isArray(value) && Array.from(value).every(isTool) && repeatedName(value) === undefined,
 )
 
 export function repeatedName(tools: readonly Tool[]): string | undefined {

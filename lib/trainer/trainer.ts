@@ -219,10 +219,12 @@ export class Trainer {
       warn(`step ${step}: ${unknown}`)
     }
     if (step > 1) return
-    const asked = await Promise.all(
-      this.#order.batch(step, promptsPerStep).map((index) => taskAt(tasks, index)),
-    )
-    const wrong = describeAllWrong(groups, (wanted) => asked.find(({ id }) => id === wanted))
+    const wrong = await describeAllWrong(groups, async (wanted) => {
+      const asked = await Promise.all(
+        this.#order.batch(step, promptsPerStep).map((index) => taskAt(tasks, index)),
+      )
+      return asked.find(({ id }) => id === wanted)
+    })
     if (wrong !== undefined) warn(`step ${step}: ${wrong}`)
   }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createProgram } from '../../lib/cli/program.js'
-import { complete, MisbehavingEndpoint, send } from '../rewards/misbehaving-endpoint.js'
+import { complete, MisbehavingEndpoint, say, send } from '../rewards/misbehaving-endpoint.js'
 import { call, serve } from '../server/conversations.js'
 import type { Script } from '../server/served-policy.js'
 
@@ -156,6 +156,45 @@ describe('hdpo eval', () => {
     expect(told.join('')).toContain(
       'none of 3 answers is right: known was answered "Sure! It is 4, I think.", where the task has "4"',
     )
+  })
+
+  it('asks the judge that flags name', async () => {
+    vi.stubEnv('JUDGES_KEY', 'key-of-the-judge')
+    const judge = await MisbehavingEndpoint.start((response, { body }) =>
+      say(response, JSON.stringify(body.messages).includes('5535')),
+    )
+    try {
+      const agent = join(folder, 'own.mjs')
+      writeFileSync(agent, "export default ({ task }) => ({ answer: 'It is ' + task.answer, toolCalls: [] })")
+      const named = [
+        '--judge',
+        judge.baseURL,
+        '--judge-model',
+        'judge-1',
+        '--judge-key-variable',
+        'JUDGES_KEY',
+      ]
+      await evaluate(
+        '--agent',
+        agent,
+        '--answer',
+        'llm-judge',
+        ...named,
+        '--rubric',
+        'Near is right.',
+        '--json',
+      )
+      expect(JSON.parse(printed)).toMatchObject({ measures: { accuracy: { value: 1 / 3 } } })
+      expect(judge.requests).toHaveLength(3)
+      for (const { authorization, body } of judge.requests) {
+        expect(authorization).toBe('Bearer key-of-the-judge')
+        expect(body.model).toBe('judge-1')
+        expect(JSON.stringify(body.messages)).toContain('Near is right.')
+      }
+    } finally {
+      vi.unstubAllEnvs()
+      await judge.stop()
+    }
   })
 
   it('asks for what a judge needs', async () => {

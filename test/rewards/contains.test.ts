@@ -1,7 +1,11 @@
-import { expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { addSecretVariables } from '../../lib/core/secrets.js'
 import { describeAllWrong } from '../../lib/rewards/all-wrong.js'
 import { contains } from '../../lib/rewards/contains.js'
 import type { ScoredRollout, Task } from '../../lib/rollout/types.js'
+
+beforeAll(() => void vi.stubEnv('HDPO_TEST_CONTAINS', 'not-for-anybody'))
+afterAll(() => void vi.unstubAllEnvs())
 
 const task = (answer: unknown): Task => ({ id: 'q', messages: [{ role: 'user', content: '?' }], answer })
 const grade = (finalAnswer: string | undefined, answer: unknown) =>
@@ -49,13 +53,19 @@ it('no answer is wrong, and golds that everything has are refused before anythin
 const rollout = (finalAnswer: string | undefined, accuracyReward: number) =>
   ({ taskId: 'q', finalAnswer, answerReward: accuracyReward, accuracyReward }) as ScoredRollout
 
-it('shows one wrong answer beside its gold where none is right', () => {
+it('shows one wrong answer beside its gold where none is right', async () => {
   const tell = (...rollouts: ScoredRollout[]) => describeAllWrong([rollouts], () => task('30 days'))
-  expect(tell(rollout(undefined, 0), rollout('Sure! It is 30 days.', 0))).toBe(
+  expect(await tell(rollout(undefined, 0), rollout('Sure! It is 30 days.', 0))).toBe(
     'none of 2 answers is right: q was answered "Sure! It is 30 days.", where the task has "30 days". ' +
       'Prose is graded by contains, a pattern of it by regex-match, meaning by llm-judge (docs/rewards.md)',
   )
-  expect(tell(rollout(undefined, 0))).toContain('none has an answer between <answer> and </answer>')
-  expect(tell(rollout('x', 0), rollout('30 days', 1))).toBeUndefined()
-  expect(describeAllWrong([[]], () => undefined)).toBeUndefined()
+  expect(await tell(rollout(undefined, 0))).toContain('none has an answer between <answer> and </answer>')
+  expect(await tell(rollout('x', 0), rollout('30 days', 1))).toBeUndefined()
+  expect(await describeAllWrong([[]], () => undefined)).toBeUndefined()
+})
+
+it('shows no secret of an answer', async () => {
+  addSecretVariables(['HDPO_TEST_CONTAINS'])
+  const text = await describeAllWrong([[rollout('it is not-for-anybody', 0)]], () => task('x'))
+  expect(text).toContain('q was answered "it is [redacted]"')
 })

@@ -52,7 +52,7 @@ it.each<[string, unknown, string]>([
 
 it('an option takes a list of tools with different names', () => {
   expect(toolList.safeParse([echo, calculator]).success).toBe(true)
-  for (const wrong of [{ days }, [days], [echo, echo], [undefined], undefined])
+  for (const wrong of [{ days }, [days], [echo, echo], [undefined], new Array(1), undefined])
     expect(toolList.safeParse(wrong).success).toBe(false)
 })
 

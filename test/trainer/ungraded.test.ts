@@ -8,7 +8,7 @@ import { type AnswerReward, ungraded } from '../../lib/rewards/rewards.js'
 import { openTasks } from '../../lib/tasks/open-tasks.js'
 import { Trainer, type TrainerStep } from '../../lib/trainer/trainer.js'
 import type { TrainerOptions } from '../../lib/trainer/trainer-options.js'
-import { lookup, tasks } from './scripted-environment.js'
+import { lookup, smallTraining, tasks } from './scripted-environment.js'
 import { ScriptedPolicy } from './scripted-policy.js'
 
 let folder: string
@@ -20,14 +20,8 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 function train(policy: ScriptedPolicy, answer: AnswerReward, options: Partial<TrainerOptions> = {}): Trainer {
   return new Trainer({
     policy,
-    tasks: tasks(6),
-    tools: [lookup],
+    ...smallTraining,
     reward: { answer },
-    algorithm: { name: 'hdpo' },
-    groupSize: 4,
-    promptsPerStep: 2,
-    steps: 3,
-    optimizer: { learningRate: 0.001 },
     output: join(folder, 'run'),
     onWarning: () => {},
     ...options,

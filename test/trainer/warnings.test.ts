@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { runGroup } from '../../lib/rollout/group.js'
 import { Trainer } from '../../lib/trainer/trainer.js'
 import type { TrainerOptions } from '../../lib/trainer/trainer-options.js'
-import { lookup, tasks } from './scripted-environment.js'
+import { lookup, rightIf42, smallTraining } from './scripted-environment.js'
 import { ScriptedPolicy } from './scripted-policy.js'
 
 let folder: string
@@ -19,14 +19,8 @@ async function warningsOf(options: Partial<TrainerOptions>): Promise<string[]> {
   const warnings: string[] = []
   const trainer = new Trainer({
     policy: new ScriptedPolicy(),
-    tasks: tasks(6),
-    tools: [lookup],
-    reward: { answer: ({ finalAnswer }) => finalAnswer === '42' },
-    algorithm: { name: 'hdpo' },
-    groupSize: 4,
-    promptsPerStep: 2,
-    steps: 3,
-    optimizer: { learningRate: 0.001 },
+    ...smallTraining,
+    reward: rightIf42,
     output: join(folder, 'run'),
     onWarning: (text) => warnings.push(text),
     ...options,

@@ -81,7 +81,9 @@ async function evaluateIn(
       })
       terminal.done()
       await tell(describeEvaluation(evaluation, knowledge, target, flags), evaluation, flags)
-      const wrong = describeAllWrong(evaluation.groups, (wanted) => tasks.find(({ id }) => id === wanted))
+      const wrong = await describeAllWrong(evaluation.groups, (wanted) =>
+        tasks.find(({ id }) => id === wanted),
+      )
       if (wrong !== undefined) terminal.line(`warning: ${wrong}`)
     } catch (error) {
       terminal.done()

@@ -5,6 +5,7 @@ import { join, relative, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { HdpoError } from '../../core/errors.js'
 import { makeWritable } from '../../core/writable.js'
+import { isModulePath } from '../config/data-schema.js'
 import { type FoundProject, findProject, isModelFolder, isTinyModel } from '../config/find-project.js'
 import { type StarterName, type StarterPaths, starterConfig } from '../config/starter-configs.js'
 import { examples } from '../terminal/examples.js'
@@ -76,7 +77,7 @@ function withPlaceholders({ policy, tasks, tools, traces }: Found): StarterPaths
     tasks: tasks ?? 'questions.jsonl',
     traces: traces ?? 'traces.jsonl',
     // A module is told from a built-in tool by its extension, but reads better as a path.
-    tools: modules.map((path) => (/\.[cm]?[jt]s$/.test(path) && !path.startsWith('.') ? `./${path}` : path)),
+    tools: modules.map((path) => (isModulePath(path) && !path.startsWith('.') ? `./${path}` : path)),
   }
 }
 

@@ -12,10 +12,10 @@ import { describeMistake } from '../../core/option-error.js'
 import { findMistakes } from '../../core/options.js'
 import { reasonOf } from '../../core/system-error.js'
 import { readText } from '../../core/text-file.js'
+import { isModulePath, moduleExtensions } from './data-schema.js'
 import { readYaml } from './read-yaml.js'
 
 const yamlExtensions = ['.yaml', '.yml', '.json']
-const moduleExtensions = ['.ts', '.mts', '.js', '.mjs']
 
 interface LoadedConfig<Config> {
   config: Config
@@ -50,7 +50,7 @@ export function checkConfig<Schema extends z.ZodObject>(
 
 async function readConfigFile(path: string): Promise<unknown> {
   const extension = extname(path)
-  if (moduleExtensions.includes(extension)) return importDefault(path)
+  if (isModulePath(path)) return importDefault(path)
   if (!yamlExtensions.includes(extension)) {
     const allowed = [...yamlExtensions, ...moduleExtensions].join(', ')
     throw new HdpoError('ERR_CONFIG', `${path}: a config file ends in one of ${allowed}; got "${extension}"`)

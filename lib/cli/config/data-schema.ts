@@ -14,6 +14,7 @@ import type { AnswerReward } from '../../rewards/rewards.js'
 import type { Task } from '../../rollout/types.js'
 import { openTasksShape } from '../../tasks/open-tasks.js'
 import { splitShape } from '../../tasks/split.js'
+import { isTool } from '../../tools/tool-list.js'
 import type { Tool } from '../../tools/types.js'
 import { readConversationsShape } from '../../traces/read-conversations.js'
 
@@ -27,7 +28,8 @@ export const answerRules = [
 ] as const
 export type AnswerRule = (typeof answerRules)[number]
 
-const moduleExtensions = ['.ts', '.mts', '.js', '.mjs']
+/** Of modules that a user may write. */
+export const moduleExtensions = ['.ts', '.mts', '.js', '.mjs']
 
 export function isModulePath(name: string): boolean {
   return moduleExtensions.includes(extname(name))
@@ -42,10 +44,7 @@ const task = kind<Task>(
   (value) =>
     isRecord(value) && typeof value.id === 'string' && Array.isArray(value.messages) && 'answer' in value,
 )
-const tool = kind<Tool>(
-  'a tool made by defineTool',
-  (value) => isRecord(value) && typeof value.name === 'string' && typeof value.run === 'function',
-)
+const tool = kind<Tool>('a tool made by defineTool', isTool)
 const conversation = kind<{ messages: Message[] }>(
   'a conversation: { messages }',
   (value) => isRecord(value) && Array.isArray(value.messages),

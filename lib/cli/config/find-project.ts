@@ -6,6 +6,9 @@ import { extname, join } from 'node:path'
 import { parseJson } from '../../core/exact-json.js'
 import { isRecord } from '../../core/is-record.js'
 import { readLines } from '../../core/text-file.js'
+import { lineExtensions } from '../../tasks/rows.js'
+
+import { moduleExtensions } from './data-schema.js'
 
 export interface FoundProject {
   /** Paths relative to the folder; absent where there is none. */
@@ -16,7 +19,7 @@ export interface FoundProject {
 }
 
 const toolModules = ['', 'src/', 'lib/'].flatMap((folder) =>
-  ['ts', 'mts', 'js', 'mjs'].map((extension) => `${folder}tools.${extension}`),
+  moduleExtensions.map((extension) => `${folder}tools${extension}`),
 )
 
 export async function findProject(folder: string): Promise<FoundProject> {
@@ -62,7 +65,7 @@ async function entries(folder: string): Promise<{ name: string; isFolder: boolea
 
 /** By the first line that is no white space; a file that cannot be read as JSON lines holds neither. */
 async function whatItHolds(path: string): Promise<'tasks' | 'traces' | undefined> {
-  if (!['.jsonl', '.ndjson'].includes(extname(path))) return undefined
+  if (!lineExtensions.includes(extname(path))) return undefined
   try {
     for await (const { text } of readLines(path, 'ERR_CONFIG')) {
       if (text.trim() !== '') return kindOf(parseJson(text))
