@@ -34,6 +34,9 @@ import { price } from './price'
 const run = ({ item }: { item: string }) => price(item)
 export default [defineTool({ name: 'price', description: 'Price', input: z.object({ item: z.string() }), run })]
 `
+const moreTools = `import { defineTool } from 'hdpo'
+export default defineTool({ name: 'more', description: 'More', input: { type: 'object' }, run: () => 'more' })
+`
 const ownPrice = `export const price = (item: string): number => item.length
 `
 const common = `import('hdpo').then(({ kernels: _, calculator }) => console.log('calculator is', typeof calculator.run))
@@ -88,6 +91,7 @@ export async function packageTests() {
       'package.json': '{ "private": true, "type": "commonjs" }',
       'tools.ts': ownTools,
       'price.ts': ownPrice,
+      'more.js': moreTools,
       'questions.jsonl': '{"question": "1 + 1", "answer": "2"}',
       'common.js': common,
       'threaded.mjs': threaded,
@@ -97,7 +101,7 @@ export async function packageTests() {
     await expectOutput(process.execPath, ['plain/threaded.mjs'], /^main 0\.707\nworker 0\.707$/m)
     await expectOutput('npx', ['hdpo', 'demo-model', 'plain/demo-model'], /1,000,832 parameters/)
     await expectOutput('npx', ['hdpo', 'init', 'plain'], /^tools +\.\/tools\.ts$/m)
-    const asked = ['--tasks', 'plain/questions.jsonl', '--tools', './plain/tools.ts']
+    const asked = ['--tasks', 'plain/questions.jsonl', '--tools', './plain/tools.ts', './plain/more.js']
     await expectOutput('npx', ['hdpo', 'eval', 'plain/demo-model', ...asked], /^rollouts +1$/m)
 
     // Every x86-64 machine that runs this can run the oldest build; kernels for GPUs would take minutes to compile.

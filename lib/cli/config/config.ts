@@ -61,8 +61,7 @@ async function readConfigFile(path: string): Promise<unknown> {
 /** The default export of a module, TypeScript included. The module runs in this process: when it imports hdpo, it gets this copy. */
 export async function importDefault(path: string): Promise<unknown> {
   const unregister = registerTypeScript()
-  // Hooks that are registered later are asked first.
-  registerHooks('./esm-hooks.mjs', import.meta.url)
+  registerEsmHooks()
   let module: { default?: unknown }
   try {
     module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown }
@@ -83,4 +82,12 @@ export async function importDefault(path: string): Promise<unknown> {
 function unwrapCommonJs(exported: unknown): unknown {
   const isCompiled = typeof exported === 'object' && exported !== null && '__esModule' in exported
   return isCompiled ? (exported as { default?: unknown }).default : exported
+}
+
+let hooked = false
+
+/** Once for the process: hooks stay. Those of tsx that come later pass their loads on to these. */
+function registerEsmHooks(): void {
+  if (!hooked) registerHooks('./esm-hooks.mjs', import.meta.url)
+  hooked = true
 }
