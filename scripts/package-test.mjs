@@ -85,24 +85,7 @@ export async function packageTests() {
     await expectOutput(process.execPath, ['use.js'], /^0\.707 -0\.707$/m)
     await expectOutput('npx', ['hdpo', 'doctor'], /ok +Native addon/)
 
-    const plain = join(folder, 'plain')
-    mkdirSync(plain)
-    const files = {
-      'package.json': '{ "private": true, "type": "commonjs" }',
-      'tools.ts': ownTools,
-      'price.ts': ownPrice,
-      'more.js': moreTools,
-      'questions.jsonl': '{"question": "1 + 1", "answer": "2"}',
-      'common.js': common,
-      'threaded.mjs': threaded,
-    }
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(plain, name), text)
-    await expectOutput(process.execPath, ['plain/common.js'], /^calculator is function$/m)
-    await expectOutput(process.execPath, ['plain/threaded.mjs'], /^main 0\.707\nworker 0\.707$/m)
-    await expectOutput('npx', ['hdpo', 'demo-model', 'plain/demo-model'], /1,000,832 parameters/)
-    await expectOutput('npx', ['hdpo', 'init', 'plain'], /^tools +\.\/tools\.ts$/m)
-    const asked = ['--tasks', 'plain/questions.jsonl', '--tools', './plain/tools.ts', './plain/more.js']
-    await expectOutput('npx', ['hdpo', 'eval', 'plain/demo-model', ...asked], /^rollouts +1$/m)
+    await plainProject(folder, expectOutput)
 
     // Every x86-64 machine that runs this can run the oldest build; kernels for GPUs would take minutes to compile.
     const oldest = ['--processors', 'x86-64-v3']
@@ -121,4 +104,26 @@ export async function packageTests() {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Uses the package as a project does that is no module by default, and from another thread. */
+async function plainProject(folder, expectOutput) {
+  const plain = join(folder, 'plain')
+  mkdirSync(plain)
+  const files = {
+    'package.json': '{ "private": true, "type": "commonjs" }',
+    'tools.ts': ownTools,
+    'price.ts': ownPrice,
+    'more.js': moreTools,
+    'questions.jsonl': '{"question": "1 + 1", "answer": "2"}',
+    'common.js': common,
+    'threaded.mjs': threaded,
+  }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(plain, name), text)
+  await expectOutput(process.execPath, ['plain/common.js'], /^calculator is function$/m)
+  await expectOutput(process.execPath, ['plain/threaded.mjs'], /^main 0\.707\nworker 0\.707$/m)
+  await expectOutput('npx', ['hdpo', 'demo-model', 'plain/demo-model'], /1,000,832 parameters/)
+  await expectOutput('npx', ['hdpo', 'init', 'plain'], /^tools +\.\/tools\.ts$/m)
+  const asked = ['--tasks', 'plain/questions.jsonl', '--tools', './plain/tools.ts', './plain/more.js']
+  await expectOutput('npx', ['hdpo', 'eval', 'plain/demo-model', ...asked], /^rollouts +1$/m)
 }
